@@ -1,0 +1,1 @@
+//! An Intel 82576 gigabit controller, register by register.

@@ -1,0 +1,196 @@
+//! The packet buffer, `sk_buff`: where a packet's bytes lie, and what the layers know of it.
+//!
+//! An [`Skb`] is a handle: it cannot be copied, so a packet is in one place at a time, and one that is lost shows as in
+//! flight for ever. The bytes lie in DMA memory, in buffers that are counted: a fragment, a clone or a retransmission
+//! refers to them and copies nothing. The handle's description is reached through the [`SkbPool`].
+
+pub mod pool;
+pub mod queue;
+
+pub use pool::{PoolConfig, SkbPool};
+pub use queue::SkbQueue;
+
+use crate::time::Instant;
+use crate::trace::PacketId;
+use core::net::Ipv4Addr;
+
+/// The size of a buffer for linear data (headers, and what fits beside them) and for received frames.
+pub const HEAD_BYTES: usize = 2048;
+/// The size of a buffer for the rest of a large packet.
+pub const PAGE_BYTES: usize = 4096;
+/// How many pieces of page buffers a packet may have beside its linear part: Linux's `MAX_SKB_FRAGS` with 4 KiB pages.
+pub const MAX_SKB_FRAGS: usize = 17;
+/// Room before the data of a packet that is being built: Ethernet, IPv4 with options, UDP or TCP with options.
+pub const MAX_HEADER: usize = 160;
+
+/// A packet. It must be handed on, consumed or dropped; one that goes out of scope stays in flight for ever.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a packet must be handed on, consumed or dropped"]
+pub struct Skb(pub(crate) u32);
+
+impl Skb {
+    /// The slot that the packet occupies: a name to log, not a way to reach it.
+    #[must_use]
+    pub fn slot(&self) -> u32 {
+        self.0
+    }
+}
+
+/// A buffer in DMA memory, counted by reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BufId(pub(crate) u32);
+
+/// A piece of a buffer: `skb_frag_t`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frag {
+    /// The buffer.
+    pub buf: BufId,
+    /// Where the piece begins in it, in bytes.
+    pub offset: u16,
+    /// How long it is, in bytes.
+    pub len: u16,
+}
+
+impl Frag {
+    pub(crate) const EMPTY: Self = Self { buf: BufId(0), offset: 0, len: 0 };
+}
+
+/// Who vouches for the checksum of layer 4: `skb->ip_summed`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IpSummed {
+    /// Nobody: on the way in it must be verified, on the way out it is there.
+    #[default]
+    None,
+    /// The device verified it.
+    Unnecessary,
+    /// On the way out: the field holds the sum of the pseudo-header, the rest is to be added from `csum_start` on.
+    Partial,
+}
+
+/// For whom a received frame is: `skb->pkt_type`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PacketType {
+    /// This host.
+    #[default]
+    Host,
+    /// Everybody.
+    Broadcast,
+    /// A group.
+    Multicast,
+    /// Another host.
+    OtherHost,
+}
+
+/// The way out that routing chose: the part of `dst_entry` that later layers need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dst {
+    /// The neighbour that the packet goes to: the gateway, or the destination itself.
+    pub nexthop: Ipv4Addr,
+    /// The largest IP packet that may leave this way, in bytes.
+    pub mtu: u32,
+    /// Broadcast and multicast have no neighbour.
+    pub kind: crate::route::RouteKind,
+}
+
+/// Against which of its socket's accounts a packet is charged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Charge {
+    /// None.
+    #[default]
+    None,
+    /// `sk_wmem_alloc`: memory on the way out.
+    Wmem,
+    /// `sk_rmem_alloc`: memory in the receive queue.
+    Rmem,
+}
+
+/// What the layers know of a packet. Offsets of headers count from the start of the linear buffer.
+#[derive(Clone, Debug)]
+pub struct SkBuff {
+    pub(crate) head: BufId,
+    pub(crate) data: u16,
+    pub(crate) tail: u16,
+    pub(crate) nr_frags: u8,
+    pub(crate) len: u32,
+    pub(crate) next: u32,
+    pub(crate) frag_list: u32,
+    /// Where the Ethernet header begins.
+    pub mac_header: u16,
+    /// Where the IP or ARP header begins.
+    pub network_header: u16,
+    /// Where the UDP, TCP or ICMP header begins.
+    pub transport_header: u16,
+    /// The ethertype.
+    pub protocol: u16,
+    /// `skb->priority`, from the socket's TOS or SO_PRIORITY; chooses the band of a qdisc.
+    pub priority: u32,
+    /// `skb->mark`.
+    pub mark: u32,
+    /// Who vouches for the checksum of layer 4.
+    pub ip_summed: IpSummed,
+    /// Where the checksum begins that the device adds up (offset from the start of the linear buffer).
+    pub csum_start: u16,
+    /// Where the result goes, in bytes from `csum_start`.
+    pub csum_offset: u16,
+    /// For whom a received frame is.
+    pub pkt_type: PacketType,
+    /// The socket that is charged; see `charge`.
+    pub sk: u32,
+    /// Against which account of it.
+    pub charge: Charge,
+    /// What it is charged with, in bytes: Linux's arithmetic (buffer rounded to its slab, plus the descriptions).
+    pub truesize: u32,
+    /// The transmit queue.
+    pub queue_mapping: u16,
+    /// May be fragmented though DF is set: the sender asked for less than PMTU discovery.
+    pub ignore_df: bool,
+    /// The payload of one segment when the packet is to be cut, or 0.
+    pub gso_size: u16,
+    /// Into how many segments, or 0.
+    pub gso_segs: u16,
+    /// The largest fragment of which the datagram was put together again, or 0.
+    pub frag_max_size: u16,
+    /// When it was made, or received.
+    pub tstamp: Instant,
+    /// The way out, once routed.
+    pub dst: Option<Dst>,
+    /// Its name in the trace.
+    pub packet: PacketId,
+}
+
+impl SkBuff {
+    /// All bytes: linear, pieces, and the list of fragments.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether there are no bytes.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The bytes in the linear part.
+    #[inline]
+    #[must_use]
+    pub fn headlen(&self) -> usize {
+        usize::from(self.tail - self.data)
+    }
+
+    /// Where the data begins, from the start of the linear buffer.
+    #[inline]
+    #[must_use]
+    pub fn data_offset(&self) -> u16 {
+        self.data
+    }
+
+    /// Pieces of page buffers.
+    #[inline]
+    #[must_use]
+    pub fn nr_frags(&self) -> usize {
+        usize::from(self.nr_frags)
+    }
+}

@@ -1,0 +1,643 @@
+//! Where packets come from and go back to: descriptions, counted buffers in DMA memory, and what sockets are charged.
+
+use super::{BufId, Charge, Frag, HEAD_BYTES, MAX_HEADER, MAX_SKB_FRAGS, PAGE_BYTES, SkBuff, Skb, SkbQueue};
+use crate::dma::DmaMemory;
+use crate::drop_reason::DropReason;
+use crate::trace::{Step, Trace};
+use alloc::vec::Vec;
+use core::ops::{Index, IndexMut};
+
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// How much there is of everything; all of it is taken at the start.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolConfig {
+    /// Packets that can be in flight.
+    pub skbs: u32,
+    /// Linear buffers of [`HEAD_BYTES`], those in receive rings included.
+    pub heads: u32,
+    /// Page buffers of [`PAGE_BYTES`].
+    pub pages: u32,
+    /// Bytes for descriptor rings.
+    pub coherent_bytes: u32,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        Self { skbs: 4096, heads: 4096, pages: 512, coherent_bytes: 512 * 1024 }
+    }
+}
+
+impl PoolConfig {
+    /// The bytes of DMA memory that this takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.coherent_bytes as usize + self.heads as usize * HEAD_BYTES + self.pages as usize * PAGE_BYTES
+    }
+}
+
+/// Memory for descriptors that both sides read and write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coherent {
+    /// Where it begins in the DMA region.
+    pub offset: usize,
+    /// Its size in bytes.
+    pub len: usize,
+}
+
+/// What a socket is charged with, and whether it waits for room.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SocketCharge {
+    /// `sk_wmem_alloc` without its initial one: bytes of truesize on the way out.
+    pub wmem: u32,
+    /// `sk_rmem_alloc`: bytes of truesize in the receive queue.
+    pub rmem: u32,
+    /// `SOCK_NOSPACE`: tell the socket when memory on the way out is freed.
+    pub nospace: bool,
+}
+
+/// Packets, their buffers, and the sockets' accounts.
+#[derive(Debug)]
+pub struct SkbPool {
+    /// The memory that the device can reach.
+    pub mem: DmaMemory,
+    pub(crate) meta: Vec<SkBuff>,
+    frags: Vec<[Frag; MAX_SKB_FRAGS]>,
+    free_meta: Vec<u32>,
+    refs: Vec<u16>,
+    free_heads: Vec<u32>,
+    free_pages: Vec<u32>,
+    heads: u32,
+    heads_at: usize,
+    pages_at: usize,
+    coherent_free: Vec<Coherent>,
+    /// A charge per socket slot.
+    pub charges: Vec<SocketCharge>,
+    /// Sockets that waited for room, and of whose memory some was freed since this was last emptied.
+    pub woken: Vec<u32>,
+    /// Bytes that were copied from applications into packets, or between packets.
+    pub copied_bytes: u64,
+}
+
+impl Index<&Skb> for SkbPool {
+    type Output = SkBuff;
+    #[inline]
+    fn index(&self, skb: &Skb) -> &SkBuff {
+        &self.meta[skb.0 as usize]
+    }
+}
+
+impl IndexMut<&Skb> for SkbPool {
+    #[inline]
+    fn index_mut(&mut self, skb: &Skb) -> &mut SkBuff {
+        &mut self.meta[skb.0 as usize]
+    }
+}
+
+impl SkbPool {
+    /// Divides `mem` up as `config` says.
+    ///
+    /// # Panics
+    /// If `mem` is smaller than [`PoolConfig::bytes`].
+    #[must_use]
+    pub fn new(mem: DmaMemory, config: &PoolConfig) -> Self {
+        assert!(mem.len() >= config.bytes(), "the DMA region is smaller than the pool's configuration");
+        let coherent = config.coherent_bytes as usize;
+        let heads_at = coherent;
+        let pages_at = heads_at + config.heads as usize * HEAD_BYTES;
+        let empty = SkBuff {
+            head: BufId(0),
+            data: 0,
+            tail: 0,
+            nr_frags: 0,
+            len: 0,
+            next: NONE,
+            frag_list: NONE,
+            mac_header: 0,
+            network_header: 0,
+            transport_header: 0,
+            protocol: 0,
+            priority: 0,
+            mark: 0,
+            ip_summed: super::IpSummed::None,
+            csum_start: 0,
+            csum_offset: 0,
+            pkt_type: super::PacketType::Host,
+            sk: NONE,
+            charge: Charge::None,
+            truesize: 0,
+            queue_mapping: 0,
+            ignore_df: false,
+            gso_size: 0,
+            gso_segs: 0,
+            frag_max_size: 0,
+            tstamp: crate::time::Instant::ZERO,
+            dst: None,
+            packet: 0,
+        };
+        Self {
+            mem,
+            meta: alloc::vec![empty; config.skbs as usize],
+            frags: alloc::vec![[Frag::EMPTY; MAX_SKB_FRAGS]; config.skbs as usize],
+            free_meta: (0..config.skbs).rev().collect(),
+            refs: alloc::vec![0; (config.heads + config.pages) as usize],
+            free_heads: (0..config.heads).rev().collect(),
+            free_pages: (config.heads..config.heads + config.pages).rev().collect(),
+            heads: config.heads,
+            heads_at,
+            pages_at,
+            coherent_free: alloc::vec![Coherent { offset: 0, len: coherent }],
+            charges: Vec::new(),
+            woken: Vec::new(),
+            copied_bytes: 0,
+        }
+    }
+
+    // Buffers.
+
+    /// Takes a linear buffer, with one reference.
+    #[inline]
+    pub fn alloc_head(&mut self) -> Option<BufId> {
+        let buf = self.free_heads.pop()?;
+        self.refs[buf as usize] = 1;
+        Some(BufId(buf))
+    }
+
+    /// Takes a page buffer, with one reference.
+    #[inline]
+    pub fn alloc_page(&mut self) -> Option<BufId> {
+        let buf = self.free_pages.pop()?;
+        self.refs[buf as usize] = 1;
+        Some(BufId(buf))
+    }
+
+    /// One more reference to a buffer.
+    #[inline]
+    pub fn get_buf(&mut self, buf: BufId) {
+        self.refs[buf.0 as usize] += 1;
+    }
+
+    /// One reference less; the last one gives it back.
+    #[inline]
+    pub fn put_buf(&mut self, buf: BufId) {
+        let refs = &mut self.refs[buf.0 as usize];
+        *refs -= 1;
+        if *refs == 0 {
+            if buf.0 < self.heads { self.free_heads.push(buf.0) } else { self.free_pages.push(buf.0) }
+        }
+    }
+
+    /// Where a buffer begins in the DMA region.
+    #[inline]
+    #[must_use]
+    pub fn buf_offset(&self, buf: BufId) -> usize {
+        if buf.0 < self.heads {
+            self.heads_at + buf.0 as usize * HEAD_BYTES
+        } else {
+            self.pages_at + (buf.0 - self.heads) as usize * PAGE_BYTES
+        }
+    }
+
+    /// Linear buffers that are free.
+    #[must_use]
+    pub fn free_heads(&self) -> usize {
+        self.free_heads.len()
+    }
+
+    /// Takes `len` bytes for a descriptor ring, aligned to a page, zeroed.
+    pub fn alloc_coherent(&mut self, len: usize) -> Option<Coherent> {
+        let len = len.next_multiple_of(crate::dma::PAGE_BYTES);
+        let at = self.coherent_free.iter().position(|free| free.len >= len)?;
+        let free = &mut self.coherent_free[at];
+        let taken = Coherent { offset: free.offset, len };
+        free.offset += len;
+        free.len -= len;
+        if free.len == 0 {
+            self.coherent_free.remove(at);
+        }
+        self.mem.bytes_mut(taken.offset, taken.len).fill(0);
+        Some(taken)
+    }
+
+    /// Gives a ring's memory back.
+    pub fn free_coherent(&mut self, region: Coherent) {
+        let at = self.coherent_free.partition_point(|free| free.offset < region.offset);
+        self.coherent_free.insert(at, region);
+        let merge = |list: &mut Vec<Coherent>, i: usize| {
+            if i + 1 < list.len() && list[i].offset + list[i].len == list[i + 1].offset {
+                list[i].len += list[i + 1].len;
+                list.remove(i + 1);
+            }
+        };
+        merge(&mut self.coherent_free, at);
+        if at > 0 {
+            merge(&mut self.coherent_free, at - 1);
+        }
+    }
+
+    // Packets.
+
+    #[inline]
+    fn alloc_on(&mut self, head: BufId, data: u16) -> Option<Skb> {
+        let slot = self.free_meta.pop()?;
+        let meta = &mut self.meta[slot as usize];
+        meta.head = head;
+        meta.data = data;
+        meta.tail = data;
+        meta.nr_frags = 0;
+        meta.len = 0;
+        meta.next = NONE;
+        meta.frag_list = NONE;
+        meta.protocol = 0;
+        meta.priority = 0;
+        meta.mark = 0;
+        meta.ip_summed = super::IpSummed::None;
+        meta.pkt_type = super::PacketType::Host;
+        meta.sk = NONE;
+        meta.charge = Charge::None;
+        meta.queue_mapping = 0;
+        meta.ignore_df = false;
+        meta.gso_size = 0;
+        meta.gso_segs = 0;
+        meta.frag_max_size = 0;
+        meta.dst = None;
+        meta.packet = 0;
+        meta.truesize = 0;
+        Some(Skb(slot))
+    }
+
+    /// A packet without data, with [`MAX_HEADER`] bytes of room for headers. `None` when memory is out.
+    #[inline]
+    pub fn alloc(&mut self) -> Option<Skb> {
+        if self.free_meta.is_empty() {
+            return None;
+        }
+        let head = self.alloc_head()?;
+        self.alloc_on(head, MAX_HEADER as u16)
+    }
+
+    /// A packet around a buffer that the device filled with `len` bytes at `offset`; takes the buffer's reference over.
+    /// Gives the buffer back when there is no description left.
+    ///
+    /// # Errors
+    /// With the buffer, when no description is left.
+    #[inline]
+    pub fn build_skb(&mut self, buf: BufId, offset: usize, len: usize) -> Result<Skb, BufId> {
+        debug_assert!(buf.0 < self.heads && offset + len <= HEAD_BYTES);
+        let skb = self.alloc_on(buf, offset as u16).ok_or(buf)?;
+        let meta = &mut self.meta[skb.0 as usize];
+        meta.tail += len as u16;
+        meta.len = len as u32;
+        meta.mac_header = offset as u16;
+        meta.truesize = HEAD_BYTES as u32 + SKB_DESCRIPTION_BYTES;
+        Ok(skb)
+    }
+
+    /// Packets that were made and not freed.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.meta.len() - self.free_meta.len()
+    }
+
+    #[inline]
+    fn head_at(&self, skb: &Skb) -> usize {
+        let meta = &self.meta[skb.0 as usize];
+        self.buf_offset(meta.head)
+    }
+
+    /// The linear data.
+    #[inline]
+    #[must_use]
+    pub fn linear(&self, skb: &Skb) -> &[u8] {
+        let meta = &self.meta[skb.0 as usize];
+        self.mem.bytes(self.head_at(skb) + usize::from(meta.data), meta.headlen())
+    }
+
+    /// The linear data, to be changed.
+    #[inline]
+    #[must_use]
+    pub fn linear_mut(&mut self, skb: &Skb) -> &mut [u8] {
+        let at = self.head_at(skb);
+        let meta = &self.meta[skb.0 as usize];
+        self.mem.bytes_mut(at + usize::from(meta.data), meta.headlen())
+    }
+
+    /// The linear data from a header's offset on (`mac_header`, `network_header`, `transport_header`).
+    #[inline]
+    #[must_use]
+    pub fn header(&self, skb: &Skb, offset: u16) -> &[u8] {
+        let meta = &self.meta[skb.0 as usize];
+        self.mem.bytes(self.head_at(skb) + usize::from(offset), usize::from(meta.tail - offset))
+    }
+
+    /// The linear data from a header's offset on, to be changed.
+    #[inline]
+    #[must_use]
+    pub fn header_mut(&mut self, skb: &Skb, offset: u16) -> &mut [u8] {
+        let at = self.head_at(skb);
+        let meta = &self.meta[skb.0 as usize];
+        self.mem.bytes_mut(at + usize::from(offset), usize::from(meta.tail - offset))
+    }
+
+    /// Where the linear data lies in the DMA region.
+    #[inline]
+    #[must_use]
+    pub fn linear_offset(&self, skb: &Skb) -> usize {
+        self.head_at(skb) + usize::from(self.meta[skb.0 as usize].data)
+    }
+
+    /// The pieces of page buffers.
+    #[inline]
+    #[must_use]
+    pub fn frags(&self, skb: &Skb) -> &[Frag] {
+        &self.frags[skb.0 as usize][..self.meta[skb.0 as usize].nr_frags()]
+    }
+
+    /// Room before the data.
+    #[inline]
+    #[must_use]
+    pub fn headroom(&self, skb: &Skb) -> usize {
+        usize::from(self.meta[skb.0 as usize].data)
+    }
+
+    /// Room behind the linear data.
+    #[inline]
+    #[must_use]
+    pub fn tailroom(&self, skb: &Skb) -> usize {
+        HEAD_BYTES - usize::from(self.meta[skb.0 as usize].tail)
+    }
+
+    /// `skb_push`: the data begins `n` bytes earlier; gives those bytes.
+    ///
+    /// # Panics
+    /// If there is less room.
+    #[inline]
+    pub fn push(&mut self, skb: &Skb, n: usize) -> &mut [u8] {
+        let meta = &mut self.meta[skb.0 as usize];
+        meta.data = meta.data.checked_sub(n as u16).expect("skb_push beyond the headroom");
+        meta.len += n as u32;
+        let at = self.linear_offset(skb);
+        self.mem.bytes_mut(at, n)
+    }
+
+    /// `skb_pull`: the data begins `n` bytes later.
+    ///
+    /// # Panics
+    /// If the linear part is shorter.
+    #[inline]
+    pub fn pull(&mut self, skb: &Skb, n: usize) {
+        let meta = &mut self.meta[skb.0 as usize];
+        assert!(n <= meta.headlen(), "skb_pull beyond the linear data");
+        meta.data += n as u16;
+        meta.len -= n as u32;
+    }
+
+    /// `skb_put`: the linear data ends `n` bytes later; gives those bytes.
+    ///
+    /// # Panics
+    /// If there is less room.
+    #[inline]
+    pub fn put(&mut self, skb: &Skb, n: usize) -> &mut [u8] {
+        assert!(n <= self.tailroom(skb), "skb_put beyond the tailroom");
+        let at = self.head_at(skb) + usize::from(self.meta[skb.0 as usize].tail);
+        let meta = &mut self.meta[skb.0 as usize];
+        meta.tail += n as u16;
+        meta.len += n as u32;
+        self.mem.bytes_mut(at, n)
+    }
+
+    /// `pskb_trim`: cuts the packet to `len` bytes. Pieces that are no longer needed are given back.
+    pub fn trim(&mut self, skb: &Skb, len: usize) {
+        let slot = skb.0 as usize;
+        if len >= self.meta[slot].len() || self.meta[slot].frag_list != NONE {
+            return;
+        }
+        let headlen = self.meta[slot].headlen();
+        let mut left = len.saturating_sub(headlen);
+        for i in 0..self.meta[slot].nr_frags() {
+            let keep = left.min(usize::from(self.frags[slot][i].len));
+            self.frags[slot][i].len = keep as u16;
+            left -= keep;
+        }
+        while let Some(last) = self.meta[slot].nr_frags().checked_sub(1) {
+            if self.frags[slot][last].len != 0 {
+                break;
+            }
+            self.put_buf(self.frags[slot][last].buf);
+            self.meta[slot].nr_frags -= 1;
+        }
+        if len < headlen {
+            self.meta[slot].tail = self.meta[slot].data + len as u16;
+        }
+        self.meta[slot].len = len as u32;
+    }
+
+    /// Adds a piece behind the data; takes over one reference to its buffer. `false`, and nothing taken, when there are
+    /// [`MAX_SKB_FRAGS`] already.
+    pub fn add_frag(&mut self, skb: &Skb, frag: Frag) -> bool {
+        let slot = skb.0 as usize;
+        let n = self.meta[slot].nr_frags();
+        if n == MAX_SKB_FRAGS {
+            return false;
+        }
+        self.frags[slot][n] = frag;
+        self.meta[slot].nr_frags += 1;
+        self.meta[slot].len += u32::from(frag.len);
+        true
+    }
+
+    /// The bytes of a piece.
+    #[must_use]
+    pub fn frag_bytes(&self, frag: &Frag) -> &[u8] {
+        self.mem.bytes(self.buf_offset(frag.buf) + usize::from(frag.offset), usize::from(frag.len))
+    }
+
+    /// Copies `bytes` behind the linear data: the one copy of an application's bytes.
+    #[inline]
+    pub fn copy_in(&mut self, skb: &Skb, bytes: &[u8]) {
+        self.copied_bytes += bytes.len() as u64;
+        self.put(skb, bytes.len()).copy_from_slice(bytes);
+    }
+
+    /// Copies `bytes` into a fresh page buffer and adds it as a piece; at most [`PAGE_BYTES`]. `false` when memory or
+    /// pieces are out.
+    pub fn copy_in_page(&mut self, skb: &Skb, bytes: &[u8]) -> bool {
+        let Some(buf) = self.alloc_page() else { return false };
+        let at = self.buf_offset(buf);
+        self.copied_bytes += bytes.len() as u64;
+        self.mem.bytes_mut(at, bytes.len()).copy_from_slice(bytes);
+        let added = self.add_frag(skb, Frag { buf, offset: 0, len: bytes.len() as u16 });
+        if !added {
+            self.put_buf(buf);
+        }
+        added
+    }
+
+    /// Gives every run of bytes from `skip` on to `f`, in order: linear, pieces, then the list of fragments (each without
+    /// the `list_skip` bytes at its start).
+    pub fn for_each_run(&self, skb: &Skb, skip: usize, f: &mut dyn FnMut(&[u8])) {
+        let mut skip = skip;
+        let mut run = |bytes: &[u8]| {
+            let from = skip.min(bytes.len());
+            skip -= from;
+            if from < bytes.len() {
+                f(&bytes[from..]);
+            }
+        };
+        let mut slot = skb.0;
+        let mut first = true;
+        while slot != NONE {
+            let meta = &self.meta[slot as usize];
+            run(self.mem.bytes(self.buf_offset(meta.head) + usize::from(meta.data), meta.headlen()));
+            for frag in &self.frags[slot as usize][..meta.nr_frags()] {
+                run(self.frag_bytes(frag));
+            }
+            slot = if first { meta.frag_list } else { meta.next };
+            first = false;
+        }
+    }
+
+    /// Copies out up to `out.len()` bytes from `skip` on; gives how many there were.
+    pub fn copy_out(&self, skb: &Skb, skip: usize, out: &mut [u8]) -> usize {
+        let mut at = 0;
+        self.for_each_run(skb, skip, &mut |bytes| {
+            let n = bytes.len().min(out.len() - at);
+            out[at..at + n].copy_from_slice(&bytes[..n]);
+            at += n;
+        });
+        at
+    }
+
+    /// Makes `list` the fragments of `skb` (`skb_shinfo(skb)->frag_list`): their bytes count as its own.
+    pub fn set_frag_list(&mut self, skb: &Skb, list: &mut SkbQueue) {
+        let mut added = 0;
+        let mut last = NONE;
+        while let Some(part) = list.pop_front(self) {
+            added += self.meta[part.0 as usize].len;
+            if last == NONE {
+                self.meta[skb.0 as usize].frag_list = part.0;
+            } else {
+                self.meta[last as usize].next = part.0;
+            }
+            last = part.0;
+        }
+        self.meta[skb.0 as usize].len += added;
+    }
+
+    /// Whether the packet carries a list of fragments.
+    #[inline]
+    #[must_use]
+    pub fn has_frag_list(&self, skb: &Skb) -> bool {
+        self.meta[skb.0 as usize].frag_list != NONE
+    }
+
+    /// Takes the list of fragments out again.
+    pub fn take_frag_list(&mut self, skb: &Skb) -> SkbQueue {
+        let mut list = SkbQueue::default();
+        let mut slot = core::mem::replace(&mut self.meta[skb.0 as usize].frag_list, NONE);
+        while slot != NONE {
+            let next = self.meta[slot as usize].next;
+            self.meta[skb.0 as usize].len -= self.meta[slot as usize].len;
+            list.push_back(self, Skb(slot));
+            slot = next;
+        }
+        list
+    }
+
+    /// Charges a packet on its way out to a socket.
+    #[inline]
+    pub fn set_owner_w(&mut self, skb: &Skb, sk: u32) {
+        let meta = &mut self.meta[skb.0 as usize];
+        meta.sk = sk;
+        meta.charge = Charge::Wmem;
+        self.charges[sk as usize].wmem += meta.truesize;
+    }
+
+    /// Charges a received packet to a socket.
+    pub fn set_owner_r(&mut self, skb: &Skb, sk: u32) {
+        let meta = &mut self.meta[skb.0 as usize];
+        meta.sk = sk;
+        meta.charge = Charge::Rmem;
+        self.charges[sk as usize].rmem += meta.truesize;
+    }
+
+    /// `skb_orphan`: takes the charge off.
+    #[inline]
+    pub fn orphan(&mut self, skb: &Skb) {
+        self.uncharge(skb.0);
+    }
+
+    #[inline]
+    fn uncharge(&mut self, slot: u32) {
+        let meta = &mut self.meta[slot as usize];
+        match core::mem::take(&mut meta.charge) {
+            Charge::None => {}
+            Charge::Wmem => {
+                let charge = &mut self.charges[meta.sk as usize];
+                charge.wmem -= meta.truesize;
+                if charge.nospace {
+                    self.woken.push(meta.sk);
+                }
+            }
+            Charge::Rmem => self.charges[meta.sk as usize].rmem -= meta.truesize,
+        }
+    }
+
+    fn free(&mut self, slot: u32) {
+        let mut part = core::mem::replace(&mut self.meta[slot as usize].frag_list, NONE);
+        while part != NONE {
+            let next = self.meta[part as usize].next;
+            self.free_one(part);
+            part = next;
+        }
+        self.free_one(slot);
+    }
+
+    #[inline]
+    fn free_one(&mut self, slot: u32) {
+        self.uncharge(slot);
+        self.put_buf(self.meta[slot as usize].head);
+        for i in 0..self.meta[slot as usize].nr_frags() {
+            self.put_buf(self.frags[slot as usize][i].buf);
+        }
+        self.free_meta.push(slot);
+    }
+
+    /// `consume_skb`: the packet's way is done.
+    #[inline]
+    pub fn consume(&mut self, trace: &mut Trace, skb: Skb) {
+        trace.step(self.meta[skb.0 as usize].packet, Step::Consumed);
+        if self.meta[skb.0 as usize].frag_list == NONE { self.free_one(skb.0) } else { self.free(skb.0) }
+    }
+
+    /// `kfree_skb_reason`: the packet is lost.
+    pub fn drop(&mut self, trace: &mut Trace, skb: Skb, reason: DropReason) {
+        trace.step(self.meta[skb.0 as usize].packet, Step::Dropped(reason));
+        self.free(skb.0);
+    }
+
+    /// Drops all packets of a queue.
+    pub fn purge(&mut self, trace: &mut Trace, queue: &mut SkbQueue, reason: DropReason) {
+        while let Some(skb) = queue.pop_front(self) {
+            self.drop(trace, skb, reason);
+        }
+    }
+
+    /// Makes the description that holds a slot again out of a number that was kept in a descriptor's bookkeeping.
+    #[inline]
+    pub(crate) fn handle(slot: u32) -> Skb {
+        Skb(slot)
+    }
+}
+
+/// Linux 6.12, x86-64: `sizeof(struct sk_buff)` rounded up to a cache line.
+pub const SKB_DESCRIPTION_BYTES: u32 = 256;
+/// Linux 6.12, x86-64: `sizeof(struct skb_shared_info)` rounded up to a cache line.
+pub const SHARED_INFO_BYTES: u32 = 320;
+
+/// What Linux charges for a packet whose linear buffer was asked for with `size` bytes: rounded up to a cache line, the
+/// shared info added, rounded up to a slab of `kmalloc` (a power of two here), and the description added.
+#[must_use]
+pub fn truesize(size: u32) -> u32 {
+    (size.next_multiple_of(64) + SHARED_INFO_BYTES).next_power_of_two() + SKB_DESCRIPTION_BYTES
+}
