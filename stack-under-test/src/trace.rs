@@ -28,15 +28,28 @@ pub enum Step {
     Function(&'static str),
     /// The packet was made: the first bytes of what it carries (the application's bytes, or the frame received), and how
     /// many there are in all.
-    Made { head: Vec<u8>, total: u32 },
+    Made {
+        /// At most [`HEAD_BYTES`] of its first bytes.
+        head: Vec<u8>,
+        /// How many there are.
+        total: u32,
+    },
     /// The packet was made out of another: a fragment, a clone, a segment.
-    Derived { from: PacketId },
+    Derived {
+        /// The packet that it came from.
+        from: PacketId,
+    },
     /// It was put into a queue: `arp_queue`, `qdisc`, `ring`, `receive_queue`.
     Queued(&'static str),
     /// It left that queue.
     Dequeued(&'static str),
     /// The driver wrote its descriptors: `queue`, and the index of the last of them.
-    Posted { queue: u16, last_descriptor: u16 },
+    Posted {
+        /// The transmit queue.
+        queue: u16,
+        /// The index of its last descriptor in the ring.
+        last_descriptor: u16,
+    },
     /// It was freed because its way was done.
     Consumed,
     /// It was dropped.

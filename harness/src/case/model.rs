@@ -1,0 +1,472 @@
+//! A trial: one row of one case, with everything substituted, included, unrolled and checked. What `run/` executes.
+//!
+//! Nothing in here is text that still has to be understood: values are typed, commands are split, references resolve.
+
+use crate::frame::FrameSpec;
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Nanoseconds since the first step of a trial.
+pub type Nanos = u64;
+
+/// A file that was read, kept to show lines of it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// As it was named or found.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+}
+
+/// A place in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The file.
+    pub file: Arc<SourceFile>,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+}
+
+/// The rigs of `design.md`.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    clap::ValueEnum,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum RigKind {
+    /// Our stack and driver on the emulator, in virtual time.
+    Emu,
+    /// The same, booted bare-metal in QEMU.
+    Qemu,
+    /// The same, on a real NIC.
+    Vfio,
+    /// The Linux kernel.
+    Linux,
+}
+
+impl RigKind {
+    /// Its name on the command line and in cases.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Emu => "emu",
+            Self::Qemu => "qemu",
+            Self::Vfio => "vfio",
+            Self::Linux => "linux",
+        }
+    }
+}
+
+/// One row of one case.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// Folder and stem of the case: `ip/fragments`.
+    pub case: String,
+    /// The row of the matrix, in the order of the file; empty without a matrix.
+    pub row: Vec<(String, String)>,
+    /// The file of the case.
+    pub file: Arc<SourceFile>,
+    /// What it shows, in a sentence.
+    pub about: String,
+    /// Functions that the trace must have seen in at least one row of the case.
+    pub covers: Vec<String>,
+    /// RFCs and the like.
+    pub refs: Vec<String>,
+    /// The rigs that it can run on; `None`: all.
+    pub rigs: Option<Vec<RigKind>>,
+    /// Whether the peer and the gateway answer ARP requests by themselves.
+    pub automatic_arp: bool,
+    /// Deviations of a rig that are known.
+    pub differs: Vec<Differs>,
+    /// What the emulated NIC is to do wrong: a name and its numbers.
+    pub faults: Vec<Fault>,
+    /// What happens, in order.
+    pub steps: Vec<Step>,
+}
+
+impl Trial {
+    /// `ip/fragments[mtu=576,length=549]`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        if self.row.is_empty() {
+            return self.case.clone();
+        }
+        let row: Vec<_> = self.row.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        format!("{}[{}]", self.case, row.join(","))
+    }
+}
+
+/// A known deviation of one rig.
+#[derive(Clone, Debug)]
+pub struct Differs {
+    /// The rig.
+    pub rig: RigKind,
+    /// A version condition such as `qemu <= 10.0.2`; `None`: always.
+    pub when: Option<String>,
+    /// The named step (`as:`) that it is about.
+    pub step: Option<String>,
+    /// The field that it is about.
+    pub field: Option<String>,
+    /// Why.
+    pub why: String,
+}
+
+/// Something that the emulated NIC does wrong on purpose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// `lost_interrupt`, …
+    pub kind: String,
+    /// `vector`, `nth`, …
+    pub arguments: BTreeMap<String, u64>,
+}
+
+/// One step.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Where it stands; for an included step, in the included file.
+    pub at: Location,
+    /// `as: NAME` of a frame or call, to be referred to later.
+    pub name: Option<String>,
+    /// What it does.
+    pub action: Action,
+}
+
+/// What a step does.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Commands of an administrator, one after the other.
+    Run(Vec<Command>),
+    /// Writes a file of sysfs.
+    Sysfs {
+        /// The file.
+        path: String,
+        /// What is written.
+        value: String,
+    },
+    /// Pulls the cable (`false`) or puts it back.
+    Link(bool),
+    /// A system call.
+    Call(CallStep),
+    /// Waits for the end of a call that runs in the background.
+    Join(Join),
+    /// One frame of the system under test.
+    Expect(Expect),
+    /// Several frames, in whatever order.
+    AnyOrder(Vec<Expect>),
+    /// The next frames that have a field, by the value of that field.
+    Order(Order),
+    /// The fragments of one datagram.
+    Fragments(Fragments),
+    /// A frame of the peer.
+    Inject(Inject),
+    /// Lets time pass.
+    Wait(Duration),
+    /// Nothing is pending, and nothing comes for this long.
+    Quiet(Duration),
+    /// Counters and states.
+    Check(Check),
+}
+
+/// A command, split into words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The words; the first is the program.
+    pub words: Vec<String>,
+    /// `error:` - the command must fail, and what it prints contain this text.
+    pub error: Option<String>,
+    /// Where it stands.
+    pub at: Location,
+}
+
+/// A system call with what it must give.
+#[derive(Clone, Debug)]
+pub struct CallStep {
+    /// The call.
+    pub call: Syscall,
+    /// The CPU that makes it.
+    pub cpu: Option<u32>,
+    /// A name, when it may overlap with later steps.
+    pub background: Option<String>,
+    /// What it must give.
+    pub outcome: Outcome,
+}
+
+/// What a call must give.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// `returns:`; `None` with no `error`: any value that is not an error.
+    pub returns: Option<i64>,
+    /// `error:` - the name of the error.
+    pub error: Option<String>,
+    /// `payload:` of what was received.
+    pub payload: Option<Payload>,
+    /// `from:` of `recvfrom`.
+    pub from: Option<SocketAddrV4>,
+    /// `value:` of `getsockopt`.
+    pub value: Option<i64>,
+    /// `events:` that `poll` must report, as names: POLLIN, POLLOUT, POLLERR, POLLHUP.
+    pub events: Option<Vec<String>>,
+    /// `after:` - how long after the call began it must return, and how far off it may be.
+    pub after: Option<(Duration, Tolerance)>,
+}
+
+/// `join: {call: NAME, …}`.
+#[derive(Clone, Debug)]
+pub struct Join {
+    /// The background call.
+    pub call: String,
+    /// What it must give; `after` counts from the call.
+    pub outcome: Outcome,
+}
+
+/// A system call. Sockets go by their names in the case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "the names are those of the system calls; their manual pages are the documentation"
+)]
+pub enum Syscall {
+    Socket { name: String, kind: SocketKind, nonblocking: bool },
+    Bind { socket: String, to: SocketAddrV4 },
+    Connect { socket: String, to: SocketAddrV4 },
+    Disconnect { socket: String },
+    Listen { socket: String, backlog: i32 },
+    Accept { socket: String, name: String },
+    Send { socket: String, payload: Payload, flags: Vec<String> },
+    Sendto { socket: String, to: SocketAddrV4, payload: Payload, flags: Vec<String> },
+    Recv { socket: String, length: u32, flags: Vec<String> },
+    Recvfrom { socket: String, length: u32, flags: Vec<String> },
+    Read { socket: String, length: u32 },
+    Write { socket: String, payload: Payload },
+    Poll { socket: String, events: Vec<String>, timeout_ms: i32 },
+    Shutdown { socket: String, how: String },
+    Close { socket: String },
+    Setsockopt { socket: String, level: String, name: String, value: OptionValue },
+    Getsockopt { socket: String, level: String, name: String },
+    Getsockname { socket: String },
+}
+
+/// The value that an option is set to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OptionValue {
+    /// A number.
+    Number(i64),
+    /// A symbol such as `IP_PMTUDISC_DO`.
+    Symbol(String),
+    /// Text, such as an interface for SO_BINDTODEVICE.
+    Text(String),
+}
+
+/// What a socket is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketKind {
+    /// SOCK_DGRAM, UDP.
+    Udp,
+    /// SOCK_STREAM, TCP.
+    Tcp,
+}
+
+/// Bytes, as a case gives them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload(pub Arc<[u8]>);
+
+/// How far off a time may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Tolerance {
+    /// This much.
+    Time(Duration),
+    /// This part of the time, in per cent.
+    Percent(f64),
+    /// Not given: exact where time is virtual (the emulator's latencies aside: 1 ms), 12.5 % + 20 ms in real time.
+    Default,
+}
+
+/// A frame that must come.
+#[derive(Clone, Debug)]
+pub struct Expect {
+    /// Where it stands.
+    pub at: Location,
+    /// `as: NAME`.
+    pub name: Option<String>,
+    /// What it must look like; what is not mentioned may have any value.
+    pub pattern: FrameSpec,
+    /// `within:` - by when after the previous step; default 1 s.
+    pub within: Option<Duration>,
+    /// `after: {NAME: T}` - how long after a named step.
+    pub after: Option<After>,
+}
+
+/// `after: {NAME: T}` with its `tolerance:`.
+#[derive(Clone, Debug)]
+pub struct After {
+    /// The step that it counts from.
+    pub step: String,
+    /// How long after.
+    pub delay: Duration,
+    /// How far off it may be.
+    pub tolerance: Tolerance,
+}
+
+/// `order: {of: FIELD, is: […]}`.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The field, as `udp.dst_port`.
+    pub of: &'static crate::frame::Field,
+    /// Its values in the order of the wire.
+    pub is: Vec<crate::frame::Value>,
+    /// By when after the previous step; default 1 s.
+    pub within: Option<Duration>,
+}
+
+/// `fragments: {…}`: as many frames as the datagram takes at this MTU.
+#[derive(Clone, Debug)]
+pub struct Fragments {
+    /// `mtu:` - no IP packet is larger.
+    pub mtu: u32,
+    /// What the first fragment's headers must look like (`eth`, `ipv4`, `udp`); `eth` and `ipv4` hold for all.
+    pub pattern: FrameSpec,
+    /// The payload of the datagram put together again (without the UDP header).
+    pub payload: Payload,
+    /// By when after the previous step; default 1 s.
+    pub within: Option<Duration>,
+}
+
+/// A frame that the peer sends.
+#[derive(Clone, Debug)]
+pub struct Inject {
+    /// What it looks like; what is not mentioned is what the peer would usually send to the system under test.
+    pub frame: FrameSpec,
+}
+
+/// `check: {…}`.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// Only on these rigs.
+    pub rigs: Option<Vec<RigKind>>,
+    /// What is asked and what must be the answer.
+    pub items: Vec<CheckItem>,
+}
+
+/// One value that is checked.
+#[derive(Clone, Debug)]
+pub struct CheckItem {
+    /// Where it stands.
+    pub at: Location,
+    /// From where it is read.
+    pub source: Source,
+    /// Its key there: `tx_packets`, `Udp.OutDatagrams`, `192.0.2.2/state`, `1:/packets`, `via`.
+    pub key: String,
+    /// What it must be.
+    pub expected: Expected,
+}
+
+/// Where a value is read. See `rig::Rig::read` for the keys.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// `/proc/net/dev`, `ip -s link`: differences since the first step.
+    Netdev,
+    /// `ethtool -S`: differences since the first step.
+    Ethtool,
+    /// `/proc/net/snmp` and `netstat`: differences since the first step.
+    Snmp,
+    /// `/proc/softirqs`: differences since the first step; `NET_RX`, or `NET_RX/0` for one CPU.
+    Softirqs,
+    /// `tc -s qdisc`: differences since the first step; `1:/packets`, `root/drops`. Backlog is what is.
+    Qdisc,
+    /// `nft list ruleset`: `TABLE/CHAIN/INDEX/packets`; differences since the first step.
+    Nft,
+    /// `TCP_INFO` of a socket.
+    TcpInfo(String),
+    /// `ip neigh`: `ADDRESS/state`, `ADDRESS/lladdr`.
+    Neigh,
+    /// `ip route get`: `via`, `dev`, `src`, `error`.
+    Route(RouteQuery),
+    /// Our own packet pool: `in_flight`, `copied_bytes` (a difference).
+    Skb,
+    /// The journey of a packet.
+    Journey(JourneyQuery),
+}
+
+/// `route: {to: …}`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RouteQuery {
+    /// The destination.
+    pub to: Ipv4Addr,
+    /// `from:`.
+    pub from: Option<Ipv4Addr>,
+    /// `tos:`.
+    pub tos: Option<u8>,
+    /// `mark:`.
+    pub mark: Option<u32>,
+}
+
+/// `journey: {packet: …}`: which packet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JourneyQuery {
+    /// Its payload begins with these bytes.
+    pub payload: Vec<u8>,
+    /// Which of those with that payload, from 0.
+    pub nth: usize,
+}
+
+/// What a value must be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expected {
+    /// This number.
+    Number(i64),
+    /// Compared with this number: `">=1"`.
+    Compare(Comparison, i64),
+    /// This text.
+    Text(String),
+    /// Not there at all.
+    Absent,
+    /// Of a journey, key `through`: these functions or queues, in this order, others between them allowed.
+    Through(Vec<String>),
+    /// Of a journey, key `spent/QUEUE`: this long, so far off.
+    Spent(Duration, Tolerance),
+}
+
+/// How a number is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Comparison {
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    NotEqual,
+}
+
+/// The addresses of the topology.
+pub mod topology {
+    use std::net::Ipv4Addr;
+
+    /// `${sut.ip}`, /24.
+    pub const SUT_IP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+    /// `${peer.ip}`.
+    pub const PEER_IP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+    /// `${gateway.ip}`.
+    pub const GATEWAY_IP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
+    /// `${sut.mac}`.
+    pub const SUT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+    /// `${peer.mac}`.
+    pub const PEER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
+    /// `${gateway.mac}`.
+    pub const GATEWAY_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0xfe];
+    /// What the wire carries at most, in bytes of an Ethernet frame without FCS.
+    pub const WIRE_BYTES: usize = 9216;
+}

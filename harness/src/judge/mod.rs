@@ -1,0 +1,1 @@
+//! Judging frames: decoding, patterns, relations, and the comparison that a failure shows.

@@ -1,0 +1,1 @@
+//! What a run says: people, machines, and CI.

@@ -1,0 +1,164 @@
+//! What a trial runs on: the system under test with a wire, in virtual or in real time.
+//!
+//! The seam is asynchronous: a call is started, and its end is an event like a frame that comes; [`Rig::advance`] lets time
+//! pass until the next event. So the same engine drives an emulator that needs microseconds for an hour, and a kernel.
+
+pub mod journey;
+
+pub use journey::Journey;
+
+use crate::case::model::{Command, Nanos, RigKind, Source, Syscall};
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+
+/// Names a call within a trial.
+pub type CallId = u32;
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The system under test sent a frame.
+    Frame(SeenFrame),
+    /// A call came to its end.
+    Returned {
+        /// Which.
+        call: CallId,
+        /// When.
+        at: Nanos,
+        /// With what.
+        result: CallResult,
+    },
+}
+
+/// A frame on the wire.
+#[derive(Clone, Debug)]
+pub struct SeenFrame {
+    /// When its last bit was on the wire (or when the harness read it, in real time).
+    pub at: Nanos,
+    /// From the destination address on, without the frame check sequence.
+    pub bytes: Vec<u8>,
+    /// The packet of the journey that it was made from, where the rig knows.
+    pub packet: Option<u32>,
+}
+
+/// How a call ended: what it gave, or the name of the error (`EPERM`).
+pub type CallResult = Result<Returned, String>;
+
+/// What a call that succeeded gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Returned {
+    /// The return value.
+    pub value: i64,
+    /// The bytes that were received.
+    pub payload: Option<Vec<u8>>,
+    /// Who sent them, or (of getsockname) the address.
+    pub address: Option<SocketAddrV4>,
+    /// The events that `poll` reported.
+    pub events: Vec<String>,
+    /// The value of an option.
+    pub option: Option<i64>,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CommandResult {
+    /// Its exit status.
+    pub status: i32,
+    /// What it printed, errors included.
+    pub output: String,
+}
+
+/// Values of one source, by key.
+pub type Readings = BTreeMap<String, Reading>;
+
+/// A value that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// A counter or other number.
+    Number(i64),
+    /// Text: a state, an address.
+    Text(String),
+}
+
+/// Why a rig could not go on. The trial is over, with this as the reason.
+#[derive(Debug, thiserror::Error)]
+pub enum RigError {
+    /// What the case asks for is not there on this machine; found before the run, it is a skip.
+    #[error("{0}")]
+    Missing(String),
+    /// The rig itself broke.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// What is left when a trial is over.
+#[derive(Debug, Default)]
+pub struct Finished {
+    /// Rules that the driver broke, accesses outside of what was lent: each fails the trial.
+    pub violations: Vec<String>,
+    /// How late the harness was at worst, in real time.
+    pub lateness: Option<std::time::Duration>,
+    /// Frames that the capture lost.
+    pub lost_frames: u64,
+}
+
+/// A rig, set up anew for one trial: topology, pinned settings, no sockets.
+pub trait Rig {
+    /// Which of the four.
+    fn kind(&self) -> RigKind;
+
+    /// Whether time is virtual: then waiting is free, and tolerances are small.
+    fn is_virtual(&self) -> bool;
+
+    /// The time since the first step.
+    fn now(&self) -> Nanos;
+
+    /// Starts a call, on a CPU if one is named. Its end comes as [`Event::Returned`], in virtual time from the next
+    /// [`Rig::advance`] on, also when it does not block.
+    ///
+    /// # Errors
+    /// When the rig is broken.
+    fn start(&mut self, call: CallId, cpu: Option<u32>, syscall: &Syscall) -> Result<(), RigError>;
+
+    /// Runs a command to its end; after one that resets the device, until there is carrier again.
+    ///
+    /// # Errors
+    /// When the rig is broken, or the program is missing. A command that fails is a result.
+    fn command(&mut self, command: &Command) -> Result<CommandResult, RigError>;
+
+    /// Writes a file of sysfs.
+    ///
+    /// # Errors
+    /// When the rig is broken; a refused write is a result.
+    fn sysfs(&mut self, path: &str, value: &str) -> Result<CommandResult, RigError>;
+
+    /// Puts a frame on the wire towards the system under test, now.
+    ///
+    /// # Errors
+    /// When the rig is broken.
+    fn inject(&mut self, frame: &[u8]) -> Result<(), RigError>;
+
+    /// Pulls the cable (`false`), or puts it back.
+    ///
+    /// # Errors
+    /// When the rig is broken or cannot do this.
+    fn set_link(&mut self, up: bool) -> Result<(), RigError>;
+
+    /// Lets time pass up to `until`, and stops at the first event on the way. `None`: it is `until`, and nothing happened.
+    ///
+    /// # Errors
+    /// When the rig is broken.
+    fn advance(&mut self, until: Nanos) -> Result<Option<Event>, RigError>;
+
+    /// The values of a source, as they are now (counters absolute).
+    ///
+    /// # Errors
+    /// When the rig does not have this source, or is broken.
+    fn read(&mut self, source: &Source) -> Result<Readings, RigError>;
+
+    /// The journal of all packets so far, where the rig keeps one.
+    fn journey(&mut self) -> Option<&Journey>;
+
+    /// Ends the trial; nothing is left behind.
+    fn finish(&mut self) -> Finished;
+}

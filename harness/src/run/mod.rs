@@ -1,0 +1,1 @@
+//! Executing a trial, step by step, on a rig.
