@@ -81,6 +81,8 @@ reasons! {
     ArpMalformed = "ARP_MALFORMED",
     /// An ICMP message that is not acted on.
     IcmpUnhandled = "ICMP_UNHANDLED",
+    /// Too many packets wait for the CPU.
+    CpuBacklog = "CPU_BACKLOG",
     /// The socket was closed with the packet in its queue.
     SocketClose = "SOCKET_CLOSE",
 }

@@ -22,6 +22,8 @@ pub enum Errno {
     EDOM = 33,
     ERANGE = 34,
     ENOPROTOOPT = 92,
+    ENONET = 64,
+    EPROTO = 71,
     EPROTONOSUPPORT = 93,
     ESOCKTNOSUPPORT = 94,
     EOPNOTSUPP = 95,

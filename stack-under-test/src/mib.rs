@@ -1,1 +1,133 @@
-//! Counters of `/proc/net/snmp`.
+//! Counters of `/proc/net/snmp` and `/proc/net/netstat`, by Linux's names (RFC 4293, RFC 4113; `Documentation/networking/snmp_counter`).
+
+macro_rules! mib {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// A counter; [`Counter::name`] is what Linux calls it, as `Group.Name`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Counter { $($(#[$doc])* $variant,)* }
+
+        impl Counter {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// `Ip.OutRequests`.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+mib! {
+    /// An IPv4 packet came in, before anything was looked at.
+    IpInReceives = "Ip.InReceives",
+    /// Its header was wrong: version, length, checksum, options.
+    IpInHdrErrors = "Ip.InHdrErrors",
+    /// It was for an address that is not ours, and we do not forward.
+    IpInAddrErrors = "Ip.InAddrErrors",
+    /// No protocol takes it.
+    IpInUnknownProtos = "Ip.InUnknownProtos",
+    /// It was dropped for want of memory.
+    IpInDiscards = "Ip.InDiscards",
+    /// It was handed to a protocol.
+    IpInDelivers = "Ip.InDelivers",
+    /// A protocol asked for a packet to be sent; a datagram that is fragmented counts once.
+    IpOutRequests = "Ip.OutRequests",
+    /// A packet was dropped on the way out, without an error of its own.
+    IpOutDiscards = "Ip.OutDiscards",
+    /// No route to the destination.
+    IpOutNoRoutes = "Ip.OutNoRoutes",
+    /// A datagram was not whole in time.
+    IpReasmTimeout = "Ip.ReasmTimeout",
+    /// A fragment came in.
+    IpReasmReqds = "Ip.ReasmReqds",
+    /// A datagram was put together.
+    IpReasmOks = "Ip.ReasmOKs",
+    /// A datagram could not be put together: time, overlap, memory.
+    IpReasmFails = "Ip.ReasmFails",
+    /// A datagram was cut into fragments.
+    IpFragOks = "Ip.FragOKs",
+    /// A datagram could not be cut, for DF or want of memory.
+    IpFragFails = "Ip.FragFails",
+    /// A fragment was made.
+    IpFragCreates = "Ip.FragCreates",
+    /// A packet, or a fragment of one, was handed to a device.
+    IpOutTransmits = "Ip.OutTransmits",
+    /// A packet was shorter than its header says.
+    IpInTruncatedPkts = "IpExt.InTruncatedPkts",
+    /// A datagram was given up because its fragments overlap.
+    IpExtReasmOverlaps = "IpExt.ReasmOverlaps",
+    /// Bytes of IPv4 packets that came in.
+    IpExtInOctets = "IpExt.InOctets",
+    /// Bytes of IPv4 packets handed to a device, before fragmentation.
+    IpExtOutOctets = "IpExt.OutOctets",
+    /// An ICMP message came in.
+    IcmpInMsgs = "Icmp.InMsgs",
+    /// It was malformed, or could not be acted on.
+    IcmpInErrors = "Icmp.InErrors",
+    /// Its checksum was wrong.
+    IcmpInCsumErrors = "Icmp.InCsumErrors",
+    /// Destination unreachable came in.
+    IcmpInDestUnreachs = "Icmp.InDestUnreachs",
+    /// Time exceeded came in.
+    IcmpInTimeExcds = "Icmp.InTimeExcds",
+    /// An echo request came in.
+    IcmpInEchos = "Icmp.InEchos",
+    /// An echo reply came in.
+    IcmpInEchoReps = "Icmp.InEchoReps",
+    /// An ICMP message was sent.
+    IcmpOutMsgs = "Icmp.OutMsgs",
+    /// It was not sent because the destination gets too many.
+    IcmpOutRateLimitHost = "Icmp.OutRateLimitHost",
+    /// Destination unreachable was sent.
+    IcmpOutDestUnreachs = "Icmp.OutDestUnreachs",
+    /// Time exceeded was sent.
+    IcmpOutTimeExcds = "Icmp.OutTimeExcds",
+    /// An echo reply was sent.
+    IcmpOutEchoReps = "Icmp.OutEchoReps",
+    /// A datagram was put into a socket's queue.
+    UdpInDatagrams = "Udp.InDatagrams",
+    /// A datagram came for a port that nobody has bound.
+    UdpNoPorts = "Udp.NoPorts",
+    /// A datagram was lost for another reason: length, checksum, full queue.
+    UdpInErrors = "Udp.InErrors",
+    /// A datagram was sent.
+    UdpOutDatagrams = "Udp.OutDatagrams",
+    /// A datagram was lost because the socket's queue was full.
+    UdpRcvbufErrors = "Udp.RcvbufErrors",
+    /// A datagram could not be sent for want of memory, or was dropped by the qdisc.
+    UdpSndbufErrors = "Udp.SndbufErrors",
+    /// A datagram had a wrong checksum.
+    UdpInCsumErrors = "Udp.InCsumErrors",
+}
+
+/// All counters of a stack.
+#[derive(Debug)]
+pub struct Mib([u64; Counter::ALL.len()]);
+
+impl Default for Mib {
+    fn default() -> Self {
+        Self([0; Counter::ALL.len()])
+    }
+}
+
+impl Mib {
+    /// One more.
+    #[inline]
+    pub fn inc(&mut self, counter: Counter) {
+        self.0[counter as usize] += 1;
+    }
+
+    /// `n` more.
+    #[inline]
+    pub fn add(&mut self, counter: Counter, n: usize) {
+        self.0[counter as usize] += n as u64;
+    }
+
+    /// Its value.
+    #[must_use]
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.0[counter as usize]
+    }
+}

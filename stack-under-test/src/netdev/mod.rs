@@ -1,6 +1,15 @@
 //! The device layer: pick a queue, its qdisc, the driver; NAPI and softirqs on the way in.
+
 pub mod bql;
 pub mod device;
+pub mod interface;
+pub mod napi;
+pub mod qdisc;
 pub mod softirq;
+pub mod xmit;
 
 pub use device::{DriverCtx, NetdevQueue, NetdevStats, NetdevTx};
+pub use interface::Interface;
+
+/// `netdev_max_backlog`: packets of the loopback device that may wait for a CPU.
+pub const MAX_BACKLOG: usize = 1000;

@@ -40,16 +40,14 @@ impl SoftirqState {
         self.pending |= 1 << which as u8;
     }
 
-    /// Takes the next pending one, in the kernel's order, and counts it.
+    /// Takes those that are pending, in the kernel's order, and counts them.
     #[inline]
-    pub fn take(&mut self) -> Option<Softirq> {
-        if self.pending == 0 {
-            return None;
+    pub fn take_all(&mut self) -> Pending {
+        let pending = core::mem::take(&mut self.pending);
+        for which in Pending(pending) {
+            self.runs[which as usize] += 1;
         }
-        let which = Softirq::ALL[self.pending.trailing_zeros() as usize];
-        self.pending &= self.pending - 1;
-        self.runs[which as usize] += 1;
-        Some(which)
+        Pending(pending)
     }
 
     /// Whether one is pending.
@@ -63,5 +61,26 @@ impl SoftirqState {
     #[must_use]
     pub fn runs(&self, which: Softirq) -> u64 {
         self.runs[which as usize]
+    }
+}
+
+/// Softirqs that were pending; an iterator over them in the kernel's order.
+#[derive(Clone, Copy, Debug)]
+pub struct Pending(u8);
+
+impl Pending {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl Iterator for Pending {
+    type Item = Softirq;
+    fn next(&mut self) -> Option<Softirq> {
+        let which = *Softirq::ALL.get(self.0.trailing_zeros() as usize)?;
+        self.0 &= self.0 - 1;
+        Some(which)
     }
 }

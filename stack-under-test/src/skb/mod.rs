@@ -90,6 +90,8 @@ pub struct Dst {
     pub mtu: u32,
     /// Broadcast and multicast have no neighbour.
     pub kind: crate::route::RouteKind,
+    /// The device, by its index: 1 is `lo`, 2 is `eth0`.
+    pub oif: u32,
 }
 
 /// Against which of its socket's accounts a packet is charged.

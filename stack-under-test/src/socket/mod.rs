@@ -1,1 +1,237 @@
-//! socket
+//! Sockets: what an application holds, and the table that finds one by descriptor or by port.
+
+pub mod calls;
+pub mod option;
+pub mod port;
+pub mod receive;
+
+pub use option::SocketOption;
+
+use crate::errno::Errno;
+use crate::route::RouteResult;
+use crate::skb::SkbQueue;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+/// A file descriptor of the stack; the numbers begin at 3, as a process's own do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fd(pub u32);
+
+const FIRST_FD: u32 = 3;
+/// Sockets that there can be at once.
+pub const SOCKETS_MAX: usize = 65_536;
+/// Errors that wait in a socket's error queue before further ones are dropped.
+pub const ERROR_QUEUE_MAX: usize = 256;
+
+/// `IP_MTU_DISCOVER`: what a socket does about DF and packets larger than the path takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PmtuDisc {
+    /// Never DF; large packets are fragmented.
+    Dont = 0,
+    /// DF on what fits; what does not fit is fragmented.
+    Want = 1,
+    /// Always DF; what does not fit is refused with EMSGSIZE.
+    Do = 2,
+    /// Always DF, and the path's MTU is ignored.
+    Probe = 3,
+    /// The device's MTU, never DF, refused when larger.
+    Interface = 4,
+    /// As `Interface`, but fragmented when larger.
+    Omit = 5,
+}
+
+/// One entry of the error queue (`struct sock_extended_err`).
+#[derive(Clone, Debug)]
+pub struct QueuedError {
+    /// `ee_errno`.
+    pub errno: Errno,
+    /// `ee_origin`: 1 local, 2 ICMP.
+    pub origin: u8,
+    /// `ee_type`, the ICMP type.
+    pub icmp_type: u8,
+    /// `ee_code`, the ICMP code.
+    pub icmp_code: u8,
+    /// `ee_info`, the MTU where there is one.
+    pub info: u32,
+    /// Where the datagram was to go.
+    pub to: SocketAddrV4,
+    /// What of the datagram the error brought back.
+    pub payload: Vec<u8>,
+}
+
+/// A UDP socket: `struct udp_sock` with what it is made of.
+#[derive(Debug)]
+pub struct Socket {
+    /// The address that it is bound to; unspecified: any.
+    pub(crate) saddr: Ipv4Addr,
+    /// The port that it is bound to; 0: none yet.
+    pub(crate) sport: u16,
+    /// Whether the port was asked for, and so survives a disconnect.
+    pub(crate) port_locked: bool,
+    /// Whether the address was asked for.
+    pub(crate) addr_locked: bool,
+    /// The peer, once connected.
+    pub(crate) peer: Option<SocketAddrV4>,
+    /// The way to the peer, valid while nothing in the routing changed.
+    pub(crate) cached_route: Option<(u64, RouteResult)>,
+    /// Received datagrams, from the IP header on.
+    pub(crate) receive_queue: SkbQueue,
+    /// `sk_err`: given once, by whichever call comes first.
+    pub(crate) err: Option<Errno>,
+    /// The error queue, with IP_RECVERR.
+    pub(crate) error_queue: VecDeque<QueuedError>,
+    /// The next identification of a connected socket.
+    pub(crate) inet_id: u16,
+    pub(crate) options: Options,
+    pub(crate) shutdown_read: bool,
+    pub(crate) shutdown_write: bool,
+}
+
+/// What `setsockopt` can set.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) tos: u8,
+    pub(crate) ttl: Option<u8>,
+    pub(crate) multicast_ttl: u8,
+    pub(crate) pmtudisc: PmtuDisc,
+    pub(crate) recverr: bool,
+    pub(crate) sndbuf: u32,
+    pub(crate) rcvbuf: u32,
+    pub(crate) priority: u32,
+    pub(crate) mark: u32,
+    pub(crate) broadcast: bool,
+    pub(crate) reuseaddr: bool,
+    pub(crate) reuseport: bool,
+    pub(crate) no_check: bool,
+    pub(crate) bound_dev: u32,
+}
+
+impl Socket {
+    /// The bytes of truesize that may be on their way out before a sender has to wait.
+    #[inline]
+    pub(crate) fn sndbuf(&self) -> u32 {
+        self.options.sndbuf
+    }
+
+    /// `ip_sk_ignore_df`: larger packets are fragmented though DF might be wanted.
+    #[inline]
+    pub(crate) fn ignores_df(&self) -> bool {
+        self.options.pmtudisc < PmtuDisc::Do || self.options.pmtudisc == PmtuDisc::Omit
+    }
+}
+
+/// All sockets.
+#[derive(Debug, Default)]
+pub struct SocketTable {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// Bound sockets by port, each list in the order of binding.
+    ports: alloc::collections::BTreeMap<u16, Vec<u32>>,
+    /// Sockets whose waiters are to be woken; each once.
+    woken: Vec<Fd>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    socket: Option<Socket>,
+    /// Closed, but some of its packets are still on their way out.
+    lingering: bool,
+}
+
+impl SocketTable {
+    /// Puts a socket into a free slot. `None` when there are [`SOCKETS_MAX`].
+    pub(crate) fn insert(&mut self, socket: Socket) -> Option<Fd> {
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None if self.slots.len() < SOCKETS_MAX => {
+                self.slots.push(Slot::default());
+                (self.slots.len() - 1) as u32
+            }
+            None => return None,
+        };
+        self.slots[slot as usize] = Slot { socket: Some(socket), lingering: false };
+        Some(Fd(slot + FIRST_FD))
+    }
+
+    /// How many slots there are, used or not.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The slot of a descriptor.
+    #[inline]
+    pub(crate) fn slot(fd: Fd) -> u32 {
+        fd.0.wrapping_sub(FIRST_FD)
+    }
+
+    /// The descriptor of a slot.
+    pub(crate) fn fd(slot: u32) -> Fd {
+        Fd(slot + FIRST_FD)
+    }
+
+    /// The socket of a descriptor.
+    ///
+    /// # Errors
+    /// EBADF when there is none.
+    #[inline]
+    pub(crate) fn get(&self, fd: Fd) -> Result<&Socket, Errno> {
+        self.slots.get(Self::slot(fd) as usize).and_then(|s| s.socket.as_ref()).ok_or(Errno::EBADF)
+    }
+
+    /// The socket of a descriptor, to be changed.
+    ///
+    /// # Errors
+    /// EBADF when there is none.
+    #[inline]
+    pub(crate) fn get_mut(&mut self, fd: Fd) -> Result<&mut Socket, Errno> {
+        self.slots.get_mut(Self::slot(fd) as usize).and_then(|s| s.socket.as_mut()).ok_or(Errno::EBADF)
+    }
+
+    #[inline]
+    pub(crate) fn at(&self, slot: u32) -> Option<&Socket> {
+        self.slots.get(slot as usize).and_then(|s| s.socket.as_ref())
+    }
+
+    #[inline]
+    pub(crate) fn at_mut(&mut self, slot: u32) -> Option<&mut Socket> {
+        self.slots.get_mut(slot as usize).and_then(|s| s.socket.as_mut())
+    }
+
+    /// Takes a socket out of its slot. The slot is used again only when `busy` says that nothing is charged to it.
+    pub(crate) fn remove(&mut self, fd: Fd, busy: bool) -> Result<Socket, Errno> {
+        let slot = Self::slot(fd);
+        let entry = self.slots.get_mut(slot as usize).ok_or(Errno::EBADF)?;
+        let socket = entry.socket.take().ok_or(Errno::EBADF)?;
+        entry.lingering = busy;
+        if !busy {
+            self.free.push(slot);
+        }
+        self.unbind(slot, socket.sport);
+        self.woken.retain(|woken| *woken != fd);
+        Ok(socket)
+    }
+
+    /// Whether the slot belongs to a socket that was closed with packets on their way; if so, it is free now.
+    pub(crate) fn release_lingering(&mut self, slot: u32) -> bool {
+        let Some(entry) = self.slots.get_mut(slot as usize) else { return false };
+        let was = core::mem::take(&mut entry.lingering);
+        if was {
+            self.free.push(slot);
+        }
+        was
+    }
+
+    /// Notes that whoever waits for the socket is to be woken.
+    pub(crate) fn wake(&mut self, slot: u32) {
+        let fd = Self::fd(slot);
+        if !self.woken.contains(&fd) {
+            self.woken.push(fd);
+        }
+    }
+
+    /// Takes the descriptors whose waiters are to be woken.
+    pub(crate) fn take_woken(&mut self) -> Vec<Fd> {
+        core::mem::take(&mut self.woken)
+    }
+}

@@ -1,0 +1,197 @@
+//! ICMP (RFC 792; RFC 1122, section 3.2.2): echo, errors that we send, and errors that others send us (Linux 6.12).
+
+use super::{Flow, LO};
+use crate::drop_reason::DropReason;
+use crate::mib::Counter;
+use crate::route::{FlowKey, RouteKind};
+use crate::skb::{Dst, PacketType, Skb};
+use crate::stack::Stack;
+use crate::udp::error::IcmpError;
+use crate::wire::checksum::Checksum;
+use crate::wire::icmpv4::{HEADER_BYTES, ICMP_FRAG_NEEDED, ICMP_HOST_UNREACH};
+use crate::wire::ipv4::{IPPROTO_ICMP, IPPROTO_UDP, Ipv4};
+use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+
+/// An error quotes so much that the packet has 576 bytes at most (RFC 1812, section 4.3.2.3).
+const QUOTE_BYTES_MAX: usize = 576 - 20 - HEADER_BYTES;
+const ICMP_DEST_UNREACH: u8 = 3;
+const ICMP_TIME_EXCEEDED: u8 = 11;
+const ICMP_EXC_FRAGTIME: u8 = 1;
+/// IPTOS_PREC_INTERNETCONTROL: the precedence of an error (RFC 1812, section 4.3.2.5).
+const ERROR_TOS: u8 = 0xc0;
+
+impl Stack {
+    /// `icmp_rcv`: takes a message whose data begins at its ICMP header.
+    pub(crate) fn icmp_rcv(&mut self, skb: Skb) {
+        let packet = self.skbs[&skb].packet;
+        self.trace.function(packet, "icmp_rcv");
+        self.mib.inc(Counter::IcmpInMsgs);
+        let mut sum = Checksum::default();
+        self.skbs.for_each_run(&skb, 0, &mut |run| sum.add(run));
+        if sum.finish() != 0 {
+            self.mib.inc(Counter::IcmpInCsumErrors);
+            self.mib.inc(Counter::IcmpInErrors);
+            return self.skbs.drop(&mut self.trace, skb, DropReason::IcmpCsum);
+        }
+        let mut message = alloc::vec![0; self.skbs[&skb].len()];
+        self.skbs.copy_out(&skb, 0, &mut message);
+        if message.len() < HEADER_BYTES {
+            self.mib.inc(Counter::IcmpInErrors);
+            return self.skbs.drop(&mut self.trace, skb, DropReason::PktTooSmall);
+        }
+        let (saddr, daddr) = self.ip_addresses(&skb);
+        let to_all = matches!(self.skbs[&skb].pkt_type, PacketType::Broadcast | PacketType::Multicast);
+        match message[0] {
+            0 => self.mib.inc(Counter::IcmpInEchoReps),
+            8 => {
+                self.mib.inc(Counter::IcmpInEchos);
+                let ignored = self.sysctl.icmp_echo_ignore_all || (to_all && self.sysctl.icmp_echo_ignore_broadcasts);
+                if !ignored {
+                    let tos = self.skbs.header(&skb, self.skbs[&skb].network_header)[1];
+                    self.icmp_echo(&mut message, saddr, if to_all { None } else { Some(daddr) }, tos);
+                }
+            }
+            ICMP_DEST_UNREACH | ICMP_TIME_EXCEEDED | 12 => self.icmp_unreach(&message),
+            _ => return self.skbs.drop(&mut self.trace, skb, DropReason::IcmpUnhandled),
+        }
+        self.skbs.consume(&mut self.trace, skb);
+    }
+
+    /// `icmp_echo`: the same message goes back as a reply.
+    fn icmp_echo(&mut self, message: &mut [u8], to: Ipv4Addr, from: Option<Ipv4Addr>, tos: u8) {
+        self.trace.function(0, "icmp_echo");
+        message[0] = 0;
+        message[2..4].fill(0);
+        let checksum = crate::wire::checksum::checksum(message);
+        message[2..4].copy_from_slice(&checksum.to_be_bytes());
+        if self.icmp_push_reply(message, to, from, tos) {
+            self.mib.inc(Counter::IcmpOutEchoReps);
+        }
+    }
+
+    /// An error came: `icmp_unreach` finds out whose packet it is about.
+    fn icmp_unreach(&mut self, message: &[u8]) {
+        let (kind, code) = (message[0], message[1]);
+        self.mib.inc(if kind == ICMP_DEST_UNREACH { Counter::IcmpInDestUnreachs } else { Counter::IcmpInTimeExcds });
+        let quoted = &message[HEADER_BYTES..];
+        let Ok(ip) = Ipv4::parse_quoted(quoted) else {
+            self.mib.inc(Counter::IcmpInErrors);
+            return;
+        };
+        // Only what we sent can have gone wrong.
+        if !self.fib.is_local(ip.src) || quoted.len() < usize::from(ip.header_len) + 8 {
+            self.mib.inc(Counter::IcmpInErrors);
+            return;
+        }
+        let mtu = u32::from(u16::from_be_bytes([message[6], message[7]]));
+        if kind == ICMP_DEST_UNREACH && code == ICMP_FRAG_NEEDED && self.sysctl.ip_no_pmtu_disc != 3 {
+            self.update_pmtu(&ip, mtu);
+        }
+        if ip.protocol == IPPROTO_UDP {
+            self.udp_err(IcmpError { kind, code, mtu }, quoted);
+        }
+    }
+
+    /// A router could not pass a packet of ours on whole.
+    fn update_pmtu(&mut self, quoted: &Ipv4, mtu: u32) {
+        let key = FlowKey { dst: quoted.dst, src: Some(quoted.src), tos: quoted.tos, ..FlowKey::default() };
+        let Ok(route) = self.route_output(&key) else { return };
+        self.trace.function(0, "ip_rt_update_pmtu");
+        // A router older than RFC 1191 gives none: half of what did not fit, as Linux takes it.
+        let mtu = if mtu == 0 { route.mtu / 2 } else { mtu };
+        let (min_pmtu, expires) = (self.sysctl.min_pmtu, self.sysctl.mtu_expires);
+        self.path_mtus.learn(self.now, quoted.dst, (mtu, route.mtu), (min_pmtu, expires));
+    }
+
+    /// `icmp_send` of "destination unreachable" about `skb`, whose network header is set.
+    pub(crate) fn icmp_send_unreachable(&mut self, skb: &Skb, code: u8, mtu: u32) {
+        self.icmp_send(skb, ICMP_DEST_UNREACH, code, mtu);
+    }
+
+    /// `icmp_send` of "time exceeded" in reassembly.
+    pub(crate) fn icmp_send_time_exceeded(&mut self, skb: &Skb) {
+        self.icmp_send(skb, ICMP_TIME_EXCEEDED, ICMP_EXC_FRAGTIME, 0);
+    }
+
+    fn icmp_send(&mut self, skb: &Skb, kind: u8, code: u8, mtu: u32) {
+        let quoted = self.quote(skb, QUOTE_BYTES_MAX);
+        let Ok(ip) = Ipv4::parse_quoted(&quoted) else { return };
+        if !self.may_send_error(skb, &ip, &quoted) {
+            return;
+        }
+        self.trace.function(self.skbs[skb].packet, "icmp_send");
+        let limited = self.sysctl.icmp_ratemask & (1 << (kind & 31)) != 0 && !self.fib.is_local(ip.src);
+        if limited && !self.icmp_limit.allow(self.now, ip.src, self.sysctl.icmp_ratelimit) {
+            self.mib.inc(Counter::IcmpOutRateLimitHost);
+            return;
+        }
+        let mut message = Vec::with_capacity(HEADER_BYTES + quoted.len());
+        message.extend_from_slice(&[kind, code, 0, 0, 0, 0]);
+        message.extend_from_slice(&(mtu as u16).to_be_bytes());
+        message.extend_from_slice(&quoted);
+        let checksum = crate::wire::checksum::checksum(&message);
+        message[2..4].copy_from_slice(&checksum.to_be_bytes());
+        let from = self.fib.is_local(ip.dst).then_some(ip.dst);
+        if self.icmp_push_reply(&message, ip.src, from, (ip.tos & 0x1e) | ERROR_TOS) {
+            let counter = if kind == ICMP_DEST_UNREACH { Counter::IcmpOutDestUnreachs } else { Counter::IcmpOutTimeExcds };
+            self.mib.inc(counter);
+        }
+    }
+
+    /// No error about a frame or packet for many, a fragment but the first, an error, or a source that is not one host
+    /// (RFC 1122, section 3.2.2).
+    fn may_send_error(&self, skb: &Skb, ip: &Ipv4, quoted: &[u8]) -> bool {
+        let about_error = ip.protocol == IPPROTO_ICMP
+            && !quoted.get(usize::from(ip.header_len)).is_some_and(|kind| matches!(kind, 0 | 8 | 13 | 14));
+        self.skbs[skb].pkt_type == PacketType::Host
+            && ip.fragment_offset == 0
+            && !about_error
+            && !ip.dst.is_multicast()
+            && !ip.dst.is_broadcast()
+            && !self.fib.is_broadcast(ip.dst)
+            && !ip.src.is_unspecified()
+            && !ip.src.is_multicast()
+            && !ip.src.is_broadcast()
+    }
+
+    /// `icmp_push_reply`: sends a message. Whether it left.
+    fn icmp_push_reply(&mut self, message: &[u8], to: Ipv4Addr, from: Option<Ipv4Addr>, tos: u8) -> bool {
+        let key = FlowKey { dst: to, src: from, tos: tos & 0x1c, proto: IPPROTO_ICMP, ..FlowKey::default() };
+        let Ok(route) = self.route_output(&key) else { return false };
+        if route.kind == RouteKind::Broadcast {
+            return false;
+        }
+        let mut flow = Flow {
+            saddr: from.unwrap_or(route.src),
+            daddr: to,
+            protocol: IPPROTO_ICMP,
+            tos,
+            ttl: self.sysctl.ip_default_ttl,
+            df: false,
+            ignore_df: true,
+            id: 0,
+            mark: 0,
+            priority: 0,
+            dst: Dst { nexthop: route.gateway.unwrap_or(to), mtu: route.mtu, kind: route.kind, oif: route.oif },
+            sk: u32::MAX,
+        };
+        flow.id = self.ident.next(self.now, &mut self.entropy, (to, flow.saddr, IPPROTO_ICMP));
+        let (header, payload) = message.split_at(HEADER_BYTES);
+        let Ok(skb) = self.ip_append_data(&flow, header, payload) else { return false };
+        let packet = self.trace.made(message, message.len());
+        self.skbs[&skb].packet = packet;
+        self.trace.function(packet, "icmp_push_reply");
+        self.push_ip_header(&skb, &flow);
+        self.mib.inc(Counter::IcmpOutMsgs);
+        let _ = self.ip_local_out(skb);
+        true
+    }
+
+    /// `ipv4_link_failure`: the neighbour did not answer for `skb`, and our own sender is told by an ICMP error that
+    /// comes back over the loopback device.
+    pub(crate) fn ipv4_link_failure(&mut self, skb: &Skb) {
+        self.icmp_send_unreachable(skb, ICMP_HOST_UNREACH, 0);
+        debug_assert!(self.skbs[skb].dst.is_none_or(|dst| dst.oif != LO));
+    }
+}

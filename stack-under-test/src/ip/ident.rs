@@ -1,0 +1,44 @@
+//! The identification of IPv4 packets (RFC 6864; `ip_select_ident_segs`, Linux 6.12).
+
+use crate::entropy::Entropy;
+use crate::time::Instant;
+use core::net::Ipv4Addr;
+
+const BUCKETS: usize = 256;
+
+/// Counters for packets that belong to no connected socket, hashed by addresses and protocol. Between two packets a
+/// counter goes on by one, plus at random up to the ticks (4 ms) that passed, so that its pace tells nothing.
+#[derive(Debug)]
+pub(crate) struct Identifications {
+    key: u64,
+    buckets: [(u16, Instant); BUCKETS],
+}
+
+const TICK_NS: u64 = 4_000_000;
+
+impl Identifications {
+    pub(crate) fn new(entropy: &mut Entropy) -> Self {
+        let key = entropy.next_u64();
+        let buckets = core::array::from_fn(|_| (entropy.next_u64() as u16, Instant::ZERO));
+        Self { key, buckets }
+    }
+
+    /// The identification of the next packet of a flow.
+    #[inline]
+    pub(crate) fn next(
+        &mut self,
+        now: Instant,
+        entropy: &mut Entropy,
+        flow: (Ipv4Addr, Ipv4Addr, u8),
+    ) -> u16 {
+        let (daddr, saddr, protocol) = flow;
+        let mixed = (u64::from(daddr.to_bits()) << 32 | u64::from(saddr.to_bits())) ^ self.key ^ u64::from(protocol);
+        let hash = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
+        let (id, last) = &mut self.buckets[hash as usize];
+        let ticks = (now.0 / TICK_NS).saturating_sub(last.0 / TICK_NS);
+        let delta = if ticks == 0 { 0 } else { entropy.below(u32::try_from(ticks).unwrap_or(u32::MAX)) };
+        *last = now;
+        *id = id.wrapping_add(1).wrapping_add(delta as u16);
+        id.wrapping_sub(1)
+    }
+}

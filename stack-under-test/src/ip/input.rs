@@ -1,0 +1,98 @@
+//! The way in of an IPv4 packet: `ip_rcv` → PRE_ROUTING → routing → `ip_local_deliver` (Linux 6.12).
+
+use super::ETH0;
+use crate::drop_reason::DropReason;
+use crate::mib::Counter;
+use crate::netfilter::Hook;
+use crate::route::InputRoute;
+use crate::skb::{PacketType, Skb};
+use crate::stack::Stack;
+use crate::wire::ethernet::{ETH_P_ARP, ETH_P_IP, Ethernet, HEADER_BYTES as ETH_HEADER_BYTES};
+use crate::wire::ipv4::Ipv4;
+use core::net::Ipv4Addr;
+
+impl Stack {
+    /// `netif_receive_skb`: a frame from the driver, to the protocol of its ethertype.
+    pub(crate) fn netif_receive_skb(&mut self, skb: Skb) {
+        let packet = self.trace.made(self.skbs.linear(&skb), self.skbs[&skb].len());
+        self.skbs[&skb].packet = packet;
+        self.trace.function(packet, "netif_receive_skb");
+        let ethernet = match Ethernet::parse(self.skbs.linear(&skb)) {
+            Ok(ethernet) => ethernet,
+            Err(reason) => return self.skbs.drop(&mut self.trace, skb, reason),
+        };
+        let pkt_type = ethernet.packet_type(&self.dev.mac);
+        let now = self.now;
+        self.skbs.pull(&skb, ETH_HEADER_BYTES);
+        let meta = &mut self.skbs[&skb];
+        meta.protocol = ethernet.ethertype;
+        meta.pkt_type = pkt_type;
+        meta.network_header = meta.data_offset();
+        meta.tstamp = now;
+        match ethernet.ethertype {
+            ETH_P_IP => self.ip_rcv(skb, ETH0),
+            ETH_P_ARP => self.arp_rcv(skb, ethernet.src),
+            _ => {
+                self.dev.rx_dropped += 1;
+                self.skbs.drop(&mut self.trace, skb, DropReason::UnhandledProto);
+            }
+        }
+    }
+
+    /// `ip_rcv`: is it a packet at all, and for us?
+    pub(crate) fn ip_rcv(&mut self, skb: Skb, iif: u32) {
+        self.trace.function(self.skbs[&skb].packet, "ip_rcv");
+        if self.skbs[&skb].pkt_type == PacketType::OtherHost {
+            self.dev.rx_otherhost_dropped += 1;
+            return self.skbs.drop(&mut self.trace, skb, DropReason::OtherHost);
+        }
+        let len = self.skbs[&skb].len();
+        self.mib.inc(Counter::IpInReceives);
+        self.mib.add(Counter::IpExtInOctets, len);
+        let header = match Ipv4::parse_with_len(self.skbs.linear(&skb), len) {
+            Ok(header) => header,
+            Err(reason) => {
+                self.mib.inc(if reason == DropReason::PktTooSmall {
+                    Counter::IpInTruncatedPkts
+                } else {
+                    Counter::IpInHdrErrors
+                });
+                return self.skbs.drop(&mut self.trace, skb, reason);
+            }
+        };
+        // What lies behind the packet is padding of the link.
+        self.skbs.trim(&skb, usize::from(header.total_len));
+        let Ok(skb) = self.netfilter_hook(Hook::PreRouting, skb) else { return };
+        self.ip_rcv_finish(skb, &header, iif);
+    }
+
+    fn ip_rcv_finish(&mut self, skb: Skb, header: &Ipv4, iif: u32) {
+        self.trace.function(self.skbs[&skb].packet, "ip_rcv_finish");
+        let broadcast_frame = matches!(self.skbs[&skb].pkt_type, PacketType::Broadcast | PacketType::Multicast);
+        match self.fib.input(header.dst, header.src, iif, header.tos, self.skbs[&skb].mark) {
+            Ok(InputRoute::Local) if broadcast_frame => {
+                // A unicast address in a frame for all is not for us (RFC 1122, section 3.3.6).
+                self.skbs.drop(&mut self.trace, skb, DropReason::IpInvalidSource);
+            }
+            Ok(InputRoute::Local) => self.ip_local_deliver(skb, header, iif),
+            Ok(InputRoute::Broadcast) => {
+                self.skbs[&skb].pkt_type = PacketType::Broadcast;
+                self.ip_local_deliver(skb, header, iif);
+            }
+            Ok(InputRoute::Multicast) => {
+                self.skbs[&skb].pkt_type = PacketType::Multicast;
+                self.ip_local_deliver(skb, header, iif);
+            }
+            Err(reason) => {
+                self.mib.inc(Counter::IpInAddrErrors);
+                self.skbs.drop(&mut self.trace, skb, reason);
+            }
+        }
+    }
+
+    /// The addresses of a packet whose network header is set: source, destination.
+    pub(crate) fn ip_addresses(&self, skb: &Skb) -> (Ipv4Addr, Ipv4Addr) {
+        let ip = self.skbs.header(skb, self.skbs[skb].network_header);
+        (Ipv4Addr::new(ip[12], ip[13], ip[14], ip[15]), Ipv4Addr::new(ip[16], ip[17], ip[18], ip[19]))
+    }
+}

@@ -1,0 +1,40 @@
+//! `eth0`: the driver, its queues, the qdisc before them, and what is counted above the driver.
+
+use super::NetdevQueue;
+use super::qdisc::QdiscTree;
+use crate::drivers::igb::Igb;
+use crate::skb::SkbQueue;
+use crate::wire::ethernet::Mac;
+
+/// The device under test, as the layers above the driver see it.
+#[derive(Debug)]
+pub struct Interface {
+    /// The driver.
+    pub igb: Igb,
+    /// One a transmit queue.
+    pub queues: alloc::vec::Vec<NetdevQueue>,
+    /// The qdiscs.
+    pub qdisc: QdiscTree,
+    /// Frames that the driver handed up in the poll that runs.
+    pub(crate) rx: SkbQueue,
+    /// The address.
+    pub mac: Mac,
+    /// The largest IP packet, in bytes.
+    pub mtu: u32,
+    /// IFF_UP.
+    pub up: bool,
+    /// Up with carrier: packets are taken (`dev_activate`).
+    pub(crate) active: bool,
+    /// The device inserts checksums (`ethtool -K tx on`).
+    pub tx_checksum: bool,
+    /// A run of the qdisc was asked for in NET_TX.
+    pub(crate) scheduled: bool,
+    /// `txqueuelen`.
+    pub tx_queue_len: u32,
+    /// `rx_dropped` of the core: frames that nobody handles.
+    pub rx_dropped: u64,
+    /// Frames for another station (they are not in `rx_dropped` since Linux 5.19).
+    pub rx_otherhost_dropped: u64,
+    /// Packets that were sent while there was no carrier.
+    pub carrier_dropped: u64,
+}

@@ -1,0 +1,92 @@
+//! NAPI and softirqs: `net_rx_action`, `__do_softirq`, and which CPU does it (Linux 6.12).
+
+use super::softirq::Softirq;
+use crate::stack::Stack;
+use crate::trace::Context;
+
+/// `netdev_budget`: packets that one NET_RX softirq may take.
+const NETDEV_BUDGET: u32 = 300;
+/// `NAPI_POLL_WEIGHT`: packets that one poll may take.
+const NAPI_POLL_WEIGHT: u32 = 64;
+/// `MAX_SOFTIRQ_RESTART`: rounds of softirqs before ksoftirqd has to go on.
+const MAX_SOFTIRQ_RESTART: u32 = 10;
+
+impl Stack {
+    /// `raise_softirq` on the CPU that runs.
+    #[inline]
+    pub(crate) fn raise_softirq(&mut self, which: Softirq) {
+        self.cpus[usize::from(self.cpu)].softirq.raise(which);
+    }
+
+    /// `napi_schedule` on the CPU that runs.
+    pub(crate) fn napi_schedule(&mut self, napi: u16) {
+        let cpu = &mut self.cpus[usize::from(self.cpu)];
+        if !cpu.poll_list.contains(&napi) {
+            cpu.poll_list.push_back(napi);
+        }
+        cpu.softirq.raise(Softirq::NetRx);
+    }
+
+    /// Runs what is pending on the CPU that runs, at the end of an interrupt or where a system call lets softirqs in
+    /// again. What is left after ten rounds is ksoftirqd's: the next deadline is now.
+    #[inline]
+    pub(crate) fn do_softirq(&mut self) {
+        if self.cpus[usize::from(self.cpu)].softirq.is_pending() {
+            self.do_softirq_slow();
+        }
+    }
+
+    #[cold]
+    fn do_softirq_slow(&mut self) {
+        let before = self.trace.context;
+        for _ in 0..MAX_SOFTIRQ_RESTART {
+            let pending = self.cpus[usize::from(self.cpu)].softirq.take_all();
+            if pending.is_empty() {
+                break;
+            }
+            for which in pending {
+                self.trace.context = Context::Softirq(which);
+                match which {
+                    Softirq::Timer => self.run_timer_softirq(),
+                    Softirq::NetTx => self.net_tx_action(),
+                    Softirq::NetRx => self.net_rx_action(),
+                }
+                self.settle();
+            }
+        }
+        self.trace.context = before;
+    }
+
+    /// `net_rx_action`: polls who asked for it, each at most 64 packets, at most 300 in all.
+    fn net_rx_action(&mut self) {
+        let cpu = usize::from(self.cpu);
+        let mut budget = NETDEV_BUDGET;
+        if !self.backlog.is_empty() {
+            budget -= self.process_backlog(NAPI_POLL_WEIGHT);
+        }
+        let rounds = self.cpus[cpu].poll_list.len();
+        for _ in 0..rounds {
+            let Some(napi) = self.cpus[cpu].poll_list.pop_front() else { break };
+            let (igb, mut ctx) = self.driver();
+            let work = igb.poll(&mut ctx, napi, NAPI_POLL_WEIGHT);
+            while let Some(skb) = self.dev.rx.pop_front(&mut self.skbs) {
+                self.netif_receive_skb(skb);
+            }
+            self.serve_wakeups();
+            if work >= NAPI_POLL_WEIGHT {
+                self.cpus[cpu].poll_list.push_back(napi);
+            } else {
+                let (igb, mut ctx) = self.driver();
+                igb.napi_complete(&mut ctx, napi);
+            }
+            budget = budget.saturating_sub(work);
+            if budget == 0 {
+                self.cpus[cpu].time_squeeze += 1;
+                break;
+            }
+        }
+        if !self.cpus[cpu].poll_list.is_empty() || !self.backlog.is_empty() {
+            self.raise_softirq(Softirq::NetRx);
+        }
+    }
+}

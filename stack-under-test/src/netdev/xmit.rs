@@ -1,0 +1,174 @@
+//! `dev_queue_xmit`: a packet to the qdisc or past it, and from there to the driver (Linux 6.12, `net/core/dev.c`,
+//! `net/sched/sch_generic.c`).
+
+use super::qdisc::Enqueue;
+use super::softirq::Softirq;
+use super::{DriverCtx, NetdevTx};
+use crate::drop_reason::DropReason;
+use crate::skb::Skb;
+use crate::stack::Stack;
+use crate::trace::Step;
+
+/// `dev_tx_weight`: packets that one run of a qdisc may send before others get their turn.
+pub const DEV_TX_WEIGHT: i32 = 64;
+
+/// What the device layer says to a packet: NET_XMIT_….
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetXmit {
+    /// On its way.
+    Success,
+    /// Dropped.
+    Drop,
+    /// Taken, but another was dropped, or nobody will send it.
+    Cn,
+    /// The device is down.
+    NetDown,
+}
+
+impl Stack {
+    /// Hands a packet, link header included, to the device.
+    #[inline]
+    pub(crate) fn dev_queue_xmit(&mut self, skb: Skb) -> NetXmit {
+        let packet = self.skbs[&skb].packet;
+        self.trace.function(packet, "dev_queue_xmit");
+        if !self.dev.up {
+            self.skbs.drop(&mut self.trace, skb, DropReason::DevReady);
+            return NetXmit::NetDown;
+        }
+        if !self.dev.active {
+            // Without carrier the device has the qdisc `noop`, which drops and says "congestion".
+            self.dev.carrier_dropped += 1;
+            self.skbs.drop(&mut self.trace, skb, DropReason::QdiscDrop);
+            return NetXmit::Cn;
+        }
+        self.skbs[&skb].queue_mapping = 0;
+        if self.dev.qdisc.can_bypass() {
+            self.dev.qdisc.count_bypass(self.skbs[&skb].len());
+            if self.sch_direct_xmit(skb, false) && !self.dev.qdisc.is_empty() {
+                self.qdisc_run();
+            }
+            return NetXmit::Success;
+        }
+        let queued = self.dev.qdisc.enqueue(self.now, &mut self.skbs, &mut self.trace, skb);
+        self.qdisc_run();
+        match queued {
+            Enqueue::Ok => NetXmit::Success,
+            Enqueue::Congested => NetXmit::Cn,
+            Enqueue::Dropped => NetXmit::Drop,
+        }
+    }
+
+    /// `__qdisc_run`: sends until the qdisc has nothing to give, the driver is busy, or the quota is used up; then the
+    /// NET_TX softirq goes on.
+    pub(crate) fn qdisc_run(&mut self) {
+        self.trace.function(0, "__qdisc_run");
+        let mut quota = DEV_TX_WEIGHT;
+        while let Some(sent) = self.qdisc_restart() {
+            quota -= sent;
+            if quota <= 0 {
+                self.netif_schedule();
+                return;
+            }
+        }
+    }
+
+    /// `qdisc_restart`: takes packets out of the qdisc, as many as the byte limit allows in one go, and sends them. How
+    /// many; `None` when there is nothing more to do now.
+    fn qdisc_restart(&mut self) -> Option<i32> {
+        if self.dev.queues[0].is_stopped() {
+            return None;
+        }
+        let mut allowed = self.dev.queues[0].bql_available();
+        let mut skb = self.dev.qdisc.dequeue(self.now, &mut self.skbs, &mut self.trace)?;
+        let mut sent = 0;
+        loop {
+            allowed -= self.skbs[&skb].len() as i64;
+            // The driver is told that more follows, so that it rings the bell once for all.
+            let next =
+                if allowed > 0 { self.dev.qdisc.dequeue(self.now, &mut self.skbs, &mut self.trace) } else { None };
+            sent += 1;
+            let went = self.sch_direct_xmit(skb, next.is_some());
+            match next {
+                Some(next) if went => skb = next,
+                Some(next) => {
+                    self.dev.qdisc.requeue_behind(&mut self.skbs, next);
+                    return None;
+                }
+                None => return went.then_some(sent),
+            }
+        }
+    }
+
+    /// `sch_direct_xmit`: gives one packet to the driver, or back to the qdisc when the driver is busy. Whether the driver
+    /// took it.
+    #[inline]
+    fn sch_direct_xmit(&mut self, skb: Skb, more: bool) -> bool {
+        let packet = self.skbs[&skb].packet;
+        self.trace.function(packet, "sch_direct_xmit");
+        if self.dev.queues[0].is_stopped() {
+            self.requeue(skb);
+            return false;
+        }
+        self.trace.function(packet, "dev_hard_start_xmit");
+        let (igb, mut ctx) = self.driver();
+        match igb.xmit_frame(&mut ctx, skb, 0, more) {
+            NetdevTx::Ok => {
+                ctx.queues[0].trans_start = ctx.now;
+                true
+            }
+            NetdevTx::Busy(skb) => {
+                self.requeue(skb);
+                false
+            }
+        }
+    }
+
+    /// `dev_requeue_skb`: back to where it will be taken from first; the qdisc is rescheduled.
+    #[cold]
+    fn requeue(&mut self, skb: Skb) {
+        self.trace.step(self.skbs[&skb].packet, Step::Queued("requeue"));
+        self.dev.qdisc.requeue(&mut self.skbs, skb);
+        if !self.dev.queues[0].is_stopped() {
+            self.netif_schedule();
+        }
+    }
+
+    /// `__netif_schedule`: the qdisc goes on in the NET_TX softirq of this CPU.
+    #[inline]
+    pub(crate) fn netif_schedule(&mut self) {
+        self.dev.scheduled = true;
+        self.raise_softirq(Softirq::NetTx);
+    }
+
+    /// `net_tx_action`.
+    pub(crate) fn net_tx_action(&mut self) {
+        self.trace.function(0, "net_tx_action");
+        if core::mem::take(&mut self.dev.scheduled) && self.dev.active {
+            self.qdisc_run();
+        }
+    }
+
+    /// The driver woke its queue: the qdisc goes on.
+    #[inline]
+    pub(crate) fn serve_wakeups(&mut self) {
+        for at in 0..self.dev.queues.len() {
+            if self.dev.queues[at].take_schedule() {
+                self.netif_schedule();
+            }
+        }
+    }
+
+    /// The driver with what it works with.
+    #[inline]
+    pub(crate) fn driver(&mut self) -> (&mut crate::drivers::igb::Igb, DriverCtx<'_>) {
+        let ctx = DriverCtx {
+            now: self.now,
+            bus: &mut *self.bus,
+            skbs: &mut self.skbs,
+            queues: &mut self.dev.queues,
+            trace: &mut self.trace,
+            rx: &mut self.dev.rx,
+        };
+        (&mut self.dev.igb, ctx)
+    }
+}

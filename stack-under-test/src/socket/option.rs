@@ -1,0 +1,211 @@
+//! `setsockopt` and `getsockopt`: which options there are, and what they do (socket(7), ip(7), udp(7); Linux 6.12).
+
+use super::{Fd, Options, PmtuDisc};
+use crate::errno::Errno;
+use crate::stack::Stack;
+use crate::sysctl::Sysctl;
+
+/// The options that the stack knows, by level and name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of socket(7), ip(7) and udp(7)")]
+pub enum SocketOption {
+    SoSndbuf,
+    SoRcvbuf,
+    SoSndbufforce,
+    SoRcvbufforce,
+    SoReuseaddr,
+    SoReuseport,
+    SoBroadcast,
+    SoPriority,
+    SoMark,
+    SoNoCheck,
+    SoError,
+    SoType,
+    SoDomain,
+    SoProtocol,
+    IpTos,
+    IpTtl,
+    IpMtuDiscover,
+    IpMtu,
+    IpRecverr,
+    IpMulticastTtl,
+}
+
+/// The least that SO_SNDBUF can be, doubled: two small packets of TCP.
+const SOCK_MIN_SNDBUF: u32 = 4608;
+/// The least that SO_RCVBUF can be, doubled.
+const SOCK_MIN_RCVBUF: u32 = 2304;
+
+impl SocketOption {
+    /// Finds an option by the names of the C interface; `None` when the stack does not have it.
+    #[must_use]
+    pub fn parse(level: &str, name: &str) -> Option<Self> {
+        Some(match (level, name) {
+            ("SOL_SOCKET", "SO_SNDBUF") => Self::SoSndbuf,
+            ("SOL_SOCKET", "SO_RCVBUF") => Self::SoRcvbuf,
+            ("SOL_SOCKET", "SO_SNDBUFFORCE") => Self::SoSndbufforce,
+            ("SOL_SOCKET", "SO_RCVBUFFORCE") => Self::SoRcvbufforce,
+            ("SOL_SOCKET", "SO_REUSEADDR") => Self::SoReuseaddr,
+            ("SOL_SOCKET", "SO_REUSEPORT") => Self::SoReuseport,
+            ("SOL_SOCKET", "SO_BROADCAST") => Self::SoBroadcast,
+            ("SOL_SOCKET", "SO_PRIORITY") => Self::SoPriority,
+            ("SOL_SOCKET", "SO_MARK") => Self::SoMark,
+            ("SOL_SOCKET", "SO_NO_CHECK") => Self::SoNoCheck,
+            ("SOL_SOCKET", "SO_ERROR") => Self::SoError,
+            ("SOL_SOCKET", "SO_TYPE") => Self::SoType,
+            ("SOL_SOCKET", "SO_DOMAIN") => Self::SoDomain,
+            ("SOL_SOCKET", "SO_PROTOCOL") => Self::SoProtocol,
+            ("IPPROTO_IP" | "SOL_IP", "IP_TOS") => Self::IpTos,
+            ("IPPROTO_IP" | "SOL_IP", "IP_TTL") => Self::IpTtl,
+            ("IPPROTO_IP" | "SOL_IP", "IP_MTU_DISCOVER") => Self::IpMtuDiscover,
+            ("IPPROTO_IP" | "SOL_IP", "IP_MTU") => Self::IpMtu,
+            ("IPPROTO_IP" | "SOL_IP", "IP_RECVERR") => Self::IpRecverr,
+            ("IPPROTO_IP" | "SOL_IP", "IP_MULTICAST_TTL") => Self::IpMulticastTtl,
+            _ => return None,
+        })
+    }
+}
+
+impl Options {
+    pub(crate) fn new(sysctl: &Sysctl) -> Self {
+        Self {
+            tos: 0,
+            ttl: None,
+            multicast_ttl: 1,
+            pmtudisc: if sysctl.ip_no_pmtu_disc == 0 { PmtuDisc::Want } else { PmtuDisc::Dont },
+            recverr: false,
+            sndbuf: sysctl.wmem_default,
+            rcvbuf: sysctl.rmem_default,
+            priority: 0,
+            mark: 0,
+            broadcast: false,
+            reuseaddr: false,
+            reuseport: false,
+            no_check: false,
+            bound_dev: 0,
+        }
+    }
+}
+
+/// `rt_tos2priority`: the band of pfifo_fast that a TOS asks for, by way of the priority (`ip_tos2prio`).
+#[inline]
+pub(crate) fn tos_to_priority(tos: u8) -> u32 {
+    const IP_TOS2PRIO: [u8; 16] = [0, 0, 0, 0, 2, 2, 2, 2, 6, 6, 6, 6, 4, 4, 4, 4];
+    u32::from(IP_TOS2PRIO[usize::from(tos >> 1) & 15])
+}
+
+impl Stack {
+    /// `setsockopt` with a number.
+    ///
+    /// # Errors
+    /// EBADF; EINVAL for a value out of range; EPERM for what needs more than this stack gives; ENOPROTOOPT for an option
+    /// that can only be read.
+    pub fn setsockopt(&mut self, fd: Fd, option: SocketOption, value: i32) -> Result<(), Errno> {
+        let (wmem_max, rmem_max) = (self.sysctl.wmem_max, self.sysctl.rmem_max);
+        let on = value != 0;
+        let buffer = |max: u32| (value.max(0) as u32).min(max).saturating_mul(2).min(i32::MAX as u32);
+        let socket = self.sockets.get_mut(fd)?;
+        let options = &mut socket.options;
+        match option {
+            SocketOption::SoSndbuf => options.sndbuf = buffer(wmem_max).max(SOCK_MIN_SNDBUF),
+            SocketOption::SoSndbufforce => options.sndbuf = buffer(u32::MAX / 2).max(SOCK_MIN_SNDBUF),
+            SocketOption::SoRcvbuf => options.rcvbuf = buffer(rmem_max).max(SOCK_MIN_RCVBUF),
+            SocketOption::SoRcvbufforce => options.rcvbuf = buffer(u32::MAX / 2).max(SOCK_MIN_RCVBUF),
+            SocketOption::SoReuseaddr => options.reuseaddr = on,
+            SocketOption::SoReuseport => options.reuseport = on,
+            SocketOption::SoBroadcast => options.broadcast = on,
+            SocketOption::SoPriority => options.priority = value as u32,
+            SocketOption::SoMark => {
+                options.mark = value as u32;
+                socket.cached_route = None;
+            }
+            SocketOption::SoNoCheck => options.no_check = on,
+            SocketOption::IpTos => {
+                options.tos = value as u8;
+                options.priority = tos_to_priority(options.tos);
+                socket.cached_route = None;
+            }
+            SocketOption::IpTtl => match value {
+                -1 => options.ttl = None,
+                1..=255 => options.ttl = Some(value as u8),
+                _ => return Err(Errno::EINVAL),
+            },
+            SocketOption::IpMulticastTtl => match value {
+                -1 => options.multicast_ttl = 1,
+                0..=255 => options.multicast_ttl = value as u8,
+                _ => return Err(Errno::EINVAL),
+            },
+            SocketOption::IpMtuDiscover => {
+                options.pmtudisc = match value {
+                    0 => PmtuDisc::Dont,
+                    1 => PmtuDisc::Want,
+                    2 => PmtuDisc::Do,
+                    3 => PmtuDisc::Probe,
+                    4 => PmtuDisc::Interface,
+                    5 => PmtuDisc::Omit,
+                    _ => return Err(Errno::EINVAL),
+                }
+            }
+            SocketOption::IpRecverr => {
+                options.recverr = on;
+                if !on {
+                    socket.error_queue.clear();
+                }
+            }
+            SocketOption::SoError
+            | SocketOption::SoType
+            | SocketOption::SoDomain
+            | SocketOption::SoProtocol
+            | SocketOption::IpMtu => return Err(Errno::ENOPROTOOPT),
+        }
+        Ok(())
+    }
+
+    /// SO_BINDTODEVICE: only through this device; `None` or an empty name: any.
+    ///
+    /// # Errors
+    /// EBADF; ENODEV when there is no such device.
+    pub fn bind_to_device(&mut self, fd: Fd, device: &str) -> Result<(), Errno> {
+        let index = match device {
+            "" => 0,
+            name => self.device_index(name).ok_or(Errno::ENODEV)?,
+        };
+        let socket = self.sockets.get_mut(fd)?;
+        socket.options.bound_dev = index;
+        socket.cached_route = None;
+        Ok(())
+    }
+
+    /// `getsockopt` of a number. SO_ERROR takes the error away.
+    ///
+    /// # Errors
+    /// EBADF; ENOTCONN for IP_MTU without a peer.
+    pub fn getsockopt(&mut self, fd: Fd, option: SocketOption) -> Result<i32, Errno> {
+        let default_ttl = self.sysctl.ip_default_ttl;
+        if option == SocketOption::IpMtu {
+            return self.path_mtu(fd).map(|mtu| mtu as i32);
+        }
+        let socket = self.sockets.get_mut(fd)?;
+        let options = &socket.options;
+        Ok(match option {
+            SocketOption::SoSndbuf | SocketOption::SoSndbufforce => options.sndbuf as i32,
+            SocketOption::SoRcvbuf | SocketOption::SoRcvbufforce => options.rcvbuf as i32,
+            SocketOption::SoReuseaddr => options.reuseaddr.into(),
+            SocketOption::SoReuseport => options.reuseport.into(),
+            SocketOption::SoBroadcast => options.broadcast.into(),
+            SocketOption::SoPriority => options.priority as i32,
+            SocketOption::SoMark => options.mark as i32,
+            SocketOption::SoNoCheck => options.no_check.into(),
+            SocketOption::SoError => socket.err.take().map_or(0, |errno| errno as i32),
+            SocketOption::SoType => 2,
+            SocketOption::SoDomain => 2,
+            SocketOption::SoProtocol => 17,
+            SocketOption::IpTos => options.tos.into(),
+            SocketOption::IpTtl => options.ttl.unwrap_or(default_ttl).into(),
+            SocketOption::IpMulticastTtl => options.multicast_ttl.into(),
+            SocketOption::IpMtuDiscover => options.pmtudisc as i32,
+            SocketOption::IpRecverr => options.recverr.into(),
+            SocketOption::IpMtu => unreachable!("answered above"),
+        })
+    }
+}

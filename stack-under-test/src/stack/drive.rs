@@ -1,0 +1,173 @@
+//! Driving the stack: time, interrupts, timers, and what is done before it returns.
+
+use super::Stack;
+use crate::netdev::softirq::Softirq;
+use crate::time::{Instant, earliest};
+use crate::trace::Context;
+
+/// The longest that softirqs may keep a CPU in one call, in rounds of timers; more is left for the next call.
+const TIMER_ROUNDS_MAX: u32 = 64;
+
+impl Stack {
+    /// Looks for the device and starts to reset it. [`Stack::is_started`] says when it is ready to be brought up.
+    pub fn start(&mut self, now: Instant) {
+        self.enter(now, 0, Context::Process);
+        let (igb, mut ctx) = self.driver();
+        igb.probe(&mut ctx);
+        self.leave_process();
+    }
+
+    /// Whether the device was found and reset.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        self.dev.igb.is_probed()
+    }
+
+    /// Whether no reset, bring-up or shut-down of the device is under way.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.dev.igb.is_settled()
+    }
+
+    /// Whether the device is up and has carrier, so that packets leave.
+    #[must_use]
+    pub fn carrier(&self) -> bool {
+        self.dev.active
+    }
+
+    /// Whether an administrator switched the device on.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.dev.up
+    }
+
+    /// The device sent the message of this vector.
+    pub fn interrupt(&mut self, now: Instant, vector: u16) {
+        let cpu = (usize::from(vector.saturating_sub(1)) % self.cpus.len()) as u8;
+        self.enter(now, cpu, Context::HardIrq);
+        let (igb, mut ctx) = self.driver();
+        let result = igb.interrupt(&mut ctx, vector);
+        if let Some(napi) = result.napi {
+            self.napi_schedule(napi);
+        }
+        self.follow_carrier();
+        self.do_softirq();
+        self.settle();
+    }
+
+    /// Does what is due at `now`.
+    pub fn run_timers(&mut self, now: Instant) {
+        self.enter(now, 0, Context::Process);
+        for _ in 0..TIMER_ROUNDS_MAX {
+            if !self.next_deadline().is_some_and(|deadline| deadline <= now) {
+                break;
+            }
+            for cpu in 0..self.cpus.len() {
+                self.cpu = cpu as u8;
+                self.trace.cpu = cpu as u8;
+                self.do_softirq();
+            }
+            self.cpu = 0;
+            self.trace.cpu = 0;
+            if self.timer_deadline().is_some_and(|deadline| deadline <= now) {
+                self.raise_softirq(Softirq::Timer);
+                self.do_softirq();
+            }
+            if self.dev.qdisc.next_deadline().is_some_and(|deadline| deadline <= now) {
+                // The watchdog of a shaper is a high-resolution timer; what it does is to reschedule the qdisc.
+                self.dev.qdisc.watchdog_fired(now);
+                self.netif_schedule();
+                self.do_softirq();
+            }
+            self.settle();
+        }
+    }
+
+    /// The TIMER softirq: neighbours, reassembly, path MTUs, and the driver's watchdog.
+    pub(crate) fn run_timer_softirq(&mut self) {
+        let now = self.now;
+        if self.neigh.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.neigh_timer();
+        }
+        self.ip_expire();
+        self.path_mtus.expire(now);
+        if self.dev.igb.next_deadline().is_some_and(|deadline| deadline <= now) {
+            let (igb, mut ctx) = self.driver();
+            igb.timer(&mut ctx);
+            self.follow_carrier();
+        }
+        self.serve_wakeups();
+    }
+
+    fn timer_deadline(&self) -> Option<Instant> {
+        let stack = earliest(self.neigh.next_deadline(), self.reassembly.next_deadline());
+        let paths = earliest(self.path_mtus.next_deadline(), self.dev.igb.next_deadline());
+        earliest(stack, paths)
+    }
+
+    /// When [`Stack::run_timers`] is to be called next, if nothing else happens before.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let pending = self.cpus.iter().any(|cpu| cpu.softirq.is_pending()).then_some(self.now);
+        earliest(pending, earliest(self.timer_deadline(), self.dev.qdisc.next_deadline()))
+    }
+
+    /// Time goes on to `now`; it never goes back.
+    #[inline]
+    pub(crate) fn advance_clock(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        self.trace.now = self.now;
+    }
+
+    #[inline]
+    pub(crate) fn enter(&mut self, now: Instant, cpu: u8, context: Context) {
+        self.advance_clock(now);
+        self.cpu = if usize::from(cpu) < self.cpus.len() { cpu } else { 0 };
+        self.trace.cpu = self.cpu;
+        self.trace.context = context;
+    }
+
+    /// A system call begins on a CPU.
+    #[inline]
+    pub(crate) fn enter_process(&mut self, now: Instant, cpu: u8) {
+        self.enter(now, cpu, Context::Process);
+    }
+
+    /// A system call ends: softirqs that it raised run (`local_bh_enable`).
+    #[inline]
+    pub(crate) fn leave_process(&mut self) {
+        self.do_softirq();
+        self.settle();
+    }
+
+    /// What is left to do before others run: wake those who wait for room.
+    #[inline]
+    pub(crate) fn settle(&mut self) {
+        if !self.skbs.woken.is_empty() {
+            self.wake_writers();
+        }
+    }
+
+    /// `linkwatch`: the device takes packets while it is up with carrier. Without, what its qdisc holds is dropped.
+    pub(crate) fn follow_carrier(&mut self) {
+        let Some(_) = self.dev.igb.take_carrier_change() else { return };
+        let carrier = self.dev.igb.carrier();
+        self.fib.set_carrier(crate::route::OifId::ETH0, carrier);
+        self.set_active(self.dev.up && carrier);
+    }
+
+    /// `dev_activate`, `dev_deactivate`.
+    pub(crate) fn set_active(&mut self, active: bool) {
+        if self.dev.active == active {
+            return;
+        }
+        self.dev.active = active;
+        if active {
+            self.trace.function(0, "netif_carrier_on");
+            self.netif_schedule();
+        } else {
+            self.trace.function(0, "netif_carrier_off");
+            self.dev.qdisc.reset(&mut self.skbs, &mut self.trace);
+        }
+    }
+}

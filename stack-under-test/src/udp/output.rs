@@ -1,0 +1,253 @@
+//! `udp_sendmsg`: from the application's bytes to `ip_send_skb` (Linux 6.12).
+
+use super::HEADER_BYTES;
+use crate::errno::Errno;
+use crate::ip::{Flow, LO, SendError};
+use crate::mib::Counter;
+use crate::route::{FlowKey, RouteKind, RouteResult};
+use crate::skb::{Dst, IpSummed, Skb};
+use crate::socket::{Fd, PmtuDisc, Socket, SocketTable};
+use crate::stack::Stack;
+use crate::time::Instant;
+use crate::wire::checksum::{Checksum, pseudo_header};
+use crate::wire::ipv4::IPPROTO_UDP;
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+/// The largest datagram, headers aside: what the IP length field leaves.
+const PAYLOAD_MAX: usize = 0xffff;
+/// Where the checksum stands in the header.
+const CHECKSUM_OFFSET: u16 = 6;
+
+/// The flags of send(2) that the stack knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SendFlags {
+    /// MSG_CONFIRM: the neighbour answered, as the application knows.
+    pub confirm: bool,
+    /// MSG_DONTROUTE: only to hosts on the link.
+    pub dontroute: bool,
+}
+
+impl Socket {
+    /// What routing is asked for a packet of this socket.
+    #[inline]
+    pub(crate) fn flow_key(&self, daddr: Ipv4Addr, dport: u16) -> FlowKey {
+        FlowKey {
+            dst: daddr,
+            src: (!self.saddr.is_unspecified()).then_some(self.saddr),
+            tos: self.options.tos & 0x1c,
+            mark: self.options.mark,
+            oif: (self.options.bound_dev != 0).then_some(self.options.bound_dev),
+            iif: None,
+            proto: IPPROTO_UDP,
+            sport: self.sport,
+            dport,
+        }
+    }
+}
+
+impl Stack {
+    /// `sendto` on a datagram socket, or `send` on a connected one when `to` is `None`. Never blocks.
+    ///
+    /// # Errors
+    /// EAGAIN when the send buffer is full: try again when the socket is woken; EDESTADDRREQ without a peer; EMSGSIZE;
+    /// EPERM from netfilter; what routing says; an error that was pending; ENOBUFS.
+    #[inline]
+    pub fn sendto(
+        &mut self,
+        now: Instant,
+        cpu: u8,
+        fd: Fd,
+        payload: &[u8],
+        to: Option<SocketAddrV4>,
+        flags: SendFlags,
+    ) -> Result<usize, Errno> {
+        self.enter_process(now, cpu);
+        let result = self.udp_sendmsg(fd, payload, to, flags);
+        self.leave_process();
+        result
+    }
+
+    fn udp_sendmsg(
+        &mut self,
+        fd: Fd,
+        payload: &[u8],
+        to: Option<SocketAddrV4>,
+        flags: SendFlags,
+    ) -> Result<usize, Errno> {
+        let packet = self.trace.made(payload, payload.len());
+        self.trace.function(packet, "udp_sendmsg");
+        if payload.len() > PAYLOAD_MAX {
+            return Err(Errno::EMSGSIZE);
+        }
+        let socket = self.sockets.get(fd)?;
+        let (daddr, dport, connected) = match (to, socket.peer) {
+            (Some(to), _) if to.port() == 0 => return Err(Errno::EINVAL),
+            (Some(to), _) if to.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, to.port(), false),
+            (Some(to), _) => (*to.ip(), to.port(), false),
+            (None, Some(peer)) => (*peer.ip(), peer.port(), true),
+            (None, None) => return Err(Errno::EDESTADDRREQ),
+        };
+        if socket.sport == 0 {
+            self.autobind(fd)?;
+        }
+        let route = self.udp_route(fd, daddr, dport, connected, flags)?;
+        self.sock_alloc_send_check(fd)?;
+        let mut flow = self.udp_flow(fd, daddr, &route)?;
+        let socket = self.sockets.get_mut(fd)?;
+        let total = HEADER_BYTES + payload.len() + crate::wire::ipv4::HEADER_BYTES;
+        let limit = if socket.ignores_df() { 0xffff } else { flow.dst.mtu as usize };
+        if total > limit {
+            self.local_error(fd, SocketAddrV4::new(daddr, dport), flow.dst.mtu, payload);
+            return Err(Errno::EMSGSIZE);
+        }
+        let pmtudisc = socket.options.pmtudisc;
+        flow.df = matches!(pmtudisc, PmtuDisc::Do | PmtuDisc::Probe)
+            || (pmtudisc == PmtuDisc::Want && total <= flow.dst.mtu as usize && !route.mtu_locked);
+        flow.ignore_df = pmtudisc < PmtuDisc::Do;
+        let (sport, no_check) = (socket.sport, socket.options.no_check);
+        if socket.peer.is_some() {
+            flow.id = socket.inet_id;
+            socket.inet_id = socket.inet_id.wrapping_add(1);
+        } else if !flow.df || flow.ignore_df {
+            flow.id = self.ident.next(self.now, &mut self.entropy, (daddr, flow.saddr, IPPROTO_UDP));
+        }
+        let skb = self.udp_make_skb(&flow, sport, dport, payload)?;
+        self.skbs[&skb].packet = packet;
+        self.udp_send_skb(fd, skb, &flow, no_check).map(|()| payload.len())
+    }
+
+    /// The way out: the one that a connected socket remembers, or a new look-up.
+    #[inline]
+    fn udp_route(
+        &mut self,
+        fd: Fd,
+        daddr: Ipv4Addr,
+        dport: u16,
+        connected: bool,
+        flags: SendFlags,
+    ) -> Result<RouteResult, Errno> {
+        let generation = self.route_generation();
+        let socket = self.sockets.get(fd)?;
+        let route = match socket.cached_route {
+            Some((at, route)) if connected && at == generation => route,
+            _ => {
+                let key = socket.flow_key(daddr, dport);
+                let broadcast = socket.options.broadcast;
+                let route = self.route_output(&key)?;
+                if route.kind == RouteKind::Broadcast && !broadcast {
+                    return Err(Errno::EACCES);
+                }
+                if connected {
+                    self.sockets.get_mut(fd)?.cached_route = Some((generation, route));
+                }
+                route
+            }
+        };
+        if flags.dontroute && route.gateway.is_some() {
+            return Err(Errno::ENETUNREACH);
+        }
+        if flags.confirm {
+            self.neigh.confirm(route.gateway.unwrap_or(daddr), self.now);
+        }
+        Ok(route)
+    }
+
+    /// `sock_alloc_send_pskb`'s questions: is an error pending, may it still send, is there room?
+    #[inline]
+    fn sock_alloc_send_check(&mut self, fd: Fd) -> Result<(), Errno> {
+        let socket = self.sockets.get_mut(fd)?;
+        if let Some(errno) = socket.err.take() {
+            return Err(errno);
+        }
+        if socket.shutdown_write {
+            return Err(Errno::EPIPE);
+        }
+        let charge = &mut self.skbs.charges[SocketTable::slot(fd) as usize];
+        if charge.wmem >= socket.sndbuf() {
+            charge.nospace = true;
+            return Err(Errno::EAGAIN);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn udp_flow(&self, fd: Fd, daddr: Ipv4Addr, route: &RouteResult) -> Result<Flow, Errno> {
+        let socket = self.sockets.get(fd)?;
+        let options = &socket.options;
+        let multicast = route.kind == RouteKind::Multicast;
+        let ttl = if multicast { options.multicast_ttl } else { options.ttl.unwrap_or(self.sysctl.ip_default_ttl) };
+        let mtu = match options.pmtudisc {
+            PmtuDisc::Probe | PmtuDisc::Interface | PmtuDisc::Omit if route.oif != LO => self.dev.mtu,
+            _ => route.mtu,
+        };
+        Ok(Flow {
+            saddr: if socket.saddr.is_unspecified() || socket.saddr.is_multicast() { route.src } else { socket.saddr },
+            daddr,
+            protocol: IPPROTO_UDP,
+            tos: options.tos,
+            ttl,
+            df: false,
+            ignore_df: false,
+            id: 0,
+            mark: options.mark,
+            priority: options.priority,
+            dst: Dst { nexthop: route.gateway.unwrap_or(daddr), mtu, kind: route.kind, oif: route.oif },
+            sk: SocketTable::slot(fd),
+        })
+    }
+
+    #[inline]
+    fn udp_make_skb(&mut self, flow: &Flow, sport: u16, dport: u16, payload: &[u8]) -> Result<Skb, Errno> {
+        let length = ((HEADER_BYTES + payload.len()) as u16).to_be_bytes();
+        let (s, d) = (sport.to_be_bytes(), dport.to_be_bytes());
+        let header = [s[0], s[1], d[0], d[1], length[0], length[1], 0, 0];
+        let skb = self.ip_append_data(flow, &header, payload).inspect_err(|_| {
+            self.mib.inc(Counter::UdpSndbufErrors);
+        })?;
+        self.push_ip_header(&skb, flow);
+        Ok(skb)
+    }
+
+    /// `udp_send_skb`: sees to the checksum, sends, and counts.
+    #[inline]
+    fn udp_send_skb(&mut self, fd: Fd, skb: Skb, flow: &Flow, no_check: bool) -> Result<(), Errno> {
+        if !no_check {
+            self.udp_set_checksum(&skb, flow);
+        }
+        match self.ip_local_out(skb) {
+            Ok(()) => {}
+            Err(SendError::Congested) => {
+                if self.sockets.get(fd).is_ok_and(|socket| socket.options.recverr) {
+                    return Err(Errno::ENOBUFS);
+                }
+                self.mib.inc(Counter::UdpSndbufErrors);
+                return Ok(());
+            }
+            Err(SendError::Errno(errno)) => return Err(errno),
+        }
+        self.mib.inc(Counter::UdpOutDatagrams);
+        Ok(())
+    }
+
+    /// Leaves the checksum to the device when the datagram goes in one piece and the device can; else adds it up.
+    #[inline]
+    fn udp_set_checksum(&mut self, skb: &Skb, flow: &Flow) {
+        let ip_bytes = crate::wire::ipv4::HEADER_BYTES;
+        let length = self.skbs[skb].len() - ip_bytes;
+        let pseudo = pseudo_header(flow.saddr, flow.daddr, IPPROTO_UDP, length as u16);
+        let whole = !self.skbs.has_frag_list(skb) && length + ip_bytes <= flow.dst.mtu as usize;
+        let at = self.skbs[skb].transport_header;
+        let field = if whole && self.dev.tx_checksum {
+            let meta = &mut self.skbs[skb];
+            meta.ip_summed = IpSummed::Partial;
+            meta.csum_start = at;
+            meta.csum_offset = CHECKSUM_OFFSET;
+            pseudo
+        } else {
+            let mut sum = Checksum::starting_with(pseudo);
+            self.skbs.for_each_run(skb, ip_bytes, &mut |run| sum.add(run));
+            sum.finish_udp()
+        };
+        self.skbs.header_mut(skb, at)[6..8].copy_from_slice(&field.to_be_bytes());
+    }
+}
