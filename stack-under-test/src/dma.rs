@@ -2,7 +2,10 @@
 //!
 //! The only file of the stack with `unsafe` in it. The region is shared with a device, so nothing keeps a reference into it
 //! across a call that could let the device run; descriptors are read and written with volatile accesses.
-#![expect(unsafe_code, reason = "memory shared with a device is reached through a raw pointer, and only in this file")]
+#![expect(
+    unsafe_code,
+    reason = "memory shared with a device is reached through a raw pointer, and only in this file"
+)]
 
 use alloc::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use core::ptr::NonNull;

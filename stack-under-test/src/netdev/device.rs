@@ -119,7 +119,10 @@ impl NetdevQueue {
 
 /// The counters of a device: `struct rtnl_link_stats64`, without those that no driver here has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are Linux's; `igb-facts` 2.8 and if_link.h are their documentation")]
+#[expect(
+    missing_docs,
+    reason = "the names are Linux's; `igb-facts` 2.8 and if_link.h are their documentation"
+)]
 pub struct NetdevStats {
     pub rx_packets: u64,
     pub tx_packets: u64,

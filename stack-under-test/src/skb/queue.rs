@@ -1,7 +1,7 @@
 //! A queue of packets, linked through the packets themselves: nothing is allocated to put one in.
 
-use super::pool::{NONE, SkbPool};
 use super::Skb;
+use super::pool::{NONE, SkbPool};
 
 /// First in, first out. It does not free what is in it when dropped: [`SkbPool::purge`] does.
 #[derive(Debug)]
