@@ -1,10 +1,10 @@
 //! To the protocol: `ip_local_deliver`, and the loopback device (Linux 6.12).
 
-use super::LO;
 use crate::drop_reason::DropReason;
 use crate::mib::Counter;
 use crate::netdev::softirq::Softirq;
 use crate::netfilter::Hook;
+use crate::route::OifId;
 use crate::skb::{IpSummed, PacketType, Skb};
 use crate::stack::Stack;
 use crate::wire::icmpv4::ICMP_PROT_UNREACH;
@@ -12,7 +12,7 @@ use crate::wire::ipv4::{IPPROTO_ICMP, IPPROTO_UDP, Ipv4};
 
 impl Stack {
     /// Puts fragments together, asks LOCAL_IN, and hands what the packet carries to its protocol.
-    pub(crate) fn ip_local_deliver(&mut self, skb: Skb, header: &Ipv4, iif: u32) {
+    pub(crate) fn ip_local_deliver(&mut self, skb: Skb, header: &Ipv4) {
         self.trace.function(self.skbs[&skb].packet, "ip_local_deliver");
         let skb = if header.is_fragment() {
             match self.ip_defrag(skb, header) {
@@ -23,17 +23,17 @@ impl Stack {
             skb
         };
         let Ok(skb) = self.netfilter_hook(Hook::LocalIn, skb) else { return };
-        self.ip_local_deliver_finish(skb, header, iif);
+        self.ip_local_deliver_finish(skb, header);
     }
 
-    fn ip_local_deliver_finish(&mut self, skb: Skb, header: &Ipv4, iif: u32) {
+    fn ip_local_deliver_finish(&mut self, skb: Skb, header: &Ipv4) {
         self.skbs.pull(&skb, usize::from(header.header_len));
         let meta = &mut self.skbs[&skb];
         meta.transport_header = meta.data_offset();
         match header.protocol {
             IPPROTO_UDP => {
                 self.mib.inc(Counter::IpInDelivers);
-                self.udp_rcv(skb, iif);
+                self.udp_rcv(skb);
             }
             IPPROTO_ICMP => {
                 self.mib.inc(Counter::IpInDelivers);
@@ -53,6 +53,7 @@ impl Stack {
         self.skbs.orphan(&skb);
         let meta = &mut self.skbs[&skb];
         meta.pkt_type = PacketType::Host;
+        meta.iif = OifId::LO;
         // Nothing was on a wire that could have damaged it.
         meta.ip_summed = IpSummed::Unnecessary;
         if self.backlog.len() >= crate::netdev::MAX_BACKLOG {
@@ -70,7 +71,7 @@ impl Stack {
             && let Some(skb) = self.backlog.pop_front(&mut self.skbs)
         {
             done += 1;
-            self.ip_rcv(skb, LO);
+            self.ip_rcv(skb);
         }
         done
     }

@@ -1,9 +1,9 @@
 //! ICMP (RFC 792; RFC 1122, section 3.2.2): echo, errors that we send, and errors that others send us (Linux 6.12).
 
-use super::{Flow, LO};
+use super::Flow;
 use crate::drop_reason::DropReason;
 use crate::mib::Counter;
-use crate::route::{FlowKey, RouteKind};
+use crate::route::{FlowKey, OifId, RouteKind};
 use crate::skb::{Dst, PacketType, Skb};
 use crate::stack::Stack;
 use crate::udp::error::IcmpError;
@@ -80,7 +80,7 @@ impl Stack {
             return;
         };
         // Only what we sent can have gone wrong.
-        if !self.fib.is_local(ip.src) || quoted.len() < usize::from(ip.header_len) + 8 {
+        if !self.fib.is_own(ip.src) || quoted.len() < usize::from(ip.header_len) + 8 {
             self.mib.inc(Counter::IcmpInErrors);
             return;
         }
@@ -121,7 +121,7 @@ impl Stack {
             return;
         }
         self.trace.function(self.skbs[skb].packet, "icmp_send");
-        let limited = self.sysctl.icmp_ratemask & (1 << (kind & 31)) != 0 && !self.fib.is_local(ip.src);
+        let limited = self.sysctl.icmp_ratemask & (1 << (kind & 31)) != 0 && !self.fib.is_own(ip.src);
         if limited && !self.icmp_limit.allow(self.now, ip.src, self.sysctl.icmp_ratelimit) {
             self.mib.inc(Counter::IcmpOutRateLimitHost);
             return;
@@ -132,7 +132,7 @@ impl Stack {
         message.extend_from_slice(&quoted);
         let checksum = crate::wire::checksum::checksum(&message);
         message[2..4].copy_from_slice(&checksum.to_be_bytes());
-        let from = self.fib.is_local(ip.dst).then_some(ip.dst);
+        let from = self.fib.is_own(ip.dst).then_some(ip.dst);
         if self.icmp_push_reply(&message, ip.src, from, (ip.tos & 0x1e) | ERROR_TOS) {
             let counter = if kind == ICMP_DEST_UNREACH { Counter::IcmpOutDestUnreachs } else { Counter::IcmpOutTimeExcds };
             self.mib.inc(counter);
@@ -149,7 +149,7 @@ impl Stack {
             && !about_error
             && !ip.dst.is_multicast()
             && !ip.dst.is_broadcast()
-            && !self.fib.is_broadcast(ip.dst)
+            && !(self.fib.addr_type(ip.dst) == crate::route::RouteKind::Broadcast)
             && !ip.src.is_unspecified()
             && !ip.src.is_multicast()
             && !ip.src.is_broadcast()
@@ -157,7 +157,7 @@ impl Stack {
 
     /// `icmp_push_reply`: sends a message. Whether it left.
     fn icmp_push_reply(&mut self, message: &[u8], to: Ipv4Addr, from: Option<Ipv4Addr>, tos: u8) -> bool {
-        let key = FlowKey { dst: to, src: from, tos: tos & 0x1c, proto: IPPROTO_ICMP, ..FlowKey::default() };
+        let key = FlowKey { dst: to, src: from, tos: tos & 0x1c, protocol: IPPROTO_ICMP, ..FlowKey::default() };
         let Ok(route) = self.route_output(&key) else { return false };
         if route.kind == RouteKind::Broadcast {
             return false;
@@ -173,7 +173,7 @@ impl Stack {
             id: 0,
             mark: 0,
             priority: 0,
-            dst: Dst { nexthop: route.gateway.unwrap_or(to), mtu: route.mtu, kind: route.kind, oif: route.oif },
+            dst: Dst { nexthop: route.nexthop(), mtu: route.mtu, kind: route.kind, oif: route.oif },
             sk: u32::MAX,
         };
         flow.id = self.ident.next(self.now, &mut self.entropy, (to, flow.saddr, IPPROTO_ICMP));
@@ -192,6 +192,6 @@ impl Stack {
     /// comes back over the loopback device.
     pub(crate) fn ipv4_link_failure(&mut self, skb: &Skb) {
         self.icmp_send_unreachable(skb, ICMP_HOST_UNREACH, 0);
-        debug_assert!(self.skbs[skb].dst.is_none_or(|dst| dst.oif != LO));
+        debug_assert!(self.skbs[skb].dst.is_none_or(|dst| dst.oif != OifId::LO));
     }
 }

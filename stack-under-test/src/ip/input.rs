@@ -1,10 +1,9 @@
 //! The way in of an IPv4 packet: `ip_rcv` → PRE_ROUTING → routing → `ip_local_deliver` (Linux 6.12).
 
-use super::ETH0;
 use crate::drop_reason::DropReason;
 use crate::mib::Counter;
 use crate::netfilter::Hook;
-use crate::route::InputRoute;
+use crate::route::{FlowKey, RouteKind};
 use crate::skb::{PacketType, Skb};
 use crate::stack::Stack;
 use crate::wire::ethernet::{ETH_P_ARP, ETH_P_IP, Ethernet, HEADER_BYTES as ETH_HEADER_BYTES};
@@ -30,8 +29,8 @@ impl Stack {
         meta.network_header = meta.data_offset();
         meta.tstamp = now;
         match ethernet.ethertype {
-            ETH_P_IP => self.ip_rcv(skb, ETH0),
-            ETH_P_ARP => self.arp_rcv(skb, ethernet.src),
+            ETH_P_IP => self.ip_rcv(skb),
+            ETH_P_ARP => self.arp_rcv(skb),
             _ => {
                 self.dev.rx_dropped += 1;
                 self.skbs.drop(&mut self.trace, skb, DropReason::UnhandledProto);
@@ -40,7 +39,7 @@ impl Stack {
     }
 
     /// `ip_rcv`: is it a packet at all, and for us?
-    pub(crate) fn ip_rcv(&mut self, skb: Skb, iif: u32) {
+    pub(crate) fn ip_rcv(&mut self, skb: Skb) {
         self.trace.function(self.skbs[&skb].packet, "ip_rcv");
         if self.skbs[&skb].pkt_type == PacketType::OtherHost {
             self.dev.rx_otherhost_dropped += 1;
@@ -63,26 +62,30 @@ impl Stack {
         // What lies behind the packet is padding of the link.
         self.skbs.trim(&skb, usize::from(header.total_len));
         let Ok(skb) = self.netfilter_hook(Hook::PreRouting, skb) else { return };
-        self.ip_rcv_finish(skb, &header, iif);
+        self.ip_rcv_finish(skb, &header);
     }
 
-    fn ip_rcv_finish(&mut self, skb: Skb, header: &Ipv4, iif: u32) {
+    fn ip_rcv_finish(&mut self, skb: Skb, header: &Ipv4) {
         self.trace.function(self.skbs[&skb].packet, "ip_rcv_finish");
         let broadcast_frame = matches!(self.skbs[&skb].pkt_type, PacketType::Broadcast | PacketType::Multicast);
-        match self.fib.input(header.dst, header.src, iif, header.tos, self.skbs[&skb].mark) {
-            Ok(InputRoute::Local) if broadcast_frame => {
+        let mark = self.skbs[&skb].mark;
+        let (tos, protocol) = (header.tos, header.protocol);
+        let key = FlowKey { dst: header.dst, src: Some(header.src), tos, mark, protocol, ..FlowKey::default() };
+        match self.fib.input(&key, self.skbs[&skb].iif) {
+            Ok(RouteKind::Local) if broadcast_frame => {
                 // A unicast address in a frame for all is not for us (RFC 1122, section 3.3.6).
                 self.skbs.drop(&mut self.trace, skb, DropReason::IpInvalidSource);
             }
-            Ok(InputRoute::Local) => self.ip_local_deliver(skb, header, iif),
-            Ok(InputRoute::Broadcast) => {
+            Ok(RouteKind::Local) => self.ip_local_deliver(skb, header),
+            Ok(RouteKind::Broadcast) => {
                 self.skbs[&skb].pkt_type = PacketType::Broadcast;
-                self.ip_local_deliver(skb, header, iif);
+                self.ip_local_deliver(skb, header);
             }
-            Ok(InputRoute::Multicast) => {
+            Ok(RouteKind::Multicast) => {
                 self.skbs[&skb].pkt_type = PacketType::Multicast;
-                self.ip_local_deliver(skb, header, iif);
+                self.ip_local_deliver(skb, header);
             }
+            Ok(_) => self.skbs.drop(&mut self.trace, skb, DropReason::IpInNoRoutes),
             Err(reason) => {
                 self.mib.inc(Counter::IpInAddrErrors);
                 self.skbs.drop(&mut self.trace, skb, reason);

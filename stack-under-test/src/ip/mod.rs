@@ -13,13 +13,6 @@ pub mod reassembly;
 
 use core::net::Ipv4Addr;
 
-/// The index of the loopback device.
-pub const LO: u32 = 1;
-/// The index of the device under test.
-pub const ETH0: u32 = 2;
-/// The MTU of the loopback device, in bytes.
-pub const LO_MTU: u32 = 65_536;
-
 /// What a packet's headers are to say, and where it goes: `struct flowi4` with the answer of routing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Flow {

@@ -1,13 +1,13 @@
 //! The way out of an IPv4 packet: `ip_local_out` → `ip_output` → `ip_finish_output` → the neighbour (Linux 6.12).
 
-use super::{ETH0, LO, SendError};
+use super::SendError;
 use crate::drop_reason::DropReason;
 use crate::errno::Errno;
 use crate::mib::Counter;
 use crate::neigh::Resolved;
 use crate::netdev::xmit::NetXmit;
 use crate::netfilter::{Hook, PacketView, Verdict};
-use crate::route::RouteKind;
+use crate::route::{OifId, RouteKind};
 use crate::skb::{Dst, Skb};
 use crate::stack::Stack;
 use crate::wire::ethernet::{BROADCAST, ETH_P_IP, HEADER_BYTES as ETH_HEADER_BYTES, Mac, multicast_mac};
@@ -51,24 +51,24 @@ impl Stack {
     #[cold]
     fn nf_hook_slow(&mut self, hook: Hook, skb: Skb) -> Result<Skb, SendError> {
         let meta = &self.skbs[&skb];
-        self.trace.function(meta.packet, "nf_hook_slow");
-        let oif = meta.dst.map_or(ETH0, |dst| dst.oif);
+        let iif = meta.iif;
+        let oif = meta.dst.map_or(OifId::ETH0, |dst| dst.oif);
         let outward = matches!(hook, Hook::LocalOut | Hook::PostRouting);
-        let (mut mark, mut priority) = (meta.mark, meta.priority);
-        let l3 = self.skbs.header(&skb, meta.network_header);
-        let view = PacketView {
-            l3,
+        let mut view = PacketView {
+            l3: self.skbs.header(&skb, meta.network_header),
             len: meta.len() as u32,
-            iif: (!outward).then_some("eth0"),
-            oif: outward.then_some(if oif == LO { "lo" } else { "eth0" }),
-            mark: &mut mark,
-            priority: &mut priority,
+            iif: if outward { None } else { Some(iif.name().unwrap_or_default()) },
+            oif: if outward { oif.name() } else { None },
+            mark: meta.mark,
+            priority: meta.priority,
         };
-        let verdict = self.netfilter.evaluate(hook, view);
+        let verdict = self.netfilter.evaluate(&mut self.trace, meta.packet, hook, &mut view);
+        let (mark, priority) = (view.mark, view.priority);
         let meta = &mut self.skbs[&skb];
         (meta.mark, meta.priority) = (mark, priority);
         match verdict {
             Verdict::Accept => Ok(skb),
+            Verdict::Reroute => self.ip_route_me_harder(skb),
             Verdict::Drop(errno) => {
                 self.skbs.drop(&mut self.trace, skb, DropReason::NetfilterDrop);
                 Err(SendError::Errno(errno))
@@ -104,7 +104,7 @@ impl Stack {
     #[inline]
     pub(crate) fn ip_finish_output2(&mut self, skb: Skb, dst: &Dst) -> Result<(), SendError> {
         self.mib.inc(Counter::IpOutTransmits);
-        if dst.oif == LO {
+        if dst.oif == OifId::LO {
             self.loopback_xmit(skb);
             return Ok(());
         }
@@ -116,7 +116,7 @@ impl Stack {
                     self.trace.function(self.skbs[&skb].packet, "neigh_resolve_output");
                     mac
                 }
-                Resolved::Slow => return self.neigh_output_slow(dst.nexthop, skb),
+                Resolved::Wait => return self.neigh_output_slow(dst.nexthop, skb),
             },
         };
         self.push_eth_header(&skb, &mac, ETH_P_IP);

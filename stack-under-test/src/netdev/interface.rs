@@ -1,7 +1,7 @@
 //! `eth0`: the driver, its queues, the qdisc before them, and what is counted above the driver.
 
 use super::NetdevQueue;
-use super::qdisc::QdiscTree;
+use super::qdisc::{QdiscDevice, Qdiscs};
 use crate::drivers::igb::Igb;
 use crate::skb::SkbQueue;
 use crate::wire::ethernet::Mac;
@@ -14,7 +14,7 @@ pub struct Interface {
     /// One a transmit queue.
     pub queues: alloc::vec::Vec<NetdevQueue>,
     /// The qdiscs.
-    pub qdisc: QdiscTree,
+    pub qdisc: Qdiscs,
     /// Frames that the driver handed up in the poll that runs.
     pub(crate) rx: SkbQueue,
     /// The address.
@@ -37,4 +37,33 @@ pub struct Interface {
     pub rx_otherhost_dropped: u64,
     /// Packets that were sent while there was no carrier.
     pub carrier_dropped: u64,
+    /// `tx_dropped` of the core.
+    pub tx_dropped: u64,
+}
+
+/// DEFAULT_TX_QUEUE_LEN, in packets.
+pub const DEFAULT_TX_QUEUE_LEN: u32 = 1000;
+
+impl Interface {
+    /// The interface of a driver, down, with the default qdisc.
+    pub(crate) fn new(igb: Igb, queues: alloc::vec::Vec<NetdevQueue>) -> Self {
+        let mtu = igb.mtu();
+        Self {
+            mac: igb.mac(),
+            qdisc: Qdiscs::new(QdiscDevice { tx_queues: queues.len(), tx_queue_len: DEFAULT_TX_QUEUE_LEN, mtu }),
+            igb,
+            queues,
+            rx: SkbQueue::default(),
+            mtu,
+            up: false,
+            active: false,
+            tx_checksum: true,
+            scheduled: false,
+            tx_queue_len: DEFAULT_TX_QUEUE_LEN,
+            rx_dropped: 0,
+            rx_otherhost_dropped: 0,
+            carrier_dropped: 0,
+            tx_dropped: 0,
+        }
+    }
 }

@@ -1,13 +1,12 @@
 //! `dev_queue_xmit`: a packet to the qdisc or past it, and from there to the driver (Linux 6.12, `net/core/dev.c`,
 //! `net/sched/sch_generic.c`).
 
-use super::qdisc::Enqueue;
+use super::qdisc::{Enqueue, QdiscCtx, Qdiscs};
 use super::softirq::Softirq;
 use super::{DriverCtx, NetdevTx};
 use crate::drop_reason::DropReason;
 use crate::skb::Skb;
 use crate::stack::Stack;
-use crate::trace::Step;
 
 /// `dev_tx_weight`: packets that one run of a qdisc may send before others get their turn.
 pub const DEV_TX_WEIGHT: i32 = 64;
@@ -42,20 +41,65 @@ impl Stack {
             return NetXmit::Cn;
         }
         self.skbs[&skb].queue_mapping = 0;
-        if self.dev.qdisc.can_bypass() {
-            self.dev.qdisc.count_bypass(self.skbs[&skb].len());
-            if self.sch_direct_xmit(skb, false) && !self.dev.qdisc.is_empty() {
+        if self.dev.qdisc.can_bypass(0) {
+            self.dev.qdisc.bypass(&self.skbs, 0, &skb);
+            if self.sch_direct_xmit(skb, false) && !self.dev.qdisc.is_empty(0) {
                 self.qdisc_run();
             }
             return NetXmit::Success;
         }
-        let queued = self.dev.qdisc.enqueue(self.now, &mut self.skbs, &mut self.trace, skb);
-        self.qdisc_run();
-        match queued {
-            Enqueue::Ok => NetXmit::Success,
+        self.enqueue_and_run(skb)
+    }
+
+    fn enqueue_and_run(&mut self, skb: Skb) -> NetXmit {
+        if self.dev.qdisc.is_noqueue(0) {
+            return self.xmit_without_queue(skb);
+        }
+        let (qdisc, mut cx) = self.qdisc();
+        let queued = qdisc.enqueue(&mut cx, 0, skb);
+        let result = match queued {
+            Enqueue::Queued => NetXmit::Success,
             Enqueue::Congested => NetXmit::Cn,
             Enqueue::Dropped => NetXmit::Drop,
+            // Nothing makes large packets yet; one is too long for a bucket that its segments would pass.
+            Enqueue::Segment(skb) => {
+                self.skbs.drop(&mut self.trace, skb, DropReason::QdiscDrop);
+                NetXmit::Drop
+            }
+        };
+        self.qdisc_run();
+        result
+    }
+
+    /// The qdisc `noqueue`: what the driver has no room for is lost.
+    fn xmit_without_queue(&mut self, skb: Skb) -> NetXmit {
+        if self.dev.queues[0].is_stopped() {
+            self.dev.tx_dropped += 1;
+            self.skbs.drop(&mut self.trace, skb, DropReason::QdiscDrop);
+            return NetXmit::NetDown;
         }
+        let (igb, mut ctx) = self.driver();
+        match igb.xmit_frame(&mut ctx, skb, 0, false) {
+            NetdevTx::Ok => NetXmit::Success,
+            NetdevTx::Busy(skb) => {
+                self.dev.tx_dropped += 1;
+                self.skbs.drop(&mut self.trace, skb, DropReason::QdiscDrop);
+                NetXmit::NetDown
+            }
+        }
+    }
+
+    /// The qdiscs with what they work with.
+    #[inline]
+    pub(crate) fn qdisc(&mut self) -> (&mut Qdiscs, QdiscCtx<'_>) {
+        let cx = QdiscCtx { now: self.now, skbs: &mut self.skbs, trace: &mut self.trace };
+        (&mut self.dev.qdisc, cx)
+    }
+
+    #[inline]
+    fn qdisc_dequeue(&mut self) -> Option<Skb> {
+        let (qdisc, mut cx) = self.qdisc();
+        qdisc.dequeue(&mut cx, 0)
     }
 
     /// `__qdisc_run`: sends until the qdisc has nothing to give, the driver is busy, or the quota is used up; then the
@@ -79,19 +123,18 @@ impl Stack {
             return None;
         }
         let mut allowed = self.dev.queues[0].bql_available();
-        let mut skb = self.dev.qdisc.dequeue(self.now, &mut self.skbs, &mut self.trace)?;
+        let mut skb = self.qdisc_dequeue()?;
         let mut sent = 0;
         loop {
             allowed -= self.skbs[&skb].len() as i64;
             // The driver is told that more follows, so that it rings the bell once for all.
-            let next =
-                if allowed > 0 { self.dev.qdisc.dequeue(self.now, &mut self.skbs, &mut self.trace) } else { None };
+            let next = if allowed > 0 { self.qdisc_dequeue() } else { None };
             sent += 1;
             let went = self.sch_direct_xmit(skb, next.is_some());
             match next {
                 Some(next) if went => skb = next,
                 Some(next) => {
-                    self.dev.qdisc.requeue_behind(&mut self.skbs, next);
+                    self.requeue(next);
                     return None;
                 }
                 None => return went.then_some(sent),
@@ -126,8 +169,8 @@ impl Stack {
     /// `dev_requeue_skb`: back to where it will be taken from first; the qdisc is rescheduled.
     #[cold]
     fn requeue(&mut self, skb: Skb) {
-        self.trace.step(self.skbs[&skb].packet, Step::Queued("requeue"));
-        self.dev.qdisc.requeue(&mut self.skbs, skb);
+        let (qdisc, mut cx) = self.qdisc();
+        qdisc.requeue(&mut cx, 0, skb);
         if !self.dev.queues[0].is_stopped() {
             self.netif_schedule();
         }

@@ -90,8 +90,8 @@ pub struct Dst {
     pub mtu: u32,
     /// Broadcast and multicast have no neighbour.
     pub kind: crate::route::RouteKind,
-    /// The device, by its index: 1 is `lo`, 2 is `eth0`.
-    pub oif: u32,
+    /// The device.
+    pub oif: crate::route::OifId,
 }
 
 /// Against which of its socket's accounts a packet is charged.
@@ -136,6 +136,8 @@ pub struct SkBuff {
     pub csum_offset: u16,
     /// For whom a received frame is.
     pub pkt_type: PacketType,
+    /// The device that it came in on.
+    pub iif: crate::route::OifId,
     /// The socket that is charged; see `charge`.
     pub sk: u32,
     /// Against which account of it.

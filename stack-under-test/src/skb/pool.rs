@@ -123,6 +123,7 @@ impl SkbPool {
             csum_start: 0,
             csum_offset: 0,
             pkt_type: super::PacketType::Host,
+            iif: crate::route::OifId::ETH0,
             sk: NONE,
             charge: Charge::None,
             truesize: 0,
@@ -253,6 +254,7 @@ impl SkbPool {
         meta.mark = 0;
         meta.ip_summed = super::IpSummed::None;
         meta.pkt_type = super::PacketType::Host;
+        meta.iif = crate::route::OifId::ETH0;
         meta.sk = NONE;
         meta.charge = Charge::None;
         meta.queue_mapping = 0;
@@ -554,6 +556,7 @@ impl SkbPool {
         meta.protocol = from.protocol;
         meta.ip_summed = from.ip_summed;
         meta.pkt_type = from.pkt_type;
+        meta.iif = from.iif;
         meta.truesize = from.truesize;
         meta.tstamp = from.tstamp;
         self.pull(&copy, before);

@@ -75,8 +75,9 @@ impl Stack {
             }
             if self.dev.qdisc.next_deadline().is_some_and(|deadline| deadline <= now) {
                 // The watchdog of a shaper is a high-resolution timer; what it does is to reschedule the qdisc.
-                self.dev.qdisc.watchdog_fired(now);
-                self.netif_schedule();
+                if self.dev.qdisc.expired(now, 0) {
+                    self.netif_schedule();
+                }
                 self.do_softirq();
             }
             self.settle();
@@ -99,7 +100,7 @@ impl Stack {
         self.serve_wakeups();
     }
 
-    fn timer_deadline(&self) -> Option<Instant> {
+    fn timer_deadline(&mut self) -> Option<Instant> {
         let stack = earliest(self.neigh.next_deadline(), self.reassembly.next_deadline());
         let paths = earliest(self.path_mtus.next_deadline(), self.dev.igb.next_deadline());
         earliest(stack, paths)
@@ -107,7 +108,7 @@ impl Stack {
 
     /// When [`Stack::run_timers`] is to be called next, if nothing else happens before.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub fn next_deadline(&mut self) -> Option<Instant> {
         let pending = self.cpus.iter().any(|cpu| cpu.softirq.is_pending()).then_some(self.now);
         earliest(pending, earliest(self.timer_deadline(), self.dev.qdisc.next_deadline()))
     }
@@ -167,7 +168,11 @@ impl Stack {
             self.netif_schedule();
         } else {
             self.trace.function(0, "netif_carrier_off");
-            self.dev.qdisc.reset(&mut self.skbs, &mut self.trace);
+            let (qdisc, mut cx) = self.qdisc();
+            qdisc.reset(&mut cx);
+            let (neigh, mut cx) = self.neigh();
+            neigh.carrier_down(&mut cx);
+            self.do_neigh_actions();
         }
     }
 }

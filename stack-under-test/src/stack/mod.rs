@@ -22,7 +22,7 @@ use crate::ip::pmtu::PathMtus;
 use crate::ip::rate_limit::IcmpRateLimit;
 use crate::ip::reassembly::Reassembly;
 use crate::mib::Mib;
-use crate::neigh::NeighTable;
+use crate::neigh::{NeighParms, NeighTable};
 use crate::netdev::Interface;
 use crate::netdev::softirq::SoftirqState;
 use crate::netfilter::Netfilter;
@@ -110,7 +110,7 @@ impl Stack {
             skbs: SkbPool::new(memory, &config.pool),
             trace: Trace::default(),
             mib: Mib::default(),
-            neigh: NeighTable::new(entropy.next_u64()),
+            neigh: NeighTable::new(NeighParms::default(), entropy.next_u64()),
             entropy,
             ident,
             sysctl: Sysctl::default(),

@@ -119,7 +119,7 @@ fn quoted_flow(quoted: &[u8]) -> Option<(Demux, &[u8])> {
         sport: u16::from_be_bytes([ports[2], ports[3]]),
         daddr: ip.src,
         dport: u16::from_be_bytes([ports[0], ports[1]]),
-        iif: crate::ip::ETH0,
+        iif: crate::route::OifId::ETH0.0,
     };
     Some((demux, udp.get(8..).unwrap_or_default()))
 }

@@ -13,7 +13,7 @@ use core::net::Ipv4Addr;
 
 impl Stack {
     /// Takes a datagram whose data begins at its UDP header.
-    pub(crate) fn udp_rcv(&mut self, skb: Skb, iif: u32) {
+    pub(crate) fn udp_rcv(&mut self, skb: Skb) {
         self.trace.function(self.skbs[&skb].packet, "udp_rcv");
         let (saddr, daddr) = self.ip_addresses(&skb);
         let Some(header) = self.skbs.linear(&skb).first_chunk::<HEADER_BYTES>().copied() else {
@@ -34,7 +34,7 @@ impl Stack {
             sport: u16::from_be_bytes([header[0], header[1]]),
             daddr,
             dport: u16::from_be_bytes([header[2], header[3]]),
-            iif,
+            iif: self.skbs[&skb].iif.0,
         };
         if matches!(self.skbs[&skb].pkt_type, PacketType::Broadcast | PacketType::Multicast) {
             return self.udp_mcast_deliver(skb, &demux);

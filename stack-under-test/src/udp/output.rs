@@ -2,9 +2,9 @@
 
 use super::HEADER_BYTES;
 use crate::errno::Errno;
-use crate::ip::{Flow, LO, SendError};
+use crate::ip::{Flow, SendError};
 use crate::mib::Counter;
-use crate::route::{FlowKey, RouteKind, RouteResult};
+use crate::route::{FlowKey, OifId, RouteKind, RouteResult};
 use crate::skb::{Dst, IpSummed, Skb};
 use crate::socket::{Fd, PmtuDisc, Socket, SocketTable};
 use crate::stack::Stack;
@@ -36,11 +36,11 @@ impl Socket {
             src: (!self.saddr.is_unspecified()).then_some(self.saddr),
             tos: self.options.tos & 0x1c,
             mark: self.options.mark,
-            oif: (self.options.bound_dev != 0).then_some(self.options.bound_dev),
-            iif: None,
-            proto: IPPROTO_UDP,
+            oif: (self.options.bound_dev != 0).then_some(OifId(self.options.bound_dev)),
+            protocol: IPPROTO_UDP,
             sport: self.sport,
             dport,
+            dont_route: false,
         }
     }
 }
@@ -129,25 +129,22 @@ impl Stack {
         let generation = self.route_generation();
         let socket = self.sockets.get(fd)?;
         let route = match socket.cached_route {
-            Some((at, route)) if connected && at == generation => route,
+            Some((at, route)) if connected && at == generation && !flags.dontroute => route,
             _ => {
-                let key = socket.flow_key(daddr, dport);
+                let key = FlowKey { dont_route: flags.dontroute, ..socket.flow_key(daddr, dport) };
                 let broadcast = socket.options.broadcast;
                 let route = self.route_output(&key)?;
                 if route.kind == RouteKind::Broadcast && !broadcast {
                     return Err(Errno::EACCES);
                 }
-                if connected {
+                if connected && !flags.dontroute {
                     self.sockets.get_mut(fd)?.cached_route = Some((generation, route));
                 }
                 route
             }
         };
-        if flags.dontroute && route.gateway.is_some() {
-            return Err(Errno::ENETUNREACH);
-        }
         if flags.confirm {
-            self.neigh.confirm(route.gateway.unwrap_or(daddr), self.now);
+            self.neigh.confirm(route.nexthop(), self.now);
         }
         Ok(route)
     }
@@ -177,7 +174,7 @@ impl Stack {
         let multicast = route.kind == RouteKind::Multicast;
         let ttl = if multicast { options.multicast_ttl } else { options.ttl.unwrap_or(self.sysctl.ip_default_ttl) };
         let mtu = match options.pmtudisc {
-            PmtuDisc::Probe | PmtuDisc::Interface | PmtuDisc::Omit if route.oif != LO => self.dev.mtu,
+            PmtuDisc::Probe | PmtuDisc::Interface | PmtuDisc::Omit if route.oif != OifId::LO => self.dev.mtu,
             _ => route.mtu,
         };
         Ok(Flow {
@@ -191,7 +188,7 @@ impl Stack {
             id: 0,
             mark: options.mark,
             priority: options.priority,
-            dst: Dst { nexthop: route.gateway.unwrap_or(daddr), mtu, kind: route.kind, oif: route.oif },
+            dst: Dst { nexthop: route.nexthop(), mtu, kind: route.kind, oif: route.oif },
             sk: SocketTable::slot(fd),
         })
     }

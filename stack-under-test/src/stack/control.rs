@@ -1,0 +1,317 @@
+//! Commands: what `ip`, `tc`, `ethtool`, `sysctl` and `nft` change in the stack.
+
+use super::Stack;
+use crate::control::ethtool::{EthtoolCommand, Feature};
+use crate::control::ip::Verb;
+use crate::control::ip::addr::AddrCommand;
+use crate::control::ip::link::LinkSet;
+use crate::control::ip::route::{RouteCommand, RouteSet};
+use crate::control::ip::rule::{RuleAction as RuleWord, RuleCommand, RuleSet};
+use crate::control::{Command, Refusal};
+use crate::errno::Errno;
+use crate::route::{
+    Address, NewRoute, OifId, Prefix, RT_TABLE_MAIN, RouteError, RouteQuery, RouteVerb, Rule, RuleAction, Scope,
+};
+use crate::time::Instant;
+use crate::trace::Context;
+use alloc::format;
+use alloc::string::String;
+
+fn oif(name: &str) -> Option<OifId> {
+    match name {
+        "lo" => Some(OifId::LO),
+        "eth0" => Some(OifId::ETH0),
+        _ => None,
+    }
+}
+
+fn no_device(name: &str) -> Refusal {
+    Refusal::new(Errno::ENODEV, format!("Cannot find device \"{name}\""))
+}
+
+fn refused(error: RouteError) -> Refusal {
+    let message = if error.message.is_empty() { error.errno.name() } else { String::from(error.message) };
+    Refusal::new(error.errno, message)
+}
+
+fn prefix(p: crate::control::value::Prefix) -> Prefix {
+    Prefix::new(p.addr, p.len)
+}
+
+fn scope(word: crate::control::ip::addr::Scope) -> Scope {
+    use crate::control::ip::addr::Scope as Word;
+    match word {
+        Word::Global => Scope::Global,
+        Word::Site => Scope::Site,
+        Word::Link => Scope::Link,
+        Word::Host => Scope::Host,
+    }
+}
+
+impl Stack {
+    /// Does what a command says. One that resets the device returns at once; [`Stack::is_settled`] and
+    /// [`Stack::carrier`] say when packets leave again.
+    ///
+    /// # Errors
+    /// What the tool would print, and the error number behind it.
+    pub fn control(&mut self, now: Instant, command: &Command) -> Result<(), Refusal> {
+        self.enter(now, 0, Context::Process);
+        let result = match command {
+            Command::Link(set) => self.link_set(set),
+            Command::Addr(command) => self.address_command(command),
+            Command::Route(command) => self.route_command(command),
+            Command::Rule(command) => self.rule_command(command),
+            Command::Neigh(command) => self.neigh_command(command),
+            Command::Qdisc(command) => self.qdisc_command(command),
+            Command::Ethtool(command) => self.ethtool_command(command),
+            Command::Sysctl(settings) => settings.iter().try_for_each(|setting| self.sysctl_write(setting)),
+            Command::Nft(commands) => self.netfilter.apply(commands),
+        };
+        self.serve_wakeups();
+        self.leave_process();
+        result
+    }
+
+    fn link_set(&mut self, set: &LinkSet) -> Result<(), Refusal> {
+        if set.dev != "eth0" {
+            let message = format!("only eth0 can be changed, not {}", set.dev);
+            return Err(Refusal::new(Errno::EOPNOTSUPP, message));
+        }
+        if let Some(mtu) = set.mtu {
+            let (igb, mut ctx) = self.driver();
+            igb.change_mtu(&mut ctx, mtu).map_err(|errno| Refusal::new(errno, "mtu out of range: 68 to 9216"))?;
+            self.dev.mtu = mtu;
+            self.dev.qdisc.set_mtu(mtu);
+            self.fib.set_link_mtu(OifId::ETH0, mtu);
+        }
+        if let Some(address) = set.address {
+            let (igb, mut ctx) = self.driver();
+            igb.set_mac(&mut ctx, address).map_err(|errno| Refusal::new(errno, "Cannot assign requested address"))?;
+            self.dev.mac = address;
+            self.neigh_ifdown();
+        }
+        if let Some(length) = set.txqueuelen {
+            self.dev.tx_queue_len = length;
+            let (qdisc, mut cx) = self.qdisc();
+            qdisc.set_tx_queue_len(&mut cx, length);
+        }
+        match set.up {
+            Some(true) => self.link_up(),
+            Some(false) => {
+                self.link_down();
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// `dev_open`.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub(crate) fn link_up(&mut self) -> Result<(), Refusal> {
+        if self.dev.up {
+            return Ok(());
+        }
+        let (igb, mut ctx) = self.driver();
+        igb.open(&mut ctx).map_err(|errno| Refusal::new(errno, errno.name()))?;
+        self.dev.mac = self.dev.igb.mac();
+        self.dev.up = true;
+        self.fib.set_link_up(OifId::ETH0, true);
+        self.follow_carrier();
+        Ok(())
+    }
+
+    /// `dev_close`.
+    fn link_down(&mut self) {
+        if !core::mem::replace(&mut self.dev.up, false) {
+            return;
+        }
+        self.set_active(false);
+        let (igb, mut ctx) = self.driver();
+        igb.stop(&mut ctx);
+        self.fib.set_link_up(OifId::ETH0, false);
+        self.neigh_ifdown();
+        self.follow_carrier();
+    }
+
+    fn address_command(&mut self, command: &AddrCommand) -> Result<(), Refusal> {
+        let set = match command {
+            AddrCommand::Flush { dev } => {
+                self.fib.flush_addresses(oif(dev).ok_or_else(|| no_device(dev))?);
+                return Ok(());
+            }
+            AddrCommand::Set(set) => set,
+        };
+        let dev = oif(set.dev).ok_or_else(|| no_device(set.dev))?;
+        if set.verb == Verb::Del {
+            return self.fib.delete_address(dev, prefix(set.local)).map_err(refused);
+        }
+        let mut address = Address::new(dev, set.local.addr, set.local.len);
+        address.broadcast = set.broadcast;
+        if let Some(word) = set.scope {
+            address.scope = scope(word);
+        }
+        match self.fib.add_address(address) {
+            Err(error) if error.errno == Errno::EEXIST && set.verb == Verb::Replace => Ok(()),
+            result => result.map_err(refused),
+        }
+    }
+
+    fn route_command(&mut self, command: &RouteCommand) -> Result<(), Refusal> {
+        match command {
+            RouteCommand::Set(set) if set.verb == Verb::Del => {
+                self.fib.delete_route(&route_query(set)?).map_err(refused)
+            }
+            RouteCommand::Set(set) => {
+                let verb = match set.verb {
+                    Verb::Add => RouteVerb::Add,
+                    Verb::Append => RouteVerb::Append,
+                    Verb::Prepend => RouteVerb::Prepend,
+                    Verb::Change => RouteVerb::Change,
+                    Verb::Replace | Verb::Del => RouteVerb::Replace,
+                };
+                self.fib.add_route(verb, &new_route(set)?).map_err(refused)
+            }
+            RouteCommand::Flush(flush) => {
+                if flush.cache {
+                    self.path_mtus = crate::ip::pmtu::PathMtus::default();
+                    return Ok(());
+                }
+                let dev = flush.dev.and_then(oif);
+                let to = flush.to.map(prefix);
+                let table = flush.table.or(Some(RT_TABLE_MAIN));
+                self.fib.flush_routes(|route| {
+                    table.is_none_or(|t| t == route.table)
+                        && dev.is_none_or(|d| route.dev == Some(d))
+                        && to.is_none_or(|to| to == route.to)
+                });
+                Ok(())
+            }
+        }
+    }
+
+    fn rule_command(&mut self, command: &RuleCommand) -> Result<(), Refusal> {
+        let set = match command {
+            RuleCommand::Flush => {
+                self.fib.flush_rules();
+                return Ok(());
+            }
+            RuleCommand::Set(set) => set,
+        };
+        let rule = policy_rule(set, self.fib.default_rule_priority())?;
+        if set.verb != Verb::Del {
+            return self.fib.add_rule(rule).map_err(refused);
+        }
+        let any_priority = set.preference.is_none();
+        let any_action = set.action.is_none();
+        let matches = |other: &Rule| {
+            let same = Rule { priority: other.priority, action: other.action, ..rule.clone() };
+            same == *other
+                && (any_priority || rule.priority == other.priority)
+                && (any_action || rule.action == other.action)
+        };
+        self.fib.delete_rule(matches).map_err(refused)
+    }
+
+    fn qdisc_command(&mut self, command: &crate::control::tc::QdiscCommand) -> Result<(), Refusal> {
+        let (qdisc, mut cx) = self.qdisc();
+        qdisc.apply(&mut cx, command)?;
+        self.netif_schedule();
+        Ok(())
+    }
+
+    fn ethtool_command(&mut self, command: &EthtoolCommand) -> Result<(), Refusal> {
+        let not_yet = |what: &str| Refusal::new(Errno::EOPNOTSUPP, format!("{what} is not there yet"));
+        match command {
+            EthtoolCommand::Features(features) => features.iter().try_for_each(|(feature, on)| match (feature, on) {
+                (Feature::Tx, on) => {
+                    self.dev.tx_checksum = *on;
+                    Ok(())
+                }
+                // What UDP that fits the MTU never needs may be asked for either way.
+                (Feature::Tso | Feature::Gso | Feature::Gro | Feature::Sg | Feature::Rx, true) => Ok(()),
+                (Feature::Tso | Feature::Gso | Feature::Gro, false) => Ok(()),
+                (feature, on) => Err(not_yet(&format!("{feature:?} {}", if *on { "on" } else { "off" }))),
+            }),
+            EthtoolCommand::Coalesce(coalesce) => match coalesce.rx_usecs {
+                Some(usecs) => {
+                    self.dev.igb.set_coalesce(usecs).map_err(|errno| Refusal::new(errno, "rx-usecs: 0, 1, 3, or 10 to 10000"))
+                }
+                None => Err(not_yet("coalescing other than rx-usecs")),
+            },
+            EthtoolCommand::Rings { rx, tx } => {
+                let (tx_now, rx_now) = self.dev.igb.ringparam();
+                let size = |asked: Option<u32>, now: u16| asked.map_or(now, |n| n.min(u32::from(u16::MAX)) as u16);
+                let (tx, rx) = (size(*tx, tx_now), size(*rx, rx_now));
+                let (igb, mut ctx) = self.driver();
+                igb.set_ringparam(&mut ctx, tx, rx);
+                Ok(())
+            }
+            EthtoolCommand::Channels { combined } if *combined == u32::from(self.dev.igb.queue_pairs()) => Ok(()),
+            EthtoolCommand::Channels { .. } => Err(not_yet("more than one queue pair")),
+            EthtoolCommand::Pause { .. } => Err(not_yet("setting pause frames")),
+        }
+    }
+}
+
+fn route_device(set: &RouteSet) -> Result<Option<OifId>, Refusal> {
+    set.dev.map(|dev| oif(dev).ok_or_else(|| no_device(dev))).transpose()
+}
+
+fn new_route(set: &RouteSet) -> Result<NewRoute, Refusal> {
+    Ok(NewRoute {
+        to: prefix(set.to),
+        kind: set.kind.unwrap_or_default(),
+        gateway: set.via,
+        dev: route_device(set)?,
+        prefsrc: set.src,
+        metric: set.metric.unwrap_or(0),
+        table: set.table,
+        tos: set.tos.unwrap_or(0),
+        mtu: set.mtu.unwrap_or(0),
+        mtu_lock: set.mtu_lock,
+        scope: set.scope.map(scope),
+        protocol: set.protocol,
+        onlink: set.onlink,
+    })
+}
+
+fn route_query(set: &RouteSet) -> Result<RouteQuery, Refusal> {
+    Ok(RouteQuery {
+        to: prefix(set.to),
+        kind: set.kind,
+        gateway: set.via,
+        dev: route_device(set)?,
+        prefsrc: set.src,
+        metric: set.metric,
+        table: set.table,
+        tos: set.tos.unwrap_or(0),
+        scope: set.scope.map(scope),
+        protocol: set.protocol,
+    })
+}
+
+fn policy_rule(set: &RuleSet, default_priority: u32) -> Result<Rule, Refusal> {
+    let device = |name: Option<&'static str>| name.map(|dev| oif(dev).ok_or_else(|| no_device(dev))).transpose();
+    let action = match set.action {
+        None => RuleAction::Lookup(RT_TABLE_MAIN),
+        Some(RuleWord::Table(table)) => RuleAction::Lookup(table),
+        Some(RuleWord::Unreachable) => RuleAction::Unreachable,
+        Some(RuleWord::Blackhole) => RuleAction::Blackhole,
+        Some(RuleWord::Prohibit) => RuleAction::Prohibit,
+    };
+    Ok(Rule {
+        not: set.invert,
+        from: set.from.map_or(Prefix::ALL, prefix),
+        to: set.to.map_or(Prefix::ALL, prefix),
+        fwmark: set.fwmark,
+        iif: device(set.iif)?,
+        oif: device(set.oif)?,
+        tos: set.tos.unwrap_or(0),
+        ipproto: set.ipproto,
+        sport: set.sport.map(|(low, high)| low..=high),
+        dport: set.dport.map(|(low, high)| low..=high),
+        ..Rule::new(set.preference.unwrap_or(default_priority), action)
+    })
+}

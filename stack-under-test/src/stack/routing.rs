@@ -1,0 +1,65 @@
+//! Routing as the rest of the stack asks for it: the tables' answer, narrowed by what was learned of the path.
+
+use super::Stack;
+use crate::drop_reason::DropReason;
+use crate::errno::Errno;
+use crate::ip::SendError;
+use crate::route::{FlowKey, RouteResult};
+use crate::skb::{Dst, Skb};
+use crate::socket::Fd;
+
+impl Stack {
+    /// `ip_route_output_flow`, with the path MTU.
+    ///
+    /// # Errors
+    /// As [`crate::route::Fib::output`].
+    #[inline]
+    pub(crate) fn route_output(&mut self, key: &FlowKey) -> Result<RouteResult, Errno> {
+        let mut route = self.fib.output(key).inspect_err(|errno| {
+            if *errno == Errno::ENETUNREACH {
+                self.mib.inc(crate::mib::Counter::IpOutNoRoutes);
+            }
+        })?;
+        if !self.path_mtus.is_empty()
+            && !route.mtu_locked
+            && let Some(path) = self.path_mtus.get(route.dst, self.now)
+        {
+            route.mtu = route.mtu.min(path.mtu);
+            route.mtu_locked = path.locked;
+        }
+        Ok(route)
+    }
+
+    /// Changes with everything that a remembered route depends on.
+    #[inline]
+    pub(crate) fn route_generation(&self) -> u64 {
+        u64::from(self.fib.generation()) << 32 | (self.path_mtus.generation() & 0xffff_ffff)
+    }
+
+    /// IP_MTU of a connected socket.
+    pub(crate) fn path_mtu(&mut self, fd: Fd) -> Result<u32, Errno> {
+        let socket = self.sockets.get(fd)?;
+        let peer = socket.peer.ok_or(Errno::ENOTCONN)?;
+        let key = socket.flow_key(*peer.ip(), peer.port());
+        self.route_output(&key).map(|route| route.mtu)
+    }
+
+    /// `ip_route_me_harder`: a chain of type `route` changed what routing depends on.
+    pub(crate) fn ip_route_me_harder(&mut self, skb: Skb) -> Result<Skb, SendError> {
+        let (src, dst) = self.ip_addresses(&skb);
+        let ip = self.skbs.header(&skb, self.skbs[&skb].network_header);
+        let (tos, protocol, mark) = (ip[1] & 0x1c, ip[9], self.skbs[&skb].mark);
+        let key = FlowKey { dst, src: Some(src), tos, mark, protocol, ..FlowKey::default() };
+        match self.route_output(&key) {
+            Ok(route) => {
+                let dst = Dst { nexthop: route.nexthop(), mtu: route.mtu, kind: route.kind, oif: route.oif };
+                self.skbs[&skb].dst = Some(dst);
+                Ok(skb)
+            }
+            Err(errno) => {
+                self.skbs.drop(&mut self.trace, skb, DropReason::IpOutNoRoutes);
+                Err(SendError::Errno(errno))
+            }
+        }
+    }
+}
