@@ -149,7 +149,7 @@ impl Stack {
             && !about_error
             && !ip.dst.is_multicast()
             && !ip.dst.is_broadcast()
-            && !(self.fib.addr_type(ip.dst) == crate::route::RouteKind::Broadcast)
+            && self.fib.addr_type(ip.dst) != RouteKind::Broadcast
             && !ip.src.is_unspecified()
             && !ip.src.is_multicast()
             && !ip.src.is_broadcast()

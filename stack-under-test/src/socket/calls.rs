@@ -115,6 +115,7 @@ impl Stack {
         socket.cached_route = None;
         let key = socket.flow_key(daddr, to.port());
         let route = self.route_output(&key)?;
+        let generation = self.route_generation();
         let socket = self.sockets.get_mut(fd)?;
         if route.kind == crate::route::RouteKind::Broadcast && !socket.options.broadcast {
             return Err(Errno::EACCES);
@@ -124,7 +125,7 @@ impl Stack {
         }
         socket.peer = Some(SocketAddrV4::new(daddr, to.port()));
         socket.inet_id = self.entropy.next_u64() as u16;
-        socket.cached_route = Some((self.route_generation(), route));
+        socket.cached_route = Some((generation, route));
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use super::Stack;
 use crate::control::ethtool::{EthtoolCommand, Feature};
 use crate::control::ip::Verb;
-use crate::control::ip::addr::AddrCommand;
+use crate::control::ip::addr::{AddrCommand, Broadcast};
 use crate::control::ip::link::LinkSet;
 use crate::control::ip::route::{RouteCommand, RouteSet};
 use crate::control::ip::rule::{RuleAction as RuleWord, RuleCommand, RuleSet};
@@ -16,6 +16,7 @@ use crate::time::Instant;
 use crate::trace::Context;
 use alloc::format;
 use alloc::string::String;
+use core::net::Ipv4Addr;
 
 fn oif(name: &str) -> Option<OifId> {
     match name {
@@ -148,7 +149,12 @@ impl Stack {
             return self.fib.delete_address(dev, prefix(set.local)).map_err(refused);
         }
         let mut address = Address::new(dev, set.local.addr, set.local.len);
-        address.broadcast = set.broadcast;
+        let ones = if set.local.len == 0 { u32::MAX } else { !(u32::MAX << (32 - u32::from(set.local.len))) };
+        address.broadcast = set.broadcast.map(|word| match word {
+            Broadcast::Ones => Ipv4Addr::from_bits(set.local.addr.to_bits() | ones),
+            Broadcast::Zeros => Ipv4Addr::from_bits(set.local.addr.to_bits() & !ones),
+            Broadcast::Addr(addr) => addr,
+        });
         if let Some(word) = set.scope {
             address.scope = scope(word);
         }
