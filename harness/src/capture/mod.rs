@@ -1,5 +1,6 @@
 //! What was on the wire, kept: the frames of a trial, as pcapng, and the journeys of its packets, as JSON.
 
+pub mod journal;
 pub mod pcapng;
 pub mod read;
 
