@@ -2,6 +2,7 @@
 
 pub mod pattern;
 pub mod relation;
+pub mod snapshot;
 
 pub use pattern::{Mismatch, matches, nearest};
 pub use relation::{Progress, Relation, Why};
