@@ -5,6 +5,8 @@ use crate::drivers::igb::{Fault, IrqResult};
 use crate::errno::Errno;
 use rstest::rstest;
 
+const SPURIOUS: IrqResult = IrqResult { handled: false, napi: None };
+
 const BMSR_LINK: u16 = 1 << 2;
 const ICR: u32 = 0x00C0;
 const EIMS: u32 = 0x1524;
@@ -35,7 +37,9 @@ fn autonegotiation_is_restarted_with_everything_advertised() {
     // Both pause: CTRL.RFCE and TFCE.
     assert_eq!(rig.bus.get(CTRL) >> 27 & 3, 3);
     assert_eq!(rig.igb.link_speed(), Some((1000, true)));
-    // The semaphores are free again.
+    // Each access is made with the PHY's bit in SW_FW_SYNC, and the semaphores are free again.
+    let accesses = rig.bus.writes(MDIC).len();
+    assert_eq!(rig.bus.writes(0x5B5C), [2, 0].repeat(accesses));
     assert_eq!((rig.bus.get(0x5B50), rig.bus.get(0x5B5C)), (0, 0));
 }
 
@@ -44,7 +48,7 @@ fn an_interrupt_tells_of_the_link() {
     let mut rig = without_link();
     rig.bus.mii[1] |= BMSR_LINK;
     rig.bus.regs.insert(ICR, 1 << 2);
-    assert_eq!(rig.with(|igb, ctx| igb.interrupt(ctx, 0)), IrqResult::Other);
+    assert_eq!(rig.with(|igb, ctx| igb.interrupt(ctx, 0)), IrqResult { handled: true, napi: None });
     assert_eq!(rig.bus.writes(EIMS), [1]);
     rig.pass(Duration::ZERO);
     assert_eq!(
@@ -123,13 +127,13 @@ fn dma_out_of_sync_is_counted() {
 #[test]
 fn a_queue_vector_schedules_its_napi_and_completion_arms_it_again() {
     let mut rig = Rig::up();
-    assert_eq!(rig.with(|igb, ctx| igb.interrupt(ctx, 1)), IrqResult::Napi(0));
+    assert_eq!(rig.with(|igb, ctx| igb.interrupt(ctx, 1)), IrqResult { handled: true, napi: Some(0) });
     assert_eq!(rig.bus.written, []);
     assert_eq!(rig.poll(), 0);
     assert_eq!(rig.bus.written, []);
     rig.with(|igb, ctx| igb.napi_complete(ctx, 0));
     assert_eq!(rig.bus.written, [(EIMS, 2)]);
-    assert_eq!(rig.with(|igb, ctx| igb.interrupt(ctx, 2)), IrqResult::Spurious);
+    assert_eq!(rig.with(|igb, ctx| igb.interrupt(ctx, 2)), SPURIOUS);
 }
 
 #[test]
