@@ -1,0 +1,119 @@
+//! Bringing the device up: filters, queues, rings and interrupts in the order of `igb_configure` and `igb_up`.
+
+use super::Igb;
+use super::regs::*;
+use super::reset::{Phase, QUIET};
+use crate::netdev::DriverCtx;
+
+/// The largest frame that the device is told to take, beyond the standard size.
+pub(super) const JUMBO_FRAME: u32 = 0x2600;
+/// The largest frame that one buffer takes: what Linux sets on pages of 4 KiB.
+const ONE_BUFFER_FRAME: u32 = 1536;
+/// PTHRESH 8, HTHRESH 8, WTHRESH 1: an 82576 with MSI-X.
+const RXDCTL: u32 = 8 | 8 << 8 | 1 << 16;
+/// PTHRESH 8, HTHRESH 1, WTHRESH 1.
+const TXDCTL: u32 = 8 | 1 << 8 | 1 << 16;
+
+impl Igb {
+    /// The largest frame with this MTU, with CRC and two VLAN tags.
+    pub(super) fn max_frame(&self) -> u32 {
+        self.mtu + 14 + 4 + 8
+    }
+
+    /// Everything up to the transmit queues, which stay disabled for the quiet time; restarts autonegotiation.
+    pub(super) fn configure(&mut self, ctx: &mut DriverCtx<'_>) {
+        self.hw.modify(ctx.bus, CTRL, CTRL_FRCSPD | CTRL_FRCDPX | CTRL_VME, CTRL_SLU);
+        self.hw.modify(ctx.bus, CTRL_EXT, 0, CTRL_EXT_DRV_LOAD);
+        self.phy.set_up(ctx.now);
+        self.set_rx_mode(ctx);
+        self.hw.wr32(ctx.bus, txq(0) + Q_DCTL, 0);
+        let tctl = TCTL_PSP | TCTL_RTLC | TCTL_CT_15 | TCTL_EN | TCTL_COLD_63;
+        self.hw.modify(ctx.bus, TCTL, TCTL_CT | TCTL_COLD, tctl);
+        self.setup_mrqc(ctx);
+        let rctl = RCTL_EN | RCTL_BAM | RCTL_SECRC | RCTL_LPE;
+        self.hw.modify(ctx.bus, RCTL, RCTL_SBP | RCTL_BSIZE | RCTL_LBM | RCTL_MO, rctl);
+        self.hw.wr32(ctx.bus, rxq(0) + Q_DCTL, 0);
+        for q in 0..u32::from(self.config.queue_pairs) {
+            self.hw.wr32(ctx.bus, txq(q) + Q_DCTL, 0);
+        }
+        self.flush(ctx);
+        self.phase = Phase::TxOff { until: ctx.now + QUIET };
+        self.run_phy(ctx);
+    }
+
+    /// Which frames pass: those for the station and for everybody, up to the size that the MTU asks for.
+    fn set_rx_mode(&mut self, ctx: &mut DriverCtx<'_>) {
+        self.hw.modify(ctx.bus, RCTL, RCTL_UPE | RCTL_MPE | RCTL_VFE, 0);
+        let limit = if self.max_frame() <= 1526 { ONE_BUFFER_FRAME } else { JUMBO_FRAME };
+        self.hw.wr32(ctx.bus, RLPML, limit);
+        self.hw.modify(ctx.bus, vmolr(0), VMOLR_RLPML, VMOLR_LPE | limit);
+    }
+
+    /// The receive hash, and how it spreads over the queues (`igb_setup_mrqc`).
+    fn setup_mrqc(&mut self, ctx: &mut DriverCtx<'_>) {
+        for (i, &word) in (0..).zip(&self.config.rss_key) {
+            self.hw.wr32(ctx.bus, RSSRK + 4 * i, word);
+        }
+        let queues = u32::from(self.config.queue_pairs);
+        for register in 0..32 {
+            let entry = |byte: u32| ((register * 4 + byte) * queues / 128) << (8 * byte);
+            self.hw.wr32(ctx.bus, RETA + 4 * register, (0..4).map(entry).sum());
+        }
+        self.hw.modify(ctx.bus, RXCSUM, 0, RXCSUM_PCSD | RXCSUM_CRCOFLD);
+        self.hw.wr32(ctx.bus, MRQC, MRQC_RSS);
+    }
+
+    /// The rings, their buffers and the interrupts; the device is up then.
+    pub(super) fn up(&mut self, ctx: &mut DriverCtx<'_>) {
+        for q in 0..self.config.queue_pairs {
+            self.configure_tx_ring(ctx, q);
+        }
+        self.hw.modify(ctx.bus, RFCTL, RFCTL_LEF, RFCTL_IPV6_EX_DIS);
+        for q in 0..self.config.queue_pairs {
+            self.configure_rx_ring(ctx, q);
+        }
+        for q in 0..self.config.queue_pairs {
+            let unused = self.rx[usize::from(q)].ring.unused();
+            self.alloc_rx_buffers(ctx, usize::from(q), unused);
+        }
+        self.phase = Phase::Up;
+        self.configure_msix(ctx);
+        self.irq_enable(ctx);
+        self.link.get_status = true;
+        self.watchdog_at = Some(ctx.now);
+        for queue in ctx.queues.iter_mut().take(self.tx.len()) {
+            queue.wake();
+        }
+    }
+
+    fn configure_tx_ring(&mut self, ctx: &mut DriverCtx<'_>, q: u16) {
+        let base = txq(u32::from(q));
+        let tx = &mut self.tx[usize::from(q)];
+        tx.trans_start = ctx.now;
+        let (dma, bytes) = (tx.ring.dma(ctx.skbs), tx.ring.bytes());
+        self.hw.wr32(ctx.bus, base + Q_LEN, bytes);
+        self.hw.wr32(ctx.bus, base + Q_BAL, dma as u32);
+        self.hw.wr32(ctx.bus, base + Q_BAH, (dma >> 32) as u32);
+        self.hw.wr32(ctx.bus, base + Q_HEAD, 0);
+        self.hw.wr32(ctx.bus, base + Q_TAIL, 0);
+        self.hw.wr32(ctx.bus, base + Q_DCTL, TXDCTL | DCTL_ENABLE);
+    }
+
+    fn configure_rx_ring(&mut self, ctx: &mut DriverCtx<'_>, q: u16) {
+        let base = rxq(u32::from(q));
+        let ring = &self.rx[usize::from(q)].ring;
+        let (dma, bytes) = (ring.dma(ctx.skbs), ring.bytes());
+        self.hw.wr32(ctx.bus, base + Q_DCTL, 0);
+        self.hw.wr32(ctx.bus, base + Q_BAL, dma as u32);
+        self.hw.wr32(ctx.bus, base + Q_BAH, (dma >> 32) as u32);
+        self.hw.wr32(ctx.bus, base + Q_LEN, bytes);
+        self.hw.wr32(ctx.bus, base + Q_HEAD, 0);
+        self.hw.wr32(ctx.bus, base + Q_TAIL, 0);
+        self.hw.wr32(ctx.bus, base + Q_SRRCTL, SRRCTL_ONE_BUFFER_2K);
+        let pool = u32::from(q & 7);
+        let rsse = if self.config.queue_pairs > 1 { VMOLR_RSSE } else { 0 };
+        let first = if pool == 0 { VMOLR_BAM | rsse } else { 0 };
+        self.hw.modify(ctx.bus, vmolr(pool), VMOLR_BAM | VMOLR_RSSE, VMOLR_AUPE | first);
+        self.hw.wr32(ctx.bus, base + Q_DCTL, RXDCTL | DCTL_ENABLE);
+    }
+}

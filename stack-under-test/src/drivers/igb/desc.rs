@@ -1,0 +1,63 @@
+//! Descriptors of the 82576, 16 bytes each: what is written to send, to lend a buffer, and what the device writes back.
+
+use crate::dma::DmaMemory;
+
+/// The size of every descriptor in bytes.
+pub(super) const DESC_BYTES: usize = 16;
+
+// Third word of an advanced transmit descriptor.
+const DTYP_CONTEXT: u32 = 2 << 20;
+const DTYP_DATA: u32 = 3 << 20;
+const DCMD_IFCS: u32 = 1 << 25;
+const DCMD_DEXT: u32 = 1 << 29;
+/// End of packet, and report status.
+pub(super) const DCMD_EOP_RS: u32 = 1 << 24 | 1 << 27;
+/// What every data descriptor of the driver says: advanced data, insert the CRC.
+pub(super) const DATA_CMD: u32 = DTYP_DATA | DCMD_DEXT | DCMD_IFCS;
+/// Fourth word: insert the checksum of layer 4.
+pub(super) const POPTS_TXSM: u32 = 1 << 9;
+const PAYLEN_SHIFT: u32 = 14;
+/// The layer-4 type of a context: TCP (UDP is 0).
+pub(super) const TUCMD_L4T_TCP: u32 = 1 << 11;
+/// The layer-4 type of a context: SCTP.
+pub(super) const TUCMD_L4T_SCTP: u32 = 2 << 11;
+
+/// Descriptor done, in the fourth word of a transmit and the third of a receive descriptor.
+pub(super) const DD: u32 = 1;
+
+// Third word of a receive descriptor that was written back.
+pub(super) const RXD_EOP: u32 = 1 << 1;
+pub(super) const RXD_IXSM: u32 = 1 << 2;
+pub(super) const RXD_UDPCS: u32 = 1 << 4;
+pub(super) const RXD_TCPCS: u32 = 1 << 5;
+pub(super) const RXD_L4E: u32 = 1 << 29;
+pub(super) const RXD_IPE: u32 = 1 << 30;
+/// CE, SE, SEQ, CXE and RXE: the frame is damaged.
+pub(super) const RXD_FRAME_ERRORS: u32 = 1 << 24 | 1 << 25 | 1 << 26 | 1 << 28 | 1 << 31;
+
+/// The fourth word of a packet's first data descriptor.
+#[inline]
+pub(super) fn olinfo(paylen: u32, txsm: bool) -> u32 {
+    paylen << PAYLEN_SHIFT | if txsm { POPTS_TXSM } else { 0 }
+}
+
+/// Writes a data descriptor at `at`: `len` bytes at the bus address `dma`.
+#[inline]
+pub(super) fn write_data(mem: &mut DmaMemory, at: usize, dma: u64, cmd_len: u32, olinfo: u32) {
+    mem.write_le64(at, dma);
+    mem.write_le64(at + 8, u64::from(cmd_len) | u64::from(olinfo) << 32);
+}
+
+/// Writes a context descriptor at `at` that asks for a checksum alone: slot 0, no segmentation.
+#[inline]
+pub(super) fn write_csum_context(mem: &mut DmaMemory, at: usize, maclen: u32, iplen: u32, l4t: u32) {
+    mem.write_le64(at, u64::from(iplen | maclen << 9));
+    mem.write_le64(at + 8, u64::from(DTYP_CONTEXT | DCMD_DEXT | l4t));
+}
+
+/// Lends the buffer at the bus address `dma` through the descriptor at `at`; clears what was written back there.
+#[inline]
+pub(super) fn write_rx(mem: &mut DmaMemory, at: usize, dma: u64) {
+    mem.write_le64(at, dma);
+    mem.write_le64(at + 8, 0);
+}

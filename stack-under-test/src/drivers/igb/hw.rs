@@ -1,0 +1,88 @@
+//! Register access that notices when the device is gone, and the faults that the driver names.
+
+use crate::bus::Bus;
+
+/// Something that a wait ended in, or that the device should not have done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// STATUS.GIO_MASTER_ENABLE did not clear within 800 polls of 100 µs. Tolerated: the reset follows.
+    MasterDisableTimeout,
+    /// EECD.AUTO_RD did not set within 10 polls of 1 ms. Tolerated (QEMU never sets it).
+    AutoReadTimeout,
+    /// CTRL.RST did not clear within 10 polls of 1 ms. The device is given up.
+    ResetTimeout,
+    /// Neither the configuration nor RAL0/RAH0 has a unicast address. The device is given up.
+    InvalidMac,
+    /// The semaphores of the PHY (SWSM, SW_FW_SYNC) were not free within 200 polls of 5 ms.
+    SemaphoreTimeout,
+    /// MDIC.READY did not set within 1920 polls of 50 µs.
+    MdicTimeout,
+    /// MDIC.ERROR was set.
+    MdicError,
+    /// There was no memory for the rings when the device was to come up again. It stays down.
+    RingMemory,
+    /// Registers read all ones: the device was pulled out.
+    Removed,
+    /// A transmit queue got nothing done for longer than the time allowed (igb's "Detected Tx Unit Hang").
+    TxHang,
+    /// A receive descriptor claims more bytes than its buffer has, or never ends its packet.
+    RxDescriptor,
+}
+
+impl Fault {
+    pub(super) const COUNT: usize = Self::RxDescriptor as usize + 1;
+}
+
+/// The way to the registers.
+#[derive(Debug, Default)]
+pub(super) struct Hw {
+    /// Set once registers read all ones; nothing is read or written from then on.
+    pub(super) removed: bool,
+    /// How often each fault happened.
+    faults: [u32; Fault::COUNT],
+    last_fault: Option<Fault>,
+}
+
+impl Hw {
+    /// Reads a register. All ones is believed only when register 0 does not read the same.
+    pub(super) fn rd32(&mut self, bus: &mut dyn Bus, reg: u32) -> u32 {
+        if self.removed {
+            return u32::MAX;
+        }
+        let value = bus.read32(reg);
+        if value == u32::MAX && (reg == 0 || bus.read32(0) == u32::MAX) {
+            self.removed = true;
+            self.fault(Fault::Removed);
+        }
+        value
+    }
+
+    /// Writes a register, unless the device is gone.
+    #[inline]
+    pub(super) fn wr32(&mut self, bus: &mut dyn Bus, reg: u32, value: u32) {
+        if !self.removed {
+            bus.write32(reg, value);
+        }
+    }
+
+    /// Reads a register, clears and sets bits, and writes it back. Nothing is written when the device is gone.
+    pub(super) fn modify(&mut self, bus: &mut dyn Bus, reg: u32, clear: u32, set: u32) {
+        let value = self.rd32(bus, reg);
+        self.wr32(bus, reg, value & !clear | set);
+    }
+
+    /// Counts a fault.
+    #[cold]
+    pub(super) fn fault(&mut self, fault: Fault) {
+        self.faults[fault as usize] += 1;
+        self.last_fault = Some(fault);
+    }
+
+    pub(super) fn faults(&self, fault: Fault) -> u32 {
+        self.faults[fault as usize]
+    }
+
+    pub(super) fn last_fault(&self) -> Option<Fault> {
+        self.last_fault
+    }
+}
