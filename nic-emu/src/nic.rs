@@ -132,6 +132,15 @@ impl Nic {
         }
     }
 
+    /// The value of a register as kept, for displays: nothing is cleared, nothing is noted. 0 where there is none.
+    #[must_use]
+    pub fn peek32(&self, offset: u32) -> u32 {
+        match canonical(offset) {
+            offset::STATUS => self.read_status(),
+            offset => self.with_registers_of_rings(offset, self.registers.get(offset)),
+        }
+    }
+
     /// The driver writes a register of BAR 0. What follows from it happens in [`Nic::step`].
     pub fn write32(&mut self, offset: u32, value: u32) {
         if !self.admit(offset, "write") || self.in_reset {

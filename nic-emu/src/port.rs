@@ -116,4 +116,10 @@ impl Port {
     pub(crate) const fn buffered(&self) -> usize {
         self.waiting_bytes
     }
+
+    /// Empties it, the frame on the cable first.
+    pub(crate) fn take_all(&mut self) -> Vec<Vec<u8>> {
+        let sending = self.sending.take().map(|(_, frame)| frame);
+        sending.into_iter().chain(self.waiting.drain(..)).map(|frame| frame.bytes).collect()
+    }
 }

@@ -1,6 +1,7 @@
 //! `CTRL` and the software reset: what it stops, what survives it, how long it takes (section 4.3, 8.2.1).
 
 use crate::agenda::Event;
+use crate::host::DropReason;
 use crate::interrupt::{Interrupts, VECTORS};
 use crate::nic::Nic;
 use crate::receive::Receive;
@@ -36,6 +37,12 @@ impl Nic {
         fresh.set_bits(offset::CTRL, ctrl::RST);
         self.registers = fresh;
         self.agenda.drop_all_but_survivors();
+        for bytes in self.transmit.port.take_all() {
+            self.drop_frame(DropReason::Reset, bytes);
+        }
+        for bytes in self.receive.take_all() {
+            self.drop_frame(DropReason::Reset, bytes);
+        }
         self.transmit = Transmit::restarted(&self.transmit);
         self.receive = Receive::restarted(&self.receive);
         self.interrupts = Interrupts::restarted(&self.interrupts);

@@ -97,7 +97,8 @@ impl Nic {
 
     pub(super) fn plan_receive_fetch(&mut self, queue: usize) {
         let state = &self.receive.queues[queue];
-        let idle = !state.fetching && state.cache.len() < CACHE_MAX / 2;
+        let wanted = if self.receive.fifo.is_empty() { CACHE_MAX / 2 } else { CACHE_MAX };
+        let idle = !state.fetching && state.cache.len() < wanted;
         if idle
             && self.is_bus_master()
             && self.is_receive_queue_enabled(queue)

@@ -29,6 +29,8 @@ pub(crate) struct Queue {
     /// Filled, and waiting for WTHRESH.
     finished: Vec<Written>,
     writing: VecDeque<Vec<Written>>,
+    /// When the youngest of them is due: they do not overtake each other.
+    written_at: u64,
     flush_planned: bool,
 }
 
@@ -83,6 +85,11 @@ impl Receive {
         new.arriving = old.arriving.clone();
         new.wire_free_at = old.wire_free_at;
         new
+    }
+
+    /// Empties the packet buffer.
+    pub(crate) fn take_all(&mut self) -> Vec<Vec<u8>> {
+        self.fifo.drain(..).map(|frame| frame.bytes).collect()
     }
 
     pub(crate) fn is_dma_busy(&self) -> bool {

@@ -31,6 +31,9 @@ impl Nic {
         let batch = core::mem::take(&mut state.finished);
         state.writing.push_back(batch);
         let at = self.after(self.config.latency.write_back_ns);
+        let state = &mut self.receive.queues[queue];
+        state.written_at = state.written_at.max(at);
+        let at = state.written_at;
         self.agenda.plan(at, Event::ReceiveWriteBack(queue as u8));
     }
 

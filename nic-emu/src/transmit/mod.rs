@@ -45,6 +45,8 @@ pub(crate) struct Queue {
     finished: Vec<u16>,
     /// Write-backs under way, oldest first.
     writing: VecDeque<Vec<u16>>,
+    /// When the youngest of them is due: they do not overtake each other.
+    written_at: u64,
     flush_planned: bool,
     /// Write-backs begun, for the fault plan.
     written: u32,

@@ -61,6 +61,9 @@ impl Nic {
             _ => None,
         });
         let at = self.after(self.config.latency.write_back_ns) + late.unwrap_or(0);
+        let state = &mut self.transmit.queues[queue];
+        state.written_at = state.written_at.max(at);
+        let at = state.written_at;
         self.agenda.plan(at, Event::TransmitWriteBack(queue as u8));
     }
 

@@ -86,6 +86,7 @@ impl Machine {
         machine.run();
         assert_ne!(machine.nic.read32(0x8) & 2, 0, "link");
         machine.nic.read32(0xC0);
+        machine.nic.write32(0x1524, 3);
         machine.out = Output::default();
         machine
     }
