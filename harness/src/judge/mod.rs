@@ -1,1 +1,8 @@
 //! Judging frames: decoding, patterns, relations, and the comparison that a failure shows.
+
+pub mod pattern;
+pub mod relation;
+pub mod snapshot;
+
+pub use pattern::{Mismatch, matches, nearest};
+pub use relation::{Progress, Relation, Why};

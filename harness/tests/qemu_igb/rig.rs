@@ -3,7 +3,7 @@
 use super::machine::{BAR0, MSI_WORDS, Machine};
 use super::qtest::Qtest;
 use stack_under_test::bus::{Bus, Direction};
-use stack_under_test::drivers::igb::{Config, Igb, IrqResult};
+use stack_under_test::drivers::igb::{Config, Igb};
 use stack_under_test::netdev::{DriverCtx, NetdevQueue, NetdevTx};
 use stack_under_test::skb::{PoolConfig, Skb, SkbPool, SkbQueue};
 use stack_under_test::time::Instant;
@@ -142,7 +142,7 @@ impl Rig {
             }
             busy = true;
             self.interrupts[usize::from(vector)] += 1;
-            if let IrqResult::Napi(napi) = self.with(|igb, ctx| igb.interrupt(ctx, vector)) {
+            if let Some(napi) = self.with(|igb, ctx| igb.interrupt(ctx, vector)).napi {
                 while self.with(|igb, ctx| igb.poll(ctx, napi, 64)) >= 64 {}
                 self.with(|igb, ctx| igb.napi_complete(ctx, napi));
             }

@@ -156,6 +156,19 @@ mod tests {
     }
 
     #[test]
+    fn what_passed_the_limit_before_all_of_it_was_done_is_added() {
+        let mut dql = Dql::default();
+        dql.queued(1514);
+        dql.completed(at(0), 1514);
+        // Three packets under a limit of one: 3,028 bytes pass it, and the device runs dry with them.
+        (0..3).for_each(|_| dql.queued(1514));
+        dql.completed(at(1), 1514);
+        assert_eq!(dql.limit(), 1514);
+        dql.completed(at(2), 3028);
+        assert_eq!(dql.limit(), 4542);
+    }
+
+    #[test]
     fn slack_is_given_up_after_a_second() {
         let mut dql = Dql::default();
         dql.queued(60_000);

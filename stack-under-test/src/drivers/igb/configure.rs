@@ -56,7 +56,7 @@ impl Igb {
         }
         let queues = u32::from(self.config.queue_pairs);
         for register in 0..32 {
-            let entry = |byte: u32| (register * 4 + byte) * queues / 128 << (8 * byte);
+            let entry = |byte: u32| ((register * 4 + byte) * queues / 128) << (8 * byte);
             self.hw.wr32(ctx.bus, RETA + 4 * register, (0..4).map(entry).sum());
         }
         self.hw.modify(ctx.bus, RXCSUM, 0, RXCSUM_PCSD | RXCSUM_CRCOFLD);

@@ -7,15 +7,14 @@ use crate::netdev::DriverCtx;
 /// The bit of vector 0 in EICR, EIMS and their kin.
 const EIMS_OTHER: u32 = 1;
 
-/// What an interrupt was about.
+/// What became of an interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IrqResult {
-    /// Not for a device in this state, or no vector of it.
-    Spurious,
-    /// Link, reset or errors; dealt with. Ask for the next deadline anew.
-    Other,
+pub struct IrqResult {
+    /// Whether it was for this device in this state (`IRQ_HANDLED`); what vector 0 is about is dealt with, and the next
+    /// deadline is to be asked for anew.
+    pub handled: bool,
     /// Schedule this NAPI: [`Igb::poll`] on the CPU that took the interrupt.
-    Napi(u16),
+    pub napi: Option<u16>,
 }
 
 impl Igb {
@@ -62,14 +61,14 @@ impl Igb {
     /// An MSI-X message of `vector` came (`igb_msix_other`, `igb_msix_ring`).
     pub fn interrupt(&mut self, ctx: &mut DriverCtx<'_>, vector: u16) -> IrqResult {
         if !self.running() || vector > self.config.queue_pairs {
-            return IrqResult::Spurious;
+            return IrqResult { handled: false, napi: None };
         }
         let Some(napi) = vector.checked_sub(1) else {
             self.other_interrupt(ctx);
-            return IrqResult::Other;
+            return IrqResult { handled: true, napi: None };
         };
         self.write_itr(ctx, usize::from(napi));
-        IrqResult::Napi(napi)
+        IrqResult { handled: true, napi: Some(napi) }
     }
 
     fn other_interrupt(&mut self, ctx: &mut DriverCtx<'_>) {

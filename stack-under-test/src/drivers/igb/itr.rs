@@ -162,26 +162,28 @@ mod tests {
     }
 
     #[rstest]
-    #[case::a_trickle_of_small_frames(2, 128, 196)]
-    #[case::full_frames(60, 60 * 1514, 980)]
-    fn one_vector_follows_the_kind_of_traffic(#[case] packets: u32, #[case] bytes: u32, #[case] eitr: u16) {
+    #[case::a_trickle_of_small_frames(&[(1, 60)], 196)]
+    #[case::a_few_large_frames(&[(4, 4 * 1514)], 196)]
+    #[case::then_many_of_them(&[(4, 4 * 1514), (12, 12 * 1514)], 980)]
+    #[case::and_calm_again(&[(4, 4 * 1514), (12, 12 * 1514), (10, 1000)], 196)]
+    fn one_vector_follows_the_kind_of_traffic(#[case] polls: &[(u32, u32)], #[case] eitr: u16) {
         let mut itr = Itr::new(CONSERVATIVE);
-        for _ in 0..3 {
+        for &(packets, bytes) in polls {
             itr.rx.add(packets, bytes);
-            itr.tx.add(1, if packets > 2 { 1514 } else { 64 });
-            itr.update(true, true);
-        }
-        // Bulk needs two steps up from the lowest kind; a burst of few large frames is the first of them.
-        if packets > 2 {
-            itr.tx.add(4, 4 * 1514);
-            itr.update(true, true);
-            itr.tx.add(12, 12 * 1514);
             itr.update(true, true);
         }
         assert_eq!(itr.value, eitr);
     }
 
-    /// Facts sheet 4.4: size plus 24; a third between 300 and 1200, else half; at least 196 in conservative mode.
+    #[test]
+    fn mode_1_goes_to_70_000_interrupts_a_second() {
+        let mut itr = Itr::new(1);
+        itr.rx.add(1, 60);
+        itr.update(true, true);
+        assert_eq!(itr.value, 56);
+    }
+
+    /// Linux 6.12 `igb_update_ring_itr`: size plus 24; a third between 300 and 1200, else half; at least 196 in conservative mode.
     #[rstest]
     #[case::small(60, 196)]
     #[case::medium(900, 308)]

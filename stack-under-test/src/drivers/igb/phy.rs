@@ -302,7 +302,7 @@ fn resolve_pause(own: u16, partner: u16, full_duplex: bool) -> (bool, bool) {
     match (bits(own), bits(partner)) {
         ((true, _), (true, _)) => (true, true),
         ((false, true), (true, true)) => (false, true),
-        ((true, true), (false, true)) => (true, false),
+        // Frames are received at least: so does Linux when both kinds were asked for.
         _ => (true, false),
     }
 }

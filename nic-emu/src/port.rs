@@ -1,0 +1,125 @@
+//! The port: the transmit packet buffer, and frames onto the cable at its rate (section 7.2.1, 3.5).
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use crate::agenda::Event;
+use crate::host::{DropReason, SentFrame};
+use crate::nic::{Io, Nic};
+use crate::registers::bit::{rctl, tctl};
+use crate::registers::offset;
+use crate::statistics::FCS;
+
+/// Preamble and start delimiter, in bytes.
+const PREAMBLE: usize = 8;
+/// The gap between frames, in bytes.
+const GAP: usize = 12;
+/// The shortest frame without FCS.
+const FRAME_MIN: usize = 60;
+
+/// A frame in the transmit packet buffer.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) queue: u16,
+    pub(crate) last_descriptor: u16,
+}
+
+/// The packet buffer and the frame that is on the cable.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Port {
+    waiting: VecDeque<Frame>,
+    waiting_bytes: usize,
+    sending: Option<(u64, Frame)>,
+    free_at: u64,
+}
+
+impl Nic {
+    /// How long so many bytes take on the cable.
+    pub(crate) const fn wire_ns(&self, bytes: usize) -> u64 {
+        bytes as u64 * 8 * 1_000_000_000 / self.config.wire_bits_per_second
+    }
+
+    /// Whether the transmit packet buffer, of `TXPBS` KiB, can take so many bytes more.
+    pub(crate) fn has_buffer_room(&self, bytes: usize) -> bool {
+        let size = (self.registers.get(offset::TXPBS) as usize).max(16) * 1024;
+        self.transmit.buffered() + bytes <= size
+    }
+
+    pub(crate) fn enqueue_frame(&mut self, mut frame: Frame) {
+        if frame.bytes.len() < FRAME_MIN && self.registers.has(offset::TCTL, tctl::PSP) {
+            frame.bytes.resize(FRAME_MIN, 0);
+        }
+        self.transmit.port.waiting_bytes += frame.bytes.len();
+        self.transmit.port.waiting.push_back(frame);
+        self.start_frame();
+    }
+
+    /// Begins the next frame when the cable is free and there is a link.
+    pub(crate) fn start_frame(&mut self) {
+        let enabled = self.registers.has(offset::TCTL, tctl::EN) && !self.in_reset;
+        if self.transmit.port.sending.is_some() || !(self.link.is_up || self.is_loopback()) || !enabled {
+            return;
+        }
+        let Some(frame) = self.transmit.port.waiting.pop_front() else { return };
+        let started = self.transmit.port.free_at.max(self.now);
+        let end = started + self.wire_ns(PREAMBLE + frame.bytes.len() + FCS);
+        self.transmit.port.free_at = started + self.wire_ns(PREAMBLE + frame.bytes.len() + FCS + GAP);
+        self.transmit.port.sending = Some((started, frame));
+        self.agenda.plan(end, Event::WireFree);
+    }
+
+    fn is_loopback(&self) -> bool {
+        self.is_phy_loopback() || self.registers.has(offset::RCTL, rctl::LBM_MAC)
+    }
+
+    /// The last bit of a frame is out.
+    pub(crate) fn frame_left(&mut self, io: &mut Io<'_>) {
+        let Some((started, frame)) = self.transmit.port.sending.take() else { return };
+        let Frame { bytes, queue, last_descriptor } = frame;
+        self.transmit.port.waiting_bytes -= bytes.len();
+        if self.is_loopback() {
+            self.count_sent(&bytes);
+            self.receive_whole(self.now + 1, bytes);
+        } else if self.link.is_up {
+            self.count_sent(&bytes);
+            io.out.frames.push(SentFrame { at: self.now, started, bytes, queue, last_descriptor });
+        } else {
+            self.drop_frame(DropReason::LinkDown, bytes);
+        }
+        self.transmit_pump();
+    }
+
+    /// A frame, destination address to last byte before the FCS, comes in from the cable. `at`, in nanoseconds, is when its
+    /// preamble begins; it waits for the frame before it, and is received when its last bit is in. A frame of less than 60
+    /// bytes is not padded: it is an undersize frame, and lost.
+    pub fn receive(&mut self, at: u64, frame: &[u8]) {
+        let done = self.serialise_arrival(at, frame.len());
+        self.receive_whole(done, frame.to_vec());
+    }
+
+    /// The same for a frame whose FCS is wrong.
+    pub fn receive_with_bad_crc(&mut self, at: u64, frame: &[u8]) {
+        let done = self.serialise_arrival(at, frame.len());
+        self.receive_damaged(done, frame.to_vec());
+    }
+
+    fn serialise_arrival(&mut self, at: u64, length: usize) -> u64 {
+        let started = at.max(self.now).max(self.receive.wire_free_at);
+        let done = started + self.wire_ns(PREAMBLE + length + FCS);
+        self.receive.wire_free_at = done + self.wire_ns(GAP);
+        done
+    }
+}
+
+impl Port {
+    pub(crate) const fn buffered(&self) -> usize {
+        self.waiting_bytes
+    }
+
+    /// Empties it, the frame on the cable first.
+    pub(crate) fn take_all(&mut self) -> Vec<Vec<u8>> {
+        let sending = self.sending.take().map(|(_, frame)| frame);
+        sending.into_iter().chain(self.waiting.drain(..)).map(|frame| frame.bytes).collect()
+    }
+}

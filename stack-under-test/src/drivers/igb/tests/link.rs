@@ -1,0 +1,205 @@
+//! Link, interrupts, moderation, watchdog and counters.
+
+use super::*;
+use crate::drivers::igb::{Fault, IrqResult};
+use crate::errno::Errno;
+use rstest::rstest;
+
+const SPURIOUS: IrqResult = IrqResult { handled: false, napi: None };
+
+const BMSR_LINK: u16 = 1 << 2;
+const ICR: u32 = 0x00C0;
+const EIMS: u32 = 0x1524;
+const EICS: u32 = 0x1520;
+const EITR1: u32 = 0x1684;
+
+/// Up, without a link.
+fn without_link() -> Rig {
+    let mut rig = Rig::new(Config { mac: Some(MAC), ..Config::default() });
+    rig.bus.mii[1] &= !BMSR_LINK;
+    rig.with(Igb::probe);
+    rig.with(Igb::open).expect("it can be opened");
+    rig.pass(Duration::from_millis(100));
+    assert!(rig.igb.is_up() && !rig.igb.carrier());
+    rig.bus.written.clear();
+    rig
+}
+
+#[test]
+fn autonegotiation_is_restarted_with_everything_advertised() {
+    let mut rig = Rig::new(Config { mac: Some(MAC), ..Config::default() });
+    rig.bus.mii[0] = 0x0800;
+    rig.with(Igb::probe);
+    rig.with(Igb::open).expect("it can be opened");
+    rig.pass(Duration::from_millis(100));
+    // 10 and 100 Mb/s and both kinds of pause; 1000 Mb/s full duplex; power on, AN on and restarted.
+    assert_eq!((rig.bus.mii[4], rig.bus.mii[9], rig.bus.mii[0]), (0x0DE0, 0x0200, 0x1200));
+    // Both pause: CTRL.RFCE and TFCE.
+    assert_eq!(rig.bus.get(CTRL) >> 27 & 3, 3);
+    assert_eq!(rig.igb.link_speed(), Some((1000, true)));
+    // Each access is made with the PHY's bit in SW_FW_SYNC, and the semaphores are free again.
+    let accesses = rig.bus.writes(MDIC).len();
+    assert_eq!(rig.bus.writes(0x5B5C), [2, 0].repeat(accesses));
+    assert_eq!((rig.bus.get(0x5B50), rig.bus.get(0x5B5C)), (0, 0));
+}
+
+#[test]
+fn an_interrupt_tells_of_the_link() {
+    let mut rig = without_link();
+    rig.bus.mii[1] |= BMSR_LINK;
+    rig.bus.regs.insert(ICR, 1 << 2);
+    assert_eq!(rig.with(|igb, ctx| igb.interrupt(ctx, 0)), IrqResult { handled: true, napi: None });
+    assert_eq!(rig.bus.writes(EIMS), [1]);
+    rig.pass(Duration::ZERO);
+    assert_eq!(
+        (rig.igb.carrier(), rig.igb.take_carrier_change(), rig.igb.take_carrier_change()),
+        (true, Some(true), None)
+    );
+}
+
+#[test]
+fn without_an_interrupt_the_watchdog_finds_the_link() {
+    let mut rig = without_link();
+    rig.bus.mii[1] |= BMSR_LINK;
+    rig.pass(Duration::from_millis(1800));
+    assert!(!rig.igb.carrier());
+    rig.pass(Duration::from_millis(200));
+    assert!(rig.igb.carrier());
+}
+
+#[test]
+fn a_partner_that_cannot_receive_yet_is_waited_for_two_seconds_at_most() {
+    let mut rig = without_link();
+    rig.bus.mii[1] |= BMSR_LINK;
+    rig.bus.mii[10] = 0;
+    rig.pass(Duration::from_secs(2));
+    assert!(!rig.igb.carrier());
+    rig.pass(Duration::from_millis(1900));
+    assert!(rig.igb.carrier());
+}
+
+#[test]
+fn a_lost_link_is_reported_and_packets_in_the_ring_cost_a_reset() {
+    let mut rig = Rig::up();
+    let _ = rig.igb.take_carrier_change();
+    let skb = rig.packet(100);
+    assert!(rig.xmit(skb, false));
+    rig.bus.mii[1] &= !BMSR_LINK;
+    rig.bus.regs.insert(ICR, 1 << 2);
+    rig.with(|igb, ctx| igb.interrupt(ctx, 0));
+    rig.pass(Duration::from_millis(100));
+    assert_eq!(rig.igb.take_carrier_change(), Some(false));
+    assert_eq!((rig.bus.resets, rig.skbs.in_flight(), rig.igb.is_up()), (2, 0, true));
+    assert_eq!(rig.ethtool("tx_timeout_count"), 1);
+}
+
+#[rstest]
+#[case::mdic_that_is_never_ready(|bus: &mut FakeBus| bus.mdic_stuck = true, Fault::MdicTimeout)]
+#[case::a_semaphore_that_is_held(|bus: &mut FakeBus| { bus.regs.insert(0x5B5C, 2 << 16); }, Fault::SemaphoreTimeout)]
+fn a_phy_that_does_not_answer_means_no_link(#[case] spoil: fn(&mut FakeBus), #[case] fault: Fault) {
+    let mut rig = Rig::new(Config { mac: Some(MAC), ..Config::default() });
+    spoil(&mut rig.bus);
+    rig.with(Igb::probe);
+    rig.with(Igb::open).expect("it can be opened");
+    rig.pass(Duration::from_secs(10));
+    assert_eq!((rig.igb.is_up(), rig.igb.carrier()), (true, false));
+    assert!(rig.igb.faults(fault) > 1, "asked again and again, each time with an end");
+}
+
+#[test]
+fn a_reset_that_the_device_reports_is_made_up_for() {
+    let mut rig = Rig::up();
+    rig.bus.regs.insert(ICR, 1 << 30);
+    rig.with(|igb, ctx| igb.interrupt(ctx, 0));
+    assert!(!rig.igb.is_settled());
+    rig.pass(Duration::from_millis(100));
+    assert_eq!((rig.bus.resets, rig.igb.is_up(), rig.bus.get(RDT)), (2, true, 63));
+}
+
+#[test]
+fn dma_out_of_sync_is_counted() {
+    let mut rig = Rig::up();
+    rig.bus.regs.insert(ICR, 1 << 28);
+    rig.with(|igb, ctx| igb.interrupt(ctx, 0));
+    assert_eq!(rig.ethtool("tx_dma_out_of_sync"), 1);
+}
+
+#[test]
+fn a_queue_vector_schedules_its_napi_and_completion_arms_it_again() {
+    let mut rig = Rig::up();
+    assert_eq!(rig.with(|igb, ctx| igb.interrupt(ctx, 1)), IrqResult { handled: true, napi: Some(0) });
+    assert_eq!(rig.bus.written, []);
+    assert_eq!(rig.poll(), 0);
+    assert_eq!(rig.bus.written, []);
+    rig.with(|igb, ctx| igb.napi_complete(ctx, 0));
+    assert_eq!(rig.bus.written, [(EIMS, 2)]);
+    assert_eq!(rig.with(|igb, ctx| igb.interrupt(ctx, 2)), SPURIOUS);
+}
+
+#[test]
+fn the_watchdog_kicks_every_two_seconds_so_that_a_lost_interrupt_comes_again() {
+    let mut rig = Rig::up();
+    rig.pass(Duration::from_secs(10));
+    assert_eq!(rig.bus.writes(EICS), [2; 5]);
+}
+
+#[test]
+fn the_interval_is_written_when_it_changes() {
+    let mut rig = Rig::up();
+    for _ in 0..3 {
+        rig.with(|igb, ctx| igb.interrupt(ctx, 1));
+        rig.poll();
+        rig.with(|igb, ctx| igb.napi_complete(ctx, 0));
+    }
+    // From 162 µs to 49 µs with the first poll, and no further.
+    assert_eq!(rig.bus.writes(EITR1), [1 << 31 | 196]);
+    assert_eq!(rig.igb.set_coalesce(100), Ok(()));
+    rig.with(|igb, ctx| igb.interrupt(ctx, 1));
+    assert_eq!(rig.bus.writes(EITR1), [1 << 31 | 196, 1 << 31 | 400]);
+}
+
+#[rstest]
+#[case(2)]
+#[case(9)]
+#[case(10_001)]
+#[case(70_000)]
+fn some_intervals_are_refused(#[case] rx_usecs: u32) {
+    assert_eq!(Igb::new(Config::default()).set_coalesce(rx_usecs), Err(Errno::EINVAL));
+}
+
+#[test]
+fn counters_that_clear_when_read_are_folded() {
+    let mut rig = Rig::up();
+    for value in [5, 7] {
+        rig.bus.regs.extend([(0x4000, value), (0x4088, 1000), (0x408C, 1), (0x40A4, 1)]);
+        rig.pass(Duration::from_secs(2));
+    }
+    let stats = rig.with(Igb::stats64);
+    assert_eq!((stats.rx_crc_errors, stats.rx_length_errors, stats.rx_errors), (12, 2, 14));
+    assert_eq!(rig.ethtool("rx_bytes"), 2000);
+}
+
+#[test]
+fn without_a_link_the_device_goes_on_counting() {
+    let mut rig = without_link();
+    rig.bus.regs.insert(0x4000, 5);
+    assert_eq!(rig.with(Igb::stats64).rx_crc_errors, 0);
+    assert_eq!(rig.bus.get(0x4000), 5);
+}
+
+#[test]
+fn ethtool_s_has_linux_s_names_in_linux_s_order() {
+    let mut rig = Rig::up();
+    let names: Vec<_> = rig.with(Igb::ethtool_stats).into_iter().map(|(name, _)| name).collect();
+    let linux = "rx_packets, tx_packets, rx_bytes, tx_bytes, rx_broadcast, tx_broadcast, rx_multicast, tx_multicast, \
+        multicast, collisions, rx_crc_errors, rx_no_buffer_count, rx_missed_errors, tx_aborted_errors, \
+        tx_carrier_errors, tx_window_errors, tx_abort_late_coll, tx_deferred_ok, tx_single_coll_ok, tx_multi_coll_ok, \
+        tx_timeout_count, rx_long_length_errors, rx_short_length_errors, rx_align_errors, tx_tcp_seg_good, \
+        tx_tcp_seg_failed, rx_flow_control_xon, rx_flow_control_xoff, tx_flow_control_xon, tx_flow_control_xoff, \
+        rx_long_byte_count, tx_dma_out_of_sync, tx_smbus, rx_smbus, dropped_smbus, os2bmc_rx_by_bmc, \
+        os2bmc_tx_by_bmc, os2bmc_tx_by_host, os2bmc_rx_by_host, tx_hwtstamp_timeouts, tx_hwtstamp_skipped, \
+        rx_hwtstamp_cleared, rx_errors, tx_errors, tx_dropped, rx_length_errors, rx_over_errors, rx_frame_errors, \
+        rx_fifo_errors, tx_fifo_errors, tx_heartbeat_errors, tx_queue_0_packets, tx_queue_0_bytes, tx_queue_0_restart, \
+        rx_queue_0_packets, rx_queue_0_bytes, rx_queue_0_drops, rx_queue_0_csum_err, rx_queue_0_alloc_failed";
+    assert_eq!(names, linux.split(", ").collect::<Vec<_>>());
+}

@@ -1,0 +1,223 @@
+//! Sending: descriptors bit for bit, the tail, room in the ring, completions.
+
+use super::*;
+use crate::drivers::igb::Fault;
+use crate::skb::IpSummed;
+use rstest::rstest;
+
+/// Advanced data descriptor, DEXT, IFCS; with EOP and RS.
+const DATA: u32 = 0x2230_0000;
+const LAST: u32 = 0x2B30_0000;
+
+#[test]
+fn one_linear_packet_takes_one_descriptor() {
+    let mut rig = Rig::up();
+    let skb = rig.packet(60);
+    let addr = rig.skbs.mem.bus_addr(rig.skbs.linear_offset(&skb));
+    assert!(rig.xmit(skb, false));
+    assert_eq!(rig.txd(0), [addr as u32, (addr >> 32) as u32, LAST | 60, 60 << 14]);
+    assert_eq!(rig.bus.written, [(TDT, 1)]);
+    assert!(rig.bus.lent.contains(&(addr, 60)));
+}
+
+#[rstest]
+#[case::udp(6, 0x2020_0000)]
+#[case::tcp(16, 0x2020_0800)]
+#[case::sctp(8, 0x2020_1000)]
+fn a_checksum_takes_a_context_descriptor_before(#[case] csum_offset: u16, #[case] command: u32) {
+    let mut rig = Rig::up();
+    let skb = rig.packet(74);
+    let meta = &mut rig.skbs[&skb];
+    meta.ip_summed = IpSummed::Partial;
+    meta.network_header = meta.data_offset() + 14;
+    meta.csum_start = meta.data_offset() + 34;
+    meta.csum_offset = csum_offset;
+    assert!(rig.xmit(skb, false));
+    // IPLEN 20, MACLEN 14; no segmentation; the data descriptor asks for the checksum of layer 4.
+    assert_eq!(rig.txd(0), [20 | 14 << 9, 0, command, 0]);
+    assert_eq!(rig.txd(1)[2..], [LAST | 74, 74 << 14 | 1 << 9]);
+    assert_eq!(rig.bus.written, [(TDT, 2)]);
+    // Only the descriptor with the end reports; the context goes with it.
+    rig.done(1);
+    rig.poll();
+    assert_eq!((rig.skbs.in_flight(), rig.igb.tx[0].has_work()), (0, false));
+}
+
+#[test]
+fn pieces_take_a_descriptor_each_and_the_last_one_reports() {
+    let mut rig = Rig::up();
+    let skb = rig.packet(100);
+    for len in [1000, 2000] {
+        assert!(rig.skbs.copy_in_page(&skb, &std::vec![5; len]));
+    }
+    let pieces: Vec<u64> =
+        rig.skbs.frags(&skb).iter().map(|f| rig.skbs.mem.bus_addr(rig.skbs.buf_offset(f.buf))).collect();
+    assert!(rig.xmit(skb, false));
+    assert_eq!(rig.txd(0)[2..], [DATA | 100, 3100 << 14]);
+    assert_eq!(rig.txd(1), [pieces[0] as u32, (pieces[0] >> 32) as u32, DATA | 1000, 0]);
+    assert_eq!(rig.txd(2), [pieces[1] as u32, (pieces[1] >> 32) as u32, LAST | 2000, 0]);
+    rig.done(2);
+    rig.poll();
+    assert_eq!((rig.skbs.in_flight(), rig.bus.lent.len()), (0, 2 + 63));
+    assert_eq!(rig.with(Igb::stats64).tx_bytes, 3100);
+}
+
+#[rstest]
+#[case::fourteen_bytes(14, 17)]
+#[case::seventeen_bytes(17, 17)]
+#[case::sixty_are_left_to_the_device(42, 42)]
+fn a_frame_is_padded_to_what_the_device_can_pad(#[case] len: usize, #[case] sent: u32) {
+    let mut rig = Rig::up();
+    let skb = rig.packet(len);
+    assert!(rig.xmit(skb, false));
+    assert_eq!(rig.txd(0)[2..], [LAST | sent, sent << 14]);
+}
+
+#[test]
+fn an_empty_packet_is_dropped() {
+    let mut rig = Rig::up();
+    let skb = rig.skbs.alloc().expect("memory");
+    assert!(rig.skbs.copy_in_page(&skb, &[1; 100]));
+    assert!(rig.xmit(skb, false));
+    assert_eq!((rig.skbs.in_flight(), rig.bus.written.len()), (0, 0));
+}
+
+#[test]
+fn memory_is_lent_until_the_device_is_done() {
+    let mut rig = Rig::up();
+    for len in [60, 70] {
+        let skb = rig.packet(len);
+        assert!(rig.xmit(skb, false));
+    }
+    rig.poll();
+    assert_eq!((rig.bus.lent.len(), rig.skbs.in_flight()), (2 + 63 + 2, 2));
+    // The second alone: the first is the older one, so nothing is done.
+    rig.done(1);
+    rig.poll();
+    assert_eq!((rig.bus.lent.len(), rig.skbs.in_flight()), (2 + 63 + 2, 2));
+    rig.done(0);
+    rig.poll();
+    assert_eq!((rig.bus.lent.len(), rig.skbs.in_flight()), (2 + 63, 0));
+}
+
+#[test]
+fn the_tail_waits_while_more_follows() {
+    let mut rig = Rig::up();
+    grow_byte_limit(&mut rig);
+    for more in [true, true, false] {
+        let skb = rig.packet(60);
+        assert!(rig.xmit(skb, more));
+    }
+    assert_eq!(rig.bus.written, [(TDT, 6)]);
+}
+
+#[test]
+fn the_tail_does_not_wait_when_the_queue_stops() {
+    let mut rig = Rig::up();
+    // The byte limit starts at zero: the first packet passes it.
+    let skb = rig.packet(60);
+    assert!(rig.xmit(skb, true));
+    assert!(rig.queues[0].is_stopped() && !rig.queues[0].is_stopped_by_driver());
+    assert_eq!(rig.bus.written, [(TDT, 1)]);
+    rig.done(0);
+    rig.poll();
+    assert!(!rig.queues[0].is_stopped() && rig.queues[0].take_schedule());
+}
+
+/// One packet of 9,706 bytes through, so that the byte limit lets small ones pass; it takes descriptors 0 to 2.
+fn grow_byte_limit(rig: &mut Rig) {
+    let skb = rig.packet(1514);
+    assert!(rig.skbs.copy_in_page(&skb, &[0; 4096]) && rig.skbs.copy_in_page(&skb, &[0; 4096]));
+    assert!(rig.xmit(skb, false));
+    let last = rig.igb.tx[0].ring.next_to_use - 1;
+    rig.done(last);
+    rig.poll();
+    rig.bus.written.clear();
+}
+
+#[test]
+fn the_queue_stops_without_room_for_the_largest_packet_and_wakes_at_42() {
+    let mut rig = Rig::up();
+    grow_byte_limit(&mut rig);
+    let mut sent = 0;
+    while !rig.queues[0].is_stopped() {
+        let skb = rig.packet(60);
+        assert!(rig.xmit(skb, true));
+        sent += 1;
+    }
+    // 63 can be used; with 20 free it stops.
+    assert_eq!((sent, rig.igb.tx[0].ring.unused(), rig.queues[0].is_stopped_by_driver()), (43, 20, true));
+    assert_eq!(rig.bus.written, [(TDT, 46)]);
+    // 41 free: not yet. 42: now.
+    (3..24).for_each(|i| rig.done(i));
+    rig.poll();
+    assert_eq!((rig.igb.tx[0].ring.unused(), rig.queues[0].is_stopped_by_driver()), (41, true));
+    rig.done(24);
+    rig.poll();
+    assert_eq!((rig.igb.tx[0].ring.unused(), rig.queues[0].is_stopped_by_driver()), (42, false));
+    assert!(rig.queues[0].take_schedule());
+    assert_eq!(rig.ethtool("tx_queue_0_restart"), 1);
+}
+
+#[test]
+fn a_packet_without_room_is_given_back() {
+    let mut rig = Rig::up();
+    for _ in 0..60 {
+        let skb = rig.packet(60);
+        assert!(rig.xmit(skb, true));
+    }
+    let skb = rig.packet(60);
+    assert!(!rig.xmit(skb, false));
+    assert!(rig.queues[0].is_stopped_by_driver());
+}
+
+#[test]
+fn indices_wrap_and_nothing_is_lost() {
+    let mut rig = Rig::up();
+    for n in 0..500_u16 {
+        let skb = rig.packet(60);
+        assert!(rig.xmit(skb, false));
+        rig.done(n % 64);
+        rig.poll();
+    }
+    assert_eq!(rig.with(Igb::stats64).tx_packets, 500);
+    assert_eq!(rig.skbs.in_flight(), 0);
+    assert_eq!(rig.bus.writes(TDT)[62..66], [63, 0, 1, 2]);
+}
+
+#[test]
+fn a_poll_cleans_128_packets_and_asks_for_another() {
+    let mut rig = Rig::up();
+    rig.with(|igb, ctx| igb.set_ringparam(ctx, 256, 64));
+    rig.pass(Duration::from_millis(100));
+    for i in 0..150 {
+        let skb = rig.packet(60);
+        assert!(rig.xmit(skb, false));
+        rig.done(i);
+    }
+    assert_eq!((rig.poll(), rig.skbs.in_flight()), (64, 22));
+    assert_eq!((rig.poll(), rig.skbs.in_flight()), (0, 0));
+}
+
+#[rstest]
+#[case::stuck(0, 1, 2)]
+#[case::only_paused(1 << 4, 0, 1)]
+fn a_ring_that_does_not_move_gets_the_device_reset(
+    #[case] status: u32,
+    #[case] hangs: u32,
+    #[case] resets: u32,
+) {
+    let mut rig = Rig::up();
+    rig.bus.regs.insert(0x0008, status);
+    let skb = rig.packet(60);
+    assert!(rig.xmit(skb, false));
+    for _ in 0..5 {
+        rig.pass(Duration::from_secs(2));
+        // The kick of the watchdog brings the interrupt.
+        assert!(rig.bus.written.contains(&(0x1520, 2)));
+        rig.poll();
+    }
+    assert_eq!((rig.igb.faults(Fault::TxHang) > 0, rig.bus.resets), (hangs > 0, resets));
+    assert_eq!(rig.ethtool("tx_timeout_count"), u64::from(hangs));
+    assert!(rig.igb.is_up() && rig.skbs.in_flight() == 1 - hangs as usize);
+}
