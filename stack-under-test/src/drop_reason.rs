@@ -57,6 +57,8 @@ reasons! {
     NeighDead = "NEIGH_DEAD",
     /// The qdisc is full.
     QdiscDrop = "QDISC_DROP",
+    /// The queue that it lay in was emptied as a whole.
+    QueuePurge = "QUEUE_PURGE",
     /// The device has no carrier or is down.
     DevReady = "DEV_READY",
     /// The device is being torn down with the packet in its ring.

@@ -109,6 +109,12 @@ impl SkbQueue {
         (self.first != NONE).then(|| &pool.meta[self.first as usize])
     }
 
+    /// The slot of the first packet.
+    #[inline]
+    pub(crate) fn first_slot(&self) -> Option<u32> {
+        (self.first != NONE).then_some(self.first)
+    }
+
     /// Moves all of `other` behind what is here.
     pub fn append(&mut self, pool: &mut SkbPool, other: &mut Self) {
         while let Some(skb) = other.pop_front(pool) {
