@@ -22,7 +22,12 @@ impl Stack {
     /// # Errors
     /// ENOBUFS when the socket's buffer cannot take the fragments, or memory is out.
     #[inline]
-    pub(crate) fn ip_append_data(&mut self, flow: &Flow, header: &[u8], payload: &[u8]) -> Result<Skb, Errno> {
+    pub(crate) fn ip_append_data(
+        &mut self,
+        flow: &Flow,
+        header: &[u8],
+        payload: &[u8],
+    ) -> Result<Skb, Errno> {
         let mtu = flow.dst.mtu as usize;
         let total = HEADER_BYTES + header.len() + payload.len();
         if total <= mtu {
@@ -66,7 +71,11 @@ impl Stack {
         let head = self.ip_append_one(flow, header, &payload[..first])?;
         let mut list = SkbQueue::default();
         for part in payload[first..].chunks(room) {
-            let built = if self.may_charge(flow.sk) { self.ip_append_one(flow, &[], part) } else { Err(Errno::ENOBUFS) };
+            let built = if self.may_charge(flow.sk) {
+                self.ip_append_one(flow, &[], part)
+            } else {
+                Err(Errno::ENOBUFS)
+            };
             match built {
                 Ok(skb) => list.push_back(&mut self.skbs, skb),
                 Err(errno) => {
@@ -93,14 +102,35 @@ impl Stack {
     /// [`Stack::ip_local_out`] fills in.
     #[inline]
     pub(crate) fn push_ip_header(&mut self, skb: &Skb, flow: &Flow) {
-        let out: &mut [u8; HEADER_BYTES] =
-            self.skbs.push(skb, HEADER_BYTES).try_into().expect("skb_push gives as many bytes as were asked for");
+        let out: &mut [u8; HEADER_BYTES] = self
+            .skbs
+            .push(skb, HEADER_BYTES)
+            .try_into()
+            .expect("skb_push gives as many bytes as were asked for");
         let frag = if flow.df { 0x40 } else { 0 };
         let [id0, id1] = flow.id.to_be_bytes();
         let (s, d) = (flow.saddr.octets(), flow.daddr.octets());
         *out = [
-            0x45, flow.tos, 0, 0, id0, id1, frag, 0, flow.ttl, flow.protocol, 0, 0, s[0], s[1], s[2], s[3], d[0], d[1],
-            d[2], d[3],
+            0x45,
+            flow.tos,
+            0,
+            0,
+            id0,
+            id1,
+            frag,
+            0,
+            flow.ttl,
+            flow.protocol,
+            0,
+            0,
+            s[0],
+            s[1],
+            s[2],
+            s[3],
+            d[0],
+            d[1],
+            d[2],
+            d[3],
         ];
         let meta = &mut self.skbs[skb];
         meta.network_header = meta.data_offset();

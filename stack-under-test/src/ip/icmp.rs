@@ -46,7 +46,8 @@ impl Stack {
             0 => self.mib.inc(Counter::IcmpInEchoReps),
             8 => {
                 self.mib.inc(Counter::IcmpInEchos);
-                let ignored = self.sysctl.icmp_echo_ignore_all || (to_all && self.sysctl.icmp_echo_ignore_broadcasts);
+                let ignored =
+                    self.sysctl.icmp_echo_ignore_all || (to_all && self.sysctl.icmp_echo_ignore_broadcasts);
                 if !ignored {
                     let tos = self.skbs.header(&skb, self.skbs[&skb].network_header)[1];
                     self.icmp_echo(&mut message, saddr, if to_all { None } else { Some(daddr) }, tos);
@@ -73,7 +74,11 @@ impl Stack {
     /// An error came: `icmp_unreach` finds out whose packet it is about.
     fn icmp_unreach(&mut self, message: &[u8]) {
         let (kind, code) = (message[0], message[1]);
-        self.mib.inc(if kind == ICMP_DEST_UNREACH { Counter::IcmpInDestUnreachs } else { Counter::IcmpInTimeExcds });
+        self.mib.inc(if kind == ICMP_DEST_UNREACH {
+            Counter::IcmpInDestUnreachs
+        } else {
+            Counter::IcmpInTimeExcds
+        });
         let quoted = &message[HEADER_BYTES..];
         let Ok(ip) = Ipv4::parse_quoted(quoted) else {
             self.mib.inc(Counter::IcmpInErrors);
@@ -134,7 +139,11 @@ impl Stack {
         message[2..4].copy_from_slice(&checksum.to_be_bytes());
         let from = self.fib.is_own(ip.dst).then_some(ip.dst);
         if self.icmp_push_reply(&message, ip.src, from, (ip.tos & 0x1e) | ERROR_TOS) {
-            let counter = if kind == ICMP_DEST_UNREACH { Counter::IcmpOutDestUnreachs } else { Counter::IcmpOutTimeExcds };
+            let counter = if kind == ICMP_DEST_UNREACH {
+                Counter::IcmpOutDestUnreachs
+            } else {
+                Counter::IcmpOutTimeExcds
+            };
             self.mib.inc(counter);
         }
     }
@@ -157,7 +166,8 @@ impl Stack {
 
     /// `icmp_push_reply`: sends a message. Whether it left.
     fn icmp_push_reply(&mut self, message: &[u8], to: Ipv4Addr, from: Option<Ipv4Addr>, tos: u8) -> bool {
-        let key = FlowKey { dst: to, src: from, tos: tos & 0x1c, protocol: IPPROTO_ICMP, ..FlowKey::default() };
+        let key =
+            FlowKey { dst: to, src: from, tos: tos & 0x1c, protocol: IPPROTO_ICMP, ..FlowKey::default() };
         let Ok(route) = self.route_output(&key) else { return false };
         if route.kind == RouteKind::Broadcast {
             return false;

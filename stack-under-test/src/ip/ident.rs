@@ -32,7 +32,8 @@ impl Identifications {
         flow: (Ipv4Addr, Ipv4Addr, u8),
     ) -> u16 {
         let (daddr, saddr, protocol) = flow;
-        let mixed = (u64::from(daddr.to_bits()) << 32 | u64::from(saddr.to_bits())) ^ self.key ^ u64::from(protocol);
+        let mixed =
+            (u64::from(daddr.to_bits()) << 32 | u64::from(saddr.to_bits())) ^ self.key ^ u64::from(protocol);
         let hash = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
         let (id, last) = &mut self.buckets[hash as usize];
         let ticks = (now.0 / TICK_NS).saturating_sub(last.0 / TICK_NS);

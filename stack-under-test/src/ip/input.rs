@@ -67,10 +67,12 @@ impl Stack {
 
     fn ip_rcv_finish(&mut self, skb: Skb, header: &Ipv4) {
         self.trace.function(self.skbs[&skb].packet, "ip_rcv_finish");
-        let broadcast_frame = matches!(self.skbs[&skb].pkt_type, PacketType::Broadcast | PacketType::Multicast);
+        let broadcast_frame =
+            matches!(self.skbs[&skb].pkt_type, PacketType::Broadcast | PacketType::Multicast);
         let mark = self.skbs[&skb].mark;
         let (tos, protocol) = (header.tos, header.protocol);
-        let key = FlowKey { dst: header.dst, src: Some(header.src), tos, mark, protocol, ..FlowKey::default() };
+        let key =
+            FlowKey { dst: header.dst, src: Some(header.src), tos, mark, protocol, ..FlowKey::default() };
         match self.fib.input(&key, self.skbs[&skb].iif) {
             Ok(RouteKind::Local) if broadcast_frame => {
                 // A unicast address in a frame for all is not for us (RFC 1122, section 3.3.6).

@@ -137,8 +137,11 @@ impl Stack {
     #[inline]
     pub(crate) fn push_eth_header(&mut self, skb: &Skb, dst: &Mac, ethertype: u16) {
         let src = self.dev.mac;
-        let out: &mut [u8; ETH_HEADER_BYTES] =
-            self.skbs.push(skb, ETH_HEADER_BYTES).try_into().expect("skb_push gives as many bytes as were asked for");
+        let out: &mut [u8; ETH_HEADER_BYTES] = self
+            .skbs
+            .push(skb, ETH_HEADER_BYTES)
+            .try_into()
+            .expect("skb_push gives as many bytes as were asked for");
         out[..6].copy_from_slice(dst);
         out[6..12].copy_from_slice(&src);
         out[12..].copy_from_slice(&ethertype.to_be_bytes());

@@ -55,19 +55,31 @@ impl PathMtus {
 
     /// `__ip_rt_update_pmtu`: a router says that `mtu` is all that goes through, on a path that was taken for `old`. A
     /// larger one is not believed; one below `min_pmtu` counts as that, and locks it.
-    pub fn learn(&mut self, now: Instant, daddr: Ipv4Addr, (mtu, old): (u32, u32), (min_pmtu, expires): (u32, Duration)) {
+    pub fn learn(
+        &mut self,
+        now: Instant,
+        daddr: Ipv4Addr,
+        (mtu, old): (u32, u32),
+        (min_pmtu, expires): (u32, Duration),
+    ) {
         if mtu >= old {
             return;
         }
         let locked = mtu < min_pmtu;
-        let entry = Exception { daddr, mtu: if locked { old.min(min_pmtu) } else { mtu }, locked, expires: now + expires };
+        let entry = Exception {
+            daddr,
+            mtu: if locked { old.min(min_pmtu) } else { mtu },
+            locked,
+            expires: now + expires,
+        };
         self.generation += 1;
         if let Some(known) = self.exceptions.iter_mut().find(|e| e.daddr == daddr) {
             *known = entry;
             return;
         }
         if self.exceptions.len() == EXCEPTIONS_MAX {
-            let first = self.exceptions.iter().enumerate().min_by_key(|(_, e)| e.expires).map_or(0, |(i, _)| i);
+            let first =
+                self.exceptions.iter().enumerate().min_by_key(|(_, e)| e.expires).map_or(0, |(i, _)| i);
             self.exceptions.swap_remove(first);
         }
         self.exceptions.push(entry);

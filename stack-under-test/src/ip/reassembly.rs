@@ -70,7 +70,8 @@ impl Datagram {
                 return Insert::Bad(part.skb, DropReason::NotSpecified);
             }
             self.total = Some(end);
-        } else if part.len == 0 || !part.len.is_multiple_of(8) || self.total.is_some_and(|total| end > total) {
+        } else if part.len == 0 || !part.len.is_multiple_of(8) || self.total.is_some_and(|total| end > total)
+        {
             return Insert::Bad(part.skb, DropReason::NotSpecified);
         }
         let at = self.parts.partition_point(|p| p.offset < part.offset);
@@ -158,7 +159,15 @@ impl Stack {
         }
         let expires = self.now + Duration::from_secs(u64::from(self.sysctl.ipfrag_time));
         let (parts, total) = (Vec::new(), None);
-        self.reassembly.datagrams.push(Datagram { key, parts, total, received: 0, largest: 0, df: false, expires });
+        self.reassembly.datagrams.push(Datagram {
+            key,
+            parts,
+            total,
+            received: 0,
+            largest: 0,
+            df: false,
+            expires,
+        });
         Some(self.reassembly.datagrams.len() - 1)
     }
 

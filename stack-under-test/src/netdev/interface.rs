@@ -50,7 +50,11 @@ impl Interface {
         let mtu = igb.mtu();
         Self {
             mac: igb.mac(),
-            qdisc: Qdiscs::new(QdiscDevice { tx_queues: queues.len(), tx_queue_len: DEFAULT_TX_QUEUE_LEN, mtu }),
+            qdisc: Qdiscs::new(QdiscDevice {
+                tx_queues: queues.len(),
+                tx_queue_len: DEFAULT_TX_QUEUE_LEN,
+                mtu,
+            }),
             igb,
             queues,
             rx: SkbQueue::default(),

@@ -701,7 +701,8 @@ pub const SMALL_HEAD_BYTES: u32 = 576;
 #[must_use]
 pub fn truesize(size: u32) -> u32 {
     let with_overhead = size.next_multiple_of(64) + SHARED_INFO_BYTES;
-    let slab = if with_overhead <= SMALL_HEAD_BYTES { SMALL_HEAD_BYTES } else { with_overhead.next_power_of_two() };
+    let slab =
+        if with_overhead <= SMALL_HEAD_BYTES { SMALL_HEAD_BYTES } else { with_overhead.next_power_of_two() };
     slab + SKB_DESCRIPTION_BYTES
 }
 

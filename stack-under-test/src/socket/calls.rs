@@ -85,7 +85,11 @@ impl Stack {
     }
 
     fn is_bindable(&self, addr: Ipv4Addr) -> bool {
-        addr.is_unspecified() || addr.is_multicast() || addr.is_broadcast() || self.fib.is_own(addr) || (self.fib.addr_type(addr) == crate::route::RouteKind::Broadcast)
+        addr.is_unspecified()
+            || addr.is_multicast()
+            || addr.is_broadcast()
+            || self.fib.is_own(addr)
+            || (self.fib.addr_type(addr) == crate::route::RouteKind::Broadcast)
     }
 
     /// Binds a socket that has no port yet to one (`inet_autobind`).

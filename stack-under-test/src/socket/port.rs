@@ -19,7 +19,10 @@ impl SocketTable {
     pub(crate) fn bind_port(&mut self, slot: u32, port: u16) -> bool {
         let Some(socket) = self.at(slot) else { return false };
         let conflict = self.ports.get(&port).is_some_and(|bound| {
-            bound.iter().filter(|other| **other != slot).any(|other| self.at(*other).is_some_and(|o| conflicts(socket, o)))
+            bound
+                .iter()
+                .filter(|other| **other != slot)
+                .any(|other| self.at(*other).is_some_and(|o| conflicts(socket, o)))
         });
         if conflict {
             return false;
@@ -74,7 +77,8 @@ impl SocketTable {
 }
 
 fn conflicts(a: &Socket, b: &Socket) -> bool {
-    let apart = a.options.bound_dev != 0 && b.options.bound_dev != 0 && a.options.bound_dev != b.options.bound_dev;
+    let apart =
+        a.options.bound_dev != 0 && b.options.bound_dev != 0 && a.options.bound_dev != b.options.bound_dev;
     let reuse = (a.options.reuseaddr && b.options.reuseaddr) || (a.options.reuseport && b.options.reuseport);
     let same_address = a.saddr.is_unspecified() || b.saddr.is_unspecified() || a.saddr == b.saddr;
     !apart && !reuse && same_address

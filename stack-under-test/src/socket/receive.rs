@@ -53,7 +53,8 @@ impl Stack {
             return Err(errno);
         }
         let Some(skb) = socket.receive_queue.pop_front(&mut self.skbs) else {
-            let nothing = ReceivedFrom { value: 0, copied: 0, from: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0) };
+            let nothing =
+                ReceivedFrom { value: 0, copied: 0, from: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0) };
             return if socket.shutdown_read { Ok(nothing) } else { Err(Errno::EAGAIN) };
         };
         self.trace.function(self.skbs[&skb].packet, "udp_recvmsg");
@@ -76,7 +77,11 @@ impl Stack {
         let sport = u16::from_be_bytes([udp[0], udp[1]]);
         let length = meta.len() - UDP_HEADER_BYTES;
         let copied = self.skbs.copy_out(skb, UDP_HEADER_BYTES, &mut buffer[..]).min(length);
-        ReceivedFrom { value: if trunc { length } else { copied }, copied, from: SocketAddrV4::new(saddr, sport) }
+        ReceivedFrom {
+            value: if trunc { length } else { copied },
+            copied,
+            from: SocketAddrV4::new(saddr, sport),
+        }
     }
 
     fn receive_error(&mut self, fd: Fd, buffer: &mut [u8]) -> Result<ReceivedFrom, Errno> {

@@ -10,7 +10,8 @@ use crate::control::ip::rule::{RuleAction as RuleWord, RuleCommand, RuleSet};
 use crate::control::{Command, Refusal};
 use crate::errno::Errno;
 use crate::route::{
-    Address, NewRoute, OifId, Prefix, RT_TABLE_MAIN, RouteError, RouteQuery, RouteVerb, Rule, RuleAction, Scope,
+    Address, NewRoute, OifId, Prefix, RT_TABLE_MAIN, RouteError, RouteQuery, RouteVerb, Rule, RuleAction,
+    Scope,
 };
 use crate::time::Instant;
 use crate::trace::Context;
@@ -80,14 +81,16 @@ impl Stack {
         }
         if let Some(mtu) = set.mtu {
             let (igb, mut ctx) = self.driver();
-            igb.change_mtu(&mut ctx, mtu).map_err(|errno| Refusal::new(errno, "mtu out of range: 68 to 9216"))?;
+            igb.change_mtu(&mut ctx, mtu)
+                .map_err(|errno| Refusal::new(errno, "mtu out of range: 68 to 9216"))?;
             self.dev.mtu = mtu;
             self.dev.qdisc.set_mtu(mtu);
             self.fib.set_link_mtu(OifId::ETH0, mtu);
         }
         if let Some(address) = set.address {
             let (igb, mut ctx) = self.driver();
-            igb.set_mac(&mut ctx, address).map_err(|errno| Refusal::new(errno, "Cannot assign requested address"))?;
+            igb.set_mac(&mut ctx, address)
+                .map_err(|errno| Refusal::new(errno, "Cannot assign requested address"))?;
             self.dev.mac = address;
             self.neigh_ifdown();
         }
@@ -230,31 +233,38 @@ impl Stack {
     fn ethtool_command(&mut self, command: &EthtoolCommand) -> Result<(), Refusal> {
         let not_yet = |what: &str| Refusal::new(Errno::EOPNOTSUPP, format!("{what} is not there yet"));
         match command {
-            EthtoolCommand::Features(features) => features.iter().try_for_each(|(feature, on)| match (feature, on) {
-                (Feature::Tx, on) => {
-                    self.dev.tx_checksum = *on;
-                    Ok(())
-                }
-                // What UDP that fits the MTU never needs may be asked for either way.
-                (Feature::Tso | Feature::Gso | Feature::Gro | Feature::Sg | Feature::Rx, true) => Ok(()),
-                (Feature::Tso | Feature::Gso | Feature::Gro, false) => Ok(()),
-                (feature, on) => Err(not_yet(&format!("{feature:?} {}", if *on { "on" } else { "off" }))),
-            }),
+            EthtoolCommand::Features(features) => {
+                features.iter().try_for_each(|(feature, on)| match (feature, on) {
+                    (Feature::Tx, on) => {
+                        self.dev.tx_checksum = *on;
+                        Ok(())
+                    }
+                    // What UDP that fits the MTU never needs may be asked for either way.
+                    (Feature::Tso | Feature::Gso | Feature::Gro | Feature::Sg | Feature::Rx, true) => Ok(()),
+                    (Feature::Tso | Feature::Gso | Feature::Gro, false) => Ok(()),
+                    (feature, on) => Err(not_yet(&format!("{feature:?} {}", if *on { "on" } else { "off" }))),
+                })
+            }
             EthtoolCommand::Coalesce(coalesce) => match coalesce.rx_usecs {
-                Some(usecs) => {
-                    self.dev.igb.set_coalesce(usecs).map_err(|errno| Refusal::new(errno, "rx-usecs: 0, 1, 3, or 10 to 10000"))
-                }
+                Some(usecs) => self
+                    .dev
+                    .igb
+                    .set_coalesce(usecs)
+                    .map_err(|errno| Refusal::new(errno, "rx-usecs: 0, 1, 3, or 10 to 10000")),
                 None => Err(not_yet("coalescing other than rx-usecs")),
             },
             EthtoolCommand::Rings { rx, tx } => {
                 let (tx_now, rx_now) = self.dev.igb.ringparam();
-                let size = |asked: Option<u32>, now: u16| asked.map_or(now, |n| n.min(u32::from(u16::MAX)) as u16);
+                let size =
+                    |asked: Option<u32>, now: u16| asked.map_or(now, |n| n.min(u32::from(u16::MAX)) as u16);
                 let (tx, rx) = (size(*tx, tx_now), size(*rx, rx_now));
                 let (igb, mut ctx) = self.driver();
                 igb.set_ringparam(&mut ctx, tx, rx);
                 Ok(())
             }
-            EthtoolCommand::Channels { combined } if *combined == u32::from(self.dev.igb.queue_pairs()) => Ok(()),
+            EthtoolCommand::Channels { combined } if *combined == u32::from(self.dev.igb.queue_pairs()) => {
+                Ok(())
+            }
             EthtoolCommand::Channels { .. } => Err(not_yet("more than one queue pair")),
             EthtoolCommand::Pause { .. } => Err(not_yet("setting pause frames")),
         }
@@ -299,7 +309,8 @@ fn route_query(set: &RouteSet) -> Result<RouteQuery, Refusal> {
 }
 
 fn policy_rule(set: &RuleSet, default_priority: u32) -> Result<Rule, Refusal> {
-    let device = |name: Option<&'static str>| name.map(|dev| oif(dev).ok_or_else(|| no_device(dev))).transpose();
+    let device =
+        |name: Option<&'static str>| name.map(|dev| oif(dev).ok_or_else(|| no_device(dev))).transpose();
     let action = match set.action {
         None => RuleAction::Lookup(RT_TABLE_MAIN),
         Some(RuleWord::Table(table)) => RuleAction::Lookup(table),

@@ -1,7 +1,6 @@
 //! Driving the stack: time, interrupts, timers, and what is done before it returns.
 
 use super::Stack;
-use crate::drivers::igb;
 use crate::netdev::softirq::Softirq;
 use crate::time::{Instant, earliest};
 use crate::trace::Context;
@@ -48,7 +47,7 @@ impl Stack {
         self.enter(now, cpu, Context::HardIrq);
         let (igb, mut ctx) = self.driver();
         let result = igb.interrupt(&mut ctx, vector);
-        if let igb::IrqResult::Napi(napi) = result {
+        if let Some(napi) = result.napi {
             self.napi_schedule(napi);
         }
         self.follow_carrier();

@@ -162,7 +162,10 @@ impl Stack {
     pub(crate) fn neigh_sysctl(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
         let set = value.parse::<u64>().is_ok_and(|value| self.neigh.parms.set(name, value));
         if !set {
-            return Err(Refusal::new(Errno::EOPNOTSUPP, format!("net.ipv4.neigh.eth0.{name} is not acted on by this stack")));
+            return Err(Refusal::new(
+                Errno::EOPNOTSUPP,
+                format!("net.ipv4.neigh.eth0.{name} is not acted on by this stack"),
+            ));
         }
         if name.starts_with("base_reachable_time") {
             self.neigh.draw_reachable_time(self.now);

@@ -35,9 +35,9 @@ impl Stack {
 
     /// `/proc/softirqs`: the row, the CPU, how often.
     pub fn softirqs(&self) -> impl Iterator<Item = (&'static str, usize, u64)> + '_ {
-        Softirq::ALL
-            .iter()
-            .flat_map(|row| self.cpus.iter().enumerate().map(|(cpu, state)| (row.name(), cpu, state.softirq.runs(*row))))
+        Softirq::ALL.iter().flat_map(|row| {
+            self.cpus.iter().enumerate().map(|(cpu, state)| (row.name(), cpu, state.softirq.runs(*row)))
+        })
     }
 
     /// `ip route get`.

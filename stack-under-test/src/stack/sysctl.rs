@@ -46,7 +46,9 @@ impl Stack {
             "ip_local_port_range" => {
                 let mut ports = value.split_whitespace().map(str::parse::<u16>);
                 match (ports.next(), ports.next()) {
-                    (Some(Ok(low)), Some(Ok(high))) if 0 < low && low <= high => sysctl.ip_local_port_range = (low, high),
+                    (Some(Ok(low)), Some(Ok(high))) if 0 < low && low <= high => {
+                        sysctl.ip_local_port_range = (low, high)
+                    }
                     _ => return Err(bad()),
                 }
             }

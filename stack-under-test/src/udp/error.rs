@@ -48,7 +48,8 @@ impl Stack {
         self.trace.function(0, "udp_err");
         let peer = SocketAddrV4::new(demux.saddr, demux.sport);
         let Some(socket) = self.sockets.at(slot) else { return };
-        let (pmtudisc, recverr, connected) = (socket.options.pmtudisc, socket.options.recverr, socket.peer.is_some());
+        let (pmtudisc, recverr, connected) =
+            (socket.options.pmtudisc, socket.options.recverr, socket.peer.is_some());
         let (errno, hard) = match error.kind {
             ICMP_TIME_EXCEEDED => (Errno::EHOSTUNREACH, false),
             ICMP_PARAMETERPROB => (Errno::EPROTO, true),

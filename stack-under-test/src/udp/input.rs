@@ -25,7 +25,10 @@ impl Stack {
             return self.udp_bad(skb, DropReason::PktTooSmall);
         }
         self.skbs.trim(&skb, length);
-        if checksum != 0 && self.skbs[&skb].ip_summed == IpSummed::None && !self.udp_verify(&skb, saddr, daddr) {
+        if checksum != 0
+            && self.skbs[&skb].ip_summed == IpSummed::None
+            && !self.udp_verify(&skb, saddr, daddr)
+        {
             self.mib.inc(Counter::UdpInCsumErrors);
             return self.udp_bad(skb, DropReason::UdpCsum);
         }

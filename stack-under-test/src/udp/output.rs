@@ -172,13 +172,18 @@ impl Stack {
         let socket = self.sockets.get(fd)?;
         let options = &socket.options;
         let multicast = route.kind == RouteKind::Multicast;
-        let ttl = if multicast { options.multicast_ttl } else { options.ttl.unwrap_or(self.sysctl.ip_default_ttl) };
+        let ttl =
+            if multicast { options.multicast_ttl } else { options.ttl.unwrap_or(self.sysctl.ip_default_ttl) };
         let mtu = match options.pmtudisc {
             PmtuDisc::Probe | PmtuDisc::Interface | PmtuDisc::Omit if route.oif != OifId::LO => self.dev.mtu,
             _ => route.mtu,
         };
         Ok(Flow {
-            saddr: if socket.saddr.is_unspecified() || socket.saddr.is_multicast() { route.src } else { socket.saddr },
+            saddr: if socket.saddr.is_unspecified() || socket.saddr.is_multicast() {
+                route.src
+            } else {
+                socket.saddr
+            },
             daddr,
             protocol: IPPROTO_UDP,
             tos: options.tos,
