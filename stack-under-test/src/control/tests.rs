@@ -203,3 +203,49 @@ fn sysctl_values_keep_their_numbers() {
     assert_eq!(settings[0].numbers().collect::<Vec<_>>(), [4096, 131_072, 6_291_456]);
     assert_eq!((settings[1].key.as_str(), settings[1].number()), ("net.core.rmem_max", Some(4096)));
 }
+
+/// Commands from outside are hostile: whatever is cut, doubled or swapped, the answer is a command or an error at a word
+/// that exists (or at the end).
+#[rstest]
+#[case("ip route replace to 198.51.100.0/24 via inet 192.0.2.2 dev eth0 mtu lock 1400 table 0x10")]
+#[case("ip rule add from 192.0.2.1 fwmark 0x1/0xff ipproto udp dport 10-20 lookup 100")]
+#[case("ip addr add local 192.0.2.1/24 brd + dev eth0 scope global")]
+#[case("ip neigh replace 192.0.2.2 lladdr 02:00:00:00:00:02 dev eth0 nud permanent")]
+#[case(
+    "tc qdisc add dev eth0 parent 1:1 handle a: tbf rate 1.5e3kbit burst 10kb/8 latency 5.ms peakrate 2mbit mtu 1"
+)]
+#[case("tc qdisc add dev eth0 root prio bands 4 priomap 3 3 3")]
+#[case("ethtool -C eth0 rx-usecs 3 adaptive-rx off")]
+#[case("sysctl -w net/ipv4/conf/eth0/rp_filter=1 net.ipv4.ip_forward=1")]
+#[case("nft add chain ip f o { type filter hook output priority mangle - 5; policy drop; } ; add table x")]
+#[case(
+    "nft insert rule f o index 3 ip saddr != { 192.0.2.0/28 , 1.1.1.1-1.1.1.9 } tcp flags & 2 == syn|ack comment \"é b\""
+)]
+fn a_damaged_command_is_refused_at_a_word(#[case] text: &str) {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let damaged = |words: &[&str]| {
+        if let Err(error) = parse(words) {
+            assert!(error.word <= words.len() && !error.expected.is_empty(), "{words:?}: {error:?}");
+        }
+    };
+    assert!(parse(&words).is_ok(), "{:?}", parse(&words));
+    for at in 0..words.len() {
+        damaged(&words[..at]);
+        for cut in words[at].char_indices().map(|(i, _)| i) {
+            let mut shorter = words.clone();
+            shorter[at] = &words[at][..cut];
+            damaged(&shorter);
+            shorter[at] = &words[at][cut..];
+            damaged(&shorter);
+        }
+        for other in 0..words.len() {
+            let mut changed = words.clone();
+            changed.swap(at, other);
+            damaged(&changed);
+            changed.insert(at, words[other]);
+            damaged(&changed);
+            changed.truncate(other);
+            damaged(&changed);
+        }
+    }
+}

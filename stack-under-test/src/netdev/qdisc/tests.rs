@@ -3,6 +3,7 @@ use crate::control::{Command, Refusal, parse};
 use crate::dma::DmaMemory;
 use crate::errno::Errno;
 use crate::skb::PoolConfig;
+use crate::trace::Step;
 use rstest::rstest;
 use std::string::ToString;
 
@@ -367,4 +368,31 @@ fn qdiscs_cannot_be_nested_without_end() {
     assert_eq!(errors[0].errno, Errno::ELOOP);
     assert_eq!(bench.send(0, 0, 100), Enqueue::Queued);
     assert_eq!(bench.receive(0), Some(1));
+}
+
+#[test]
+fn the_journal_has_every_function_and_the_queue_once() {
+    let mut bench = Bench::new(1, 1000);
+    bench.tc("add dev eth0 root handle 1: tbf rate 1mbit burst 1600 limit 3000").unwrap();
+    bench.tc("add dev eth0 parent 1:1 pfifo_fast").unwrap();
+    bench.trace.set_on(true);
+    let skb = bench.skbs.alloc().unwrap();
+    bench.skbs.put(&skb, 60);
+    bench.skbs[&skb].packet = 7;
+    let mut cx = QdiscCtx { now: bench.now, skbs: &mut bench.skbs, trace: &mut bench.trace };
+    assert_eq!(bench.qdiscs.enqueue(&mut cx, 0, skb), Enqueue::Queued);
+    let skb = bench.qdiscs.dequeue(&mut cx, 0).unwrap();
+    let events = bench.trace.take();
+    assert!(events.iter().all(|event| event.packet == 7));
+    let steps: Vec<Step> = events.into_iter().map(|event| event.step).collect();
+    let expected = [
+        Step::Function("tbf_enqueue"),
+        Step::Function("pfifo_fast_enqueue"),
+        Step::Queued("qdisc"),
+        Step::Function("tbf_dequeue"),
+        Step::Function("pfifo_fast_dequeue"),
+        Step::Dequeued("qdisc"),
+    ];
+    assert_eq!(steps, expected);
+    bench.skbs.consume(&mut bench.trace, skb);
 }
