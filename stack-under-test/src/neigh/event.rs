@@ -62,7 +62,7 @@ impl NeighTable {
         match n.state {
             NudState::None | NudState::Failed => {
                 n.updated = now;
-                if self.parms.mcast_solicit + self.parms.app_solicit == 0 {
+                if self.parms.mcast_solicit == 0 && self.parms.app_solicit == 0 {
                     n.state = NudState::Failed;
                     return false;
                 }
@@ -110,7 +110,7 @@ impl NeighTable {
         let n = &mut self.entries[at];
         let ucast = self.parms.ucast_solicit;
         let unicast = n.probes < ucast;
-        let app = !unicast && n.probes < ucast + self.parms.app_solicit;
+        let app = !unicast && n.probes < ucast.saturating_add(self.parms.app_solicit);
         n.probes += 1;
         if app {
             return;

@@ -126,7 +126,7 @@ impl NeighParms {
     #[must_use]
     pub fn reachable_time(&self, random: u32) -> Duration {
         let base = u64::try_from(self.base_reachable_time.as_nanos()).unwrap_or(u64::MAX);
-        let part = u128::from(base) * u128::from(random) >> 32;
+        let part = (u128::from(base) * u128::from(random)) >> 32;
         Duration::from_nanos((base / 2).saturating_add(part as u64))
     }
 }

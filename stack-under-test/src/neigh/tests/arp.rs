@@ -47,7 +47,9 @@ fn row(arp: Arp, to: Mac, wait: Duration) -> String {
         bench.arp(arp, to);
         match bench.table.get(PEER_IP) {
             None => "-".to_string(),
-            Some(n) => alloc::format!("{:x}{}", n.lladdr[5], n.state.name().chars().next().unwrap_or('?')),
+            Some(n) => {
+                alloc::format!("{:x}{}", n.lladdr[5] & 0xf, n.state.name().chars().next().unwrap_or('?'))
+            }
         }
     };
     let words: Vec<String> = STATES.into_iter().map(after).collect();
