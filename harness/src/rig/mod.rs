@@ -4,6 +4,7 @@
 //! pass until the next event. So the same engine drives an emulator that needs microseconds for an hour, and a kernel.
 
 pub mod journey;
+pub mod linux;
 
 pub use journey::Journey;
 
