@@ -5,7 +5,7 @@ use super::namespace::Namespace;
 use super::sockets;
 use super::sources;
 use super::tap;
-use crate::case::model::{Action, CallStep, Command, Source, Trial};
+use crate::case::model::{Action, CallStep, Check, Command, RigKind, Source, Trial};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
@@ -13,8 +13,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Why this machine cannot run a trial; `None`: it can. What is found out about the machine is found out once.
 ///
-/// Checks of sources that the rig does not have are no reason here: they are skipped one by one, see
-/// [`unavailable`](super::unavailable).
+/// A check that is also for this rig, of a source that it does not have, is a reason: the case would claim more than was
+/// looked at. A case limits such a check with `rigs:`.
 #[must_use]
 pub fn missing(trial: &Trial) -> Option<String> {
     if let Some(why) = unusable() {
@@ -26,7 +26,7 @@ pub fn missing(trial: &Trial) -> Option<String> {
     trial.steps.iter().find_map(|step| match &step.action {
         Action::Run(commands) => commands.iter().find_map(command_missing),
         Action::Call(call) => call_missing(call),
-        Action::Check(check) => check.items.iter().find_map(|item| reader_missing(&item.source)),
+        Action::Check(check) => check_missing(check),
         _ => None,
     })
 }
@@ -56,7 +56,15 @@ fn call_missing(step: &CallStep) -> Option<String> {
     (!ours.unwrap_or(false)).then(|| format!("this machine has no CPU {cpu} for us"))
 }
 
+fn check_missing(check: &Check) -> Option<String> {
+    let ours = check.rigs.as_ref().is_none_or(|rigs| rigs.contains(&RigKind::Linux));
+    check.items.iter().filter(|_| ours).find_map(|item| reader_missing(&item.source))
+}
+
 fn reader_missing(source: &Source) -> Option<String> {
+    if let Some(why) = sources::unavailable(source) {
+        return Some(why.to_owned());
+    }
     let program = sources::program(source)?;
     command::find(program).is_none().then(|| command::absent(program))
 }
@@ -86,11 +94,11 @@ fn offload_missing(words: &[&str]) -> Option<String> {
     if changes && tso {
         return Some("a TAP cannot segment: no TSO".to_owned());
     }
-    match words.get(1)? {
-        &("-L" | "--set-channels") => Some("a TAP has one queue pair: no channels".to_owned()),
-        &("-G" | "--set-ring") => Some("a TAP has no rings".to_owned()),
-        &("-C" | "--coalesce") => Some("a TAP has no interrupts to coalesce".to_owned()),
-        &("-S" | "--statistics") => Some("a TAP has no counters of its own".to_owned()),
+    match *words.get(1)? {
+        "-L" | "--set-channels" => Some("a TAP has one queue pair: no channels".to_owned()),
+        "-G" | "--set-ring" => Some("a TAP has no rings".to_owned()),
+        "-C" | "--coalesce" => Some("a TAP has no interrupts to coalesce".to_owned()),
+        "-S" | "--statistics" => Some("a TAP has no counters of its own".to_owned()),
         _ => None,
     }
 }

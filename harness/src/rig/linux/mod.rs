@@ -124,8 +124,9 @@ impl LinuxRig {
 
     /// Something that the engine wanted at the time it got control happens now.
     fn note_lateness(&mut self) {
-        let late = Duration::from_nanos(self.now().saturating_sub(self.asked));
-        self.lateness = self.lateness.max(late);
+        let now = self.now();
+        self.lateness = self.lateness.max(Duration::from_nanos(now.saturating_sub(self.asked)));
+        self.asked = now;
     }
 
     /// Something took its time that the engine knows of: what follows is wanted from now on.

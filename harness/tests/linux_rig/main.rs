@@ -1,31 +1,26 @@
 //! The linux rig, driven by hand through the seam that the engine uses: calls, frames and commands on a real kernel.
 
-use harness::case::model::{
-    Command, Location, Nanos, OptionValue, Payload, RouteQuery, SocketKind, Source, SourceFile, Syscall,
-    topology,
-};
+mod bench;
+mod frames;
+mod leftovers;
+
+use bench::{Bench, peer, recvfrom, sendto};
+use frames::{arp_reply, asked_for, datagram, segment, udp_from_peer};
+use harness::case::model::{Nanos, OptionValue, Payload, RouteQuery, SocketKind, Source, Syscall, topology};
 use harness::rig::linux::{LinuxRig, doctor, unusable};
-use harness::rig::{CallResult, Event, Reading, Readings, Rig, RigError};
+use harness::rig::{Event, Reading, Readings, Rig, RigError};
+use leftovers::nothing_left;
 use libtest_mimic::{Arguments, Failed, Trial};
-use pnet::packet::arp::{ArpHardwareTypes, ArpOperations, ArpPacket, MutableArpPacket};
-use pnet::packet::ethernet::{EtherTypes, EthernetPacket, MutableEthernetPacket};
-use pnet::packet::ip::IpNextHeaderProtocols;
-use pnet::packet::ipv4::{self, Ipv4Packet, MutableIpv4Packet};
-use pnet::packet::udp::{MutableUdpPacket, UdpPacket};
-use pnet::packet::{MutablePacket, Packet};
-use pnet::util::MacAddr;
-use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 type Outcome = Result<(), Failed>;
+type Test = fn() -> Outcome;
 
 const MS: Nanos = 1_000_000;
 
 fn main() {
     let arguments = Arguments::from_args();
-    let tests: [(&str, fn() -> Outcome); 13] = [
+    let tests: [(&str, Test); 13] = [
         ("a_datagram_to_a_known_neighbour_is_one_frame", one_datagram),
         ("datagrams_wait_for_the_neighbours_address_and_leave_in_order", first_packet_waits),
         ("a_silent_neighbour_is_asked_three_times_and_the_socket_is_told", nobody_answers),
@@ -49,190 +44,6 @@ fn main() {
         }
     });
     libtest_mimic::run(&arguments, tests.into()).exit();
-}
-
-/// A rig, and the number of the next call.
-struct Bench {
-    rig: LinuxRig,
-    next: u32,
-}
-
-impl Bench {
-    fn new() -> Result<Self, Failed> {
-        let rig = LinuxRig::new()?;
-        rig.now();
-        Ok(Self { rig, next: 0 })
-    }
-
-    fn run(&mut self, text: &str) -> Result<String, Failed> {
-        let file = Arc::new(SourceFile { path: "test".into(), text: String::new() });
-        let at = Location { file, line: 1, column: 1 };
-        let words = text.split(' ').map(str::to_owned).collect();
-        let result = self.rig.command(&Command { words, error: None, at })?;
-        if result.status != 0 {
-            return Err(format!("`{text}`: {}", result.output).into());
-        }
-        Ok(result.output)
-    }
-
-    fn start(&mut self, syscall: &Syscall) -> Result<u32, Failed> {
-        self.start_on(None, syscall)
-    }
-
-    fn start_on(&mut self, cpu: Option<u32>, syscall: &Syscall) -> Result<u32, Failed> {
-        self.next += 1;
-        self.rig.start(self.next, cpu, syscall)?;
-        Ok(self.next)
-    }
-
-    /// Makes a call that does not block long; frames that come meanwhile are not expected.
-    fn call(&mut self, syscall: &Syscall) -> Result<CallResult, Failed> {
-        let call = self.start(syscall)?;
-        match self.next_event(Duration::from_secs(5))? {
-            Some(Event::Returned { call: ended, result, .. }) if ended == call => Ok(result),
-            other => Err(format!("{syscall:?}: {other:?}").into()),
-        }
-    }
-
-    /// Makes a call that must succeed; gives its frames and its value.
-    fn ok(&mut self, syscall: &Syscall) -> Result<(i64, Vec<(Nanos, Vec<u8>)>), Failed> {
-        let call = self.start(syscall)?;
-        let mut frames = Vec::new();
-        loop {
-            match self.next_event(Duration::from_secs(5))? {
-                Some(Event::Frame(frame)) => frames.push((frame.at, frame.bytes)),
-                Some(Event::Returned { call: ended, result, .. }) if ended == call => {
-                    return Ok((result?.value, frames));
-                }
-                other => return Err(format!("{syscall:?}: {other:?}").into()),
-            }
-        }
-    }
-
-    fn next_event(&mut self, patience: Duration) -> Result<Option<Event>, RigError> {
-        let until = self.rig.now() + u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
-        self.rig.advance(until)
-    }
-
-    /// The next event must be a frame.
-    fn frame(&mut self, patience: Duration) -> Result<(Nanos, Vec<u8>), Failed> {
-        match self.next_event(patience)? {
-            Some(Event::Frame(frame)) => Ok((frame.at, frame.bytes)),
-            other => Err(format!("a frame was expected: {other:?}").into()),
-        }
-    }
-
-    fn udp(&mut self, name: &str) -> Outcome {
-        let socket = Syscall::Socket { name: name.to_owned(), kind: SocketKind::Udp, nonblocking: false };
-        self.ok(&socket).map(drop)
-    }
-
-    fn bind(&mut self, name: &str, port: u16) -> Outcome {
-        let to = SocketAddrV4::new(topology::SUT_IP, port);
-        self.ok(&Syscall::Bind { socket: name.to_owned(), to }).map(drop)
-    }
-
-    fn permanent_neighbour(&mut self) -> Outcome {
-        self.run("ip neigh replace 192.0.2.2 lladdr 02:00:00:00:00:02 dev eth0 nud permanent").map(drop)
-    }
-}
-
-fn peer(port: u16) -> SocketAddrV4 {
-    SocketAddrV4::new(topology::PEER_IP, port)
-}
-
-fn sendto(socket: &str, to: SocketAddrV4, text: &str) -> Syscall {
-    let payload = Payload(text.as_bytes().into());
-    Syscall::Sendto { socket: socket.to_owned(), to, payload, flags: Vec::new() }
-}
-
-fn recvfrom(socket: &str) -> Syscall {
-    Syscall::Recvfrom { socket: socket.to_owned(), length: 100, flags: Vec::new() }
-}
-
-/// Port of destination and payload of a UDP frame from the system under test to a MAC.
-fn datagram(frame: &[u8], to: [u8; 6]) -> Result<(u16, Vec<u8>), Failed> {
-    let ethernet = EthernetPacket::new(frame).ok_or("a runt")?;
-    if ethernet.get_destination() != MacAddr::from(to)
-        || ethernet.get_source() != MacAddr::from(topology::SUT_MAC)
-        || ethernet.get_ethertype() != EtherTypes::Ipv4
-    {
-        return Err(format!("not an IPv4 frame to {to:?}: {ethernet:?}").into());
-    }
-    let ip = Ipv4Packet::new(ethernet.payload()).ok_or("no IPv4 header")?;
-    let udp = UdpPacket::new(ip.payload()).ok_or("no UDP header")?;
-    let right = pnet::packet::udp::ipv4_checksum(&udp, &ip.get_source(), &ip.get_destination());
-    assert_eq!(ipv4::checksum(&ip), ip.get_checksum(), "checksum of the IPv4 header");
-    assert_eq!(udp.get_checksum(), right, "checksum of UDP");
-    Ok((udp.get_destination(), udp.payload().to_vec()))
-}
-
-/// The address that an ARP request of the system under test asks for.
-fn asked_for(frame: &[u8]) -> Result<Ipv4Addr, Failed> {
-    let ethernet = EthernetPacket::new(frame).ok_or("a runt")?;
-    let arp = ArpPacket::new(ethernet.payload()).ok_or("no ARP packet")?;
-    assert_eq!(ethernet.get_ethertype(), EtherTypes::Arp);
-    assert_eq!(ethernet.get_destination(), MacAddr::broadcast());
-    assert_eq!(arp.get_operation(), ArpOperations::Request);
-    assert_eq!(arp.get_sender_proto_addr(), topology::SUT_IP);
-    Ok(arp.get_target_proto_addr())
-}
-
-fn ethernet(kind: pnet::packet::ethernet::EtherType, length: usize) -> Vec<u8> {
-    let mut frame = vec![0; 14 + length];
-    let mut header = MutableEthernetPacket::new(&mut frame).expect("there is room");
-    header.set_destination(topology::SUT_MAC.into());
-    header.set_source(topology::PEER_MAC.into());
-    header.set_ethertype(kind);
-    frame
-}
-
-fn arp_reply() -> Vec<u8> {
-    let mut frame = ethernet(EtherTypes::Arp, 28);
-    let mut header = MutableEthernetPacket::new(&mut frame).expect("there is room");
-    let mut arp = MutableArpPacket::new(header.payload_mut()).expect("there is room");
-    arp.set_hardware_type(ArpHardwareTypes::Ethernet);
-    arp.set_protocol_type(EtherTypes::Ipv4);
-    arp.set_hw_addr_len(6);
-    arp.set_proto_addr_len(4);
-    arp.set_operation(ArpOperations::Reply);
-    arp.set_sender_hw_addr(topology::PEER_MAC.into());
-    arp.set_sender_proto_addr(topology::PEER_IP);
-    arp.set_target_hw_addr(topology::SUT_MAC.into());
-    arp.set_target_proto_addr(topology::SUT_IP);
-    frame
-}
-
-/// An IPv4 packet of the peer, in a frame.
-fn from_peer(protocol: pnet::packet::ip::IpNextHeaderProtocol, body: &[u8]) -> Vec<u8> {
-    let mut frame = ethernet(EtherTypes::Ipv4, 20 + body.len());
-    let mut header = MutableEthernetPacket::new(&mut frame).expect("there is room");
-    let mut ip = MutableIpv4Packet::new(header.payload_mut()).expect("there is room");
-    ip.set_version(4);
-    ip.set_header_length(5);
-    ip.set_total_length(u16::try_from(20 + body.len()).expect("it is short"));
-    ip.set_ttl(64);
-    ip.set_next_level_protocol(protocol);
-    ip.set_source(topology::PEER_IP);
-    ip.set_destination(topology::SUT_IP);
-    ip.set_payload(body);
-    ip.set_checksum(ipv4::checksum(&ip.to_immutable()));
-    frame
-}
-
-fn udp_from_peer(to: u16, payload: &[u8]) -> Vec<u8> {
-    let mut body = vec![0; 8 + payload.len()];
-    let mut udp = MutableUdpPacket::new(&mut body).expect("there is room");
-    udp.set_source(7);
-    udp.set_destination(to);
-    udp.set_length(u16::try_from(8 + payload.len()).expect("it is short"));
-    udp.set_payload(payload);
-    udp.set_checksum(pnet::packet::udp::ipv4_checksum(
-        &udp.to_immutable(),
-        &topology::PEER_IP,
-        &topology::SUT_IP,
-    ));
-    from_peer(IpNextHeaderProtocols::Udp, &body)
 }
 
 fn number(readings: &Readings, key: &str) -> i64 {
@@ -464,88 +275,6 @@ fn accepted_connection() -> Outcome {
     let info = bench.rig.read(&Source::TcpInfo("c".to_owned()))?;
     assert_eq!(text(&info, "state").as_deref(), Some("ESTABLISHED"));
     assert_eq!((number(&info, "snd_cwnd"), number(&info, "unacked")), (10, 0));
-    Ok(())
-}
-
-/// A segment of the peer without data, 40000 > 8080.
-fn segment(sequence: u32, acknowledgement: u32, flags: u8) -> Vec<u8> {
-    let mut body = vec![0; 20];
-    let mut tcp = pnet::packet::tcp::MutableTcpPacket::new(&mut body).expect("there is room");
-    tcp.set_source(40000);
-    tcp.set_destination(8080);
-    tcp.set_sequence(sequence);
-    tcp.set_acknowledgement(acknowledgement);
-    tcp.set_data_offset(5);
-    tcp.set_flags(flags);
-    tcp.set_window(65535);
-    tcp.set_checksum(pnet::packet::tcp::ipv4_checksum(
-        &tcp.to_immutable(),
-        &topology::PEER_IP,
-        &topology::SUT_IP,
-    ));
-    from_peer(IpNextHeaderProtocols::Tcp, &body)
-}
-
-/// The network namespaces of the threads of this process, by what `lsns` would list.
-fn namespaces() -> Result<BTreeSet<String>, Failed> {
-    let tasks = std::fs::read_dir("/proc/self/task")?;
-    let links = tasks.filter_map(|task| std::fs::read_link(task.ok()?.path().join("ns/net")).ok());
-    Ok(links.map(|link| link.display().to_string()).collect())
-}
-
-/// Open descriptors that are a TAP or a socket.
-fn wires_and_sockets() -> Result<usize, Failed> {
-    let links = std::fs::read_dir("/proc/self/fd")?.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
-    Ok(links.map(|l| l.display().to_string()).filter(|l| l.contains("tun") || l.contains("socket")).count())
-}
-
-/// Names of the threads that a rig makes and that are there now.
-fn threads() -> Result<usize, Failed> {
-    let tasks = std::fs::read_dir("/proc/self/task")?;
-    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    Ok(names.filter(|n| matches!(n.trim(), "agent" | "namespace" | "tap reader")).count())
-}
-
-/// This test looks at the whole process, and other tests run beside it: it runs again as a process of its own.
-fn nothing_left() -> Outcome {
-    const ALONE: &str = "WIREPROOF_LINUX_RIG_ALONE";
-    if std::env::var_os(ALONE).is_none() {
-        let output = std::process::Command::new(std::env::current_exe()?)
-            .args(["--exact", "nothing_is_left_when_calls_still_block", "--test-threads", "1"])
-            .env(ALONE, "1")
-            .output()?;
-        let told = String::from_utf8_lossy(&output.stdout).into_owned();
-        return if output.status.success() { Ok(()) } else { Err(told.into()) };
-    }
-    let before = (namespaces()?, wires_and_sockets()?);
-    let mut bench = Bench::new()?;
-    bench.udp("quiet")?;
-    bench.bind("quiet", 4000)?;
-    bench.start(&recvfrom("quiet"))?;
-    bench.start(&Syscall::Poll {
-        socket: "quiet".to_owned(),
-        events: vec!["POLLIN".to_owned()],
-        timeout_ms: -1,
-    })?;
-    let listener = || "listener".to_owned();
-    let socket = Syscall::Socket { name: listener(), kind: SocketKind::Tcp, nonblocking: false };
-    bench.ok(&socket)?;
-    bench.ok(&Syscall::Listen { socket: listener(), backlog: 1 })?;
-    bench.start(&Syscall::Accept { socket: listener(), name: "c".to_owned() })?;
-    bench.ok(&Syscall::Socket { name: "out".to_owned(), kind: SocketKind::Tcp, nonblocking: false })?;
-    bench.start(&Syscall::Connect { socket: "out".to_owned(), to: peer(80) })?;
-    // Closed under a call that waits on it: only the call keeps it.
-    while bench.next_event(Duration::from_millis(50))?.is_some() {}
-    bench.ok(&Syscall::Close { socket: "quiet".to_owned() })?;
-    assert!(namespaces()?.len() > before.0.len(), "the rig has a namespace of its own");
-    assert_eq!(threads()?, 7, "five agents, the reader and the namespace");
-    let started = Instant::now();
-    let finished = bench.rig.finish();
-    assert_eq!(finished.violations, Vec::<String>::new());
-    assert!(started.elapsed() < Duration::from_millis(500), "it took {:?}", started.elapsed());
-    drop(bench);
-    assert_eq!(threads()?, 0, "no thread is left");
-    assert_eq!((namespaces()?, wires_and_sockets()?), before);
     Ok(())
 }
 
