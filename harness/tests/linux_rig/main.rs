@@ -7,7 +7,7 @@ mod leftovers;
 use bench::{Bench, peer, recvfrom, sendto};
 use frames::{arp_reply, asked_for, datagram, segment, udp_from_peer};
 use harness::case::model::{Nanos, OptionValue, Payload, RouteQuery, SocketKind, Source, Syscall, topology};
-use harness::rig::linux::{LinuxRig, doctor, unusable};
+use harness::rig::linux::{LinuxRig, doctor::doctor, unusable};
 use harness::rig::{Event, Reading, Readings, Rig, RigError};
 use leftovers::nothing_left;
 use libtest_mimic::{Arguments, Failed, Trial};

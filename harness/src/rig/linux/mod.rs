@@ -10,9 +10,9 @@
 //! the threads that wait for them, so that a command in between does not move them.
 
 mod agents;
-mod capability;
+pub mod capability;
 mod command;
-mod doctor;
+pub mod doctor;
 mod ioctl;
 mod namespace;
 mod options;
@@ -22,7 +22,7 @@ mod sources;
 mod tap;
 
 pub use capability::{missing, unusable};
-pub use doctor::{Finding, doctor};
+pub use doctor::Finding;
 pub use sources::unavailable;
 
 use crate::case::model::{Command, Nanos, RigKind, Source, Syscall};
