@@ -1,5 +1,6 @@
 //! Commands of an administrator, run as they stand: no shell, a deadline, and what they print.
 
+use super::ioctl;
 use crate::rig::{CommandResult, RigError};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -37,6 +38,7 @@ pub fn run(words: &[String]) -> Result<CommandResult, RigError> {
         .stdout(input.try_clone().map_err(broken)?)
         .stderr(input)
         .process_group(0);
+    ioctl::die_with_parent(&mut command);
     let mut child = command.spawn().map_err(broken)?;
     // It holds the writing ends of the pipe.
     drop(command);

@@ -1,10 +1,15 @@
-//! The few calls of the kernel that have no safe wrapper: device ioctls, `accept4` and socket options by number.
-#![expect(unsafe_code, reason = "ioctl, accept4 and [gs]etsockopt take raw pointers or give raw descriptors")]
+//! The few calls of the kernel that have no safe wrapper: device ioctls, `accept4`, socket options by number, and what a
+//! process does between fork and exec.
+#![expect(unsafe_code, reason = "they take raw pointers, give raw descriptors, or run in a forked process")]
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 /// `_IOW('T', 202, int)`: makes the descriptor the other end of a network device.
 const TUNSETIFF: u64 = nix::request_code_write!(b'T', 202, size_of::<libc::c_int>());
@@ -119,6 +124,13 @@ pub fn accept(listener: &OwnedFd) -> Result<OwnedFd, Errno> {
     let fd = nix::sys::socket::accept4(listener.as_raw_fd(), nix::sys::socket::SockFlag::SOCK_CLOEXEC)?;
     // SAFETY: the kernel has just given this descriptor, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Has the kernel kill a process when the thread that starts it dies, in whatever way: PR_SET_PDEATHSIG.
+pub fn die_with_parent(command: &mut Command) {
+    let at_start = || prctl::set_pdeathsig(Some(Signal::SIGKILL)).map_err(std::io::Error::from);
+    // SAFETY: between fork and exec it makes one system call, and neither allocates nor takes a lock.
+    unsafe { command.pre_exec(at_start) };
 }
 
 /// `setsockopt` by numbers.
