@@ -207,9 +207,12 @@ pub static FIELDS: &[Field] = &[
     number(Layer::Tcp, "dst_port", 16, "destination port"),
     number(Layer::Tcp, "seq", 32, "sequence number"),
     number(Layer::Tcp, "ack", 32, "acknowledgement number"),
+    number(Layer::Tcp, "data_offset", 4, "header length in 32-bit words; given only to inject a wrong one"),
     flags(Layer::Tcp, "flags", TCP_FLAGS, "control bits"),
     number(Layer::Tcp, "window", 16, "window"),
+    number(Layer::Tcp, "checksum", 16, "checksum; given only to inject a wrong one"),
     number(Layer::Tcp, "urgent", 16, "urgent pointer"),
+    Field { layer: Layer::Tcp, key: "options", kind: Kind::Bytes, about: "options, a multiple of 4 bytes" },
 ];
 
 /// Finds a field by its layer and key.

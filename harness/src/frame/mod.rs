@@ -1,7 +1,12 @@
 //! Frames as cases speak of them: fields with names, what a pattern wants of them, and what was on the wire.
 
+pub mod build;
+pub mod decode;
 pub mod field;
+pub mod summary;
 
+pub use build::{BuildError, automatic_peer, build};
+pub use decode::{Decoded, Problem, decode};
 pub use field::{FIELDS, Field, Kind, Layer, Value};
 
 use crate::case::model::{Location, Payload};
@@ -37,9 +42,18 @@ impl FrameSpec {
         self.fields.iter().find(|f| f.field.name() == name).map(|f| &f.value)
     }
 
+    /// The value that it gives to a field, by its header and key.
+    #[must_use]
+    pub fn value(&self, layer: Layer, key: &str) -> Option<&Value> {
+        self.fields.iter().find(|f| f.field.layer == layer && f.field.key == key).map(|f| &f.value)
+    }
+
     /// Whether it names a layer.
     #[must_use]
     pub fn has(&self, layer: Layer) -> bool {
         self.layers.contains(&layer)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod fixtures;

@@ -1,1 +1,7 @@
 //! Judging frames: decoding, patterns, relations, and the comparison that a failure shows.
+
+pub mod pattern;
+pub mod relation;
+
+pub use pattern::{Mismatch, matches, nearest};
+pub use relation::{Progress, Relation, Why};

@@ -108,6 +108,11 @@ pub trait Rig {
     /// Which of the four.
     fn kind(&self) -> RigKind;
 
+    /// The version of a part of it that a case can name (`qemu`, `kernel`), where it has such a part.
+    fn version(&self, _of: &str) -> Option<String> {
+        None
+    }
+
     /// Whether time is virtual: then waiting is free, and tolerances are small.
     fn is_virtual(&self) -> bool;
 

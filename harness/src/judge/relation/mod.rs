@@ -1,0 +1,56 @@
+//! Relations: many frames judged by one step. Each file is one; each takes the frames as they come.
+
+pub mod fragments;
+pub mod order;
+
+pub use fragments::Fragments;
+pub use order::Order;
+
+use super::pattern::Mismatch;
+use crate::frame::decode::Decoded;
+use std::fmt;
+
+/// What a frame did to a relation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It belongs to it; more must come.
+    NeedMore,
+    /// It belongs to it, and was the last one.
+    Complete,
+    /// It breaks a rule.
+    Failed(Box<Why>),
+    /// The relation says nothing about such a frame.
+    NotMine,
+}
+
+/// The rule that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why {
+    /// Which frame of the relation broke it, from 1.
+    pub frame: usize,
+    /// The rule and the numbers, in a sentence.
+    pub what: String,
+    /// The frame beside the pattern, where that is what differs.
+    pub mismatch: Option<Mismatch>,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.what)
+    }
+}
+
+impl Why {
+    fn failed(frame: usize, what: String) -> Progress {
+        Progress::Failed(Box::new(Self { frame, what, mismatch: None }))
+    }
+}
+
+/// A judge of many frames.
+pub trait Relation {
+    /// Takes the next frame of the wire. After `Complete` or `Failed` there is nothing more to push.
+    fn push(&mut self, frame: &Decoded<'_>) -> Progress;
+
+    /// What has come and what is still missing, for a failure when time is up.
+    fn awaited(&self) -> String;
+}
