@@ -26,8 +26,7 @@ impl Bench {
     }
 
     pub fn run(&mut self, text: &str) -> Result<String, Failed> {
-        let file = Arc::new(SourceFile { path: "test".into(), text: String::new() });
-        let at = Location { file, line: 1, column: 1 };
+        let at = location();
         let words = text.split(' ').map(str::to_owned).collect();
         let result = self.rig.command(&Command { words, error: None, at })?;
         if result.status != 0 {
@@ -96,6 +95,12 @@ impl Bench {
     pub fn permanent_neighbour(&mut self) -> Outcome {
         self.run("ip neigh replace 192.0.2.2 lladdr 02:00:00:00:00:02 dev eth0 nud permanent").map(drop)
     }
+}
+
+/// Where steps of a test stand.
+pub fn location() -> Location {
+    let file = SourceFile { path: "test".into(), text: String::new() };
+    Location { file: Arc::new(file), line: 1, column: 1 }
 }
 
 pub fn peer(port: u16) -> SocketAddrV4 {

@@ -3,6 +3,7 @@
 mod bench;
 mod frames;
 mod leftovers;
+mod trials;
 
 use bench::{Bench, peer, recvfrom, sendto};
 use frames::{arp_reply, asked_for, datagram, segment, udp_from_peer};
@@ -20,7 +21,7 @@ const MS: Nanos = 1_000_000;
 
 fn main() {
     let arguments = Arguments::from_args();
-    let tests: [(&str, Test); 13] = [
+    let tests: [(&str, Test); 17] = [
         ("a_datagram_to_a_known_neighbour_is_one_frame", one_datagram),
         ("datagrams_wait_for_the_neighbours_address_and_leave_in_order", first_packet_waits),
         ("a_silent_neighbour_is_asked_three_times_and_the_socket_is_told", nobody_answers),
@@ -34,6 +35,10 @@ fn main() {
         ("nothing_is_left_when_calls_still_block", nothing_left),
         ("a_rig_is_there_and_gone_in_little_time", overhead),
         ("the_doctor_finds_what_the_rig_has_just_used", examined),
+        ("the_engine_runs_a_datagram_through_and_sees_what_is_wrong", trials::a_datagram),
+        ("the_engine_puts_the_kernels_fragments_together", trials::fragments),
+        ("the_engine_holds_arp_to_its_times", trials::nobody_answers),
+        ("what_is_not_there_is_a_skip", trials::skips),
     ];
     let why = unusable();
     let tests = tests.map(|(name, test)| {
