@@ -8,7 +8,7 @@ mod trials;
 use bench::{Bench, peer, recvfrom, sendto};
 use frames::{arp_reply, asked_for, datagram, segment, udp_from_peer};
 use harness::case::model::{Nanos, OptionValue, Payload, RouteQuery, SocketKind, Source, Syscall, topology};
-use harness::rig::linux::{LinuxRig, doctor::doctor, unusable};
+use harness::rig::linux::{LinuxRig, doctor::doctor};
 use harness::rig::{Event, Reading, Readings, Rig, RigError};
 use leftovers::nothing_left;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -19,6 +19,8 @@ type Test = fn() -> Outcome;
 
 const MS: Nanos = 1_000_000;
 
+const RULE: &str = "a_rule_that_drops_tells_the_sender_and_counts";
+
 fn main() {
     let arguments = Arguments::from_args();
     let tests: [(&str, Test); 17] = [
@@ -26,7 +28,7 @@ fn main() {
         ("datagrams_wait_for_the_neighbours_address_and_leave_in_order", first_packet_waits),
         ("a_silent_neighbour_is_asked_three_times_and_the_socket_is_told", nobody_answers),
         ("a_blocking_call_overlaps_with_others_and_ends_when_a_frame_comes", blocking_overlaps),
-        ("a_rule_that_drops_tells_the_sender_and_counts", output_drop),
+        (RULE, output_drop),
         ("routes_are_read_with_their_errors", routes),
         ("calls_run_on_the_cpu_that_is_asked_for", cpus),
         ("without_carrier_nothing_reaches_the_wire", carrier),
@@ -40,11 +42,13 @@ fn main() {
         ("the_engine_holds_arp_to_its_times", trials::nobody_answers),
         ("what_is_not_there_is_a_skip", trials::skips),
     ];
-    let why = unusable();
+    // Configuration and readings take iproute2; one test takes nft.
+    let tools = trials::lacks(&["ip -V", "tc -V"]);
     let tests = tests.map(|(name, test)| {
-        let trial = Trial::test(name, test).with_ignored_flag(why.is_some());
-        match &why {
-            Some(why) => trial.with_kind(format!("skipped: {why}")),
+        let nft = || trials::lacks(&["nft -v"]).filter(|_| name == RULE);
+        let trial = Trial::test(name, test);
+        match tools.clone().or_else(nft) {
+            Some(why) => trial.with_ignored_flag(true).with_kind(format!("skipped: {why}")),
             None => trial,
         }
     });

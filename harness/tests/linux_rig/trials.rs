@@ -94,6 +94,11 @@ fn counter(source: Source, key: &str, value: i64) -> Action {
     Action::Check(Check { rigs: None, items: vec![item] })
 }
 
+/// Why this machine cannot run these commands on the rig, or has no rig at all.
+pub fn lacks(commands: &[&str]) -> Option<String> {
+    missing(&trial(commands.iter().map(|text| run(text)).collect()))
+}
+
 fn verdict(trial: &Trial) -> Verdict {
     execute(&LinuxFactory, trial, Duration::from_secs(10), &AtomicBool::new(false)).verdict
 }
