@@ -4,6 +4,7 @@
 //! pass until the next event. So the same engine drives an emulator that needs microseconds for an hour, and a kernel.
 
 pub mod journey;
+pub mod linux;
 
 pub use journey::Journey;
 
@@ -106,6 +107,11 @@ pub struct Finished {
 pub trait Rig {
     /// Which of the four.
     fn kind(&self) -> RigKind;
+
+    /// The version of a part of it that a case can name (`qemu`, `kernel`), where it has such a part.
+    fn version(&self, _of: &str) -> Option<String> {
+        None
+    }
 
     /// Whether time is virtual: then waiting is free, and tolerances are small.
     fn is_virtual(&self) -> bool;

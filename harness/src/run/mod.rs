@@ -1,1 +1,21 @@
-//! Executing a trial, step by step, on a rig.
+//! Executing trials: [`pool`] hands them to worker threads, [`trial`] runs one on a fresh rig, and [`engine`] does its steps.
+
+mod calls;
+pub mod check;
+pub mod covers;
+mod differs;
+pub mod engine;
+mod expect;
+pub mod factory;
+pub mod outcome;
+mod path;
+pub mod pool;
+pub mod record;
+pub mod select;
+pub mod trial;
+pub mod verdict;
+
+pub use factory::RigFactory;
+pub use record::Record;
+pub use trial::{TrialReport, execute};
+pub use verdict::{Failure, Verdict};

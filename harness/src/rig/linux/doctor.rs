@@ -1,0 +1,131 @@
+//! What the linux rig needs, what of it is here, and how to get the rest.
+
+use super::capability;
+use super::command;
+use super::pins;
+
+/// Something that the rig needs, or that some cases need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What.
+    pub what: String,
+    /// Whether it is here, as it must be.
+    pub ok: bool,
+    /// What was found.
+    pub detail: String,
+    /// The command or setting that gets it.
+    pub remedy: Option<String>,
+}
+
+/// The qdiscs that cases may want: name, and the option that builds it.
+const QDISCS: [(&str, &str); 8] = [
+    ("pfifo_fast", "NET_SCHED"),
+    ("tbf", "NET_SCH_TBF"),
+    ("prio", "NET_SCH_PRIO"),
+    ("fq", "NET_SCH_FQ"),
+    ("fq_codel", "NET_SCH_FQ_CODEL"),
+    ("htb", "NET_SCH_HTB"),
+    ("netem", "NET_SCH_NETEM"),
+    ("mqprio", "NET_SCH_MQPRIO"),
+];
+
+/// Looks for everything. It makes namespaces, and none is left.
+#[must_use]
+pub fn doctor() -> Vec<Finding> {
+    let mut findings = vec![kernel(), rights(), tun()];
+    findings.extend(["ip", "tc", "nft", "ethtool", "sysctl"].map(tool));
+    let can_try = capability::wire().is_ok() && command::find("tc").is_some();
+    if can_try {
+        findings.extend(QDISCS.map(|(kind, option)| qdisc(kind, option)));
+    }
+    findings.extend(pins::all().filter(|pin| pin.of_the_machine).map(|pin| machine_setting(&pin)));
+    findings
+}
+
+fn kernel() -> Finding {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = release.trim().to_owned();
+    let mut parts = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    let version = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    let ok = version >= (6, 12);
+    let remedy = (!ok).then(|| "a kernel of 6.12 or newer; an older one may differ".to_owned());
+    Finding { what: "kernel".to_owned(), ok, detail: release, remedy }
+}
+
+/// Root, or what stands in its way; a user namespace is looked at, though the rig does not make one yet.
+fn rights() -> Finding {
+    let what = "right to make a network namespace".to_owned();
+    match capability::wire() {
+        Ok(()) => {
+            let detail = "a namespace and a TAP could be made".to_owned();
+            Finding { what, ok: true, detail, remedy: None }
+        }
+        Err(why) => {
+            let forbidding: Vec<_> = USER_NAMESPACES.iter().filter_map(forbids).collect();
+            let user = match forbidding.as_slice() {
+                [] => "user namespaces are allowed, but the rig does not use one yet".to_owned(),
+                names => format!("user namespaces are forbidden by {}", names.join(", ")),
+            };
+            Finding {
+                what,
+                ok: false,
+                detail: format!("{why}; {user}"),
+                remedy: Some("sudo wireproof …".to_owned()),
+            }
+        }
+    }
+}
+
+/// Settings that forbid user namespaces: file, and the value that does.
+const USER_NAMESPACES: [(&str, &str); 3] = [
+    ("user.max_user_namespaces", "0"),
+    ("kernel.unprivileged_userns_clone", "0"),
+    ("kernel.apparmor_restrict_unprivileged_userns", "1"),
+];
+
+fn forbids((key, value): &(&str, &str)) -> Option<String> {
+    let text = std::fs::read_to_string(format!("/proc/sys/{}", key.replace('.', "/"))).ok()?;
+    (text.trim() == *value).then(|| format!("{key}={value}"))
+}
+
+fn tun() -> Finding {
+    let path = "/dev/net/tun";
+    let opened = std::fs::OpenOptions::new().read(true).write(true).open(path);
+    let remedy = opened.is_err().then(|| "modprobe tun, and root".to_owned());
+    let detail = opened.as_ref().err().map_or_else(|| "opens".to_owned(), ToString::to_string);
+    Finding { what: path.to_owned(), ok: opened.is_ok(), detail, remedy }
+}
+
+fn tool(name: &str) -> Finding {
+    let found = command::find(name);
+    let remedy = command::package(name).filter(|_| found.is_none());
+    Finding {
+        what: name.to_owned(),
+        ok: found.is_some(),
+        detail: found.map_or_else(|| "not found".to_owned(), |path| path.display().to_string()),
+        remedy: remedy.map(|package| format!("apt-get install {package}")),
+    }
+}
+
+fn qdisc(kind: &str, option: &str) -> Finding {
+    let ok = capability::qdisc_is_there(kind);
+    let detail = if ok { "built in or loaded" } else { "not in this kernel; cases that need it are skipped" };
+    Finding {
+        what: format!("qdisc {kind}"),
+        ok,
+        detail: detail.to_owned(),
+        remedy: (!ok).then(|| format!("a kernel with CONFIG_{option}")),
+    }
+}
+
+/// A setting that counts for the whole machine: it can only be looked at.
+fn machine_setting(pin: &pins::Pin) -> Finding {
+    let text = std::fs::read_to_string(pin.path()).unwrap_or_default();
+    let ok = pin.holds(&text);
+    Finding {
+        what: format!("sysctl {}", pin.key),
+        ok,
+        detail: format!("`{}`", text.trim()),
+        remedy: (!ok).then(|| format!("sysctl -w {}='{}'", pin.key, pin.value)),
+    }
+}

@@ -1,0 +1,159 @@
+//! The few calls of the kernel that have no safe wrapper: device ioctls, `accept4`, socket options by number, and what a
+//! process does between fork and exec.
+#![expect(unsafe_code, reason = "they take raw pointers, give raw descriptors, or run in a forked process")]
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// `_IOW('T', 202, int)`: makes the descriptor the other end of a network device.
+const TUNSETIFF: u64 = nix::request_code_write!(b'T', 202, size_of::<libc::c_int>());
+/// `_IOW('T', 226, int)`: carrier of the device, since Linux 4.20.
+const TUNSETCARRIER: u64 = nix::request_code_write!(b'T', 226, size_of::<libc::c_int>());
+
+nix::ioctl_write_ptr_bad!(tun_set_iff, TUNSETIFF, libc::ifreq);
+nix::ioctl_write_ptr_bad!(tun_set_carrier, TUNSETCARRIER, libc::c_int);
+nix::ioctl_write_ptr_bad!(set_address, libc::SIOCSIFADDR, libc::ifreq);
+nix::ioctl_write_ptr_bad!(set_netmask, libc::SIOCSIFNETMASK, libc::ifreq);
+nix::ioctl_write_ptr_bad!(set_hardware_address, libc::SIOCSIFHWADDR, libc::ifreq);
+nix::ioctl_write_ptr_bad!(set_mtu, libc::SIOCSIFMTU, libc::ifreq);
+nix::ioctl_write_ptr_bad!(set_flags, libc::SIOCSIFFLAGS, libc::ifreq);
+
+/// A change to a device, as netdevice(7) has them.
+#[derive(Clone, Copy, Debug)]
+pub enum Change {
+    /// SIOCSIFHWADDR.
+    Mac([u8; 6]),
+    /// SIOCSIFMTU, in bytes.
+    Mtu(i32),
+    /// SIOCSIFADDR.
+    Address(Ipv4Addr),
+    /// SIOCSIFNETMASK.
+    Netmask(Ipv4Addr),
+    /// SIOCSIFFLAGS with IFF_UP.
+    Up,
+}
+
+/// An `ifreq` about this device, all else zero.
+fn request(device: &str) -> Result<libc::ifreq, Errno> {
+    let mut name = [0; libc::IFNAMSIZ];
+    if device.len() >= name.len() {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    for (to, from) in name.iter_mut().zip(device.bytes()) {
+        *to = from.cast_signed();
+    }
+    Ok(libc::ifreq { ifr_name: name, ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_ifindex: 0 } })
+}
+
+/// The generic form of an IPv4 address, as an `ifreq` carries it.
+fn generic(address: Ipv4Addr) -> libc::sockaddr {
+    let mut data = [0; 14];
+    for (to, from) in data[2..6].iter_mut().zip(address.octets()) {
+        *to = from.cast_signed();
+    }
+    libc::sockaddr { sa_family: libc::AF_INET as libc::sa_family_t, sa_data: data }
+}
+
+/// Makes an open `/dev/net/tun` a TAP device in the network namespace of the calling thread: TUNSETIFF with IFF_TAP and
+/// IFF_NO_PI, without virtio headers, so that each read and write is one frame.
+///
+/// # Errors
+/// EPERM without CAP_NET_ADMIN, EBUSY if the device is there already.
+pub fn make_tap(tun: BorrowedFd<'_>, device: &str) -> Result<(), Errno> {
+    let mut ifreq = request(device)?;
+    ifreq.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI) as libc::c_short;
+    // SAFETY: the pointer is to a whole ifreq that outlives the call; the kernel reads it and writes it back.
+    unsafe { tun_set_iff(tun.as_raw_fd(), &raw const ifreq) }.map(drop)
+}
+
+/// Sets the carrier of a TAP device, as a cable that is put in or pulled would: TUNSETCARRIER.
+///
+/// # Errors
+/// ENOTTY before Linux 4.20.
+pub fn set_carrier(tun: BorrowedFd<'_>, up: bool) -> Result<(), Errno> {
+    let value = libc::c_int::from(up);
+    // SAFETY: the pointer is to an int that outlives the call; the kernel only reads it.
+    unsafe { tun_set_carrier(tun.as_raw_fd(), &raw const value) }.map(drop)
+}
+
+/// Changes a device of the network namespace that `socket` (of any kind) belongs to.
+///
+/// # Errors
+/// What netdevice(7) gives for the request.
+pub fn change(socket: BorrowedFd<'_>, device: &str, change: Change) -> Result<(), Errno> {
+    let mut ifreq = request(device)?;
+    match change {
+        Change::Mac(mac) => {
+            let mut data = [0; 14];
+            for (to, from) in data.iter_mut().zip(mac) {
+                *to = from.cast_signed();
+            }
+            ifreq.ifr_ifru.ifru_hwaddr =
+                libc::sockaddr { sa_family: libc::ARPHRD_ETHER as libc::sa_family_t, sa_data: data };
+        }
+        Change::Mtu(mtu) => ifreq.ifr_ifru.ifru_mtu = mtu,
+        Change::Address(address) => ifreq.ifr_ifru.ifru_addr = generic(address),
+        Change::Netmask(mask) => ifreq.ifr_ifru.ifru_netmask = generic(mask),
+        Change::Up => ifreq.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short,
+    }
+    let (fd, at) = (socket.as_raw_fd(), &raw const ifreq);
+    // SAFETY: the pointer is to a whole ifreq that outlives the call, with the member set that the request reads.
+    unsafe {
+        match change {
+            Change::Mac(_) => set_hardware_address(fd, at),
+            Change::Mtu(_) => set_mtu(fd, at),
+            Change::Address(_) => set_address(fd, at),
+            Change::Netmask(_) => set_netmask(fd, at),
+            Change::Up => set_flags(fd, at),
+        }
+    }
+    .map(drop)
+}
+
+/// `accept4` with SOCK_CLOEXEC; the new socket blocks.
+///
+/// # Errors
+/// Those of accept(2).
+pub fn accept(listener: &OwnedFd) -> Result<OwnedFd, Errno> {
+    let fd = nix::sys::socket::accept4(listener.as_raw_fd(), nix::sys::socket::SockFlag::SOCK_CLOEXEC)?;
+    // SAFETY: the kernel has just given this descriptor, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Has the kernel kill a process when the thread that starts it dies, in whatever way: PR_SET_PDEATHSIG.
+pub fn die_with_parent(command: &mut Command) {
+    let at_start = || prctl::set_pdeathsig(Some(Signal::SIGKILL)).map_err(std::io::Error::from);
+    // SAFETY: between fork and exec it makes one system call, and neither allocates nor takes a lock.
+    unsafe { command.pre_exec(at_start) };
+}
+
+/// `setsockopt` by numbers.
+///
+/// # Errors
+/// Those of setsockopt(2).
+pub fn set_option(socket: &OwnedFd, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
+    let length = libc::socklen_t::try_from(value.len()).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: pointer and length are those of a slice that outlives the call; the kernel only reads it.
+    let status =
+        unsafe { libc::setsockopt(socket.as_fd().as_raw_fd(), level, name, value.as_ptr().cast(), length) };
+    Errno::result(status).map(drop)
+}
+
+/// `getsockopt` by numbers: fills `value`, and gives how many bytes of it the kernel wrote.
+///
+/// # Errors
+/// Those of getsockopt(2).
+pub fn get_option(socket: &OwnedFd, level: i32, name: i32, value: &mut [u8]) -> Result<usize, Errno> {
+    let mut length = libc::socklen_t::try_from(value.len()).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: pointer and length are those of a slice that is ours alone; the kernel writes at most `length` bytes.
+    let status = unsafe {
+        libc::getsockopt(socket.as_fd().as_raw_fd(), level, name, value.as_mut_ptr().cast(), &raw mut length)
+    };
+    Errno::result(status).map(|_| (length as usize).min(value.len()))
+}

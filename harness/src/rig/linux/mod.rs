@@ -1,0 +1,332 @@
+//! The Linux kernel's own stack: a namespace per trial, a TAP as its wire, system calls and commands as they stand.
+//!
+//! ```text
+//! engine ─ calls ────→ agents (threads in the namespace, one per call that blocks) ─┐
+//!        ─ commands ─→ namespace (its thread starts the processes)                  ├→ one queue → advance
+//!        ─ frames ───→ TAP ──────── eth0 of the namespace ──────→ reader ───────────┘
+//! ```
+//!
+//! Time is real. A frame has the time at which the harness read it, a call the time at which it came back; both are taken by
+//! the threads that wait for them, so that a command in between does not move them.
+
+mod agents;
+pub mod capability;
+mod command;
+pub mod doctor;
+mod ioctl;
+mod namespace;
+mod options;
+mod pins;
+mod sockets;
+mod sources;
+mod tap;
+
+pub use capability::{missing, unusable};
+pub use doctor::Finding;
+pub use sources::unavailable;
+
+use crate::case::model::{Command, Nanos, RigKind, Source, Syscall};
+use crate::rig::{CallId, CallResult, CommandResult, Event, Finished, Journey, Readings, Rig};
+use crate::rig::{Reading, RigError, SeenFrame};
+use agents::Agents;
+use namespace::Namespace;
+use std::cell::OnceCell;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+use tap::Tap;
+
+/// What the threads of a trial tell.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    /// A frame was read.
+    Frame { at: Instant, bytes: Vec<u8> },
+    /// A call came back.
+    Returned { call: CallId, at: Instant, result: CallResult },
+    /// The wire is gone.
+    Broken(String),
+}
+
+/// A trial's kernel. Needs root: a user namespace of its own is not there yet.
+#[derive(Debug)]
+pub struct LinuxRig {
+    // In this order they are dropped: the wire stops, calls are woken, and the namespace goes with its last thread.
+    tap: Tap,
+    agents: Agents,
+    namespace: Namespace,
+    happenings: Receiver<Happening>,
+    /// An event that came after the time that the engine let pass: the next one to hand out.
+    held: Option<Event>,
+    notes: Vec<String>,
+    /// The first step.
+    origin: OnceCell<Instant>,
+    /// The last event that was handed out: time does not go back.
+    last: Nanos,
+    /// When the engine was last given control: what it does then, it wanted done at that time.
+    asked: Nanos,
+    lateness: Duration,
+    finished: bool,
+}
+
+impl LinuxRig {
+    /// A namespace as every case starts with: the topology, pinned settings, no sockets. It takes some milliseconds.
+    ///
+    /// # Errors
+    /// [`RigError::Missing`] when this machine cannot have it, as [`missing`] would have said.
+    pub fn new() -> Result<Self, RigError> {
+        let default_qdisc = std::fs::read_to_string("/proc/sys/net/core/default_qdisc").unwrap_or_default();
+        let namespace = Namespace::new()?;
+        let (end, notes) = namespace.run(move || {
+            ipv6_off()?;
+            let end = tap::open()?;
+            let notes = pins::apply()?;
+            tap::configure()?;
+            if default_qdisc.trim() != "pfifo_fast" {
+                pfifo_fast()?;
+            }
+            Ok((end, notes))
+        })??;
+        let (to, happenings) = channel();
+        let tap = Tap::new(end, to.clone())?;
+        let mut agents = Agents::new(to);
+        agents.add(&namespace, None)?;
+        Ok(Self {
+            tap,
+            agents,
+            namespace,
+            happenings,
+            held: None,
+            notes,
+            origin: OnceCell::new(),
+            last: 0,
+            asked: 0,
+            lateness: Duration::ZERO,
+            finished: false,
+        })
+    }
+
+    /// Pinned settings that this kernel does not have.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The first call of the engine is the origin of time; what came before belongs to no step.
+    fn origin(&self) -> Instant {
+        *self.origin.get_or_init(|| {
+            while self.happenings.try_recv().is_ok() {}
+            Instant::now()
+        })
+    }
+
+    fn nanos(&self, at: Instant) -> Nanos {
+        u64::try_from(at.saturating_duration_since(self.origin()).as_nanos()).unwrap_or(Nanos::MAX)
+    }
+
+    /// Something that the engine wanted at the time it got control happens now.
+    fn note_lateness(&mut self) {
+        let now = self.now();
+        self.lateness = self.lateness.max(Duration::from_nanos(now.saturating_sub(self.asked)));
+        self.asked = now;
+    }
+
+    /// Something took its time that the engine knows of: what follows is wanted from now on.
+    fn took_time(&mut self) {
+        self.asked = self.now();
+    }
+
+    /// The next thing that happens before a time, or just after it.
+    fn wait(&mut self, until: Nanos) -> Result<Option<Event>, RigError> {
+        let deadline = self.origin() + Duration::from_nanos(until);
+        let left = deadline.saturating_duration_since(Instant::now());
+        // What is there already comes first, also when the time is over.
+        match self.happenings.recv_timeout(left) {
+            Ok(happening) => self.event(happening).map(Some),
+            Err(RecvTimeoutError::Timeout) => {
+                if !left.is_zero() {
+                    let late = Duration::from_nanos(self.now().saturating_sub(until));
+                    self.lateness = self.lateness.max(late);
+                }
+                Ok(None)
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(RigError::Broken("nobody is left to tell".to_owned())),
+        }
+    }
+
+    fn event(&mut self, happening: Happening) -> Result<Event, RigError> {
+        let at = match &happening {
+            Happening::Frame { at, .. } | Happening::Returned { at, .. } => self.nanos(*at),
+            Happening::Broken(why) => return Err(RigError::Broken(why.clone())),
+        };
+        // Two threads may stamp and send in a different order, some microseconds apart.
+        let at = at.max(self.last);
+        self.last = at;
+        Ok(match happening {
+            Happening::Frame { bytes, .. } => Event::Frame(SeenFrame { at, bytes, packet: None }),
+            Happening::Returned { call, result, .. } => Event::Returned { call, at, result },
+            Happening::Broken(why) => return Err(RigError::Broken(why)),
+        })
+    }
+}
+
+impl Rig for LinuxRig {
+    fn kind(&self) -> RigKind {
+        RigKind::Linux
+    }
+
+    fn is_virtual(&self) -> bool {
+        false
+    }
+
+    fn now(&self) -> Nanos {
+        self.origin();
+        self.nanos(Instant::now())
+    }
+
+    fn start(&mut self, call: CallId, cpu: Option<u32>, syscall: &Syscall) -> Result<(), RigError> {
+        sockets::check(syscall).map_err(RigError::Missing)?;
+        self.origin();
+        self.agents.start(&self.namespace, call, cpu, syscall)?;
+        self.note_lateness();
+        Ok(())
+    }
+
+    fn command(&mut self, command: &Command) -> Result<CommandResult, RigError> {
+        self.origin();
+        let words = command.words.clone();
+        let result = self.namespace.run(move || command::run(&words))?;
+        self.took_time();
+        result
+    }
+
+    fn sysfs(&mut self, path: &str, value: &str) -> Result<CommandResult, RigError> {
+        self.origin();
+        if !path.starts_with("/sys/") || path.split('/').any(|part| part == "..") {
+            return Err(RigError::Broken(format!("`{path}` is no file of sysfs")));
+        }
+        let (file, text) = (path.to_owned(), value.to_owned());
+        let written = self.namespace.run(move || write_existing(&file, &text))?;
+        self.took_time();
+        Ok(match written {
+            Ok(()) => CommandResult::default(),
+            Err(e) => CommandResult { status: 1, output: format!("{path}: {e}") },
+        })
+    }
+
+    fn inject(&mut self, frame: &[u8]) -> Result<(), RigError> {
+        self.origin();
+        self.tap.inject(frame)?;
+        self.note_lateness();
+        Ok(())
+    }
+
+    fn set_link(&mut self, up: bool) -> Result<(), RigError> {
+        self.origin();
+        self.tap.set_carrier(up)
+    }
+
+    fn advance(&mut self, until: Nanos) -> Result<Option<Event>, RigError> {
+        let event = match self.held.take() {
+            Some(held) => Some(held),
+            None => self.wait(until)?,
+        };
+        match event {
+            Some(event) if event_at(&event) <= until => {
+                self.asked = event_at(&event);
+                Ok(Some(event))
+            }
+            later => {
+                self.held = later;
+                // A time that was over before is not what the harness was late for.
+                self.asked = until.max(self.asked);
+                Ok(None)
+            }
+        }
+    }
+
+    fn read(&mut self, source: &Source) -> Result<Readings, RigError> {
+        self.origin();
+        let readings = match source {
+            Source::TcpInfo(name) => match self.agents.sockets().get(name) {
+                Some(socket) => sources::tcp_info(&socket),
+                None => Err(RigError::Broken(format!("no socket `{name}` is open"))),
+            },
+            _ => {
+                let source = source.clone();
+                self.namespace.run(move || sources::read(&source))?
+            }
+        };
+        self.took_time();
+        readings
+    }
+
+    fn journey(&mut self) -> Option<&Journey> {
+        None
+    }
+
+    fn finish(&mut self) -> Finished {
+        if self.finished {
+            return Finished::default();
+        }
+        self.finished = true;
+        let mut violations = Vec::new();
+        // A frame that the reader was too slow for is dropped by the TAP, and counted there.
+        let netdev = self.namespace.run(|| sources::read(&Source::Netdev));
+        let lost_frames = match netdev.ok().and_then(Result::ok).and_then(|mut r| r.remove("tx_dropped")) {
+            Some(Reading::Number(lost)) => u64::try_from(lost).unwrap_or(0),
+            _ => 0,
+        };
+        if !self.tap.stop() {
+            violations.push("the reader of the TAP did not end".to_owned());
+        }
+        let left = self.agents.stop(Duration::from_secs(1));
+        if left > 0 {
+            violations.push(format!("{left} system calls could not be ended"));
+        }
+        if !self.namespace.leave() {
+            violations.push("the namespace's thread did not end".to_owned());
+        }
+        Finished { violations, lateness: Some(self.lateness), lost_frames }
+    }
+}
+
+impl Drop for LinuxRig {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+fn event_at(event: &Event) -> Nanos {
+    match event {
+        Event::Frame(frame) => frame.at,
+        Event::Returned { at, .. } => *at,
+    }
+}
+
+/// No IPv6 on devices that are made from now on: it would send by itself.
+fn ipv6_off() -> Result<(), RigError> {
+    for of in ["all", "default"] {
+        let path = format!("/proc/sys/net/ipv6/conf/{of}/disable_ipv6");
+        match std::fs::write(&path, "1") {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(RigError::Missing(format!("{path}: {e}")));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The qdisc that every case starts with, where the machine's default is another.
+fn pfifo_fast() -> Result<(), RigError> {
+    let words = ["tc", "qdisc", "replace", "dev", tap::DEVICE, "root", "pfifo_fast"].map(str::to_owned);
+    let result = command::run(&words)?;
+    if result.status == 0 {
+        return Ok(());
+    }
+    Err(RigError::Missing(format!("the default qdisc cannot be pfifo_fast: {}", result.output.trim())))
+}
+
+/// Writes a file, but never makes one.
+fn write_existing(path: &str, value: &str) -> std::io::Result<()> {
+    std::io::Write::write_all(&mut std::fs::OpenOptions::new().write(true).open(path)?, value.as_bytes())
+}

@@ -1,0 +1,99 @@
+//! A network namespace without a name: it lives as long as a thread, and vanishes with it.
+
+use crate::rig::RigError;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use std::sync::mpsc::{Sender, channel, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Work for the thread of the namespace.
+type Job = Box<dyn FnOnce() + Send>;
+
+/// How long a thread may take to end when a trial is over.
+const JOIN_DEADLINE: Duration = Duration::from_secs(6);
+
+/// A network and a mount namespace, and the thread that lives in them. Threads and processes that its work starts live there
+/// too. Nothing is put into `/run/netns`: killed in whatever way, the process leaves nothing.
+#[derive(Debug)]
+pub struct Namespace {
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Namespace {
+    /// Makes a thread in new namespaces, with a sysfs of its own: the old one would still show the host's devices.
+    ///
+    /// # Errors
+    /// [`RigError::Missing`] without the right to make them (CAP_SYS_ADMIN), or when there are no threads left.
+    pub fn new() -> Result<Self, RigError> {
+        let (jobs, work) = channel::<Job>();
+        let (entered, result) = sync_channel(1);
+        let thread = std::thread::Builder::new()
+            .name("namespace".to_owned())
+            .spawn(move || {
+                let outcome = enter();
+                let inside = outcome.is_ok();
+                // The other end waits for this; if it is gone, nobody sends work either.
+                drop(entered.send(outcome));
+                while let Some(job) = inside.then(|| work.recv().ok()).flatten() {
+                    job();
+                }
+            })
+            .map_err(|e| RigError::Broken(format!("a thread cannot be made: {e}")))?;
+        let namespace = Self { jobs: Some(jobs), thread: Some(thread) };
+        match result.recv() {
+            Ok(Ok(())) => Ok(namespace),
+            Ok(Err(why)) => Err(RigError::Missing(why)),
+            Err(_) => Err(RigError::Broken("the namespace's thread died at its start".to_owned())),
+        }
+    }
+
+    /// Does work on the thread of the namespace, and waits for it.
+    ///
+    /// # Errors
+    /// When that thread has died.
+    pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, RigError> {
+        let gone = || RigError::Broken("the namespace's thread has died".to_owned());
+        let (give, take) = sync_channel(1);
+        let job: Job = Box::new(move || drop(give.send(work())));
+        self.jobs.as_ref().ok_or_else(gone)?.send(job).map_err(|_| gone())?;
+        take.recv().map_err(|_| gone())
+    }
+
+    /// Ends the thread; `false` if it did not end in time.
+    pub fn leave(&mut self) -> bool {
+        self.jobs = None;
+        self.thread.take().is_none_or(|thread| join_before(thread, Instant::now() + JOIN_DEADLINE))
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// Leaves the namespaces of the process with the calling thread.
+fn enter() -> Result<(), String> {
+    let none = None::<&str>;
+    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
+        .map_err(|e| format!("a network namespace cannot be made ({e:?}): the rig needs root"))?;
+    mount(none, "/", none, MsFlags::MS_PRIVATE | MsFlags::MS_REC, none)
+        .map_err(|e| format!("mounts cannot be made private ({e:?})"))?;
+    mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), none)
+        .map_err(|e| format!("sysfs cannot be mounted ({e:?})"))
+}
+
+/// Waits for a thread to end, but not longer than `deadline`. `false`: it still runs.
+pub(super) fn join_before(thread: JoinHandle<()>, deadline: Instant) -> bool {
+    while !thread.is_finished() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    // A panic of it has been printed; what it was to do is missing elsewhere.
+    drop(thread.join());
+    true
+}

@@ -1,0 +1,156 @@
+//! The wire: a TAP device of the namespace, whose other end the harness holds.
+
+use super::Happening;
+use super::ioctl::{self, Change};
+use super::namespace::join_before;
+use crate::case::model::topology;
+use crate::rig::RigError;
+use nix::errno::Errno;
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use std::fs::OpenOptions;
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// The device of the system under test.
+pub const DEVICE: &str = "eth0";
+
+/// More than any frame that a TAP hands over.
+const BUFFER: usize = 1 << 17;
+
+/// The harness's end of the TAP: what is written arrives at `eth0`, and a thread reads what `eth0` sends, so that each frame
+/// gets its time when it comes, whatever the harness does.
+#[derive(Debug)]
+pub struct Tap {
+    end: Arc<OwnedFd>,
+    stop: Arc<EventFd>,
+    reader: Option<JoinHandle<()>>,
+}
+
+/// Makes `eth0` in the namespace of the calling thread, still down.
+///
+/// # Errors
+/// [`RigError::Missing`] when `/dev/net/tun` cannot be opened or refuses.
+pub fn open() -> Result<OwnedFd, RigError> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open("/dev/net/tun")
+        .map_err(|e| RigError::Missing(format!("/dev/net/tun cannot be opened: {e}")))?;
+    ioctl::make_tap(file.as_fd(), DEVICE)
+        .map_err(|e| RigError::Missing(format!("a TAP cannot be made ({e:?})")))?;
+    Ok(file.into())
+}
+
+/// Sets up `lo`, and `eth0` as the topology has it: MAC, MTU 1500, 192.0.2.1/24, up.
+///
+/// # Errors
+/// [`RigError::Broken`] with the request that failed.
+pub fn configure() -> Result<(), RigError> {
+    let broken = |what: &str, e: Errno| RigError::Broken(format!("{what}: {e:?}"));
+    let control = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
+        .map_err(|e| broken("a socket to configure devices", e))?;
+    let changes = [
+        ("lo", Change::Up),
+        (DEVICE, Change::Mac(topology::SUT_MAC)),
+        (DEVICE, Change::Mtu(1500)),
+        (DEVICE, Change::Address(topology::SUT_IP)),
+        (DEVICE, Change::Netmask(Ipv4Addr::new(255, 255, 255, 0))),
+        (DEVICE, Change::Up),
+    ];
+    for (device, change) in changes {
+        ioctl::change(control.as_fd(), device, change)
+            .map_err(|e| broken(&format!("{change:?} of {device}"), e))?;
+    }
+    Ok(())
+}
+
+impl Tap {
+    /// Begins to read frames; they go to `to`.
+    ///
+    /// # Errors
+    /// When there are no descriptors or threads left.
+    pub fn new(end: OwnedFd, to: Sender<Happening>) -> Result<Self, RigError> {
+        let end = Arc::new(end);
+        let stop = EventFd::from_flags(EfdFlags::EFD_CLOEXEC)
+            .map_err(|e| RigError::Broken(format!("an eventfd: {e:?}")))?;
+        let stop = Arc::new(stop);
+        let (wire, stopped) = (Arc::clone(&end), Arc::clone(&stop));
+        let reader = std::thread::Builder::new()
+            .name("tap reader".to_owned())
+            .spawn(move || {
+                if let Err(e) = read_frames(&wire, &stopped, &to) {
+                    drop(to.send(Happening::Broken(format!("the TAP of eth0 is gone ({e:?})"))));
+                }
+            })
+            .map_err(|e| RigError::Broken(format!("a thread cannot be made: {e}")))?;
+        Ok(Self { end, stop, reader: Some(reader) })
+    }
+
+    /// Puts a frame on the wire. At a device that is down, or that has no carrier, it is lost, as it would be.
+    ///
+    /// # Errors
+    /// When the TAP refuses it otherwise: a runt of less than 14 bytes, more than it can take.
+    pub fn inject(&self, frame: &[u8]) -> Result<(), RigError> {
+        match nix::unistd::write(&self.end, frame) {
+            Ok(_) | Err(Errno::EIO) => Ok(()),
+            Err(e) => Err(RigError::Broken(format!("a frame of {} bytes: the TAP says {e:?}", frame.len()))),
+        }
+    }
+
+    /// Pulls the cable, or puts it back.
+    ///
+    /// # Errors
+    /// [`RigError::Missing`] before Linux 4.20.
+    pub fn set_carrier(&self, up: bool) -> Result<(), RigError> {
+        ioctl::set_carrier(self.end.as_fd(), up)
+            .map_err(|e| RigError::Missing(format!("this kernel has no carrier for a TAP ({e:?})")))
+    }
+
+    /// Stops reading; what the device still sends is lost. `false`: the reader did not end in time.
+    pub fn stop(&mut self) -> bool {
+        // It can only fail when the counter is at its end, and then the reader is awake.
+        let _ = self.stop.write(1);
+        self.reader.take().is_none_or(|reader| join_before(reader, Instant::now() + Duration::from_secs(1)))
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Reads frames until it is told to stop.
+fn read_frames(wire: &OwnedFd, stop: &EventFd, to: &Sender<Happening>) -> Result<(), Errno> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let mut ends =
+            [PollFd::new(wire.as_fd(), PollFlags::POLLIN), PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut ends, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(e) => return Err(e),
+        }
+        if ends[1].any().unwrap_or(true) {
+            return Ok(());
+        }
+        match nix::unistd::read(wire, &mut buffer) {
+            Ok(length) => {
+                let frame = Happening::Frame { at: Instant::now(), bytes: buffer[..length].to_vec() };
+                if to.send(frame).is_err() {
+                    return Ok(());
+                }
+            }
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
+            Err(e) => return Err(e),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Calls of applications: started, waited for, joined, and held against what the case says they give.
+
+use super::engine::{Engine, Stop};
+use super::outcome::{self, nanos};
+use super::verdict::Failure;
+use crate::case::model::{CallStep, Join, Nanos, Outcome, Step, Syscall};
+use crate::rig::{CallId, CallResult};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long a call may block.
+const CALL_BOUND: Duration = Duration::from_secs(5);
+
+/// Calls that are under way, and those that came to an end and were not asked for yet.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    last: CallId,
+    background: BTreeMap<String, Started>,
+    results: BTreeMap<CallId, (Nanos, CallResult)>,
+}
+
+/// A call that was started.
+#[derive(Debug)]
+struct Started {
+    id: CallId,
+    at: Nanos,
+    what: String,
+}
+
+impl Calls {
+    /// A call came to its end.
+    pub(super) fn returned(&mut self, call: CallId, at: Nanos, result: CallResult) {
+        self.results.insert(call, (at, result));
+    }
+}
+
+impl<'t> Engine<'t> {
+    /// Makes a call and waits for its end, unless it runs in the background.
+    pub(super) fn call(&mut self, step: &'t Step, call: &'t CallStep) -> Result<(), Stop> {
+        self.calls.last += 1;
+        let id = self.calls.last;
+        let started = Started { id, at: self.rig.now(), what: name(&call.call).to_owned() };
+        self.remember(step.name.as_deref(), started.at);
+        self.rig.start(id, call.cpu, &call.call)?;
+        match &call.background {
+            Some(name) => {
+                self.remember(Some(name), started.at);
+                self.calls.background.insert(name.clone(), started);
+                Ok(())
+            }
+            None => self.finish_call(step, &started, &call.outcome),
+        }
+    }
+
+    /// Waits for the end of a call in the background.
+    pub(super) fn join(&mut self, step: &'t Step, join: &Join) -> Result<(), Stop> {
+        match self.calls.background.remove(&join.call) {
+            Some(started) => self.finish_call(step, &started, &join.outcome),
+            None => Err(Failure::at(&step.at, format!("no call {} is under way", join.call)).into()),
+        }
+    }
+
+    fn finish_call(&mut self, step: &Step, started: &Started, wanted: &Outcome) -> Result<(), Stop> {
+        let bound = match wanted.after {
+            // A call may well be expected to take longer than the usual bound.
+            Some((delay, _)) => CALL_BOUND.max(delay + CALL_BOUND),
+            None => CALL_BOUND,
+        };
+        let deadline = self.rig.now().max(started.at).saturating_add(nanos(bound));
+        let (at, result) = loop {
+            if let Some(result) = self.calls.results.remove(&started.id) {
+                break result;
+            }
+            if !self.pump(deadline)? && !self.calls.results.contains_key(&started.id) {
+                let what = format!("{} has not returned after {bound:?}", started.what);
+                return Err(Failure::at(&step.at, what).into());
+            }
+        };
+        let took = at.saturating_sub(started.at);
+        let mut wrong = outcome::differences(wanted, &result, took, self.rig.is_virtual());
+        if wrong.is_empty() || self.deviations.tolerates(step.name.as_deref(), None) {
+            return Ok(());
+        }
+        let first = format!("{}: {}", started.what, wrong.remove(0));
+        Err(Failure::at(&step.at, first).with(wrong).into())
+    }
+}
+
+/// The name of a system call.
+#[must_use]
+pub(super) fn name(call: &Syscall) -> &'static str {
+    match call {
+        Syscall::Socket { .. } => "socket",
+        Syscall::Bind { .. } => "bind",
+        Syscall::Connect { .. } => "connect",
+        Syscall::Disconnect { .. } => "disconnect",
+        Syscall::Listen { .. } => "listen",
+        Syscall::Accept { .. } => "accept",
+        Syscall::Send { .. } => "send",
+        Syscall::Sendto { .. } => "sendto",
+        Syscall::Recv { .. } => "recv",
+        Syscall::Recvfrom { .. } => "recvfrom",
+        Syscall::Read { .. } => "read",
+        Syscall::Write { .. } => "write",
+        Syscall::Poll { .. } => "poll",
+        Syscall::Shutdown { .. } => "shutdown",
+        Syscall::Close { .. } => "close",
+        Syscall::Setsockopt { .. } => "setsockopt",
+        Syscall::Getsockopt { .. } => "getsockopt",
+        Syscall::Getsockname { .. } => "getsockname",
+    }
+}

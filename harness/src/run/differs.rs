@@ -1,0 +1,117 @@
+//! Known deviations of a rig: tolerated where they are listed, and an error when they do not occur.
+
+use super::verdict::Failure;
+use crate::case::model::{Differs, Trial};
+use crate::rig::Rig;
+use std::cmp::Ordering;
+
+/// The deviations of a trial that hold on this rig, and which of them occurred.
+#[derive(Debug)]
+pub struct Deviations<'t> {
+    listed: Vec<(&'t Differs, bool)>,
+}
+
+impl<'t> Deviations<'t> {
+    /// Those of a trial that are about this rig, in the version that is here.
+    #[must_use]
+    pub fn of(trial: &'t Trial, rig: &dyn Rig) -> Self {
+        let kind = rig.kind();
+        let here = |differs: &&Differs| {
+            differs.rig == kind
+                && differs.when.as_deref().is_none_or(|when| holds(when, |name| rig.version(name)))
+        };
+        Self { listed: trial.differs.iter().filter(here).map(|differs| (differs, false)).collect() }
+    }
+
+    /// Whether a difference in this step and field is listed; if so, it has occurred.
+    pub fn tolerates(&mut self, step: Option<&str>, field: Option<&str>) -> bool {
+        let mut tolerated = false;
+        for (differs, occurred) in &mut self.listed {
+            let same_step = differs.step.is_none() || differs.step.as_deref() == step;
+            let same_field = match &differs.field {
+                None => differs.step.is_some(),
+                Some(listed) => field.is_some_and(|f| f == listed || f.ends_with(&format!(".{listed}"))),
+            };
+            if same_step && same_field {
+                *occurred = true;
+                tolerated = true;
+            }
+        }
+        tolerated
+    }
+
+    /// Whether none is listed for this rig.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.listed.is_empty()
+    }
+
+    /// # Errors
+    /// When a deviation that is listed did not occur: the list is stale.
+    pub fn all_occurred(&self) -> Result<(), Failure> {
+        match self.listed.iter().find(|(_, occurred)| !occurred) {
+            None => Ok(()),
+            Some((differs, _)) => Err(Failure::new(format!(
+                "stale: `differs` says that {} deviates here ({}), and it did not",
+                differs.rig.name(),
+                differs.why.trim()
+            ))),
+        }
+    }
+}
+
+/// Whether a condition such as `qemu <= 10.0.2` holds. Of what has no version here it never does.
+fn holds(when: &str, version: impl Fn(&str) -> Option<String>) -> bool {
+    let mut words = when.split_whitespace();
+    let (Some(name), operator, wanted) = (words.next(), words.next(), words.next()) else { return false };
+    let Some(here) = version(name) else { return false };
+    let (Some(operator), Some(wanted)) = (operator, wanted) else { return true };
+    let order = compare(&here, wanted);
+    match operator {
+        "<" => order == Ordering::Less,
+        "<=" => order != Ordering::Greater,
+        ">" => order == Ordering::Greater,
+        ">=" => order != Ordering::Less,
+        "==" | "=" => order == Ordering::Equal,
+        "!=" => order != Ordering::Equal,
+        _ => false,
+    }
+}
+
+/// Compares versions number by number; `10.0` equals `10.0.0`.
+fn compare(a: &str, b: &str) -> Ordering {
+    let numbers = |text: &str| -> Vec<u64> {
+        text.split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse().ok()).collect()
+    };
+    let (a, b) = (numbers(a), numbers(b));
+    (0..a.len().max(b.len()))
+        .map(|i| a.get(i).unwrap_or(&0).cmp(b.get(i).unwrap_or(&0)))
+        .find(|order| order.is_ne())
+        .unwrap_or(Ordering::Equal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::older("qemu <= 10.0.2", "9.2.1", true)]
+    #[case::the_same("qemu <= 10.0.2", "10.0.2", true)]
+    #[case::newer("qemu <= 10.0.2", "10.1.0", false)]
+    #[case::fewer_numbers("kernel == 6.18", "6.18.0", true)]
+    #[case::more_digits("kernel < 6.9", "6.18.44", false)]
+    #[case::any_version("qemu", "8.0.0", true)]
+    fn a_condition_compares_versions_by_number(
+        #[case] when: &str,
+        #[case] here: &str,
+        #[case] expected: bool,
+    ) {
+        assert_eq!(holds(when, |_| Some(here.to_owned())), expected);
+    }
+
+    #[test]
+    fn a_condition_on_what_is_not_here_does_not_hold() {
+        assert!(!holds("qemu >= 1.0", |_| None));
+    }
+}

@@ -1,0 +1,295 @@
+//! Executes one trial on one rig, step by step.
+//!
+//! Nothing in here knows which rig it is. Time passes only in [`Engine::pump`]: frames that come on the way go to the
+//! inbox, calls that end go to their table, and the automatic peer answers.
+
+use super::calls::Calls;
+use super::check::{self, Baseline};
+use super::differs::Deviations;
+use super::outcome::{nanos, show_time};
+use super::record::{Explained, From as Sender, Record, WireFrame};
+use super::verdict::Failure;
+use crate::case::model::{Action, Check, Command, Inject, Nanos, Step, Trial};
+use crate::frame;
+use crate::rig::{Event, Rig, RigError, SeenFrame};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long a check is read again in real time until it holds.
+const CHECK_BOUND: Duration = Duration::from_millis(500);
+/// How often.
+const CHECK_PAUSE: Duration = Duration::from_millis(10);
+/// In virtual time, what the device still has to do before counters are read: its write-back and its interrupt.
+const SETTLE: Duration = Duration::from_millis(1);
+/// In real time, how long a wait may go on before somebody who wants to stop the run is heard.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// Why a trial ended before its last step.
+#[derive(Debug)]
+pub enum Stop {
+    /// A step did not hold.
+    Failed(Box<Failure>),
+    /// The rig cannot go on.
+    Rig(RigError),
+    /// Somebody stopped the run.
+    Cancelled,
+}
+
+impl From<RigError> for Stop {
+    fn from(error: RigError) -> Self {
+        Self::Rig(error)
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(Box::new(failure))
+    }
+}
+
+/// A trial that is being executed.
+pub struct Engine<'t> {
+    pub(super) rig: &'t mut dyn Rig,
+    pub(super) trial: &'t Trial,
+    pub(super) record: &'t mut Record,
+    cancelled: &'t AtomicBool,
+    /// Frames of the system under test that no step has taken yet: indices into the record, in the order of the wire.
+    pub(super) inbox: VecDeque<usize>,
+    pub(super) calls: Calls,
+    /// When each named step was: a frame on the wire, a call at its start.
+    pub(super) times: BTreeMap<&'t str, Nanos>,
+    /// The frame that each named `expect` took.
+    named_frames: BTreeMap<&'t str, usize>,
+    pub(super) deviations: Deviations<'t>,
+    automatic_arp: bool,
+    baseline: Baseline,
+    /// The step that runs, from 0.
+    pub(super) index: usize,
+    /// When the previous step was over.
+    pub(super) previous: Nanos,
+    skipped_checks: u32,
+}
+
+impl<'t> Engine<'t> {
+    /// An engine for one trial; the record keeps what was on the wire, also when the trial fails.
+    pub fn new(
+        rig: &'t mut dyn Rig,
+        trial: &'t Trial,
+        record: &'t mut Record,
+        cancelled: &'t AtomicBool,
+    ) -> Self {
+        let deviations = Deviations::of(trial, rig);
+        Self {
+            automatic_arp: trial.automatic_arp && !super::select::names_arp(trial),
+            rig,
+            trial,
+            record,
+            cancelled,
+            inbox: VecDeque::new(),
+            calls: Calls::default(),
+            times: BTreeMap::new(),
+            named_frames: BTreeMap::new(),
+            deviations,
+            baseline: Baseline::default(),
+            index: 0,
+            previous: 0,
+            skipped_checks: 0,
+        }
+    }
+
+    /// Runs every step, then looks for frames that no step explains. What follows the last step is outside of the case.
+    ///
+    /// # Errors
+    /// What ended the trial early.
+    pub fn run(&mut self) -> Result<(), Stop> {
+        let trial = self.trial;
+        self.baseline = Baseline::read(self.rig, trial)?;
+        self.previous = self.rig.now();
+        for (index, step) in trial.steps.iter().enumerate() {
+            if self.cancelled.load(Ordering::Relaxed) {
+                return Err(Stop::Cancelled);
+            }
+            self.index = index;
+            self.step(step)?;
+            self.previous = self.rig.now();
+        }
+        let end = self.rig.now();
+        self.drain(end)?;
+        if let Some(&first) = self.inbox.iter().find(|i| self.record.frame(**i).at <= end) {
+            return Err(self.unexplained(first).into());
+        }
+        self.deviations.all_occurred()?;
+        Ok(())
+    }
+
+    /// How many checks were for other rigs.
+    #[must_use]
+    pub fn skipped_checks(&self) -> u32 {
+        self.skipped_checks
+    }
+
+    fn step(&mut self, step: &'t Step) -> Result<(), Stop> {
+        match &step.action {
+            Action::Run(commands) => commands.iter().try_for_each(|command| self.command(command)),
+            Action::Sysfs { path, value } => {
+                let result = self.rig.sysfs(path, value)?;
+                if result.status != 0 {
+                    let what = format!("writing {value:?} to {path} failed: {}", result.output.trim());
+                    return Err(Failure::at(&step.at, what).into());
+                }
+                Ok(())
+            }
+            Action::Link(up) => Ok(self.rig.set_link(*up)?),
+            Action::Call(call) => self.call(step, call),
+            Action::Join(join) => self.join(step, join),
+            Action::Expect(expect) => self.expect(expect),
+            Action::AnyOrder(expects) => self.any_order(step, expects),
+            Action::Order(order) => self.order(step, order),
+            Action::Fragments(fragments) => self.fragments(step, fragments),
+            Action::Inject(inject) => self.inject(step, inject),
+            Action::Wait(time) => {
+                let until = self.rig.now().saturating_add(nanos(*time));
+                self.drain(until)
+            }
+            Action::Quiet(time) => self.quiet(step, *time),
+            Action::Check(check) => self.check(check),
+        }
+    }
+
+    fn command(&mut self, command: &Command) -> Result<(), Stop> {
+        let result = self.rig.command(command)?;
+        let output = result.output.trim();
+        let what = match &command.error {
+            None if result.status == 0 => return Ok(()),
+            None => format!("`{}` failed with status {}", command.words.join(" "), result.status),
+            Some(error) if result.status == 0 => {
+                format!("`{}` should have failed with {error:?}, and did not", command.words.join(" "))
+            }
+            Some(error) if output.contains(error.as_str()) => return Ok(()),
+            Some(error) => {
+                format!("`{}` failed, but not with {error:?}", command.words.join(" "))
+            }
+        };
+        Err(Failure::at(&command.at, what).with(output.lines().map(str::to_owned)).into())
+    }
+
+    fn inject(&mut self, step: &'t Step, inject: &Inject) -> Result<(), Stop> {
+        let quoted = match &inject.frame.quotes {
+            None => None,
+            Some(name) => match self.named_frames.get(name.as_str()) {
+                Some(&frame) => Some(self.record.frame(frame).bytes.as_slice()),
+                None => return Err(Failure::at(&step.at, format!("no frame is named {name}")).into()),
+            },
+        };
+        let bytes = frame::build(&inject.frame, quoted)
+            .map_err(|error| Failure::at(&step.at, format!("the frame cannot be built: {error}")))?;
+        self.remember(step.name.as_deref(), self.rig.now());
+        self.send(bytes, Sender::Peer, Explained::Step(self.index))
+    }
+
+    /// Puts a frame of the peer on the wire.
+    fn send(&mut self, bytes: Vec<u8>, from: Sender, explained: Explained) -> Result<(), Stop> {
+        self.rig.inject(&bytes)?;
+        let at = self.rig.now();
+        self.record.push(WireFrame { at, from, bytes, packet: None, explained });
+        Ok(())
+    }
+
+    fn check(&mut self, check: &'t Check) -> Result<(), Stop> {
+        if !check::applies(check, self.rig.kind()) {
+            self.skipped_checks += 1;
+            return Ok(());
+        }
+        if self.rig.is_virtual() {
+            self.drain(self.rig.now().saturating_add(nanos(SETTLE)))?;
+        }
+        let bound = self.rig.now().saturating_add(nanos(CHECK_BOUND));
+        loop {
+            let mut wrong = check::wrong(self.rig, &self.baseline, check)?;
+            let more_time = !self.rig.is_virtual() && self.rig.now() < bound;
+            if more_time && !wrong.is_empty() {
+                self.drain(self.rig.now().saturating_add(nanos(CHECK_PAUSE)))?;
+                continue;
+            }
+            wrong.retain(|(item, _)| !self.deviations.tolerates(None, Some(&item.key)));
+            let Some((item, first)) = wrong.first() else { return Ok(()) };
+            let rest = wrong[1..].iter().map(|(_, what)| what.clone());
+            return Err(Failure::at(&item.at, first.clone()).with(rest).into());
+        }
+    }
+
+    /// Keeps the time of a named step.
+    pub(super) fn remember(&mut self, name: Option<&'t str>, at: Nanos) {
+        if let Some(name) = name {
+            self.times.insert(name, at);
+        }
+    }
+
+    /// Keeps the frame that a named `expect` took.
+    pub(super) fn remember_frame(&mut self, name: Option<&'t str>, frame: usize) {
+        if let Some(name) = name {
+            self.named_frames.insert(name, frame);
+            self.times.insert(name, self.record.frame(frame).at);
+        }
+    }
+
+    /// Lets time pass up to `until`, whatever happens on the way.
+    pub(super) fn drain(&mut self, until: Nanos) -> Result<(), Stop> {
+        while self.pump(until)? {}
+        Ok(())
+    }
+
+    /// Lets time pass up to `until` or the next event, and puts that where it belongs. `false`: it is `until`.
+    pub(super) fn pump(&mut self, until: Nanos) -> Result<bool, Stop> {
+        loop {
+            if self.cancelled.load(Ordering::Relaxed) {
+                return Err(Stop::Cancelled);
+            }
+            let slice = if self.rig.is_virtual() {
+                until
+            } else {
+                until.min(self.rig.now().saturating_add(nanos(SLICE)))
+            };
+            match self.rig.advance(slice)? {
+                Some(Event::Frame(frame)) => {
+                    self.arrived(frame)?;
+                    return Ok(true);
+                }
+                Some(Event::Returned { call, at, result }) => {
+                    self.calls.returned(call, at, result);
+                    return Ok(true);
+                }
+                None if slice >= until => return Ok(false),
+                None => {}
+            }
+        }
+    }
+
+    /// A frame of the system under test came: the automatic peer answers it, or it waits for a step.
+    fn arrived(&mut self, frame: SeenFrame) -> Result<(), Stop> {
+        let answer = if self.automatic_arp { frame::automatic_peer(&frame.bytes) } else { None };
+        let explained = if answer.is_some() { Explained::Automatic } else { Explained::No };
+        let SeenFrame { at, bytes, packet } = frame;
+        let index = self.record.push(WireFrame { at, from: Sender::Sut, bytes, packet, explained });
+        match answer {
+            Some(reply) => self.send(reply, Sender::AutomaticPeer, Explained::Automatic),
+            None => {
+                self.inbox.push_back(index);
+                Ok(())
+            }
+        }
+    }
+
+    /// The failure for a frame that no step explains.
+    pub(super) fn unexplained(&self, index: usize) -> Failure {
+        let frame = self.record.frame(index);
+        let at = self.trial.steps.get(self.index).map(|step| &step.at);
+        let summary = frame::summary::summary(&frame::decode(&frame.bytes));
+        let what = format!("no step explains the frame at {}: {summary}", show_time(frame.at));
+        Failure { at: at.cloned(), ..Failure::new(what) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,315 @@
+//! Steps that take frames of the system under test: `expect`, `any_order`, `order`, `fragments`, `quiet`.
+//!
+//! Frames are taken from the inbox in the order of the wire. The first that does not fit fails the case: nothing is
+//! skipped to find a better one.
+
+use super::engine::{Engine, Stop};
+use super::outcome::{nanos, show_time, slack};
+use super::record::Explained;
+use super::verdict::Failure;
+use crate::case::model::{self, Expect, Location, Nanos, Step};
+use crate::frame::{decode, summary::summary};
+use crate::judge::pattern::{Mismatch, matches};
+use crate::judge::relation::{self, Progress, Relation};
+use std::time::Duration;
+
+/// By when a frame must come after the previous step, where a case does not say.
+const DEFAULT_BOUND: Duration = Duration::from_secs(1);
+
+/// When a frame may be on the wire.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    from: Nanos,
+    to: Nanos,
+}
+
+impl<'t> Engine<'t> {
+    /// The next frame must be this one.
+    pub(super) fn expect(&mut self, expect: &'t Expect) -> Result<(), Stop> {
+        let window = self.window(expect)?;
+        let Some(frame) = self.next(window.to)? else {
+            let what = format!("no frame came by {}; expected {}", show_time(window.to), self.wanted(expect));
+            return Err(Failure::at(&expect.at, what).into());
+        };
+        if let Err(mismatch) = self.fits(expect, frame) {
+            return Err(self.another_frame(&expect.at, frame, &mismatch).into());
+        }
+        self.in_time(expect, frame, window)?;
+        self.take(frame, expect);
+        Ok(())
+    }
+
+    /// The next frames must be these, in whatever order. A frame that fits several is given to one so that all find theirs.
+    pub(super) fn any_order(&mut self, step: &'t Step, expects: &'t [Expect]) -> Result<(), Stop> {
+        let mut windows = Vec::new();
+        for expect in expects {
+            windows.push(self.window(expect)?);
+        }
+        let deadline = windows.iter().map(|w| w.to).max().unwrap_or(self.previous);
+        let mut frames: Vec<usize> = Vec::new();
+        let mut owner: Vec<Option<usize>> = vec![None; expects.len()];
+        while frames.len() < expects.len() {
+            let Some(frame) = self.next_after(frames.len(), deadline)? else {
+                let missing = expects.iter().zip(&owner).filter(|(_, o)| o.is_none()).map(|(e, _)| e);
+                let missing: Vec<_> = missing.map(|e| self.wanted(e)).collect();
+                let what = format!(
+                    "no frame came by {}; still missing: {}",
+                    show_time(deadline),
+                    missing.join("; ")
+                );
+                return Err(Failure::at(&step.at, what).into());
+            };
+            frames.push(frame);
+            let fits: Vec<Vec<bool>> =
+                frames.iter().map(|f| expects.iter().map(|e| self.fits(e, *f).is_ok()).collect()).collect();
+            if !assign(&fits, frames.len() - 1, &mut owner, &mut vec![false; expects.len()]) {
+                return Err(self.fits_none(step, expects, &owner, frame).into());
+            }
+        }
+        for (at, expect) in expects.iter().enumerate() {
+            let Some(frame) = owner[at].map(|i| frames[i]) else { continue };
+            self.in_time(expect, frame, windows[at])?;
+            self.take(frame, expect);
+        }
+        Ok(())
+    }
+
+    /// `order: {of: FIELD, is: […]}`.
+    pub(super) fn order(&mut self, step: &'t Step, order: &'t model::Order) -> Result<(), Stop> {
+        self.relation(step, &mut relation::Order::new(order), order.within)
+    }
+
+    /// `fragments: {…}`.
+    pub(super) fn fragments(&mut self, step: &'t Step, fragments: &'t model::Fragments) -> Result<(), Stop> {
+        self.relation(step, &mut relation::Fragments::new(fragments), fragments.within)
+    }
+
+    /// Hands frames to a relation until it is complete. What it says nothing about stays for other steps.
+    fn relation(
+        &mut self,
+        step: &'t Step,
+        relation: &mut dyn Relation,
+        within: Option<Duration>,
+    ) -> Result<(), Stop> {
+        let deadline = self.previous.saturating_add(nanos(within.unwrap_or(DEFAULT_BOUND)));
+        let mut others = 0;
+        let mut named = false;
+        loop {
+            let Some(frame) = self.next_after(others, deadline)? else {
+                let what = format!("time was up at {}: {}", show_time(deadline), relation.awaited());
+                return Err(Failure::at(&step.at, what).into());
+            };
+            let progress = relation.push(&decode(&self.record.frame(frame).bytes));
+            match progress {
+                Progress::NotMine => others += 1,
+                Progress::Failed(why) => {
+                    let mut details = vec![self.line(frame)];
+                    details.extend(why.mismatch.iter().flat_map(show_mismatch));
+                    return Err(Failure::at(&step.at, why.what.clone()).with(details).into());
+                }
+                Progress::NeedMore | Progress::Complete => {
+                    self.inbox.retain(|i| *i != frame);
+                    self.record.explain(frame, Explained::Step(self.index));
+                    if !named {
+                        named = true;
+                        self.remember_frame(step.name.as_deref(), frame);
+                    }
+                    if progress == Progress::Complete {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Nothing is pending, and nothing comes for this long.
+    pub(super) fn quiet(&mut self, step: &Step, time: Duration) -> Result<(), Stop> {
+        self.drain(self.rig.now())?;
+        let until = self.rig.now().saturating_add(nanos(time));
+        loop {
+            if let Some(&frame) = self.inbox.front() {
+                let what = format!("expected quiet for {}, but a frame came", show_time(nanos(time)));
+                return Err(Failure::at(&step.at, what).with([self.line(frame)]).into());
+            }
+            if !self.pump(until)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// When an expected frame may come.
+    fn window(&self, expect: &Expect) -> Result<Window, Stop> {
+        let within = expect.within.map(|w| self.previous.saturating_add(nanos(w)));
+        let Some(after) = &expect.after else {
+            let to = within.unwrap_or_else(|| self.previous.saturating_add(nanos(DEFAULT_BOUND)));
+            return Ok(Window { from: 0, to });
+        };
+        let Some(origin) = self.times.get(after.step.as_str()) else {
+            return Err(Failure::at(&expect.at, format!("no step is named {}", after.step)).into());
+        };
+        let slack = nanos(slack(after.tolerance, after.delay, self.rig.is_virtual()));
+        let at = origin.saturating_add(nanos(after.delay));
+        let to = at.saturating_add(slack);
+        Ok(Window { from: at.saturating_sub(slack), to: within.map_or(to, |w| w.min(to)) })
+    }
+
+    /// Whether a frame that fits came when it should.
+    fn in_time(&mut self, expect: &'t Expect, frame: usize, window: Window) -> Result<(), Stop> {
+        let at = self.record.frame(frame).at;
+        if (window.from..=window.to).contains(&at)
+            || self.deviations.tolerates(expect.name.as_deref(), Some("after"))
+        {
+            return Ok(());
+        }
+        let what = if at < window.from {
+            format!("the frame came at {}, too early: not before {}", show_time(at), show_time(window.from))
+        } else {
+            format!("the frame came at {}, too late: not after {}", show_time(at), show_time(window.to))
+        };
+        Err(Failure::at(&expect.at, what).with([self.line(frame)]).into())
+    }
+
+    /// Whether a frame is the one expected, known deviations aside.
+    fn fits(&mut self, expect: &Expect, frame: usize) -> Result<(), Mismatch> {
+        let Err(mut mismatch) = matches(&expect.pattern, &decode(&self.record.frame(frame).bytes)) else {
+            return Ok(());
+        };
+        if self.deviations.is_empty() {
+            return Err(mismatch);
+        }
+        let step = expect.name.as_deref();
+        for line in mismatch.lines.iter_mut().filter(|line| !line.same) {
+            line.same = self.deviations.tolerates(step, Some(&line.field));
+        }
+        if mismatch.payload.is_some() && self.deviations.tolerates(step, Some("payload")) {
+            mismatch.payload = None;
+        }
+        let same = mismatch.lines.iter().all(|l| l.same) && mismatch.payload.is_none();
+        if same && mismatch.problems.is_empty() { Ok(()) } else { Err(mismatch) }
+    }
+
+    /// A step takes a frame.
+    fn take(&mut self, frame: usize, expect: &'t Expect) {
+        self.inbox.retain(|i| *i != frame);
+        self.record.explain(frame, Explained::Step(self.index));
+        self.remember_frame(expect.name.as_deref(), frame);
+    }
+
+    /// The next frame in the inbox, waited for until `deadline`.
+    fn next(&mut self, deadline: Nanos) -> Result<Option<usize>, Stop> {
+        self.next_after(0, deadline)
+    }
+
+    /// The frame in the inbox that has `before` others before it, waited for until `deadline`.
+    fn next_after(&mut self, before: usize, deadline: Nanos) -> Result<Option<usize>, Stop> {
+        loop {
+            if let Some(&frame) = self.inbox.get(before) {
+                return Ok(Some(frame));
+            }
+            if !self.pump(deadline)? && self.inbox.len() <= before {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// One line about a frame: when, and what.
+    pub(super) fn line(&self, frame: usize) -> String {
+        let frame = self.record.frame(frame);
+        format!("{:>12}  {}", show_time(frame.at), summary(&decode(&frame.bytes)))
+    }
+
+    /// What a pattern wants, in one line.
+    fn wanted(&self, expect: &Expect) -> String {
+        let layers = expect.pattern.layers.iter().map(|layer| layer.name().to_owned());
+        let fields =
+            expect.pattern.fields.iter().map(|f| format!("{} {}", f.field.name(), f.field.show(&f.value)));
+        let payload = expect.pattern.payload.iter().map(|p| format!("{} bytes of payload", p.0.len()));
+        let text = layers.filter(|_| expect.pattern.fields.is_empty()).chain(fields).chain(payload);
+        text.collect::<Vec<_>>().join(", ")
+    }
+
+    fn another_frame(&self, at: &Location, frame: usize, mismatch: &Mismatch) -> Failure {
+        let mut details = vec![self.line(frame)];
+        details.extend(show_mismatch(mismatch));
+        Failure::at(at, "another frame came than the one expected").with(details)
+    }
+
+    /// The failure for a frame that none of the expected ones is.
+    fn fits_none(
+        &mut self,
+        step: &Step,
+        expects: &[Expect],
+        owner: &[Option<usize>],
+        frame: usize,
+    ) -> Failure {
+        let free = expects.iter().zip(owner).filter(|(_, owner)| owner.is_none()).map(|(e, _)| e);
+        let mut nearest: Option<Mismatch> = None;
+        for expect in free {
+            if let Err(mismatch) = self.fits(expect, frame)
+                && nearest.as_ref().is_none_or(|n| mismatch.distance() < n.distance())
+            {
+                nearest = Some(mismatch);
+            }
+        }
+        let mut details = vec![self.line(frame)];
+        details.extend(nearest.iter().flat_map(show_mismatch));
+        Failure::at(&step.at, "a frame came that is none of those still expected").with(details)
+    }
+}
+
+/// A mismatch, field by field.
+fn show_mismatch(mismatch: &Mismatch) -> Vec<String> {
+    let mut lines: Vec<_> = mismatch
+        .lines
+        .iter()
+        .map(|l| {
+            let sign = if l.same { ' ' } else { '!' };
+            format!("{sign} {}: expected {}, got {}", l.field, l.expected, l.got)
+        })
+        .collect();
+    if let Some(payload) = &mismatch.payload {
+        lines.push(format!(
+            "! payload: {} bytes expected, {} came; from byte {} on: expected {}, got {}",
+            payload.expected_length, payload.got_length, payload.first, payload.expected, payload.got
+        ));
+    }
+    lines.extend(mismatch.problems.iter().map(|problem| format!("! {problem}")));
+    lines
+}
+
+/// Gives frame `frame` to one of the patterns that it fits, moving others if that is what it takes. `false`: impossible.
+fn assign(fits: &[Vec<bool>], frame: usize, owner: &mut [Option<usize>], tried: &mut [bool]) -> bool {
+    for pattern in 0..owner.len() {
+        if !fits[frame][pattern] || tried[pattern] {
+            continue;
+        }
+        tried[pattern] = true;
+        if owner[pattern].is_none_or(|other| assign(fits, other, owner, tried)) {
+            owner[pattern] = Some(frame);
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_that_fits_two_patterns_leaves_the_other_to_the_frame_that_fits_only_it() {
+        let fits = vec![vec![true, true], vec![true, false]];
+        let mut owner = vec![None, None];
+        assert!(assign(&fits, 0, &mut owner, &mut [false; 2]));
+        assert!(assign(&fits, 1, &mut owner, &mut [false; 2]));
+        assert_eq!(owner, [Some(1), Some(0)]);
+    }
+
+    #[test]
+    fn two_frames_for_one_pattern_are_one_too_many() {
+        let fits = vec![vec![true, false], vec![true, false]];
+        let mut owner = vec![None, None];
+        assert!(assign(&fits, 0, &mut owner, &mut [false; 2]));
+        assert!(!assign(&fits, 1, &mut owner, &mut [false; 2]));
+    }
+}

@@ -1,0 +1,19 @@
+//! Makes a fresh rig for each trial, so that trials are independent of each other and of their order.
+
+use crate::case::model::{RigKind, Trial};
+use crate::rig::{Rig, RigError};
+
+/// Makes rigs of one kind. Shared by all worker threads; a rig itself stays in its thread.
+pub trait RigFactory: Sync {
+    /// Which of the four.
+    fn kind(&self) -> RigKind;
+
+    /// What a trial needs that this machine does not have; it is skipped with this reason. `None`: it can run.
+    fn missing(&self, trial: &Trial) -> Option<String>;
+
+    /// A rig with the topology of the trial, up and with carrier, at the time of its first step.
+    ///
+    /// # Errors
+    /// When it cannot be set up.
+    fn create(&self, trial: &Trial) -> Result<Box<dyn Rig>, RigError>;
+}

@@ -1,0 +1,114 @@
+//! Trials on worker threads; results in the order of the cases, the same for any number of threads.
+
+use super::covers::Coverage;
+use super::factory::RigFactory;
+use super::trial::{TrialReport, execute};
+use super::verdict::Verdict;
+use crate::case::model::{RigKind, Trial};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// How a run is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'r> {
+    /// Worker threads; at least one is used.
+    pub jobs: usize,
+    /// A case that itself waits for longer is not run in real time.
+    pub max_wait: Duration,
+    /// Set by whoever wants the run to stop.
+    pub cancelled: &'r AtomicBool,
+}
+
+/// One line of the results.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The trial, or the case when it is about all of its rows.
+    pub name: String,
+    /// The rig.
+    pub rig: RigKind,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// How long it took, in real time.
+    pub took: Duration,
+    /// Checks that were for other rigs.
+    pub skipped_checks: u32,
+}
+
+/// Runs `trials`, of which `all` are every one that there is (a case of which only some rows run is not judged by what it
+/// covers). `keep` is called in the worker thread, as soon as a trial is over; `tell` in this one, in the order of `trials`.
+/// A run that is stopped gives no more results.
+pub fn run(
+    factory: &dyn RigFactory,
+    all: &[Trial],
+    trials: &[&Trial],
+    options: Options<'_>,
+    keep: &(dyn Fn(&Trial, &mut TrialReport) + Sync),
+    tell: &mut dyn FnMut(Entry),
+) {
+    let next = AtomicUsize::new(0);
+    let (results, inbox) = mpsc::channel();
+    let workers = options.jobs.clamp(1, trials.len().max(1));
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            let (results, next) = (results.clone(), &next);
+            scope.spawn(move || {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(trial) = trials.get(index) else { return };
+                    if options.cancelled.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let begin = Instant::now();
+                    let mut report = execute(factory, trial, options.max_wait, options.cancelled);
+                    keep(trial, &mut report);
+                    // Nobody listens any more when the other side has died; then there is nobody to tell that either.
+                    let _ = results.send((index, report, begin.elapsed()));
+                }
+            });
+        }
+        drop(results);
+        let mut coverage = Coverage::of(all);
+        let mut waiting = BTreeMap::new();
+        let mut due = 0;
+        for (index, report, took) in inbox {
+            waiting.insert(index, (report, took));
+            while let Some((report, took)) = waiting.remove(&due) {
+                for entry in entries(factory.kind(), trials[due], report, took, &mut coverage) {
+                    tell(entry);
+                }
+                due += 1;
+            }
+        }
+    });
+}
+
+/// The result of a trial, and that of its case when this was the last row of several and something it covers was not seen.
+fn entries(
+    rig: RigKind,
+    trial: &Trial,
+    report: TrialReport,
+    took: Duration,
+    coverage: &mut Coverage,
+) -> Vec<Entry> {
+    let seen = report.journey.is_some().then(|| report.functions());
+    let missing = coverage.row(trial, seen);
+    let mut verdict = report.verdict;
+    let mut of_the_case = None;
+    if let Some(failure) = missing {
+        if trial.row.is_empty() {
+            if verdict == Verdict::Pass {
+                verdict = Verdict::fail(failure);
+            }
+        } else {
+            of_the_case = Some(failure);
+        }
+    }
+    let entry = |name, verdict, took, skipped_checks| Entry { name, rig, verdict, took, skipped_checks };
+    let mut entries = vec![entry(trial.name(), verdict, took, report.skipped_checks)];
+    if let Some(failure) = of_the_case {
+        entries.push(entry(trial.case.clone(), Verdict::fail(failure), Duration::ZERO, 0));
+    }
+    entries
+}

@@ -1,0 +1,150 @@
+//! One trial from an empty rig to its verdict.
+
+use super::check::{self, Baseline};
+use super::engine::{Engine, Stop};
+use super::factory::RigFactory;
+use super::record::Record;
+use super::select;
+use super::verdict::{Failure, Verdict};
+use crate::case::model::{Source, Trial};
+use crate::rig::journey::What;
+use crate::rig::{Finished, Journey, Readings, RigError};
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+/// In real time, how late the harness may be before a result says nothing.
+const LATENESS_BOUND: Duration = Duration::from_millis(20);
+
+/// Values that `show` gives besides frames and journeys.
+const SHOWN: [Source; 6] =
+    [Source::Netdev, Source::Ethtool, Source::Snmp, Source::Softirqs, Source::Qdisc, Source::Skb];
+
+/// What a trial left.
+#[derive(Debug)]
+pub struct TrialReport {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What was on the wire.
+    pub record: Record,
+    /// Where each packet was, on a rig that knows.
+    pub journey: Option<Journey>,
+    /// Counters at the end, as differences since the first step; only those that moved.
+    pub counters: BTreeMap<&'static str, Readings>,
+    /// Checks that were for other rigs.
+    pub skipped_checks: u32,
+}
+
+impl TrialReport {
+    /// One without a run.
+    #[must_use]
+    pub fn only(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            record: Record::default(),
+            journey: None,
+            counters: BTreeMap::new(),
+            skipped_checks: 0,
+        }
+    }
+
+    /// The functions that a packet, or the stack on its own, went through.
+    #[must_use]
+    pub fn functions(&self) -> BTreeSet<&'static str> {
+        let Some(journey) = &self.journey else { return BTreeSet::new() };
+        let moments = journey.packets.iter().flat_map(|packet| &packet.moments).chain(&journey.alone);
+        moments.filter_map(|m| if let What::Function(name) = m.what { Some(name) } else { None }).collect()
+    }
+}
+
+/// Runs a trial on a fresh rig. A panic under it - of the stack, the emulator or the harness - fails it.
+#[must_use]
+pub fn execute(
+    factory: &dyn RigFactory,
+    trial: &Trial,
+    max_wait: Duration,
+    cancelled: &AtomicBool,
+) -> TrialReport {
+    let skip = select::skip_reason(trial, factory.kind(), max_wait).or_else(|| factory.missing(trial));
+    if let Some(reason) = skip {
+        return TrialReport::only(Verdict::Skip(reason));
+    }
+    let mut report = TrialReport::only(Verdict::Pass);
+    let run = AssertUnwindSafe(|| on_a_rig(factory, trial, cancelled, &mut report));
+    report.verdict = match catch_unwind(run) {
+        Ok(verdict) => verdict,
+        Err(panic) => Verdict::fail(Failure::new(format!("panicked: {}", panic_message(&*panic)))),
+    };
+    report
+}
+
+fn on_a_rig(
+    factory: &dyn RigFactory,
+    trial: &Trial,
+    cancelled: &AtomicBool,
+    report: &mut TrialReport,
+) -> Verdict {
+    let mut rig = match factory.create(trial) {
+        Ok(rig) => rig,
+        Err(error) => return died(&error),
+    };
+    let rig = rig.as_mut();
+    let baseline = if rig.is_virtual() { Baseline::of(rig, &SHOWN) } else { Baseline::default() };
+    let mut engine = Engine::new(rig, trial, &mut report.record, cancelled);
+    let result = engine.run();
+    report.skipped_checks = engine.skipped_checks();
+    if rig.is_virtual() {
+        for source in &SHOWN {
+            if let Ok(now) = rig.read(source) {
+                let moved = baseline.moved(source, &now);
+                report.counters.insert(check::source_name(source), moved);
+            }
+        }
+    }
+    report.journey = rig.journey().cloned();
+    judge(trial, result, rig.finish())
+}
+
+/// The verdict from how the steps ended and what the rig found.
+fn judge(trial: &Trial, result: Result<(), Stop>, finished: Finished) -> Verdict {
+    let failure = match result {
+        Err(Stop::Cancelled) => return Verdict::Inconclusive("interrupted".to_owned()),
+        Err(Stop::Rig(error)) => return died(&error),
+        Err(Stop::Failed(failure)) => Some(*failure),
+        Ok(()) => None,
+    };
+    if !finished.violations.is_empty() {
+        let mut violations = finished.violations;
+        return Verdict::fail(match failure {
+            Some(failure) => failure.with(violations),
+            None => Failure::new(violations.remove(0)).with(violations),
+        });
+    }
+    if finished.lost_frames > 0 {
+        return Verdict::Inconclusive(format!("the capture lost {} frames", finished.lost_frames));
+    }
+    if let Some(late) = finished.lateness
+        && late > LATENESS_BOUND
+        && (failure.is_some() || select::is_timed(trial))
+    {
+        return Verdict::Inconclusive(format!("the harness was late by {late:.1?}"));
+    }
+    failure.map_or(Verdict::Pass, Verdict::fail)
+}
+
+fn died(error: &RigError) -> Verdict {
+    match error {
+        RigError::Missing(what) => Verdict::Inconclusive(format!("not there on this machine: {what}")),
+        RigError::Broken(what) => Verdict::fail(Failure::new(format!("the rig died: {what}"))),
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "without a message".to_owned())
+}

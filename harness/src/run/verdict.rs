@@ -1,0 +1,86 @@
+//! How a trial ended.
+
+use crate::case::model::Location;
+
+/// How a trial ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every step held, and nothing came that no step explains.
+    Pass,
+    /// A step did not hold, a frame is unexplained, a rule of the hardware was broken, or the rig died under the trial.
+    Fail(Box<Failure>),
+    /// It was not run; decided before the run.
+    Skip(String),
+    /// It was run and says nothing: the harness was too late, the capture lost frames, or somebody stopped it. Never a pass.
+    Inconclusive(String),
+}
+
+impl Verdict {
+    /// A failure with a message.
+    #[must_use]
+    pub fn fail(failure: Failure) -> Self {
+        Self::Fail(Box::new(failure))
+    }
+
+    /// `pass`, `fail`, `skip` or `inconclusive`, as `--format json` prints it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail(_) => "fail",
+            Self::Skip(_) => "skip",
+            Self::Inconclusive(_) => "inconclusive",
+        }
+    }
+
+    /// Why, in one line; empty for a pass.
+    #[must_use]
+    pub fn why(&self) -> String {
+        match self {
+            Self::Pass => String::new(),
+            Self::Fail(failure) => failure.to_string(),
+            Self::Skip(why) | Self::Inconclusive(why) => why.clone(),
+        }
+    }
+}
+
+/// What did not hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failure {
+    /// The line of the case that did not hold, if it is about one.
+    pub at: Option<Location>,
+    /// What happened, in one line.
+    pub message: String,
+    /// What helps to understand it: field by field, the frames around it. Lines, shown below the message.
+    pub details: Vec<String>,
+}
+
+impl Failure {
+    /// A failure that is about no line of the case.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { at: None, message: message.into(), details: Vec::new() }
+    }
+
+    /// A failure at a line of the case.
+    #[must_use]
+    pub fn at(at: &Location, message: impl Into<String>) -> Self {
+        Self { at: Some(at.clone()), message: message.into(), details: Vec::new() }
+    }
+
+    /// The same with lines that help to understand it.
+    #[must_use]
+    pub fn with(mut self, details: impl IntoIterator<Item = String>) -> Self {
+        self.details.extend(details);
+        self
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(at) = &self.at {
+            write!(f, "{}:{}: ", at.file.path.display(), at.line)?;
+        }
+        f.write_str(&self.message)
+    }
+}

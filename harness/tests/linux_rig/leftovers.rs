@@ -1,0 +1,72 @@
+//! What a rig must not leave behind: threads, namespaces, devices, sockets.
+
+use crate::Outcome;
+use crate::bench::{Bench, peer, recvfrom};
+use harness::case::model::{SocketKind, Syscall};
+use harness::rig::Rig;
+use libtest_mimic::Failed;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// The network namespaces of the threads of this process, by what `lsns` would list.
+fn namespaces() -> Result<BTreeSet<String>, Failed> {
+    let tasks = std::fs::read_dir("/proc/self/task")?;
+    let links = tasks.filter_map(|task| std::fs::read_link(task.ok()?.path().join("ns/net")).ok());
+    Ok(links.map(|link| link.display().to_string()).collect())
+}
+
+/// Open descriptors that are a TAP or a socket.
+fn wires_and_sockets() -> Result<usize, Failed> {
+    let links = std::fs::read_dir("/proc/self/fd")?.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
+    Ok(links.map(|l| l.display().to_string()).filter(|l| l.contains("tun") || l.contains("socket")).count())
+}
+
+/// Names of the threads that a rig makes and that are there now.
+fn threads() -> Result<usize, Failed> {
+    let tasks = std::fs::read_dir("/proc/self/task")?;
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    Ok(names.filter(|n| matches!(n.trim(), "agent" | "namespace" | "tap reader")).count())
+}
+
+/// This test looks at the whole process, and other tests run beside it: it runs again as a process of its own.
+pub fn nothing_left() -> Outcome {
+    const ALONE: &str = "WIREPROOF_LINUX_RIG_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        let output = std::process::Command::new(std::env::current_exe()?)
+            .args(["--exact", "nothing_is_left_when_calls_still_block", "--test-threads", "1"])
+            .env(ALONE, "1")
+            .output()?;
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        return if output.status.success() { Ok(()) } else { Err(told.into()) };
+    }
+    let before = (namespaces()?, wires_and_sockets()?);
+    let mut bench = Bench::new()?;
+    bench.udp("quiet")?;
+    bench.bind("quiet", 4000)?;
+    bench.start(&recvfrom("quiet"))?;
+    bench.start(&Syscall::Poll {
+        socket: "quiet".to_owned(),
+        events: vec!["POLLIN".to_owned()],
+        timeout_ms: -1,
+    })?;
+    let listener = || "listener".to_owned();
+    let socket = Syscall::Socket { name: listener(), kind: SocketKind::Tcp, nonblocking: false };
+    bench.ok(&socket)?;
+    bench.ok(&Syscall::Listen { socket: listener(), backlog: 1 })?;
+    bench.start(&Syscall::Accept { socket: listener(), name: "c".to_owned() })?;
+    bench.ok(&Syscall::Socket { name: "out".to_owned(), kind: SocketKind::Tcp, nonblocking: false })?;
+    bench.start(&Syscall::Connect { socket: "out".to_owned(), to: peer(80) })?;
+    // Closed under a call that waits on it: only the call keeps it.
+    while bench.next_event(Duration::from_millis(50))?.is_some() {}
+    bench.ok(&Syscall::Close { socket: "quiet".to_owned() })?;
+    assert!(namespaces()?.len() > before.0.len(), "the rig has a namespace of its own");
+    assert_eq!(threads()?, 7, "five agents, the reader and the namespace");
+    let started = Instant::now();
+    let finished = bench.rig.finish();
+    assert_eq!(finished.violations, Vec::<String>::new());
+    assert!(started.elapsed() < Duration::from_millis(500), "it took {:?}", started.elapsed());
+    drop(bench);
+    assert_eq!(threads()?, 0, "no thread is left");
+    assert_eq!((namespaces()?, wires_and_sockets()?), before);
+    Ok(())
+}

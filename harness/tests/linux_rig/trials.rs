@@ -1,0 +1,215 @@
+//! Whole trials on the linux rig, run by the engine as it runs those of case files.
+
+use crate::Outcome;
+use crate::bench::{location, peer, sendto};
+use harness::case::model::{
+    Action, After, CallStep, Command, Expect, Fragments, OptionValue, Payload, SocketKind, Step, Syscall,
+    Tolerance, Trial,
+};
+use harness::case::model::{Check, CheckItem, Expected, Outcome as Wanted, RigKind, Source};
+use harness::frame::{FieldSpec, FrameSpec, Layer, Value, field};
+use harness::rig::linux::{LinuxRig, missing};
+use harness::rig::{Rig, RigError};
+use harness::run::{RigFactory, Verdict, execute};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+/// A fresh rig for each trial.
+struct LinuxFactory;
+
+impl RigFactory for LinuxFactory {
+    fn kind(&self) -> RigKind {
+        RigKind::Linux
+    }
+
+    fn missing(&self, trial: &Trial) -> Option<String> {
+        missing(trial)
+    }
+
+    fn create(&self, _trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
+        Ok(Box::new(LinuxRig::new()?))
+    }
+}
+
+fn trial(actions: Vec<Action>) -> Trial {
+    named(actions.into_iter().map(|action| (None, action)).collect())
+}
+
+fn named(actions: Vec<(Option<&str>, Action)>) -> Trial {
+    let step = |(name, action): (Option<&str>, Action)| {
+        let name = name.map(str::to_owned);
+        Step { at: location(), name, action }
+    };
+    Trial {
+        case: "made".to_owned(),
+        row: Vec::new(),
+        file: location().file,
+        about: String::new(),
+        covers: Vec::new(),
+        refs: Vec::new(),
+        rigs: None,
+        automatic_arp: true,
+        differs: Vec::new(),
+        faults: Vec::new(),
+        steps: actions.into_iter().map(step).collect(),
+    }
+}
+
+fn run(text: &str) -> Action {
+    let words = text.split(' ').map(str::to_owned).collect();
+    Action::Run(vec![Command { words, error: None, at: location() }])
+}
+
+fn call(call: Syscall, returns: Option<i64>) -> Action {
+    let outcome = Wanted { returns, ..Wanted::default() };
+    Action::Call(CallStep { call, cpu: None, background: None, outcome })
+}
+
+fn socket() -> Action {
+    call(Syscall::Socket { name: "s".to_owned(), kind: SocketKind::Udp, nonblocking: false }, None)
+}
+
+fn option(name: &str, value: OptionValue) -> Action {
+    let (socket, level, name) = ("s".to_owned(), "IPPROTO_IP".to_owned(), name.to_owned());
+    call(Syscall::Setsockopt { socket, level, name, value }, None)
+}
+
+fn pattern(layer: Layer, key: &str, value: Value, payload: &[u8]) -> FrameSpec {
+    let field = field::find(layer, key).expect("the field is in the table");
+    FrameSpec {
+        layers: vec![layer],
+        fields: vec![FieldSpec { field, value, at: location() }],
+        payload: (!payload.is_empty()).then(|| Payload(payload.into())),
+        quotes: None,
+    }
+}
+
+fn datagram(port: u64, payload: &[u8]) -> Expect {
+    let pattern = pattern(Layer::Udp, "dst_port", Value::Number(port), payload);
+    Expect { at: location(), name: None, pattern, within: None, after: None }
+}
+
+fn counter(source: Source, key: &str, value: i64) -> Action {
+    let item = CheckItem { at: location(), source, key: key.to_owned(), expected: Expected::Number(value) };
+    Action::Check(Check { rigs: None, items: vec![item] })
+}
+
+/// Why this machine cannot run these commands on the rig, or has no rig at all.
+pub fn lacks(commands: &[&str]) -> Option<String> {
+    missing(&trial(commands.iter().map(|text| run(text)).collect()))
+}
+
+fn verdict(trial: &Trial) -> Verdict {
+    execute(&LinuxFactory, trial, Duration::from_secs(10), &AtomicBool::new(false)).verdict
+}
+
+fn passes(trial: &Trial) -> Outcome {
+    match verdict(trial) {
+        Verdict::Pass => Ok(()),
+        other => Err(format!("it must pass: {other:?}").into()),
+    }
+}
+
+fn fails(trial: &Trial, with: &str) -> Outcome {
+    match verdict(trial) {
+        Verdict::Fail(failure) if failure.message.contains(with) => Ok(()),
+        other => Err(format!("it must fail with {with:?}: {other:?}").into()),
+    }
+}
+
+/// The automatic peer answers the request; the counters say one.
+pub fn a_datagram() -> Outcome {
+    let send = || call(sendto("s", peer(7), "hello"), Some(5));
+    let expect = |payload: &[u8]| Action::Expect(datagram(7, payload));
+    let count = |value| counter(Source::Snmp, "Udp.OutDatagrams", value);
+    passes(&trial(vec![socket(), send(), expect(b"hello"), count(1)]))?;
+    fails(&trial(vec![socket(), send(), expect(b"HELLO")]), "another frame")?;
+    fails(&trial(vec![socket(), send(), expect(b"hello"), count(2)]), "Udp.OutDatagrams")?;
+    fails(&trial(vec![socket(), send(), Action::Wait(Duration::from_millis(50))]), "no step explains")?;
+    fails(&trial(vec![socket(), call(sendto("s", peer(7), "hello"), Some(6))]), "return 6")
+}
+
+/// Every row of `ip/fragments`.
+pub fn fragments() -> Outcome {
+    for mtu in [576, 1500, 9000] {
+        for length in [549_u32, 1473, 4000, 65507] {
+            let payload = Payload((0..length).map(|i| i.to_le_bytes()[0]).collect());
+            let send = Syscall::Sendto {
+                socket: "s".to_owned(),
+                to: peer(9),
+                payload: payload.clone(),
+                flags: Vec::new(),
+            };
+            let pattern = pattern(Layer::Udp, "dst_port", Value::Number(9), b"");
+            passes(&trial(vec![
+                run(&format!("ip link set dev eth0 mtu {mtu}")),
+                socket(),
+                option("IP_MTU_DISCOVER", OptionValue::Symbol("IP_PMTUDISC_DONT".to_owned())),
+                call(send, Some(i64::from(length))),
+                Action::Fragments(Fragments { mtu, pattern, payload, within: None }),
+            ]))
+            .map_err(|why| format!("mtu {mtu}, length {length}: {why:?}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// `arp/nobody_answers`: real time, held to a tenth of a second.
+pub fn nobody_answers() -> Outcome {
+    let request = |after: Option<&str>| {
+        let after = after.map(|step| After {
+            step: step.to_owned(),
+            delay: Duration::from_secs(1),
+            tolerance: Tolerance::Time(Duration::from_millis(100)),
+        });
+        let pattern = pattern(Layer::Arp, "tpa", Value::Ipv4(*peer(7).ip()), b"");
+        Expect { at: location(), name: None, pattern, within: None, after }
+    };
+    let first = Action::Expect(Expect { name: Some("first".to_owned()), ..request(None) });
+    let second = Action::Expect(Expect { name: Some("second".to_owned()), ..request(Some("first")) });
+    let send = |text: &str| Syscall::Send {
+        socket: "s".to_owned(),
+        payload: Payload(text.as_bytes().into()),
+        flags: Vec::new(),
+    };
+    let error = Wanted { error: Some("EHOSTUNREACH".to_owned()), ..Wanted::default() };
+    let mut trial = named(vec![
+        (None, socket()),
+        (None, option("IP_RECVERR", OptionValue::Number(1))),
+        (None, call(Syscall::Connect { socket: "s".to_owned(), to: peer(7) }, None)),
+        (None, call(send("lost"), Some(4))),
+        (Some("first"), first),
+        (Some("second"), second),
+        (None, Action::Expect(request(Some("second")))),
+        (None, Action::Wait(Duration::from_millis(1500))),
+        (None, Action::Call(CallStep { call: send("again"), cpu: None, background: None, outcome: error })),
+    ]);
+    trial.automatic_arp = false;
+    passes(&trial)
+}
+
+/// What this machine cannot do is a skip, decided before anything runs.
+pub fn skips() -> Outcome {
+    let journal = |rigs| {
+        let item = CheckItem {
+            at: location(),
+            source: Source::Ethtool,
+            key: "tx_packets".to_owned(),
+            expected: Expected::Number(1),
+        };
+        trial(vec![Action::Check(Check { rigs, items: vec![item] })])
+    };
+    for (trial, why) in [
+        (trial(vec![run("no-such-tool at all")]), "no-such-tool"),
+        (trial(vec![run("ethtool -K eth0 tso on gso on")]), "TSO"),
+        (trial(vec![run("tc qdisc replace dev eth0 root no_such_qdisc")]), "no_such_qdisc"),
+        (trial(vec![option("IP_TELEPATHY", OptionValue::Number(1))]), "IP_TELEPATHY"),
+        (journal(None), "TAP"),
+    ] {
+        match verdict(&trial) {
+            Verdict::Skip(reason) if reason.contains(why) => {}
+            other => return Err(format!("it must be skipped for {why:?}: {other:?}").into()),
+        }
+    }
+    passes(&journal(Some(vec![RigKind::Emu])))
+}
