@@ -679,12 +679,6 @@ impl SkbPool {
             self.drop(trace, skb, reason);
         }
     }
-
-    /// Makes the description that holds a slot again out of a number that was kept in a descriptor's bookkeeping.
-    #[inline]
-    pub(crate) fn handle(slot: u32) -> Skb {
-        Skb(slot)
-    }
 }
 
 /// Linux 6.12, x86-64: `sizeof(struct sk_buff)` rounded up to a cache line.
