@@ -98,6 +98,8 @@ pub(super) static ROWS: &[Row] = &[
     rw("EITR", 0x1680, 0, 0x7FFF_FFFC).times(25, 4),
     rw("IVAR", 0x1700, 0, 0x9F9F_9F9F).times(8, 4).reserved(0x6060_6060),
     rw("IVAR_MISC", 0x1740, 0, 0x0000_9F9F).reserved(0xFFFF_6060),
+    rw("MBVFICR", 0x0C80, 0, 0), rw("MBVFIMR", 0x0C84, 0xFF, 0xFF),
+    rw("VFRE", 0x0C8C, 0xFF, 0xFF), rw("VFTE", 0x0C90, 0xFF, 0xFF),
     row("PBACLR", 0x5B68, 0, 0, WriteOnly),
     // Section 8.5: flow control. Section 8.3: packet buffers.
     rw("FCRTL", 0x2160, 0, 0x8000_FFF0),
@@ -153,6 +155,7 @@ pub(super) static ROWS: &[Row] = &[
     rw("TCTL_EXT", 0x0404, 0x0001_0840, ALL),
     rw("TIPG", 0x0410, 0x0060_1008, 0x3FFF_FFFF),
     rw("AIT", 0x0458, 0, 0xFFFF),
+    row("TDFH", 0x3410, 0, 0, ReadOnly).times(5, 8),
     rw("DTXSWC", 0x3500, 0, ALL),
     rw("DTXMXSZRQ", 0x3540, 0x10, 0xFFF),
     rw("DTXMXPKTSZ", 0x355C, 0x98, 0x1FF),
