@@ -1,6 +1,7 @@
 //! Every register that the NIC answers for: name, where, reset value, writable bits, access kind.
 //!
-//! Reset values are those of the 82576 where known, else of its siblings. A row with a count is an array.
+//! Reset values are those that QEMU's 82576 shows or the I210's datasheet gives. Those of `SRRCTL`, `DTXMXSZRQ`, `DTXMXPKTSZ`,
+//! `PBA`, and `DTXTCPFLGL`/`H` are not confirmed by either. A row with a count is an array.
 
 use super::access::Access::{
     self, Block, ReadOnly, ReadToClear, ReadToClearPair, ReadWrite, WriteOneToClear, WriteOnly,
@@ -108,7 +109,7 @@ pub(super) static ROWS: &[Row] = &[
     rw("FCRTV", 0x2460, 0, 0xFFFF),
     rw("RXPBS", 0x2404, 0x40, 0x7F),
     rw("QDE", 0x2408, 0, 0xFFFF),
-    rw("RDRXCTL", 0x2508, 0, ALL),
+    rw("DMACR", 0x2508, 0, ALL),
     rw("DMCTLX", 0x2514, 0, ALL),
     rw("TXPBS", 0x3404, 0x28, 0x7F),
     // Section 8.10: receive.
