@@ -5,8 +5,8 @@
 //! writing host memory, sending frames and interrupts happen in [`Nic::step`], in the order of time, each later than what
 //! caused it. The same calls with the same seed give the same results.
 //!
-//! "Section" in the texts of this crate is the chapter of the 82576 and I210 datasheets that speaks of the matter. What is
-//! modelled, partly modelled and not modelled is in this crate's README.
+//! "Section" in the texts of this crate is the 82576 datasheet's; its numbers have not been checked against the document (see
+//! README, "Sources"). What is modelled, partly modelled and not modelled is in this crate's README.
 //!
 //! # Use
 //!

@@ -266,3 +266,35 @@ fn rss_hash(#[case] protocol: u8, #[case] fields: u32, #[case] kind: u32, #[case
     assert_eq!(machine.ram.word(RX_RING) & 0xF, kind);
     assert_eq!(machine.ram.word(RX_RING + 4), hash);
 }
+
+#[test]
+fn rss_sends_a_frame_to_the_queue_of_its_table_entry() {
+    let mut machine = Machine::up();
+    machine.write(0x5818, 2 | 1 << 17);
+    for index in 0..32 {
+        machine.write(0x5C00 + 4 * index, 0x0303_0303);
+    }
+    machine.write(0xC0C0, 0x4000);
+    machine.write(0xC0C8, 128);
+    machine.write(0xC0CC, 0x0200_0402);
+    machine.write(0xC0E8, 1 << 25);
+    machine.ram.descriptor(0x4000, [0xC_0000, 0, 0, 0]);
+    machine.write(0xC0D8, 1);
+    receive(&mut machine, &udp());
+    assert_eq!(machine.read(0xC0D0), 1, "RDH of queue 3");
+    assert_eq!(machine.ram.bytes[0xC_0000..][..60], udp());
+    receive(&mut machine, &frame(60));
+    assert_eq!(machine.read(0xC010), 1, "not IP: queue 0");
+}
+
+#[test]
+fn a_legacy_descriptor_has_its_own_layout() {
+    let mut machine = Machine::up();
+    machine.write(0xC028, 0);
+    machine.write(0xC00C, 2);
+    machine.write(0xC028, 0x0200_0000);
+    machine.write(0xC018, 8);
+    receive(&mut machine, &udp());
+    assert_eq!(length(&machine, 0), 0x0073, "DD EOP UDPCS TCPCS IPCS, no errors");
+    assert_eq!(status(&machine, 0), 60, "length");
+}

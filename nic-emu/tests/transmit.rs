@@ -90,3 +90,76 @@ fn without_link_completion_stops_when_the_packet_buffer_of_40_kib_is_full() {
     machine.run();
     assert_eq!(machine.out.frames.len(), 31);
 }
+
+#[test]
+fn wthresh_gathers_write_backs_until_enough_or_the_interval_is_over() {
+    let mut machine = Machine::up();
+    machine.write(0x1684, 100 << 2);
+    machine.write(0xE028, 0x0200_0108 | 3 << 16);
+    let descriptors = [machine.send(&frame(60)), machine.send(&frame(60))];
+    machine.wait(20_000);
+    assert_eq!(descriptors.map(|at| machine.ram.word(at + 12) & 1), [0, 0], "2 of 3");
+    let third = machine.send(&frame(60));
+    machine.wait(20_000);
+    assert_eq!([descriptors[0], descriptors[1], third].map(|at| machine.ram.word(at + 12) & 1), [1, 1, 1]);
+    let fourth = machine.send(&frame(60));
+    machine.wait(90_000);
+    assert_eq!(machine.ram.word(fourth + 12) & 1, 0);
+    machine.wait(20_000);
+    assert_eq!(machine.ram.word(fourth + 12) & 1, 1, "100 us of EITR");
+}
+
+#[test]
+fn only_descriptors_with_rs_are_written_back() {
+    let mut machine = Machine::up();
+    machine.ram.put(0x8_0000, &frame(60));
+    let quiet = machine.queue(data(0x8_0000, 60, 0x0300_0000, 0, 60));
+    let told = machine.queue(data(0x8_0000, 60, 0x0B00_0000, 0, 60));
+    machine.ring();
+    machine.run();
+    assert_eq!([quiet, told].map(|at| machine.ram.word(at + 12) & 1), [0, 1]);
+    assert_eq!(machine.out.frames.len(), 2);
+}
+
+#[test]
+fn head_write_back_names_the_first_descriptor_that_is_not_done() {
+    let mut machine = Machine::up();
+    machine.write(0xE028, 0);
+    machine.write(0xE038, 0x3001);
+    machine.write(0xE028, 0x0200_0108);
+    let at = machine.send(&frame(60));
+    machine.run();
+    assert_eq!(machine.ram.word(0x3000), 1);
+    assert_eq!(machine.ram.word(at + 12) & 1, 0);
+    assert_eq!(machine.out.interrupts.len(), 1);
+}
+
+#[test]
+fn the_ring_wraps() {
+    let mut machine = Machine::up();
+    for round in 0..100 {
+        machine.send(&frame(60 + round));
+        if round % 7 == 0 {
+            machine.run();
+        }
+    }
+    machine.run();
+    let lengths = machine.out.frames.iter().map(|sent| sent.bytes.len());
+    assert_eq!(lengths.collect::<Vec<_>>(), (60..160).collect::<Vec<_>>());
+    assert_eq!(machine.rules(), []);
+}
+
+#[test]
+fn a_reset_loses_what_is_in_the_nic() {
+    let mut machine = Machine::up();
+    for _ in 0..5 {
+        machine.send(&frame(1514));
+    }
+    machine.wait(9_000);
+    machine.set(0, 1 << 26);
+    machine.run();
+    assert!(machine.out.frames.is_empty());
+    assert!(!machine.out.dropped.is_empty());
+    assert!(machine.out.dropped.iter().all(|lost| lost.reason == nic_emu::DropReason::Reset));
+    assert_eq!(machine.read(0xE010), 0, "TDH");
+}

@@ -43,7 +43,9 @@ impl Nic {
 
     /// The interval is over: if the cause still stands, the message leaves, and with it auto-clear and auto-mask happen.
     pub(crate) fn send_message(&mut self, vector: usize) {
-        if self.interrupts.waiting & 1 << vector == 0 {
+        // An event that a write to EITR overtook: the one planned since is still to come.
+        let is_early = self.now < self.interrupts.allowed_at[vector];
+        if self.interrupts.waiting & 1 << vector == 0 || is_early {
             return;
         }
         let bit = 1 << vector;

@@ -68,7 +68,7 @@ impl Nic {
 
     fn write_rxdctl(&mut self, queue: usize, old: u32, value: u32) {
         if value & dctl::SWFLUSH != 0 {
-            self.agenda.plan(self.now + 1, Event::ReceiveFlush(queue as u8));
+            self.plan_receive_flush(queue, self.now + 1);
         }
         if value & !old & dctl::ENABLE != 0 {
             self.check_ring_length(offset::of_queue(offset::RDLEN, queue));

@@ -31,7 +31,8 @@ pub(crate) struct Queue {
     writing: VecDeque<Vec<Written>>,
     /// When the youngest of them is due: they do not overtake each other.
     written_at: u64,
-    flush_planned: bool,
+    /// When those that wait are written back though WTHRESH has not been reached.
+    flush_at: Option<u64>,
 }
 
 /// A frame that is on its way in on the cable.

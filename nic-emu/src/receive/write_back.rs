@@ -15,16 +15,27 @@ impl Nic {
         let threshold = self.registers.get(offset::of_queue(offset::RXDCTL, queue)) >> 16 & 0x1F;
         if self.receive.queues[queue].finished.len() >= threshold as usize {
             self.receive_flush(queue);
-        } else if !self.receive.queues[queue].flush_planned {
-            self.receive.queues[queue].flush_planned = true;
+        } else if self.receive.queues[queue].flush_at.is_none() {
             let at = self.now + self.threshold_timeout_ns(queue, 0);
-            self.agenda.plan(at, Event::ReceiveFlush(queue as u8));
+            self.plan_receive_flush(queue, at);
         }
     }
 
-    pub(crate) fn receive_flush(&mut self, queue: usize) {
+    pub(super) fn plan_receive_flush(&mut self, queue: usize, at: u64) {
+        self.receive.queues[queue].flush_at = Some(at);
+        self.agenda.plan(at, Event::ReceiveFlush(queue as u8));
+    }
+
+    /// A planned flush is due, unless what it was planned for has been written back meanwhile.
+    pub(crate) fn receive_flush_due(&mut self, queue: usize) {
+        if self.receive.queues[queue].flush_at.is_some_and(|at| at <= self.now) {
+            self.receive_flush(queue);
+        }
+    }
+
+    fn receive_flush(&mut self, queue: usize) {
         let state = &mut self.receive.queues[queue];
-        state.flush_planned = false;
+        state.flush_at = None;
         if state.finished.is_empty() {
             return;
         }

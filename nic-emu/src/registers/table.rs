@@ -1,6 +1,7 @@
 //! Every register that the NIC answers for: name, where, reset value, writable bits, access kind.
 //!
-//! Reset values are those of the 82576 where known, else of its siblings. A row with a count is an array.
+//! Reset values are those that QEMU's 82576 shows or the I210's datasheet gives. Those of `SRRCTL`, `DTXMXSZRQ`, `DTXMXPKTSZ`,
+//! `PBA`, and `DTXTCPFLGL`/`H` are not confirmed by either. A row with a count is an array.
 
 use super::access::Access::{
     self, Block, ReadOnly, ReadToClear, ReadToClearPair, ReadWrite, WriteOneToClear, WriteOnly,
@@ -98,6 +99,8 @@ pub(super) static ROWS: &[Row] = &[
     rw("EITR", 0x1680, 0, 0x7FFF_FFFC).times(25, 4),
     rw("IVAR", 0x1700, 0, 0x9F9F_9F9F).times(8, 4).reserved(0x6060_6060),
     rw("IVAR_MISC", 0x1740, 0, 0x0000_9F9F).reserved(0xFFFF_6060),
+    rw("MBVFICR", 0x0C80, 0, 0), rw("MBVFIMR", 0x0C84, 0xFF, 0xFF),
+    rw("VFRE", 0x0C8C, 0xFF, 0xFF), rw("VFTE", 0x0C90, 0xFF, 0xFF),
     row("PBACLR", 0x5B68, 0, 0, WriteOnly),
     // Section 8.5: flow control. Section 8.3: packet buffers.
     rw("FCRTL", 0x2160, 0, 0x8000_FFF0),
@@ -106,7 +109,7 @@ pub(super) static ROWS: &[Row] = &[
     rw("FCRTV", 0x2460, 0, 0xFFFF),
     rw("RXPBS", 0x2404, 0x40, 0x7F),
     rw("QDE", 0x2408, 0, 0xFFFF),
-    rw("RDRXCTL", 0x2508, 0, ALL),
+    rw("DMACR", 0x2508, 0, ALL),
     rw("DMCTLX", 0x2514, 0, ALL),
     rw("TXPBS", 0x3404, 0x28, 0x7F),
     // Section 8.10: receive.
@@ -153,6 +156,7 @@ pub(super) static ROWS: &[Row] = &[
     rw("TCTL_EXT", 0x0404, 0x0001_0840, ALL),
     rw("TIPG", 0x0410, 0x0060_1008, 0x3FFF_FFFF),
     rw("AIT", 0x0458, 0, 0xFFFF),
+    row("TDFH", 0x3410, 0, 0, ReadOnly).times(5, 8),
     rw("DTXSWC", 0x3500, 0, ALL),
     rw("DTXMXSZRQ", 0x3540, 0x10, 0xFFF),
     rw("DTXMXPKTSZ", 0x355C, 0x98, 0x1FF),

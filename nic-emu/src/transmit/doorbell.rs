@@ -3,7 +3,6 @@
 use alloc::format;
 
 use super::Queue;
-use crate::agenda::Event;
 use crate::nic::Nic;
 use crate::observation::Rule;
 use crate::registers::bit::{dctl, tctl};
@@ -86,7 +85,7 @@ impl Nic {
 
     fn write_txdctl(&mut self, queue: usize, old: u32, value: u32) {
         if value & dctl::SWFLUSH != 0 {
-            self.agenda.plan(self.now + 1, Event::TransmitFlush(queue as u8));
+            self.plan_transmit_flush(queue, self.now + 1);
         }
         if value & !old & dctl::ENABLE != 0 {
             self.check_ring_length(offset::of_queue(offset::TDLEN, queue));

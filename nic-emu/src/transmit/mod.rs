@@ -47,7 +47,8 @@ pub(crate) struct Queue {
     writing: VecDeque<Vec<u16>>,
     /// When the youngest of them is due: they do not overtake each other.
     written_at: u64,
-    flush_planned: bool,
+    /// When those that wait are written back though WTHRESH has not been reached.
+    flush_at: Option<u64>,
     /// Write-backs begun, for the fault plan.
     written: u32,
 }

@@ -29,10 +29,9 @@ impl Nic {
         let threshold = self.registers.get(offset::of_queue(offset::TXDCTL, queue)) >> 16 & 0x1F;
         if self.transmit.queues[queue].finished.len() >= threshold as usize {
             self.transmit_flush(queue);
-        } else if !self.transmit.queues[queue].flush_planned {
-            self.transmit.queues[queue].flush_planned = true;
+        } else if self.transmit.queues[queue].flush_at.is_none() {
             let at = self.now + self.threshold_timeout_ns(queue, 8);
-            self.agenda.plan(at, Event::TransmitFlush(queue as u8));
+            self.plan_transmit_flush(queue, at);
         }
     }
 
@@ -43,10 +42,22 @@ impl Nic {
         self.moderation_ns((entry & 0x1F) as usize).max(1000)
     }
 
+    pub(super) fn plan_transmit_flush(&mut self, queue: usize, at: u64) {
+        self.transmit.queues[queue].flush_at = Some(at);
+        self.agenda.plan(at, Event::TransmitFlush(queue as u8));
+    }
+
+    /// A planned flush is due, unless what it was planned for has been written back meanwhile.
+    pub(crate) fn transmit_flush_due(&mut self, queue: usize) {
+        if self.transmit.queues[queue].flush_at.is_some_and(|at| at <= self.now) {
+            self.transmit_flush(queue);
+        }
+    }
+
     /// Begins the write-back of what has accumulated.
-    pub(crate) fn transmit_flush(&mut self, queue: usize) {
+    fn transmit_flush(&mut self, queue: usize) {
         let state = &mut self.transmit.queues[queue];
-        state.flush_planned = false;
+        state.flush_at = None;
         if state.finished.is_empty() {
             return;
         }
