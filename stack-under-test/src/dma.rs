@@ -143,6 +143,22 @@ impl DmaMemory {
         unsafe { self.base.as_ptr().add(offset).cast::<u64>().write_volatile(value.to_le()) }
     }
 
+    /// Writes two little-endian 64-bit words at `offset`, the first one first: a descriptor.
+    ///
+    /// # Panics
+    /// If they do not lie within the region or are not aligned to 8 bytes.
+    #[inline]
+    pub fn write_le64_pair(&mut self, offset: usize, words: [u64; 2]) {
+        self.check(offset, 16);
+        assert!(offset.is_multiple_of(8));
+        // SAFETY: as in `read_le32`, for both words.
+        unsafe {
+            let at = self.base.as_ptr().add(offset).cast::<u64>();
+            at.write_volatile(words[0].to_le());
+            at.add(1).write_volatile(words[1].to_le());
+        }
+    }
+
     /// All that the device wrote before the word that was just read is visible to the reads that follow (`dma_rmb`).
     #[inline]
     pub fn read_barrier(&self) {

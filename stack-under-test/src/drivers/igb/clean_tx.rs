@@ -34,18 +34,17 @@ impl Igb {
             packets += 1;
             bytes += buffer.bytecount;
             let skb = buffer.skb.take();
-            loop {
+            ctx.bus.dma_unmap(buffer.dma, buffer.len);
+            buffer.len = 0;
+            while i != last {
+                i = tx.ring.after(i);
                 let buffer = &mut tx.buffers[usize::from(i)];
                 if buffer.len != 0 {
                     ctx.bus.dma_unmap(buffer.dma, buffer.len);
                     buffer.len = 0;
                 }
-                let done = i;
-                i = tx.ring.after(i);
-                if done == last {
-                    break;
-                }
             }
+            i = tx.ring.after(i);
             if let Some(skb) = skb {
                 if ctx.trace.is_on() {
                     ctx.trace.step(ctx.skbs[&skb].packet, Step::Dequeued("ring"));

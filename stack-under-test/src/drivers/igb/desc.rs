@@ -44,20 +44,17 @@ pub(super) fn olinfo(paylen: u32, txsm: bool) -> u32 {
 /// Writes a data descriptor at `at`: `len` bytes at the bus address `dma`.
 #[inline]
 pub(super) fn write_data(mem: &mut DmaMemory, at: usize, dma: u64, cmd_len: u32, olinfo: u32) {
-    mem.write_le64(at, dma);
-    mem.write_le64(at + 8, u64::from(cmd_len) | u64::from(olinfo) << 32);
+    mem.write_le64_pair(at, [dma, u64::from(cmd_len) | u64::from(olinfo) << 32]);
 }
 
 /// Writes a context descriptor at `at` that asks for a checksum alone: slot 0, no segmentation.
 #[inline]
 pub(super) fn write_csum_context(mem: &mut DmaMemory, at: usize, maclen: u32, iplen: u32, l4t: u32) {
-    mem.write_le64(at, u64::from(iplen | maclen << 9));
-    mem.write_le64(at + 8, u64::from(DTYP_CONTEXT | DCMD_DEXT | l4t));
+    mem.write_le64_pair(at, [u64::from(iplen | maclen << 9), u64::from(DTYP_CONTEXT | DCMD_DEXT | l4t)]);
 }
 
 /// Lends the buffer at the bus address `dma` through the descriptor at `at`; clears what was written back there.
 #[inline]
 pub(super) fn write_rx(mem: &mut DmaMemory, at: usize, dma: u64) {
-    mem.write_le64(at, dma);
-    mem.write_le64(at + 8, 0);
+    mem.write_le64_pair(at, [dma, 0]);
 }

@@ -2,12 +2,13 @@
 
 use super::Igb;
 use super::desc::{self, DATA_CMD, DCMD_EOP_RS, TUCMD_L4T_SCTP, TUCMD_L4T_TCP};
-use super::ring::TxRing;
+use super::ring::{Ring, TxBuffer, TxRing};
 use crate::bus::{Bus, Direction};
 use crate::drop_reason::DropReason;
 use crate::netdev::{DriverCtx, NetdevTx};
-use crate::skb::{IpSummed, Skb, SkbPool};
-use crate::trace::Step;
+use crate::skb::pool::NONE;
+use crate::skb::{BufId, IpSummed, SkBuff, Skb, SkbPool};
+use crate::trace::{PacketId, Step};
 
 /// The most bytes that one descriptor names.
 const MAX_DATA_PER_TXD: u32 = 1 << 15;
@@ -25,99 +26,162 @@ impl Igb {
     /// fragments (igb has no `NETIF_F_FRAGLIST`).
     #[inline]
     pub fn xmit_frame(&mut self, ctx: &mut DriverCtx<'_>, skb: Skb, queue: u16, more: bool) -> NetdevTx {
+        let meta = &ctx.skbs[&skb];
+        let usual = self.is_up() && meta.headlen() >= MIN_FRAME && meta.frag_list == NONE;
         if ctx.trace.is_on() {
-            ctx.trace.function(ctx.skbs[&skb].packet, "igb_xmit_frame");
+            ctx.trace.function(meta.packet, "igb_xmit_frame");
+        }
+        if !usual && let Err(reason) = self.make_usual(ctx.skbs, &skb) {
+            ctx.skbs.drop(ctx.trace, skb, reason);
+            return NetdevTx::Ok;
         }
         let q = if queue < self.config.queue_pairs { queue } else { queue % self.config.queue_pairs };
-        if !self.is_up() {
-            ctx.skbs.drop(ctx.trace, skb, DropReason::DevReady);
-            return NetdevTx::Ok;
-        }
-        if ctx.skbs[&skb].headlen() < MIN_FRAME && !pad(ctx.skbs, &skb) || ctx.skbs.has_frag_list(&skb) {
-            ctx.skbs.drop(ctx.trace, skb, DropReason::DevHdr);
-            return NetdevTx::Ok;
-        }
         self.xmit_frame_ring(ctx, skb, q, more)
+    }
+
+    /// Pads a frame to what the device can pad (`skb_put_padto`), or says why the packet cannot be sent.
+    #[cold]
+    fn make_usual(&self, skbs: &mut SkbPool, skb: &Skb) -> Result<(), DropReason> {
+        if !self.is_up() {
+            return Err(DropReason::DevReady);
+        }
+        let (len, headlen) = (skbs[skb].len(), skbs[skb].headlen());
+        let missing = MIN_FRAME.saturating_sub(len);
+        let linear = headlen == len && skbs.tailroom(skb) >= missing;
+        if headlen == 0 || skbs.has_frag_list(skb) || (missing > 0 && !linear) {
+            return Err(DropReason::DevHdr);
+        }
+        skbs.put(skb, missing).fill(0);
+        Ok(())
     }
 
     /// `igb_xmit_frame_ring`.
     #[inline]
     fn xmit_frame_ring(&mut self, ctx: &mut DriverCtx<'_>, skb: Skb, q: u16, more: bool) -> NetdevTx {
+        let packet = &Packet::of(&ctx.skbs[&skb]);
         let tx = &mut self.tx[usize::from(q)];
         let queue = &mut ctx.queues[usize::from(q)];
-        let meta = &ctx.skbs[&skb];
         // Neither a linear part nor a piece is longer than a descriptor can name.
         const _: () = assert!(crate::skb::PAGE_BYTES <= MAX_DATA_PER_TXD as usize);
-        if tx.ring.unused() < meta.nr_frags() as u16 + 1 + 3 {
+        let unused = tx.ring.unused();
+        if unused < packet.nr_frags + 1 + 3 {
             queue.stop();
             return NetdevTx::Busy(skb);
         }
-        let bytes = meta.len;
-        let partial = meta.ip_summed == IpSummed::Partial;
 
         let first = tx.ring.next_to_use;
-        let start = if partial { tx_csum(tx, ctx.skbs, &skb, first) } else { first };
-        let last = tx_map(tx, ctx.skbs, ctx.bus, &skb, (first, start), desc::olinfo(bytes, partial));
+        let start = if packet.partial { tx_csum(&tx.ring, ctx.skbs, packet, first) } else { first };
+        let dma = ctx.skbs.mem.bus_addr(ctx.skbs.buf_offset(packet.head) + usize::from(packet.data));
+        let last = tx_map(tx, ctx.skbs, ctx.bus, &skb, packet, (start, dma));
+        let next = tx.ring.after(last);
         if ctx.trace.is_on() {
-            let packet = ctx.skbs[&skb].packet;
-            ctx.trace.function(packet, "igb_tx_map");
-            ctx.trace.step(packet, Step::Posted { queue: q, last_descriptor: last });
-            ctx.trace.step(packet, Step::Queued("ring"));
+            ctx.trace.function(packet.name, "igb_tx_map");
+            ctx.trace.step(packet.name, Step::Posted { queue: q, last_descriptor: last });
+            ctx.trace.step(packet.name, Step::Queued("ring"));
         }
 
-        queue.sent(bytes);
+        queue.sent(packet.len);
         tx.trans_start = ctx.now;
-        let buffer = &mut tx.buffers[usize::from(first)];
-        buffer.time_stamp = ctx.now;
-        buffer.bytecount = bytes;
-        buffer.skb = Some(skb);
         ctx.skbs.mem.write_barrier();
-        buffer.next_to_watch = last;
-        tx.ring.next_to_use = tx.ring.after(last);
+        // What is lent for the linear part is kept where the packet begins, though a context descriptor may lie there.
+        tx.buffers[usize::from(first)] = TxBuffer {
+            skb: Some(skb),
+            dma,
+            len: packet.headlen,
+            bytecount: packet.len,
+            next_to_watch: last,
+            time_stamp: ctx.now,
+        };
+        tx.ring.next_to_use = next;
 
-        if tx.ring.unused() < DESC_NEEDED {
+        if unused - packet.nr_frags - 1 - u16::from(packet.partial) < DESC_NEEDED {
             // The device is not run while the driver is, so what is free now is what the second look would find.
             queue.stop();
         }
         if !more || queue.is_stopped() {
-            self.hw.wr32(ctx.bus, tx.ring.tail, u32::from(tx.ring.next_to_use));
+            self.hw.wr32(ctx.bus, tx.ring.tail, u32::from(next));
         }
         NetdevTx::Ok
+    }
+}
+
+/// What sending needs to know of a packet.
+struct Packet {
+    name: PacketId,
+    len: u32,
+    headlen: u32,
+    nr_frags: u16,
+    head: BufId,
+    data: u16,
+    partial: bool,
+    /// The lengths of the Ethernet and IP headers, and where the checksum goes; read when `partial`.
+    maclen: u16,
+    iplen: u16,
+    csum_offset: u16,
+}
+
+impl Packet {
+    #[inline]
+    fn of(meta: &SkBuff) -> Self {
+        Self {
+            name: meta.packet,
+            len: meta.len,
+            headlen: u32::from(meta.tail - meta.data),
+            nr_frags: u16::from(meta.nr_frags),
+            head: meta.head,
+            data: meta.data,
+            partial: meta.ip_summed == IpSummed::Partial,
+            maclen: meta.network_header.wrapping_sub(meta.data),
+            iplen: meta.csum_start.wrapping_sub(meta.network_header),
+            csum_offset: meta.csum_offset,
+        }
     }
 }
 
 /// Writes the context descriptor for a checksum at `i`, and gives the index after it. A packet whose offsets contradict
 /// each other gets a checksum at the wrong place, as on Linux, but nothing beyond it is touched.
 #[inline]
-fn tx_csum(tx: &mut TxRing, skbs: &mut SkbPool, skb: &Skb, i: u16) -> u16 {
-    let meta = &skbs[skb];
-    let l4t = match meta.csum_offset {
+fn tx_csum(ring: &Ring, skbs: &mut SkbPool, packet: &Packet, i: u16) -> u16 {
+    let l4t = match packet.csum_offset {
         16 => TUCMD_L4T_TCP,
         8 => TUCMD_L4T_SCTP,
         _ => 0,
     };
-    let maclen = u32::from(meta.network_header.wrapping_sub(meta.data)) & 0x7F;
-    let iplen = u32::from(meta.csum_start.wrapping_sub(meta.network_header)) & 0x1FF;
-    desc::write_csum_context(&mut skbs.mem, tx.ring.at(i), maclen, iplen, l4t);
-    tx.ring.after(i)
+    let (maclen, iplen) = (u32::from(packet.maclen & 0x7F), u32::from(packet.iplen & 0x1FF));
+    desc::write_csum_context(&mut skbs.mem, ring.at(i), maclen, iplen, l4t);
+    ring.after(i)
 }
 
-/// Lends the packet's bytes and writes a data descriptor for each piece, from `start` on; gives the index of the last.
-/// What is lent for the linear part is kept at `first`, where the packet begins, even when a context descriptor lies there.
+/// Lends the packet's bytes and writes a data descriptor for each piece, from `start` on; gives the index of the last. The
+/// linear part lies at the bus address `dma`.
 #[inline]
 fn tx_map(
     tx: &mut TxRing,
     skbs: &mut SkbPool,
     bus: &mut dyn Bus,
     skb: &Skb,
-    (first, start): (u16, u16),
-    olinfo: u32,
+    packet: &Packet,
+    (start, dma): (u16, u64),
 ) -> u16 {
-    let len = skbs[skb].headlen() as u32;
-    let dma = skbs.mem.bus_addr(skbs.linear_offset(skb));
-    lend(tx, bus, first, dma, len);
+    bus.dma_map(dma, packet.headlen, Direction::ToDevice);
+    let olinfo = desc::olinfo(packet.len, packet.partial);
+    if packet.nr_frags != 0 {
+        return tx_map_frags(tx, skbs, bus, skb, (start, dma, packet.headlen, olinfo));
+    }
+    desc::write_data(&mut skbs.mem, tx.ring.at(start), dma, DATA_CMD | DCMD_EOP_RS | packet.headlen, olinfo);
+    start
+}
+
+/// The rest of [`tx_map`] for a packet with pieces: each descriptor is written when it is known whether another follows.
+fn tx_map_frags(
+    tx: &mut TxRing,
+    skbs: &mut SkbPool,
+    bus: &mut dyn Bus,
+    skb: &Skb,
+    (start, dma, len, olinfo): (u16, u64, u32, u32),
+) -> u16 {
     let (mut i, mut dma, mut len, mut olinfo) = (start, dma, len, olinfo);
-    for n in 0..skbs[skb].nr_frags() {
+    for n in 0..skbs.frags(skb).len() {
         let frag = skbs.frags(skb)[n];
         if frag.len == 0 {
             continue;
@@ -127,30 +191,11 @@ fn tx_map(
         i = tx.ring.after(i);
         dma = skbs.mem.bus_addr(skbs.buf_offset(frag.buf) + usize::from(frag.offset));
         len = u32::from(frag.len);
-        lend(tx, bus, i, dma, len);
+        bus.dma_map(dma, len, Direction::ToDevice);
+        let buffer = &mut tx.buffers[usize::from(i)];
+        buffer.dma = dma;
+        buffer.len = len;
     }
     desc::write_data(&mut skbs.mem, tx.ring.at(i), dma, DATA_CMD | DCMD_EOP_RS | len, olinfo);
     i
-}
-
-#[inline]
-fn lend(tx: &mut TxRing, bus: &mut dyn Bus, i: u16, dma: u64, len: u32) {
-    bus.dma_map(dma, len, Direction::ToDevice);
-    let buffer = &mut tx.buffers[usize::from(i)];
-    buffer.dma = dma;
-    buffer.len = len;
-}
-
-/// Makes a frame as long as the device needs it to pad the rest (`skb_put_padto`). `false` when there is no room, or no
-/// linear data at all.
-#[cold]
-fn pad(skbs: &mut SkbPool, skb: &Skb) -> bool {
-    let (len, headlen) = (skbs[skb].len(), skbs[skb].headlen());
-    if headlen == 0 || (len < MIN_FRAME && (headlen != len || skbs.tailroom(skb) < MIN_FRAME - len)) {
-        return false;
-    }
-    if len < MIN_FRAME {
-        skbs.put(skb, MIN_FRAME - len).fill(0);
-    }
-    true
 }
