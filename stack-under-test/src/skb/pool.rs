@@ -681,6 +681,14 @@ impl SkbPool {
     }
 }
 
+impl SkbPool {
+    /// The handle of a slot that a queue's link named; the caller must not let two handles of a slot live.
+    #[inline]
+    pub(crate) fn handle(slot: u32) -> Skb {
+        Skb(slot)
+    }
+}
+
 /// Linux 6.12, x86-64: `sizeof(struct sk_buff)` rounded up to a cache line.
 pub const SKB_DESCRIPTION_BYTES: u32 = 256;
 /// Linux 6.12, x86-64: `sizeof(struct skb_shared_info)` rounded up to a cache line.
