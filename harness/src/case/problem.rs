@@ -27,6 +27,8 @@ pub struct Span {
     pub line: u32,
     /// Column of the first byte in characters, from 1.
     pub column: u32,
+    /// Something here is known to be wrong already: what follows from it is not reported.
+    pub spoilt: bool,
 }
 
 impl Span {
@@ -42,7 +44,14 @@ impl Span {
         let line = before.bytes().filter(|b| *b == b'\n').count() + 1;
         let column = before[begin..].chars().count() + 1;
         let clamp = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Self { file: Arc::clone(file), start, end: end.max(start), line: clamp(line), column: clamp(column) }
+        Self {
+            file: Arc::clone(file),
+            start,
+            end: end.max(start),
+            line: clamp(line),
+            column: clamp(column),
+            spoilt: false,
+        }
     }
 
     /// Its beginning.
@@ -137,6 +146,12 @@ impl Problem {
         self.place.as_ref().map(Span::location)
     }
 
+    /// Whether it only follows from another problem.
+    #[must_use]
+    pub fn follows(&self) -> bool {
+        self.place.as_ref().is_some_and(|span| span.spoilt)
+    }
+
     /// Two problems with the same key are one.
     fn key(&self) -> (Option<(std::path::PathBuf, usize)>, String) {
         let place = self.place.as_ref().map(|span| (span.file.path.clone(), span.start));
@@ -191,9 +206,9 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Adds one, unless the same is there already: another row or another including file may meet it again.
+    /// Adds one, unless it follows from another or the same is there already: another row or another including file may meet it again.
     pub fn push(&mut self, problem: Problem) {
-        if self.seen.insert(problem.key()) {
+        if !problem.follows() && self.seen.insert(problem.key()) {
             self.list.push(problem);
         }
     }

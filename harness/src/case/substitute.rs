@@ -86,7 +86,7 @@ impl Variables {
             let Some(length) = scalar.text[begin..].find('}') else {
                 let span = node.part(begin, scalar.text.len());
                 problems.push(Problem::at(&span, "`${` without its `}`").help("write `${name}`"));
-                return node.clone();
+                return spoilt(node);
             };
             let end = begin + length + 1;
             let name = &scalar.text[begin + 2..end - 1];
@@ -98,7 +98,7 @@ impl Variables {
                         .label("not known")
                         .help(choose(name, known)),
                 );
-                return node.clone();
+                return spoilt(node);
             };
             let alone = begin == 0 && end == scalar.text.len();
             match value {
@@ -124,6 +124,13 @@ impl Variables {
         push_verbatim(&mut out, node, &scalar.text, at, scalar.text.len());
         Node { span: node.span.clone(), kind: Kind::Scalar(out) }
     }
+}
+
+/// A node that could not be replaced: what follows from that is not reported.
+fn spoilt(node: &Node) -> Node {
+    let mut node = node.clone();
+    node.span.spoilt = true;
+    node
 }
 
 /// A value of the topology or of the matrix.

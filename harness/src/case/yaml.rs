@@ -80,11 +80,9 @@ impl Node {
         let Some((text, byte, verbatim)) = scalar.origin.iter().rev().find(|(text, ..)| *text <= from) else {
             return self.span.clone();
         };
-        if *verbatim {
-            Span::of(&self.span.file, byte + from - text, byte + to - text)
-        } else {
-            Span::of(&self.span.file, *byte, *byte + 1)
-        }
+        let (start, end) =
+            if *verbatim { (byte + from - text, byte + to - text) } else { (*byte, *byte + 1) };
+        Span { spoilt: self.span.spoilt, ..Span::of(&self.span.file, start, end) }
     }
 }
 
@@ -148,16 +146,16 @@ impl Tree<'_> {
                     .help("a file is one case: remove the `---`"))
             }
             Event::Scalar(text, style, anchor, tag) => {
-                self.no_tag(tag.as_deref(), &span)?;
+                self.no_tag(tag.as_deref(), at)?;
                 let node = scalar(text.into_owned(), style, span);
                 self.put(node, anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.no_tag(tag.as_deref(), &span)?;
+                self.no_tag(tag.as_deref(), at)?;
                 self.begin(span, anchor, Collection::List(Vec::new()))
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.no_tag(tag.as_deref(), &span)?;
+                self.no_tag(tag.as_deref(), at)?;
                 let kind = Collection::Map { entries: Vec::new(), key: None, seen: BTreeMap::new() };
                 self.begin(span, anchor, kind)
             }
@@ -195,15 +193,15 @@ impl Tree<'_> {
             end: at.end.byte_offset().unwrap_or(end),
             line: number(at.start.line()),
             column: number(at.start.col() + 1),
+            spoilt: false,
         }
     }
 
-    fn no_tag(&self, tag: Option<&granit_parser::Tag>, span: &Span) -> Result<(), Problem> {
-        match tag {
-            None => Ok(()),
-            Some(tag) => Err(Problem::at(span, format!("the tag `{}` means nothing here", tag.original()))
-                .help("remove it; a text that begins with `!` is written in quotes")),
-        }
+    fn no_tag(&self, tag: Option<&granit_parser::Tag>, at: granit_parser::Span) -> Result<(), Problem> {
+        let Some(tag) = tag else { return Ok(()) };
+        let span = self.span(at.tag_span().unwrap_or(at));
+        Err(Problem::at(&span, format!("the tag `{}` means nothing here", tag.original()))
+            .help("remove it; a text that begins with `!` is written in quotes"))
     }
 
     fn begin(&mut self, span: Span, anchor: usize, kind: Collection) -> Result<(), Problem> {
@@ -275,29 +273,27 @@ fn too_many(span: &Span) -> Problem {
 fn syntax(file: &Arc<SourceFile>, error: &ScanError) -> Problem {
     let offset = error.marker().byte_offset().unwrap_or(file.text.len());
     let span = Span::of(file, offset, offset + 1);
-    let begin = file.text[..span.start].rfind('\n').map_or(0, |at| at + 1);
-    let line = file.text[begin..].lines().next().unwrap_or("");
-    let (name, said) = (format!("{:?}", error.kind()), error.info());
-    if matches!(error.kind(), ErrorKind::RecursionLimitExceeded)
-        || name.contains("Limit")
-        || said.contains("nesting")
-    {
+    if matches!(error.kind(), ErrorKind::RecursionLimitExceeded) {
         return too_deep(&span);
     }
-    let problem = Problem::at(&span, format!("this is not YAML: {said}"));
-    let command = line.trim_start().trim_start_matches("- ").trim_start();
-    if said.to_lowercase().contains("tab")
-        || (line.starts_with(char::is_whitespace) && line.trim_end().contains('\t'))
-    {
-        return problem.help("YAML is indented with spaces, never with tabs");
+    let begin = file.text[..span.start].rfind('\n').map_or(0, |at| at + 1);
+    let line = file.text[begin..].lines().next().unwrap_or("");
+    let indent = line.len() - line.trim_start().len();
+    let said = format!("this is not YAML: {}", error.info());
+    if let Some(tab) = line[..indent].find('\t') {
+        return Problem::at(&Span::of(file, begin + tab, begin + tab + 1), said)
+            .label("a tab")
+            .help("YAML is indented with spaces, never with tabs");
     }
-    let mappings = matches!(
-        error.kind(),
-        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement | ErrorKind::SimpleKeyExpected
-    );
-    if command.starts_with("run:") || (mappings && command.contains(": ")) {
+    let problem = Problem::at(&span, said);
+    let step = line.trim_start().trim_start_matches("- ").trim_start();
+    let colon = matches!(error.kind(), ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement);
+    if step.starts_with("run:") || colon {
         return problem
             .help("`: ` and ` #` mean something to YAML: quote the text, as in `- run: \"nft add … : …\"`");
+    }
+    if step.contains(": >") {
+        return problem.help("`>` means something to YAML: write a comparison such as `\">=1\"` in quotes");
     }
     if file.text[span.start..].trim().is_empty() {
         return problem.help("the file ends too early: is a quote or a bracket not closed?");
