@@ -141,3 +141,36 @@ fn a_million_short_lines_take_no_second() {
     fs::write(&path, format!("about: Many.\nsteps:\n{}", "- a\n".repeat(200_000))).unwrap();
     assert!(plain(&refused(&path)).contains("more than 100000 nodes"));
 }
+
+#[rstest]
+#[case::texts_repeated(
+    "  - repeat: {times: 10000, steps: [{send: {socket: s, payload: TEXT}}]}\n",
+    "this case is too large"
+)]
+#[case::texts_in_texts("  - run: \"VARIABLES\"\n", "the `${…}` of one row make more than 4 MiB")]
+#[case::thousands_of_unknown_steps("UNKNOWN", "and 75 more problems")]
+fn what_grows_when_it_is_expanded_is_refused(#[case] steps: &str, #[case] words: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grows.yaml");
+    let steps = steps
+        .replace("TEXT", &format!("\"{}\"", "x".repeat(500_000)))
+        .replace("VARIABLES", &"${x}".repeat(100_000))
+        .replace("UNKNOWN", &"  - unknown: {socket: s}\n".repeat(15_000));
+    let matrix = format!("{{x: [{}]}}", "y".repeat(1_000));
+    fs::write(
+        &path,
+        format!("about: A case.\nmatrix: {matrix}\nsteps:\n  - socket: {{as: s, type: udp}}\n{steps}"),
+    )
+    .unwrap();
+    let said = plain(&refused(&path));
+    assert!(said.contains(words), "{said}");
+}
+
+#[test]
+fn a_text_that_many_aliases_stand_for_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("aliases.yaml");
+    let aliases = "*a, ".repeat(50_000);
+    fs::write(&path, format!("about: &a \"{}\"\nrefs: [{aliases}]\n", "x".repeat(500_000))).unwrap();
+    assert!(plain(&refused(&path)).contains("or 8 MiB, aliases expanded"));
+}

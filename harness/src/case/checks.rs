@@ -124,7 +124,7 @@ impl TrialReader<'_> {
         if !known.contains(&what) {
             problem = problem.help(choose(what, known.iter().copied()));
         } else if *source == Source::Snmp
-            && !name.split_once('.').is_some_and(|(_, counter)| !counter.is_empty())
+            && name.split_once('.').is_none_or(|(_, counter)| counter.is_empty())
         {
             problem = problem.help("write the group and the counter: `Udp.OutDatagrams`");
         } else if cpu.is_some_and(|cpu| cpu.parse::<u8>().is_err()) {

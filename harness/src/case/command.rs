@@ -14,7 +14,7 @@ pub struct CommandProblem {
     /// What is wrong with it.
     pub message: String,
     /// What could stand there.
-    pub expected: Vec<String>,
+    pub expected: String,
 }
 
 /// A grammar of commands: whether our stack understands these words.
@@ -116,7 +116,7 @@ impl Commands {
             };
             let mut shown = Problem::at(&span, problem.message).label(label);
             if !problem.expected.is_empty() {
-                shown = shown.help(format!("here can stand: {}", problem.expected.join(", ")));
+                shown = shown.help(format!("here can stand: {}", problem.expected));
             }
             return Err(r.report(shown.and_help("the `linux` rig alone takes all that Linux's tools do")));
         }

@@ -7,7 +7,7 @@ use super::model::Trial;
 use super::problem::{Problem, Problems};
 use super::reader::{Read, Reader};
 use super::substitute::Variables;
-use super::trial::TrialReader;
+use super::trial::{CASE_WEIGHT, TrialReader};
 use super::value::Patterns;
 use super::yaml::{Kind, Node};
 use std::collections::BTreeMap;
@@ -15,8 +15,10 @@ use std::path::{Path, PathBuf};
 
 /// Rows of a matrix.
 pub const ROWS: usize = 1_000;
-/// Rows of a matrix, times the nodes of the file.
-const WORK: usize = 1_000_000;
+/// Rows of a matrix, times what the file weighs ([`Node::weight`]).
+const ROWS_WEIGHT: usize = 32 << 20;
+/// After so many rows with problems, no further row is read.
+const BAD_ROWS: usize = 10;
 /// Trials of a case times their steps.
 const STEPS: usize = 200_000;
 
@@ -84,24 +86,32 @@ impl Case<'_> {
         let Ok(matrix) = matrix else { return };
         let tree = without_matrix(&tree);
         let mut patterns = Patterns::new();
-        let (before, mut steps) = (self.problems.len(), 0);
+        let before = self.problems.len();
+        let (mut steps, mut bad_rows, mut weight) = (0, 0, CASE_WEIGHT);
         let mut unused: Vec<&String> = matrix.iter().map(|(key, _)| key).collect();
         for row in rows(&matrix) {
             let labels = row.iter().map(|(key, value)| (key.clone(), label(value))).collect();
             let variables = Variables::new(row);
             let replaced = variables.apply(&tree, self.problems);
+            let (files, patterns) = (&mut *self.files, &mut patterns);
             let mut reader =
-                TrialReader::new(canonical.clone(), self.files, &variables, &matrix, &mut patterns);
+                TrialReader::new(canonical.clone(), files, &variables, &matrix, patterns, &mut weight);
             let trial = reader.trial(name, labels, &replaced, self.grammar);
             reader.r.problems.iter().for_each(|problem| self.problems.push(problem.clone()));
-            if let Ok(trial) = trial {
-                steps += trial.steps.len();
-                trials.push(trial);
+            match trial {
+                Ok(trial) => {
+                    steps += trial.steps.len();
+                    trials.push(trial);
+                }
+                Err(_) => bad_rows += 1,
             }
             unused.retain(|key| !variables.was_used(key));
             if steps > STEPS {
                 let message = format!("`{}`: its rows have more than {STEPS} steps together", path.display());
                 return self.problems.push(Problem::new(message).help("make several cases of it"));
+            }
+            if bad_rows >= BAD_ROWS {
+                return;
             }
         }
         if self.problems.len() == before
@@ -161,7 +171,7 @@ fn matrix(r: &mut Reader, case: &Node) -> Read<Matrix> {
             values.iter().map(|v| only_topology.apply(v, &mut r.problems)).collect(),
         ));
     }
-    if rows > ROWS || rows.saturating_mul(case.size()) > WORK {
+    if rows > ROWS || rows.saturating_mul(case.weight()) > ROWS_WEIGHT {
         let problem = Problem::at(&node.span, format!("this matrix has {rows} rows, too many for a case"))
             .help(format!("at most {ROWS}, and fewer in a large file"));
         return Err(r.report(problem));

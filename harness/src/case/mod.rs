@@ -16,6 +16,8 @@ pub mod schema;
 mod shape;
 mod substitute;
 mod symbols;
+#[cfg(test)]
+mod tests;
 mod trial;
 mod value;
 mod wire_steps;

@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 /// More problems than this are counted, not shown.
 const SHOWN: usize = 25;
+/// A message or help longer than this many characters is cut.
+const LONGEST_MESSAGE: usize = 1_500;
 /// A source line longer than this many bytes is not shown.
 const LONGEST_LINE: usize = 600;
 
@@ -159,10 +161,14 @@ impl Problem {
     }
 }
 
-/// Control characters are shown, not sent to the terminal.
+/// Control characters are shown, not sent to the terminal; a text without end is cut.
 fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    for (at, c) in text.chars().enumerate() {
+        if at >= LONGEST_MESSAGE {
+            out.push('…');
+            break;
+        }
         if c.is_control() && c != '\n' { out.extend(c.escape_default()) } else { out.push(c) }
     }
     out

@@ -8,6 +8,9 @@ use super::yaml::{Kind, Node};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reported;
 
+/// Unknown keys of one mapping that are reported.
+const UNKNOWN_KEYS: usize = 20;
+
 /// What a reading function gives.
 pub type Read<T> = Result<T, Reported>;
 
@@ -75,13 +78,15 @@ impl Reader {
             return self.wrong(node, "a mapping", &format!("`{what}` has these keys: {}", list.join(", ")));
         };
         let mut bad = None;
+        let mut unknown = 0;
         for (key, _) in entries {
             let name = key.text().unwrap_or("");
-            if !names().any(|known| known == name) {
+            if unknown < UNKNOWN_KEYS && !names().any(|known| known == name) {
                 let problem = Problem::at(&key.span, format!("`{what}` has no key {}", key.describe()))
                     .label("unknown key")
                     .help(choose(name, names()));
                 bad = Some(self.report(problem));
+                unknown += 1;
             }
         }
         for key in known().filter(|key| key.required) {

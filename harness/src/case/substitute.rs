@@ -3,12 +3,16 @@
 use super::model::topology;
 use super::problem::{Problem, Problems, choose};
 use super::yaml::{Kind, Node, Scalar};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+
+/// Bytes that the `${…}` of one row can make of themselves.
+const MADE: usize = 4 << 20;
 
 /// What `${…}` can stand for in one row.
 #[derive(Debug, Default)]
 pub struct Variables {
+    made: Cell<usize>,
     row: Vec<(String, Node)>,
     used: RefCell<BTreeSet<String>>,
 }
@@ -31,7 +35,7 @@ impl Variables {
     /// The topology, and a row of a matrix.
     #[must_use]
     pub fn new(row: Vec<(String, Node)>) -> Self {
-        Self { row, used: RefCell::default() }
+        Self { row, ..Self::default() }
     }
 
     /// Says that a variable matters, though no `${…}` names it: `when:` does.
@@ -101,6 +105,12 @@ impl Variables {
                 return spoilt(node);
             };
             let alone = begin == 0 && end == scalar.text.len();
+            self.made.set(self.made.get() + value.weight());
+            if self.made.get() > MADE {
+                let message = format!("the `${{…}}` of one row make more than {} MiB", MADE >> 20);
+                problems.push(Problem::at(&node.part(begin, end), message));
+                return spoilt(node);
+            }
             match value {
                 Value::Node(value) if alone => return standing_for(node, value),
                 Value::Text(text) if alone => out.text = text,
@@ -137,6 +147,15 @@ fn spoilt(node: &Node) -> Node {
 enum Value {
     Text(String),
     Node(Node),
+}
+
+impl Value {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Node(node) => node.weight(),
+        }
+    }
 }
 
 /// A value of the matrix where it is used: a scalar is spoken of there, a collection where it stands.

@@ -16,6 +16,10 @@ use std::path::PathBuf;
 
 /// Steps of a trial, with all that they include and repeat.
 pub const STEPS_AT_MOST: usize = 20_000;
+/// What the steps of all rows of a case weigh together ([`Node::weight`]).
+pub const CASE_WEIGHT: usize = 64 << 20;
+/// After so many problems a trial is read no further.
+const PROBLEMS: usize = 100;
 /// Files that include each other.
 const INCLUDES: usize = 16;
 
@@ -36,6 +40,7 @@ pub struct TrialReader<'l> {
     files: &'l mut Files,
     including: Vec<PathBuf>,
     steps_left: usize,
+    weight_left: &'l mut usize,
     commands: Commands,
     automatic_arp: bool,
     rigs: Option<Vec<RigKind>>,
@@ -49,6 +54,7 @@ impl<'l> TrialReader<'l> {
         variables: &'l Variables,
         matrix: &'l Matrix,
         patterns: &'l mut Patterns,
+        weight_left: &'l mut usize,
     ) -> Self {
         Self {
             r: Reader::default(),
@@ -60,6 +66,7 @@ impl<'l> TrialReader<'l> {
             files,
             including: vec![file],
             steps_left: STEPS_AT_MOST,
+            weight_left,
             commands: Commands { grammar: |_| Ok(()) },
             automatic_arp: true,
             rigs: None,
@@ -200,12 +207,31 @@ impl<'l> TrialReader<'l> {
                 return Err(self.r.report(Problem::at(&item.span, message)));
             }
             self.steps_left -= 1;
+            self.charge(item, item.weight())?;
+            if self.r.problems.len() >= PROBLEMS {
+                return Err(Reported);
+            }
             if let Err(reported) = self.step(item, out) {
                 self.names.incomplete = true;
                 bad = Some(reported);
             }
         }
         bad.map_or(Ok(()), Err)
+    }
+
+    /// Takes from what all rows of the case may weigh together.
+    fn charge(&mut self, node: &Node, weight: usize) -> Read<()> {
+        let Some(left) = self.weight_left.checked_sub(weight) else {
+            let problem =
+                Problem::at(&node.span, "this case is too large: its rows, repeats and includes together")
+                    .help(format!(
+                        "they weigh more than {} MiB; make several cases of it",
+                        CASE_WEIGHT >> 20
+                    ));
+            return Err(self.r.report(problem));
+        };
+        *self.weight_left = left;
+        Ok(())
     }
 
     fn step(&mut self, node: &Node, out: &mut Vec<Step>) -> Read<()> {
@@ -321,8 +347,13 @@ impl<'l> TrialReader<'l> {
         let from = format!("included from {}:{}:{}", here.file.path.display(), here.line, here.column);
         self.r.included_from.push(from);
         self.including.push(path);
-        let tree = self.variables.apply(&tree, &mut self.r.problems);
-        let result = self.included(&tree, out);
+        let result = match self.charge(node, tree.weight()) {
+            Ok(()) => {
+                let tree = self.variables.apply(&tree, &mut self.r.problems);
+                self.included(&tree, out)
+            }
+            Err(reported) => Err(reported),
+        };
         self.including.pop();
         self.r.included_from.pop();
         result

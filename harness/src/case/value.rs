@@ -7,7 +7,6 @@ use super::shape::{Key, PAYLOAD};
 use super::yaml::{Kind, Node};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest time that a case can name.
@@ -147,8 +146,8 @@ impl Reader {
                 let (kind, size) = (self.need(&fields, "pattern")?, self.need(&fields, "length")?);
                 let counting = self.one_of(kind, &["counting", "zero"])? == "counting";
                 let length = usize::try_from(self.number(size, 0, PAYLOAD)?).unwrap_or(0);
-                let held: usize = patterns.keys().map(|(_, length)| length).sum();
-                if !patterns.contains_key(&(counting, length)) && held + length > PATTERN_BYTES {
+                let held = || patterns.keys().map(|(_, length)| length).sum::<usize>();
+                if !patterns.contains_key(&(counting, length)) && held() + length > PATTERN_BYTES {
                     let limit = PATTERN_BYTES >> 20;
                     return Err(
                         self.report(Problem::at(&size.span, format!("the payloads exceed {limit} MiB")))
@@ -200,8 +199,11 @@ impl Reader {
 }
 
 fn pattern(counting: bool, length: usize) -> Payload {
-    let byte = |i: usize| if counting { (i % 256) as u8 } else { 0 };
-    Payload((0..length).map(byte).collect::<Arc<[u8]>>())
+    if !counting {
+        return Payload(vec![0; length].into());
+    }
+    let block: Vec<u8> = (0..=255).collect();
+    Payload(block.repeat(length / block.len() + 1)[..length].into())
 }
 
 /// A whole number as YAML writes it.

@@ -11,6 +11,10 @@ use std::sync::Arc;
 pub const DEPTH: usize = 64;
 /// Nodes of a file, with its aliases expanded.
 pub const NODES: usize = 100_000;
+/// What a file weighs ([`Node::weight`]), with its aliases expanded.
+pub const WEIGHT: usize = 8 << 20;
+/// What a node weighs besides its text.
+const NODE_WEIGHT: usize = 16;
 
 /// A node with its place.
 #[derive(Clone, Debug)]
@@ -73,6 +77,17 @@ impl Node {
         }
     }
 
+    /// What it takes to read and keep it: bytes of text, and a constant for each node.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        NODE_WEIGHT
+            + match &self.kind {
+                Kind::Scalar(scalar) => scalar.text.len(),
+                Kind::List(items) => items.iter().map(Self::weight).sum(),
+                Kind::Map(entries) => entries.iter().map(|(k, v)| k.weight() + v.weight()).sum(),
+            }
+    }
+
     /// The stretch of the file where a part of its text stands; the whole node where that is not known.
     #[must_use]
     pub fn part(&self, from: usize, to: usize) -> Span {
@@ -107,8 +122,15 @@ pub fn parse(file: &Arc<SourceFile>) -> Result<Node, Vec<Problem>> {
     options.flow_nesting_limit = DEPTH;
     options.block_nesting_limit = DEPTH;
     options.set_emit_comments(false);
-    let mut tree =
-        Tree { file, open: Vec::new(), root: None, anchors: BTreeMap::new(), nodes: 0, problems: Vec::new() };
+    let mut tree = Tree {
+        file,
+        open: Vec::new(),
+        root: None,
+        anchors: BTreeMap::new(),
+        nodes: 0,
+        weight: 0,
+        problems: Vec::new(),
+    };
     for event in Parser::new_from_str_with_options(&file.text, options) {
         let result = match event {
             Ok((event, span)) => tree.take(event, span),
@@ -132,8 +154,9 @@ struct Tree<'f> {
     file: &'f Arc<SourceFile>,
     open: Vec<Open>,
     root: Option<Node>,
-    anchors: BTreeMap<usize, (Node, usize)>,
+    anchors: BTreeMap<usize, (Node, usize, usize)>,
     nodes: usize,
+    weight: usize,
     problems: Vec<Problem>,
 }
 
@@ -169,12 +192,13 @@ impl Tree<'_> {
                 self.put(Node { span, kind }, open.anchor)
             }
             Event::Alias(id) => {
-                let Some((node, size)) = self.anchors.get(&id) else {
+                let Some((node, size, weight)) = self.anchors.get(&id) else {
                     return Err(Problem::at(&span, "an alias inside of what it stands for")
                         .help("write out what is meant"));
                 };
                 self.nodes += size;
-                if self.nodes > NODES {
+                self.weight += weight;
+                if self.nodes > NODES || self.weight > WEIGHT {
                     return Err(too_many(&span));
                 }
                 let node = node.clone();
@@ -214,13 +238,15 @@ impl Tree<'_> {
 
     fn put(&mut self, node: Node, anchor: usize) -> Result<(), Problem> {
         self.nodes += 1;
-        if self.nodes > NODES {
+        self.weight += NODE_WEIGHT + node.text().map_or(0, str::len);
+        if self.nodes > NODES || self.weight > WEIGHT {
             return Err(too_many(&node.span));
         }
         if anchor != 0 {
-            let size = node.size();
+            let (size, weight) = (node.size(), node.weight());
             self.nodes += size;
-            self.anchors.insert(anchor, (node.clone(), size));
+            self.weight += weight;
+            self.anchors.insert(anchor, (node.clone(), size, weight));
         }
         match self.open.last_mut().map(|open| &mut open.kind) {
             None => self.root = Some(node),
@@ -265,7 +291,7 @@ fn too_deep(span: &Span) -> Problem {
 }
 
 fn too_many(span: &Span) -> Problem {
-    Problem::at(span, format!("the file has more than {NODES} nodes, aliases expanded"))
+    Problem::at(span, format!("the file has more than {NODES} nodes or 8 MiB, aliases expanded"))
         .help("use `matrix:` and `repeat:`, or several files")
 }
 
