@@ -1,3 +1,27 @@
 //! YAML text to checked trials: reading, diagnosing, expanding. It knows nothing of rigs or stacks.
 
 pub mod model;
+
+mod calls;
+mod checks;
+pub mod command;
+mod files;
+mod frames;
+mod load;
+mod names;
+mod not_built;
+pub mod problem;
+mod reader;
+pub mod schema;
+mod shape;
+mod substitute;
+mod symbols;
+#[cfg(test)]
+mod tests;
+mod trial;
+mod value;
+mod wire_steps;
+mod yaml;
+
+pub use load::{load, load_filtered, load_with};
+pub use problem::{Problem, Problems};

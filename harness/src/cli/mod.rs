@@ -1,1 +1,4 @@
 //! The commands of `wireproof`.
+
+pub mod check;
+pub mod list;

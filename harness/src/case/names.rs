@@ -1,0 +1,157 @@
+//! The names of a trial: sockets, steps and background calls, so that a reference to nothing is found before the run.
+
+use super::problem::{Problem, choose};
+use super::reader::{Read, Reader};
+use super::yaml::Node;
+use std::collections::BTreeMap;
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// A socket; whether it was closed.
+    Socket {
+        /// `close` was called on it.
+        closed: bool,
+    },
+    /// A frame that is expected.
+    Frame,
+    /// A frame that is injected, or a call.
+    Event,
+    /// A call in the background; whether it gives what it must return itself, and whether it was joined.
+    Background {
+        /// It says what it must give.
+        judged: bool,
+        /// `join` named it.
+        joined: bool,
+    },
+}
+
+impl Named {
+    fn what(self) -> &'static str {
+        match self {
+            Self::Socket { .. } => "a socket",
+            Self::Frame => "a frame that is expected",
+            Self::Event => "a call or an injected frame",
+            Self::Background { .. } => "a call in the background",
+        }
+    }
+}
+
+/// All names so far, in the order of the steps.
+#[derive(Debug, Default)]
+pub struct Names {
+    known: BTreeMap<String, (Named, u32)>,
+    /// A step could not be read: names may be missing, and are not complained about.
+    pub incomplete: bool,
+}
+
+impl Names {
+    /// Gives a name.
+    pub fn add(&mut self, r: &mut Reader, node: &Node, named: Named) -> Read<String> {
+        let name = r.word(node)?.to_owned();
+        if name.chars().any(|c| !(c.is_ascii_alphanumeric() || "_-.".contains(c))) {
+            return r.wrong(node, "a name", "letters, digits, `_`, `-` and `.`");
+        }
+        let free = match self.known.get(&name) {
+            None | Some((Named::Socket { closed: true }, _)) => true,
+            Some((Named::Background { joined: true, .. }, _)) => matches!(named, Named::Background { .. }),
+            Some(_) => false,
+        };
+        if let (false, Some((other, line))) = (free, self.known.get(&name)) {
+            let problem = Problem::at(&node.span, format!("the name `{name}` is taken"))
+                .label(format!("{} on line {line} has it", other.what()))
+                .help("give each its own name; what stands in `repeat:` is named once for each time");
+            return Err(r.report(problem));
+        }
+        self.known.insert(name.clone(), (named, node.span.line));
+        Ok(name)
+    }
+
+    /// The name of an open socket.
+    pub fn socket(&mut self, r: &mut Reader, node: &Node) -> Read<String> {
+        let name = r.word(node)?.to_owned();
+        match self.known.get(&name) {
+            Some((Named::Socket { closed: false }, _)) => Ok(name),
+            Some((Named::Socket { closed: true }, _)) => {
+                let problem =
+                    Problem::at(&node.span, format!("the socket `{name}` was closed")).label("closed before");
+                Err(r.report(problem))
+            }
+            _ => self.unknown(r, node, &name, "socket", |n| matches!(n, Named::Socket { .. })).map(|()| name),
+        }
+    }
+
+    /// Says that a socket was closed.
+    pub fn close(&mut self, name: &str) {
+        if let Some((Named::Socket { closed }, _)) = self.known.get_mut(name) {
+            *closed = true;
+        }
+    }
+
+    /// The name of an earlier step; with `frame`, of one that expects a frame.
+    pub fn step(&mut self, r: &mut Reader, node: &Node, frame: bool) -> Read<String> {
+        let name = r.word(node)?.to_owned();
+        let fits = |named: Named| named == Named::Frame || (!frame && named == Named::Event);
+        match self.known.get(&name) {
+            Some((named, _)) if fits(*named) => Ok(name),
+            _ => self
+                .unknown(r, node, &name, if frame { "expected frame" } else { "step" }, fits)
+                .map(|()| name),
+        }
+    }
+
+    /// The name of a background call that was not joined; and whether it is judged already.
+    pub fn join(&mut self, r: &mut Reader, node: &Node) -> Read<(String, bool)> {
+        let name = r.word(node)?.to_owned();
+        match self.known.get_mut(&name) {
+            Some((Named::Background { joined, judged }, _)) if !*joined => {
+                *joined = true;
+                Ok((name, *judged))
+            }
+            Some((Named::Background { .. }, _)) => Err(r.report(
+                Problem::at(&node.span, format!("`{name}` was joined before")).label("joined twice"),
+            )),
+            _ => {
+                let fits = |n| matches!(n, Named::Background { .. });
+                self.unknown(r, node, &name, "call in the background", fits).map(|()| (name, false))
+            }
+        }
+    }
+
+    /// Whether a step with this name is there, whatever kind.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.incomplete || self.known.contains_key(name)
+    }
+
+    /// Background calls that nobody joined.
+    pub fn unjoined(&self) -> impl Iterator<Item = &str> {
+        let open = |named: &Named| matches!(named, Named::Background { joined: false, .. });
+        self.known.iter().filter(move |(_, (named, _))| open(named)).map(|(name, _)| name.as_str())
+    }
+
+    fn unknown(
+        &self,
+        r: &mut Reader,
+        node: &Node,
+        name: &str,
+        what: &str,
+        fits: impl Fn(Named) -> bool,
+    ) -> Read<()> {
+        if self.incomplete {
+            return Ok(());
+        }
+        let known = self.known.iter().filter(|(_, (named, _))| fits(*named)).map(|(name, _)| name.as_str());
+        let problem = match self.known.get(name) {
+            Some((other, _)) => {
+                Problem::at(&node.span, format!("`{name}` is {}, not {}", other.what(), with_a(what)))
+            }
+            None => Problem::at(&node.span, format!("there is no {what} `{name}` before this step")),
+        };
+        Err(r.report(problem.label("not known here").help(choose(name, known))))
+    }
+}
+
+fn with_a(what: &str) -> String {
+    if what.starts_with(['a', 'e', 'i', 'o', 'u']) { format!("an {what}") } else { format!("a {what}") }
+}

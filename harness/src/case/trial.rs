@@ -1,0 +1,416 @@
+//! One row of a case: its steps in order, with what they include and repeat.
+
+use super::checks::Matrix;
+use super::command::{CommandCheck, Commands};
+use super::files::Files;
+use super::model::{Action, Differs, Fault, RigKind, Step, Trial};
+use super::names::Names;
+use super::not_built::not_built;
+use super::problem::{Problem, choose};
+use super::reader::{Fields, Read, Reader, Reported};
+use super::shape::{CASE, DIFFERS, PEER, STEPS, StepShape, keys_of};
+use super::substitute::Variables;
+use super::value::Patterns;
+use super::yaml::{Kind, Node};
+use std::path::PathBuf;
+
+/// Steps of a trial, with all that they include and repeat.
+pub const STEPS_AT_MOST: usize = 20_000;
+/// What the steps of all rows of a case weigh together ([`Node::weight`]).
+pub const CASE_WEIGHT: usize = 64 << 20;
+/// After so many problems a trial is read no further.
+const PROBLEMS: usize = 100;
+/// Files that include each other.
+const INCLUDES: usize = 16;
+
+/// Reads one row.
+pub struct TrialReader<'l> {
+    /// Takes nodes apart, collects problems.
+    pub r: Reader,
+    /// The names so far.
+    pub names: Names,
+    /// What `${…}` stands for.
+    pub variables: &'l Variables,
+    /// All values of the matrix.
+    pub matrix: &'l Matrix,
+    /// Payloads that rows share.
+    pub patterns: &'l mut Patterns,
+    /// The step that is read.
+    pub step_name: &'static str,
+    files: &'l mut Files,
+    including: Vec<PathBuf>,
+    steps_left: usize,
+    weight_left: &'l mut usize,
+    commands: Commands,
+    automatic_arp: bool,
+    rigs: Option<Vec<RigKind>>,
+}
+
+impl<'l> TrialReader<'l> {
+    /// A reader for the row of a file.
+    pub fn new(
+        file: PathBuf,
+        files: &'l mut Files,
+        variables: &'l Variables,
+        matrix: &'l Matrix,
+        patterns: &'l mut Patterns,
+        weight_left: &'l mut usize,
+    ) -> Self {
+        Self {
+            r: Reader::default(),
+            names: Names::default(),
+            variables,
+            matrix,
+            patterns,
+            step_name: "",
+            files,
+            including: vec![file],
+            steps_left: STEPS_AT_MOST,
+            weight_left,
+            commands: Commands { grammar: |_| Ok(()) },
+            automatic_arp: true,
+            rigs: None,
+        }
+    }
+
+    /// The whole trial, from the case with its `${…}` replaced.
+    pub fn trial(
+        &mut self,
+        case: &str,
+        row: Vec<(String, String)>,
+        node: &Node,
+        grammar: CommandCheck,
+    ) -> Read<Trial> {
+        let fields = self.r.fields(node, "a case", &[CASE])?;
+        let head = self.head(&fields);
+        self.commands = Commands::for_rigs(self.rigs.as_deref(), grammar);
+        let mut steps = Vec::new();
+        let list = self.r.need(&fields, "steps")?;
+        let read = self.steps(list, &mut steps);
+        if let Some(name) = self.names.unjoined().next().filter(|_| !self.names.incomplete).map(str::to_owned)
+        {
+            let problem = Problem::at(&list.span, format!("nothing waits for the background call `{name}`"))
+                .label("in these steps")
+                .help(format!("add `- join: {{call: {name}}}`: else nobody sees what it gave"));
+            self.r.report(problem);
+        }
+        let differs = self.differs(&fields);
+        let (about, covers, refs, faults) = head?;
+        read?;
+        Ok(Trial {
+            case: case.to_owned(),
+            row,
+            file: node.span.file.clone(),
+            about,
+            covers,
+            refs,
+            rigs: self.rigs.clone(),
+            automatic_arp: self.automatic_arp,
+            differs: differs?,
+            faults,
+            steps,
+        })
+    }
+
+    /// All but the steps.
+    #[expect(clippy::type_complexity, reason = "about, covers, refs and faults, taken apart at once")]
+    fn head(&mut self, fields: &Fields<'_>) -> Read<(String, Vec<String>, Vec<String>, Vec<Fault>)> {
+        let about = self.r.need(fields, "about").and_then(|node| self.r.text(node))?.trim().to_owned();
+        let texts = |r: &mut Reader, key| fields.get(key).map_or(Ok(Vec::new()), |node| r.texts(node));
+        let covers = texts(&mut self.r, "covers")?;
+        let refs = texts(&mut self.r, "refs")?;
+        self.rigs = fields.get("rigs").map(|node| self.rigs(node)).transpose()?;
+        if let Some(node) = fields.get("peer") {
+            self.automatic_arp = self.peer(node)?;
+        }
+        let faults = fields.get("faults").map_or(Ok(Vec::new()), |node| self.faults(node))?;
+        Ok((about, covers, refs, faults))
+    }
+
+    fn peer(&mut self, node: &Node) -> Read<bool> {
+        let fields = self.r.fields(node, "peer", &[PEER])?;
+        let Some(arp) = fields.get("arp") else { return Ok(true) };
+        Ok(self.r.one_of(arp, &["auto", "manual"])? == "auto")
+    }
+
+    fn faults(&mut self, node: &Node) -> Read<Vec<Fault>> {
+        let mut faults = Vec::new();
+        for item in self.r.list(node, "`[{lost_interrupt: {vector: 1, nth: 3}}]`")? {
+            let entries = match &item.kind {
+                Kind::Map(entries) if entries.len() == 1 => entries,
+                _ => return self.r.wrong(item, "one fault", "`{lost_interrupt: {vector: 1, nth: 3}}`"),
+            };
+            let (kind, arguments) = &entries[0];
+            let kind = self.r.word(kind)?.to_owned();
+            let mut numbers = std::collections::BTreeMap::new();
+            for (key, value) in self.r.map(arguments, "`{vector: 1, nth: 3}`")? {
+                let number = self.r.number(value, 0, i64::MAX)?.unsigned_abs();
+                numbers.insert(self.r.word(key)?.to_owned(), number);
+            }
+            faults.push(Fault { kind, arguments: numbers });
+        }
+        Ok(faults)
+    }
+
+    fn differs(&mut self, fields: &Fields<'_>) -> Read<Vec<Differs>> {
+        let Some(node) = fields.get("differs") else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for item in self.r.list(node, "a list of `{rig: …, why: …}`")? {
+            let entry = self.r.fields(item, "differs", &[DIFFERS])?;
+            let (rig, why) = (self.r.need(&entry, "rig")?, self.r.need(&entry, "why")?);
+            let rig = super::checks::rig(self.r.one_of(rig, super::shape::RIGS)?);
+            let when = entry.get("when").map(|node| self.version(node)).transpose()?;
+            let step = entry.get("step").map(|node| self.named_step(node)).transpose()?;
+            let field =
+                entry.get("field").map(|node| self.field(node)).transpose()?.map(crate::frame::Field::name);
+            found.push(Differs { rig, when, step, field, why: self.r.text(why)?.to_owned() });
+        }
+        Ok(found)
+    }
+
+    fn named_step(&mut self, node: &Node) -> Read<String> {
+        let name = self.r.word(node)?;
+        if self.names.has(name) {
+            return Ok(name.to_owned());
+        }
+        Err(self.r.report(
+            Problem::at(&node.span, format!("no step has the name `{name}`")).help("give it with `as:`"),
+        ))
+    }
+
+    /// `qemu <= 10.0.2`
+    fn version(&mut self, node: &Node) -> Read<String> {
+        let text = self.r.text(node)?;
+        let words: Vec<_> = text.split_whitespace().collect();
+        let signs = ["<", "<=", "=", "==", "!=", ">=", ">"];
+        match words[..] {
+            [_, sign, version]
+                if signs.contains(&sign) && version.starts_with(|c: char| c.is_ascii_digit()) =>
+            {
+                Ok(text.to_owned())
+            }
+            _ => self.r.wrong(node, "a version condition", "such as `qemu <= 10.0.2` or `linux >= 6.18`"),
+        }
+    }
+
+    /// A list of steps; reads on after one that is wrong.
+    pub fn steps(&mut self, node: &Node, out: &mut Vec<Step>) -> Read<()> {
+        let items = self.r.list(node, "steps are a list: `- send: {…}`")?;
+        if items.is_empty() {
+            return self.r.wrong(node, "at least one step", "write `- wait: 1s`, or whatever happens");
+        }
+        let mut bad = None;
+        for item in items {
+            if self.steps_left == 0 {
+                let message =
+                    format!("a trial of more than {STEPS_AT_MOST} steps, repeats and includes counted");
+                return Err(self.r.report(Problem::at(&item.span, message)));
+            }
+            self.steps_left -= 1;
+            self.charge(item, item.weight())?;
+            if self.r.problems.len() >= PROBLEMS {
+                return Err(Reported);
+            }
+            if let Err(reported) = self.step(item, out) {
+                self.names.incomplete = true;
+                bad = Some(reported);
+            }
+        }
+        bad.map_or(Ok(()), Err)
+    }
+
+    /// Takes from what all rows of the case may weigh together.
+    fn charge(&mut self, node: &Node, weight: usize) -> Read<()> {
+        let Some(left) = self.weight_left.checked_sub(weight) else {
+            let problem =
+                Problem::at(&node.span, "this case is too large: its rows, repeats and includes together")
+                    .help(format!(
+                        "they weigh more than {} MiB; make several cases of it",
+                        CASE_WEIGHT >> 20
+                    ));
+            return Err(self.r.report(problem));
+        };
+        *self.weight_left = left;
+        Ok(())
+    }
+
+    fn step(&mut self, node: &Node, out: &mut Vec<Step>) -> Read<()> {
+        let (key, body) = match &node.kind {
+            Kind::Map(entries) if entries.len() == 1 => &entries[0],
+            Kind::Map(entries) => {
+                let at = entries.get(1).map_or(&node.span, |(key, _)| &key.span);
+                let problem = Problem::at(at, "a step has one key")
+                    .label("a second key")
+                    .help("begin each step with `- `; what belongs to a step stands inside of its `{…}`");
+                return Err(self.r.report(problem));
+            }
+            _ => return self.r.wrong(node, "a step", "a step is a mapping of one key: `- send: {…}`"),
+        };
+        let name = key.text().unwrap_or("");
+        let Some(shape) = STEPS.iter().find(|shape| shape.name == name) else {
+            let problem = Problem::at(&key.span, format!("there is no step {}", key.describe()))
+                .label("unknown step")
+                .help(choose(name, STEPS.iter().map(|shape| shape.name)));
+            return Err(self.r.report(problem));
+        };
+        self.step_name = shape.name;
+        let at = key.span.location();
+        let (name, action) = match shape.name {
+            "include" => return self.include(body, out),
+            "repeat" => return self.repeat(body, out),
+            "check" => match self.check(body)? {
+                Some(action) => (None, action),
+                None => return Ok(()),
+            },
+            "inject" => self.inject(body)?,
+            "expect" => {
+                let expect = self.expect(body)?;
+                (expect.name.clone(), Action::Expect(expect))
+            }
+            _ => self.plain_step(shape, key, body)?,
+        };
+        out.push(Step { at, name, action });
+        Ok(())
+    }
+
+    fn plain_step(&mut self, shape: &StepShape, key: &Node, body: &Node) -> Read<(Option<String>, Action)> {
+        let action = match shape.name {
+            "run" => Action::Run(self.commands.read(&mut self.r, body)?),
+            "sysfs" => self.sysfs(body)?,
+            "link" => Action::Link(self.r.one_of(body, &["up", "down"])? == "up"),
+            "join" => self.join(body)?,
+            "any_order" => self.any_order(body)?,
+            "order" => self.order(body)?,
+            "fragments" => self.fragments(body)?,
+            "wait" => Action::Wait(self.r.duration(body)?),
+            "quiet" => Action::Quiet(self.r.duration(body)?),
+            "listen" | "accept" | "segments" => {
+                return Err(self.r.report(not_built(&key.span, &format!("`{}`", shape.name))));
+            }
+            _ => return self.call(shape.name, body),
+        };
+        Ok((None, action))
+    }
+
+    fn sysfs(&mut self, node: &Node) -> Read<Action> {
+        let fields = self.r.fields(node, "sysfs", keys_of("sysfs"))?;
+        let (path, value) = (self.r.need(&fields, "path")?, self.r.need(&fields, "value")?);
+        let text = self.r.text(path)?.to_owned();
+        if !text.starts_with("/sys/") || text.split('/').any(|part| part == "..") {
+            return self.r.wrong(
+                path,
+                "a path under /sys",
+                "such as `/sys/class/net/eth0/queues/tx-0/xps_cpus`",
+            );
+        }
+        Ok(Action::Sysfs { path: text, value: self.r.text(value)?.to_owned() })
+    }
+
+    fn repeat(&mut self, node: &Node, out: &mut Vec<Step>) -> Read<()> {
+        let fields = self.r.fields(node, "repeat", keys_of("repeat"))?;
+        let (times, steps) = (self.r.need(&fields, "times")?, self.r.need(&fields, "steps")?);
+        for _ in 0..self.r.number(times, 1, 10_000)? {
+            self.steps(steps, out)?;
+        }
+        Ok(())
+    }
+
+    fn include(&mut self, node: &Node, out: &mut Vec<Step>) -> Read<()> {
+        let text = self.r.text(node)?;
+        let folder = self.including.last().and_then(|file| file.parent()).unwrap_or(std::path::Path::new(""));
+        if text.starts_with('/') {
+            return self.r.wrong(node, "a relative path", "relative to the file that includes it");
+        }
+        let (path, tree) = match self.files.read(&folder.join(text), Some(&node.span)) {
+            Ok(read) => read,
+            Err(problems) => {
+                let mut reported = Reported;
+                for problem in problems {
+                    reported = self.r.report(problem);
+                }
+                return Err(reported);
+            }
+        };
+        if let Some(first) = self.including.iter().position(|file| *file == path) {
+            let files: Vec<_> =
+                self.including[first..].iter().chain([&path]).map(|file| short(file)).collect();
+            let problem = Problem::at(&node.span, format!("`{text}` includes itself"))
+                .label("the circle closes here")
+                .help(files.join(" includes "));
+            return Err(self.r.report(problem));
+        }
+        if self.including.len() > INCLUDES {
+            let message = format!("more than {INCLUDES} files include each other");
+            return Err(self.r.report(Problem::at(&node.span, message)));
+        }
+        let here = node.span.location();
+        let from = format!("included from {}:{}:{}", here.file.path.display(), here.line, here.column);
+        self.r.included_from.push(from);
+        self.including.push(path);
+        let result = match self.charge(node, tree.weight()) {
+            Ok(()) => {
+                let tree = self.variables.apply(&tree, &mut self.r.problems);
+                self.included(&tree, out)
+            }
+            Err(reported) => Err(reported),
+        };
+        self.including.pop();
+        self.r.included_from.pop();
+        result
+    }
+
+    /// The steps of an included file, whose other keys must say nothing else than the case.
+    fn included(&mut self, node: &Node, out: &mut Vec<Step>) -> Read<()> {
+        let fields = self.r.fields(node, "an included file", &[CASE])?;
+        let rigs = fields.get("rigs").map(|node| self.rigs(node)).transpose()?;
+        let arp = fields.get("peer").map(|node| self.peer(node)).transpose()?;
+        let same = |list: &[RigKind]| {
+            let mine =
+                self.rigs.as_deref().unwrap_or(&[RigKind::Emu, RigKind::Qemu, RigKind::Vfio, RigKind::Linux]);
+            mine.iter().all(|rig| list.contains(rig))
+        };
+        let names: Vec<_> = self.variables.names().collect();
+        let matrix = match fields.get("matrix").map(|node| &node.kind) {
+            Some(Kind::Map(entries)) => {
+                entries.iter().all(|(key, _)| key.text().is_some_and(|name| names.contains(&name)))
+            }
+            _ => true,
+        };
+        let conflicts = [
+            (
+                "rigs",
+                rigs.is_some_and(|list| !same(&list)),
+                "the case runs on rigs that this file does not allow",
+            ),
+            ("peer", arp.is_some_and(|arp| arp != self.automatic_arp), "the case says otherwise"),
+            ("matrix", !matrix, "the case that includes it needs these names in its own matrix"),
+            (
+                "faults",
+                fields.get("faults").is_some_and(|node| !super::checks::is_empty(node)),
+                "they are the case's",
+            ),
+            (
+                "differs",
+                fields.get("differs").is_some_and(|n| !super::checks::is_empty(n)),
+                "they are the case's",
+            ),
+        ];
+        for (key, conflict, why) in conflicts {
+            if let (true, Some(key_node)) = (conflict, fields.key(key)) {
+                let problem =
+                    Problem::at(&key_node.span, format!("`{key}:` of an included file conflicts: {why}"))
+                        .label("conflicts")
+                        .help(format!(
+                            "only its steps are used: move `{key}:` to the case, or say the same there"
+                        ));
+                return Err(self.r.report(problem));
+            }
+        }
+        let steps = self.r.need(&fields, "steps")?;
+        self.steps(steps, out)
+    }
+}
+
+fn short(path: &std::path::Path) -> String {
+    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}

@@ -1,0 +1,141 @@
+//! Steps that are about frames: expect, any_order, order, fragments, inject.
+
+use super::calls::lonely_tolerance;
+use super::frames::{Purpose, field_value, frame};
+use super::model::{Action, After, Expect, Fragments, Inject, Order, Tolerance};
+use super::names::Named;
+use super::problem::{Problem, choose};
+use super::reader::{Fields, Read};
+use super::shape::{EXPECT, INJECT, keys_of};
+use super::trial::TrialReader;
+use super::yaml::{Kind, Node};
+use crate::frame::{FIELDS, Field, Layer};
+use std::time::Duration;
+
+impl TrialReader<'_> {
+    /// `expect: {…}`
+    pub fn expect(&mut self, node: &Node) -> Read<Expect> {
+        let fields = self.r.fields(node, "expect", EXPECT)?;
+        let pattern = frame(&mut self.r, &fields, Purpose::Expect, self.patterns)?;
+        let within = self.within(&fields)?;
+        let after = self.after_step(&fields)?;
+        if let (Some(_), Some(after)) = (within, fields.key("after")) {
+            let problem = Problem::at(&after.span, "`within` and `after` together")
+                .help("`after` with `tolerance` says when already: keep one of them");
+            return Err(self.r.report(problem));
+        }
+        let name = match fields.get("as") {
+            Some(node) => Some(self.names.add(&mut self.r, node, Named::Frame)?),
+            None => None,
+        };
+        Ok(Expect { at: node.span.location(), name, pattern, within, after })
+    }
+
+    fn within(&mut self, fields: &Fields<'_>) -> Read<Option<Duration>> {
+        fields.get("within").map(|node| self.r.duration(node)).transpose()
+    }
+
+    fn after_step(&mut self, fields: &Fields<'_>) -> Read<Option<After>> {
+        let Some(node) = fields.get("after") else {
+            return match fields.get("tolerance") {
+                Some(node) => Err(self.r.report(lonely_tolerance(node))),
+                None => Ok(None),
+            };
+        };
+        let entries = self.r.map(node, "write `after: {NAME: 200ms}`")?;
+        let [(name, time)] = entries else {
+            return self.r.wrong(node, "one name with its time", "write `after: {NAME: 200ms}`");
+        };
+        let step = self.names.step(&mut self.r, name, false)?;
+        let delay = self.r.duration(time)?;
+        let tolerance = fields.get("tolerance").map(|node| self.r.tolerance(node)).transpose()?;
+        Ok(Some(After { step, delay, tolerance: tolerance.unwrap_or(Tolerance::Default) }))
+    }
+
+    /// `any_order: [{…}, …]`; each may be written as a step `expect: {…}` too.
+    pub fn any_order(&mut self, node: &Node) -> Read<Action> {
+        let items = self.r.list(node, "a list of frames, each as in `expect:`")?;
+        if items.is_empty() {
+            return self.r.wrong(node, "a list of frames", "write at least one");
+        }
+        let mut frames = Vec::new();
+        for item in items {
+            let body = match &item.kind {
+                Kind::Map(entries) => match entries.as_slice() {
+                    [(key, value)] if key.text() == Some("expect") => value,
+                    _ => item,
+                },
+                _ => item,
+            };
+            frames.push(self.expect(body)?);
+        }
+        Ok(Action::AnyOrder(frames))
+    }
+
+    /// `order: {of: FIELD, is: […]}`
+    pub fn order(&mut self, node: &Node) -> Read<Action> {
+        let fields = self.r.fields(node, "order", keys_of("order"))?;
+        let (of, is) = (self.r.need(&fields, "of")?, self.r.need(&fields, "is")?);
+        let field = self.field(of)?;
+        let items = self.r.list(is, "write `is: [1, 2, 3]`")?;
+        if items.is_empty() {
+            return self.r.wrong(
+                is,
+                "a list of values",
+                "name at least one; for no frame at all use `quiet:`",
+            );
+        }
+        let values =
+            items.iter().map(|item| field_value(&mut self.r, field, item)).collect::<Read<Vec<_>>>()?;
+        Ok(Action::Order(Order { of: field, is: values, within: self.within(&fields)? }))
+    }
+
+    /// The full name of a field.
+    pub fn field(&mut self, node: &Node) -> Read<&'static Field> {
+        let text = self.r.word(node)?;
+        let found = FIELDS.iter().find(|field| field.name() == text);
+        if let Some(field) = found {
+            return Ok(field);
+        }
+        let names: Vec<_> = FIELDS.iter().map(Field::name).collect();
+        let problem = Problem::at(&node.span, format!("there is no field `{text}`"))
+            .label("unknown field")
+            .help(choose(text, names.iter().map(String::as_str)))
+            .and_help("a field is named with its header, such as `udp.dst_port`");
+        Err(self.r.report(problem))
+    }
+
+    /// `fragments: {…}`
+    pub fn fragments(&mut self, node: &Node) -> Read<Action> {
+        let fields = self.r.fields(node, "fragments", keys_of("fragments"))?;
+        let pattern = frame(&mut self.r, &fields, Purpose::Fragments, self.patterns)?;
+        if pattern.has(Layer::Arp) || pattern.has(Layer::Tcp) {
+            let name = if pattern.has(Layer::Arp) { "arp" } else { "tcp" };
+            let key = fields.key(name).unwrap_or(node);
+            let problem = Problem::at(&key.span, format!("`{name}` is not sent in fragments"))
+                .help("`fragments` is for datagrams: `udp` or `icmp`");
+            return Err(self.r.report(problem));
+        }
+        let (mtu, payload) = (self.r.need(&fields, "mtu")?, self.r.need(&fields, "payload")?);
+        let mtu = u32::try_from(self.r.number(mtu, 68, 65_535)?).unwrap_or(68);
+        let payload = self.r.payload(payload, self.patterns)?;
+        Ok(Action::Fragments(Fragments { mtu, pattern, payload, within: self.within(&fields)? }))
+    }
+
+    /// `inject: {…}`, with its name.
+    pub fn inject(&mut self, node: &Node) -> Read<(Option<String>, Action)> {
+        let fields = self.r.fields(node, "inject", INJECT)?;
+        let frame = frame(&mut self.r, &fields, Purpose::Inject, self.patterns)?;
+        if frame.quotes.is_some()
+            && let Some(Kind::Map(entries)) = fields.get("icmp").map(|icmp| &icmp.kind)
+            && let Some((_, value)) = entries.iter().find(|(key, _)| key.text() == Some("quotes"))
+        {
+            self.names.step(&mut self.r, value, true)?;
+        }
+        let name = match fields.get("as") {
+            Some(node) => Some(self.names.add(&mut self.r, node, Named::Event)?),
+            None => None,
+        };
+        Ok((name, Action::Inject(Inject { frame })))
+    }
+}
