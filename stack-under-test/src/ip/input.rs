@@ -13,9 +13,7 @@ use core::net::Ipv4Addr;
 impl Stack {
     /// `netif_receive_skb`: a frame from the driver, to the protocol of its ethertype.
     pub(crate) fn netif_receive_skb(&mut self, skb: Skb) {
-        let packet = self.trace.made(self.skbs.linear(&skb), self.skbs[&skb].len());
-        self.skbs[&skb].packet = packet;
-        self.trace.function(packet, "netif_receive_skb");
+        self.trace.function(self.skbs[&skb].packet, "netif_receive_skb");
         let ethernet = match Ethernet::parse(self.skbs.linear(&skb)) {
             Ok(ethernet) => ethernet,
             Err(reason) => return self.skbs.drop(&mut self.trace, skb, reason),

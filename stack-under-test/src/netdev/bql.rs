@@ -2,12 +2,14 @@
 //! completions (Linux 6.12, `lib/dynamic_queue_limits.c`).
 //!
 //! The limit is to be the smallest that keeps the device busy. It grows when the device ran dry although there was more to
-//! send (*starved*), and shrinks by what was never needed (*slack*) over a second. It starts at zero: the first packet
-//! always goes, the next waits for its completion.
+//! send (*starved*), and shrinks by what was never needed (*slack*) over a second, but not below `limit_min`.
 use crate::time::{Duration, Instant};
 
 /// The largest limit: Linux's `DQL_MAX_LIMIT`.
 const MAX_LIMIT: u64 = (u32::MAX / 2 - u32::MAX / 16) as u64;
+/// `byte_queue_limits/limit_min`, in bytes: two full frames. Linux differs: there it is 0, so that each packet after a
+/// pause stops the queue and costs a NET_TX softirq when it completes; 3028 can be set there too.
+pub const LIMIT_MIN: u64 = 3028;
 /// For how long slack is watched before the limit shrinks by the least of it.
 const SLACK_HOLD_TIME: Duration = Duration::from_secs(1);
 
@@ -17,6 +19,7 @@ pub struct Dql {
     queued: u64,
     completed: u64,
     limit: u64,
+    limit_min: u64,
     last_queued: u64,
     /// As they were at the last completion.
     prev: Snapshot,
@@ -40,6 +43,7 @@ impl Default for Dql {
             queued: 0,
             completed: 0,
             limit: 0,
+            limit_min: 0,
             last_queued: 0,
             prev: Snapshot::default(),
             lowest_slack: u64::MAX,
@@ -49,6 +53,12 @@ impl Default for Dql {
 }
 
 impl Dql {
+    /// A limit that begins at `limit_min` and does not shrink below it.
+    #[must_use]
+    pub fn with_limit_min(limit_min: u64) -> Self {
+        Self { limit: limit_min, limit_min, ..Self::default() }
+    }
+
     /// `bytes` were handed to the device.
     #[inline]
     pub fn queued(&mut self, bytes: u32) {
@@ -62,6 +72,12 @@ impl Dql {
     pub fn available(&self) -> i64 {
         // Neither can reach the sign bit: the limit is bounded, and what is under way lies in memory.
         self.limit as i64 - (self.queued - self.completed) as i64
+    }
+
+    /// What the limit does not shrink below, in bytes.
+    #[must_use]
+    pub fn limit_min(&self) -> u64 {
+        self.limit_min
     }
 
     /// The limit itself, in bytes: `byte_queue_limits/limit` in sysfs.
@@ -85,7 +101,7 @@ impl Dql {
             self.busy(now, completed);
         }
 
-        self.limit = self.limit.min(MAX_LIMIT);
+        self.limit = self.limit.clamp(self.limit_min, MAX_LIMIT);
         // Under a new limit, how far the old one was passed says nothing.
         let over_limit = if self.limit == before { over_limit } else { 0 };
         self.prev = Snapshot { queued: self.queued, over_limit, last_queued: self.last_queued };
@@ -124,6 +140,16 @@ mod tests {
 
     fn at(ms: u64) -> Instant {
         Instant(ms * 1_000_000)
+    }
+
+    #[test]
+    fn a_limit_does_not_shrink_below_its_least() {
+        let mut dql = Dql::with_limit_min(3028);
+        for ms in 0..5000 {
+            dql.queued(60);
+            dql.completed(Instant(ms * 1_000_000), 60);
+            assert_eq!(dql.limit(), 3028);
+        }
     }
 
     #[test]

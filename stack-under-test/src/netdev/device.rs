@@ -1,5 +1,6 @@
 //! What a driver is given, and what it answers: the seam between the qdisc layer and a driver (`net_device_ops`).
 
+use super::bql::{Dql, LIMIT_MIN};
 use crate::bus::Bus;
 use crate::skb::{Skb, SkbPool, SkbQueue};
 use crate::time::Instant;
@@ -31,18 +32,36 @@ pub enum NetdevTx {
 }
 
 /// One transmit queue, as the layers above the driver see it: `struct netdev_queue`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct NetdevQueue {
     drv_xoff: bool,
     stack_xoff: bool,
     frozen: bool,
     schedule: bool,
-    bql: super::bql::Dql,
+    bql: Dql,
     /// When the driver last took a packet.
     pub trans_start: Instant,
 }
 
+impl Default for NetdevQueue {
+    fn default() -> Self {
+        Self {
+            drv_xoff: false,
+            stack_xoff: false,
+            frozen: false,
+            schedule: false,
+            bql: Dql::with_limit_min(LIMIT_MIN),
+            trans_start: Instant::ZERO,
+        }
+    }
+}
+
 impl NetdevQueue {
+    /// `byte_queue_limits/limit_min`: what the byte limit begins with and does not shrink below.
+    pub fn set_limit_min(&mut self, bytes: u64) {
+        self.bql = Dql::with_limit_min(bytes);
+    }
+
     /// `netif_xmit_frozen_or_stopped`: nothing may be handed to the driver.
     #[inline]
     #[must_use]
@@ -112,7 +131,7 @@ impl NetdevQueue {
 
     /// `netdev_tx_reset_queue`: the ring was emptied without completions.
     pub fn reset(&mut self) {
-        self.bql = super::bql::Dql::default();
+        self.bql = Dql::with_limit_min(self.bql.limit_min());
         self.stack_xoff = false;
     }
 }

@@ -141,6 +141,13 @@ struct Rig {
     now: Instant,
 }
 
+/// A queue whose byte limit begins at zero, as Linux's does.
+fn queue_without_least_limit() -> NetdevQueue {
+    let mut queue = NetdevQueue::default();
+    queue.set_limit_min(0);
+    queue
+}
+
 impl Rig {
     fn new(config: Config) -> Self {
         let pool = PoolConfig { skbs: 512, heads: 600, pages: 32, coherent_bytes: 64 * 1024 };
@@ -148,7 +155,7 @@ impl Rig {
             igb: Igb::new(config),
             bus: FakeBus::new(),
             skbs: SkbPool::new(DmaMemory::zeroed(pool.bytes(), BUS_BASE), &pool),
-            queues: (0..config.queue_pairs).map(|_| NetdevQueue::default()).collect(),
+            queues: (0..config.queue_pairs).map(|_| queue_without_least_limit()).collect(),
             trace: Trace::default(),
             rx: SkbQueue::default(),
             now: Instant::ZERO,
