@@ -1,4 +1,11 @@
 //! What a run says: people, machines, and CI.
 
 pub mod failure;
+pub mod human;
+pub mod json;
+pub mod junit;
 pub mod ladder;
+pub mod progress;
+pub mod tally;
+
+pub use tally::Tally;

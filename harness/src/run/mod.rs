@@ -1,5 +1,6 @@
 //! Executing trials: [`pool`] hands them to worker threads, [`trial`] runs one on a fresh rig, and [`engine`] does its steps.
 
+pub mod artifacts;
 mod calls;
 pub mod check;
 pub mod covers;
@@ -11,6 +12,7 @@ pub mod outcome;
 mod path;
 pub mod pool;
 pub mod record;
+pub mod rigs;
 pub mod select;
 pub mod trial;
 pub mod verdict;

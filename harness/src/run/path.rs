@@ -17,7 +17,6 @@ pub(super) fn wrong(
 ) -> Option<String> {
     let packet = match find(journey, query) {
         Some(packet) => packet,
-        None if item.expected == Expected::Absent => return None,
         None => return Some("no packet with this payload was seen".to_owned()),
     };
     let moments = with_descendants(journey, packet);
@@ -36,7 +35,7 @@ pub(super) fn wrong(
             }
         }
         Expected::Text(reason) => dropped(&moments, reason),
-        Expected::Absent => Some("a packet with this payload was seen".to_owned()),
+        Expected::Absent => not_dropped(&moments),
         Expected::Number(_) | Expected::Compare(..) => Some("a journey has no such number".to_owned()),
     }
 }
@@ -117,12 +116,21 @@ fn spent(moments: &[&Moment], queue: &str, now: Nanos) -> Option<Nanos> {
     seen.then_some(total)
 }
 
+/// Before the names of reasons in the kernel's sources.
+const PREFIX: &str = "SKB_DROP_REASON_";
+
+fn not_dropped(moments: &[&Moment]) -> Option<String> {
+    let reason =
+        moments.iter().find_map(|m| if let What::Dropped(reason) = m.what { Some(reason) } else { None })?;
+    Some(format!("the packet was dropped for {reason}"))
+}
+
 fn dropped(moments: &[&Moment], reason: &str) -> Option<String> {
     let reasons: Vec<_> = moments
         .iter()
         .filter_map(|m| if let What::Dropped(reason) = m.what { Some(reason) } else { None })
         .collect();
-    if reasons.contains(&reason) {
+    if reasons.iter().any(|is| is.trim_start_matches(PREFIX) == reason) {
         return None;
     }
     let is = if reasons.is_empty() {

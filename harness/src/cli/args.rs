@@ -1,0 +1,128 @@
+//! The command line.
+
+use super::check::CheckArgs;
+use super::list::ListArgs;
+use crate::case::model::RigKind;
+use crate::report::progress::Format;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where runs leave what they saw.
+pub const DEFAULT_OUT: &str = "target/wireproof";
+/// Where cases are.
+pub const DEFAULT_CASES: &str = "cases";
+
+/// Runs conformance cases against a network stack and its NIC driver, and judges them on the wire.
+///
+/// Exit status: 0 all passed; 1 a case failed, was inconclusive, or its rig died under it; 2 it could not be run as asked,
+/// or nothing ran.
+#[derive(Debug, Parser)]
+#[command(name = "wireproof", version, max_term_width = 100)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run cases
+    Run(RunArguments),
+    /// List the cases with what each covers and the rigs it can run on
+    List(ListArgs),
+    /// Read and validate cases, run nothing
+    Check(CheckArgs),
+    /// Show the last run of a case: ladder of frames, journey of each packet, counters
+    Show(ShowArguments),
+    /// Tell what a rig needs, what of it is here, and the command that gets the rest
+    Doctor {
+        /// Only this rig
+        #[arg(long, value_name = "NAME")]
+        rig: Option<RigKind>,
+    },
+}
+
+/// `wireproof run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// Case files, or folders of them
+    #[arg(value_name = "PATH", default_value = DEFAULT_CASES)]
+    pub paths: Vec<PathBuf>,
+    /// The rig to run on
+    #[arg(long, value_name = "NAME", default_value = "emu")]
+    pub rig: RigKind,
+    /// The description of a lab, for rigs that need one
+    #[arg(long, value_name = "FILE")]
+    pub lab: Option<PathBuf>,
+    /// Only trials whose name contains this text
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// Worker threads [default: one for each core; one on a rig in real time]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+    /// Where to leave what was seen
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_OUT)]
+    pub out: PathBuf,
+    /// How to print results
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: Format,
+    /// Also write results to this file, for CI
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// In real time, skip cases that themselves wait for longer than this
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub max_wait: Duration,
+}
+
+/// `wireproof show`.
+#[derive(Debug, Args)]
+pub struct ShowArguments {
+    /// A case, or one row of it: `ip/fragments[mtu=576,length=549]`
+    pub case: String,
+    /// The rig that it ran on
+    #[arg(long, value_name = "NAME", default_value = "emu")]
+    pub rig: RigKind,
+    /// Where the run left what it saw
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_OUT)]
+    pub out: PathBuf,
+}
+
+/// `500ms`, `10s`, `2m`, or a number of seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let scale = match unit {
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        _ => return Err(format!("{unit:?} is no unit of time; use us, ms, s or m")),
+    };
+    let number: f64 = number.parse().map_err(|_| format!("{text:?} is not a time such as 500ms or 10s"))?;
+    Duration::try_from_secs_f64(number * scale).map_err(|_| format!("{text:?} is too long a time"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Arguments::command().debug_assert();
+    }
+
+    #[rstest]
+    #[case::milliseconds("500ms", Some(Duration::from_millis(500)))]
+    #[case::seconds("2.5s", Some(Duration::from_millis(2500)))]
+    #[case::minutes("2m", Some(Duration::from_secs(120)))]
+    #[case::a_bare_number("3", Some(Duration::from_secs(3)))]
+    #[case::no_number("s", None)]
+    #[case::no_unit_of_time("3h", None)]
+    fn a_time_has_a_unit(#[case] text: &str, #[case] time: Option<Duration>) {
+        assert_eq!(duration(text).ok(), time);
+    }
+}

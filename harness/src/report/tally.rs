@@ -1,0 +1,102 @@
+//! How many trials ended how.
+
+use crate::run::Verdict;
+use crate::run::pool::Entry;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Counts of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Trials that passed.
+    pub passed: usize,
+    /// Trials, and cases over all of their rows, that failed.
+    pub failed: usize,
+    /// Trials that were not run, by the reason.
+    pub skipped: BTreeMap<String, usize>,
+    /// Trials that say nothing.
+    pub inconclusive: usize,
+    /// Checks that were for other rigs.
+    pub skipped_checks: u32,
+}
+
+impl Tally {
+    /// Counts one result.
+    pub fn add(&mut self, entry: &Entry) {
+        self.skipped_checks += entry.skipped_checks;
+        match &entry.verdict {
+            Verdict::Pass => self.passed += 1,
+            Verdict::Fail(_) => self.failed += 1,
+            Verdict::Skip(reason) => *self.skipped.entry(reason.clone()).or_default() += 1,
+            Verdict::Inconclusive(_) => self.inconclusive += 1,
+        }
+    }
+
+    /// How many were run.
+    #[must_use]
+    pub fn ran(&self) -> usize {
+        self.passed + self.failed + self.inconclusive
+    }
+
+    /// How many were not.
+    #[must_use]
+    pub fn skips(&self) -> usize {
+        self.skipped.values().sum()
+    }
+
+    /// The exit status: 0 all passed; 1 one failed or was inconclusive; 2 nothing ran.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match (self.ran(), self.failed + self.inconclusive) {
+            (0, _) => 2,
+            (_, 0) => 0,
+            _ => 1,
+        }
+    }
+
+    /// `12 passed, 1 failed, 2 skipped, 0 inconclusive`, with what else there is to say, in lines.
+    #[must_use]
+    pub fn summary(&self, took: Duration) -> Vec<String> {
+        let rate = self.ran() as f64 / took.as_secs_f64().max(1e-9);
+        let mut lines = vec![format!(
+            "{} passed, {} failed, {} skipped, {} inconclusive in {took:.2?} ({rate:.0} trials/s)",
+            self.passed,
+            self.failed,
+            self.skips(),
+            self.inconclusive
+        )];
+        lines.extend(self.skipped.iter().map(|(reason, count)| format!("  skipped {count}: {reason}")));
+        if self.skipped_checks > 0 {
+            lines.push(format!("  {} checks are for other rigs and were skipped", self.skipped_checks));
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::model::RigKind;
+    use crate::run::Failure;
+    use rstest::rstest;
+
+    fn entry(verdict: Verdict) -> Entry {
+        Entry { name: "c".into(), rig: RigKind::Emu, verdict, took: Duration::ZERO, skipped_checks: 1 }
+    }
+
+    #[rstest]
+    #[case::all_passed(&[Verdict::Pass], 0)]
+    #[case::one_was_skipped(&[Verdict::Pass, Verdict::Skip("no".into())], 0)]
+    #[case::one_failed(&[Verdict::Pass, Verdict::fail(Failure::new("x"))], 1)]
+    #[case::one_was_inconclusive(&[Verdict::Pass, Verdict::Inconclusive("late".into())], 1)]
+    #[case::nothing_ran(&[Verdict::Skip("no".into())], 2)]
+    #[case::there_was_nothing(&[], 2)]
+    fn the_exit_status_tells_how_a_run_ended(#[case] verdicts: &[Verdict], #[case] status: u8) {
+        let mut tally = Tally::default();
+        for verdict in verdicts {
+            tally.add(&entry(verdict.clone()));
+        }
+        assert_eq!(tally.exit_status(), status);
+        assert_eq!(tally.skipped_checks as usize, verdicts.len());
+    }
+}

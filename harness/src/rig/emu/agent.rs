@@ -1,0 +1,292 @@
+//! Applications in this process: system calls of a case made on the stack's sockets, which never block. A call that would
+//! block waits here, and is made again when the stack says that its socket has something to tell.
+
+use crate::case::model::{OptionValue, SocketKind, Syscall};
+use crate::rig::{CallId, CallResult, Returned};
+use stack_under_test::errno::Errno;
+use stack_under_test::socket::calls::Readiness;
+use stack_under_test::socket::receive::ReceiveFlags;
+use stack_under_test::socket::{Fd, SocketOption};
+use stack_under_test::stack::Stack;
+use stack_under_test::time::{Duration, Instant};
+use stack_under_test::udp::output::SendFlags;
+use std::collections::BTreeMap;
+
+/// A call that blocks.
+#[derive(Debug)]
+struct Blocked {
+    id: CallId,
+    cpu: u8,
+    call: Syscall,
+    /// When `poll` gives up.
+    deadline: Option<Instant>,
+}
+
+/// The applications of a trial.
+#[derive(Debug, Default)]
+pub struct Agent {
+    sockets: BTreeMap<String, Application>,
+    blocked: Vec<Blocked>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Application {
+    fd: Fd,
+    nonblocking: bool,
+}
+
+/// Why a call has no result yet, or which error it is.
+enum Pending {
+    /// It blocks.
+    Blocks,
+    Error(String),
+}
+
+impl From<Errno> for Pending {
+    fn from(errno: Errno) -> Self {
+        Self::Error(errno.name())
+    }
+}
+
+type Attempt = Result<Returned, Pending>;
+
+fn value(value: i64) -> Returned {
+    Returned { value, ..Returned::default() }
+}
+
+impl Agent {
+    /// Makes a call. `None`: it blocks.
+    pub fn start(
+        &mut self,
+        stack: &mut Stack,
+        now: Instant,
+        (id, cpu): (CallId, u8),
+        call: &Syscall,
+    ) -> Option<CallResult> {
+        let deadline = match call {
+            Syscall::Poll { timeout_ms, .. } => {
+                u64::try_from(*timeout_ms).ok().map(|ms| now + Duration::from_millis(ms))
+            }
+            _ => None,
+        };
+        match self.attempt(stack, now, cpu, call, deadline) {
+            Ok(returned) => Some(Ok(returned)),
+            Err(Pending::Error(name)) => Some(Err(name)),
+            Err(Pending::Blocks) => {
+                self.blocked.push(Blocked { id, cpu, call: call.clone(), deadline });
+                None
+            }
+        }
+    }
+
+    /// When a blocked call gives up waiting.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.blocked.iter().filter_map(|blocked| blocked.deadline).min()
+    }
+
+    /// Makes blocked calls again whose sockets have something to tell, or whose time is up; gives those that ended.
+    pub fn progress(&mut self, stack: &mut Stack, now: Instant) -> Vec<(CallId, CallResult)> {
+        let woken = stack.take_woken();
+        let mut ended = Vec::new();
+        if self.blocked.is_empty() {
+            return ended;
+        }
+        for blocked in std::mem::take(&mut self.blocked) {
+            let fd = socket_of(&blocked.call).and_then(|name| self.sockets.get(name)).map(|socket| socket.fd);
+            let due = blocked.deadline.is_some_and(|deadline| deadline <= now);
+            // A socket that was closed meanwhile wakes nobody; the call finds that out by itself.
+            if !due && fd.is_some_and(|fd| !woken.contains(&fd)) {
+                self.blocked.push(blocked);
+                continue;
+            }
+            match self.attempt(stack, now, blocked.cpu, &blocked.call, blocked.deadline) {
+                Ok(returned) => ended.push((blocked.id, Ok(returned))),
+                Err(Pending::Error(name)) => ended.push((blocked.id, Err(name))),
+                Err(Pending::Blocks) => self.blocked.push(blocked),
+            }
+        }
+        ended
+    }
+
+    fn attempt(
+        &mut self,
+        stack: &mut Stack,
+        now: Instant,
+        cpu: u8,
+        call: &Syscall,
+        deadline: Option<Instant>,
+    ) -> Attempt {
+        let socket = |name: &String| self.sockets.get(name).copied().ok_or(Errno::EBADF);
+        match call {
+            Syscall::Socket { name, kind, nonblocking } => {
+                let fd = match kind {
+                    SocketKind::Udp => stack.socket_udp()?,
+                    SocketKind::Tcp => return Err(Errno::EPROTONOSUPPORT.into()),
+                };
+                self.sockets.insert(name.clone(), Application { fd, nonblocking: *nonblocking });
+                Ok(value(i64::from(fd.0)))
+            }
+            Syscall::Bind { socket: s, to } => Ok(stack.bind(socket(s)?.fd, *to).map(|()| value(0))?),
+            Syscall::Connect { socket: s, to } => {
+                Ok(stack.connect(now, socket(s)?.fd, *to).map(|()| value(0))?)
+            }
+            Syscall::Disconnect { socket: s } => Ok(stack.disconnect(socket(s)?.fd).map(|()| value(0))?),
+            Syscall::Send { socket: s, payload, flags } => {
+                send(stack, (now, cpu), socket(s)?, (&payload.0, None), flags)
+            }
+            Syscall::Write { socket: s, payload } => {
+                send(stack, (now, cpu), socket(s)?, (&payload.0, None), &[])
+            }
+            Syscall::Sendto { socket: s, to, payload, flags } => {
+                send(stack, (now, cpu), socket(s)?, (&payload.0, Some(*to)), flags)
+            }
+            Syscall::Recv { socket: s, length, flags } | Syscall::Recvfrom { socket: s, length, flags } => {
+                receive(stack, now, socket(s)?, *length, flags)
+            }
+            Syscall::Read { socket: s, length } => receive(stack, now, socket(s)?, *length, &[]),
+            Syscall::Poll { socket: s, events, .. } => poll(stack, now, socket(s)?, events, deadline),
+            Syscall::Shutdown { socket: s, how } => {
+                let (read, write) = match how.as_str() {
+                    "SHUT_RD" => (true, false),
+                    "SHUT_WR" => (false, true),
+                    "SHUT_RDWR" => (true, true),
+                    _ => return Err(Errno::EINVAL.into()),
+                };
+                Ok(stack.shutdown(socket(s)?.fd, read, write).map(|()| value(0))?)
+            }
+            Syscall::Close { socket: s } => {
+                let fd = socket(s)?.fd;
+                self.sockets.remove(s);
+                Ok(stack.close(fd).map(|()| value(0))?)
+            }
+            Syscall::Setsockopt { socket: s, level, name, value } => {
+                set_option(stack, socket(s)?.fd, level, name, value)
+            }
+            Syscall::Getsockopt { socket: s, level, name } => {
+                let option = SocketOption::parse(level, name).ok_or(Errno::ENOPROTOOPT)?;
+                let number = stack.getsockopt(socket(s)?.fd, option)?;
+                Ok(Returned { option: Some(i64::from(number)), ..Returned::default() })
+            }
+            Syscall::Getsockname { socket: s } => {
+                let address = stack.getsockname(socket(s)?.fd)?;
+                Ok(Returned { address: Some(address), ..Returned::default() })
+            }
+            Syscall::Listen { .. } | Syscall::Accept { .. } => Err(Errno::EOPNOTSUPP.into()),
+        }
+    }
+}
+
+/// The socket that a call is about; a call that made one never blocks.
+fn socket_of(call: &Syscall) -> Option<&String> {
+    match call {
+        Syscall::Send { socket, .. }
+        | Syscall::Sendto { socket, .. }
+        | Syscall::Recv { socket, .. }
+        | Syscall::Recvfrom { socket, .. }
+        | Syscall::Read { socket, .. }
+        | Syscall::Write { socket, .. }
+        | Syscall::Poll { socket, .. } => Some(socket),
+        _ => None,
+    }
+}
+
+/// EAGAIN blocks, unless the application wants to be told.
+fn or_block<T>(result: Result<T, Errno>, nonblocking: bool) -> Result<T, Pending> {
+    match result {
+        Err(Errno::EAGAIN) if !nonblocking => Err(Pending::Blocks),
+        result => Ok(result?),
+    }
+}
+
+fn has(flags: &[String], name: &str) -> bool {
+    flags.iter().any(|flag| flag == name)
+}
+
+fn send(
+    stack: &mut Stack,
+    (now, cpu): (Instant, u8),
+    socket: Application,
+    (payload, to): (&[u8], Option<std::net::SocketAddrV4>),
+    flags: &[String],
+) -> Attempt {
+    let known = SendFlags { confirm: has(flags, "MSG_CONFIRM"), dontroute: has(flags, "MSG_DONTROUTE") };
+    let sent = stack.sendto(now, cpu, socket.fd, payload, to, known);
+    let sent = or_block(sent, socket.nonblocking || has(flags, "MSG_DONTWAIT"))?;
+    Ok(value(sent as i64))
+}
+
+fn receive(stack: &mut Stack, now: Instant, socket: Application, length: u32, flags: &[String]) -> Attempt {
+    /// No datagram is longer.
+    const LONGEST: usize = 65_536;
+    let known = ReceiveFlags {
+        peek: has(flags, "MSG_PEEK"),
+        trunc: has(flags, "MSG_TRUNC"),
+        errqueue: has(flags, "MSG_ERRQUEUE"),
+    };
+    let mut buffer = vec![0; (length as usize).min(LONGEST)];
+    let received = stack.recvfrom(now, socket.fd, &mut buffer, known);
+    // The error queue never blocks (recv(2)).
+    let received = or_block(received, socket.nonblocking || known.errqueue || has(flags, "MSG_DONTWAIT"))?;
+    buffer.truncate(received.copied);
+    Ok(Returned {
+        value: received.value as i64,
+        payload: Some(buffer),
+        address: Some(received.from),
+        ..Returned::default()
+    })
+}
+
+fn poll(
+    stack: &mut Stack,
+    now: Instant,
+    socket: Application,
+    wanted: &[String],
+    deadline: Option<Instant>,
+) -> Attempt {
+    let ready = stack.readiness(socket.fd)?;
+    let Readiness { readable, writable, error, hangup, read_hangup } = ready;
+    // POLLERR and POLLHUP are reported without being asked for (poll(2)).
+    let all = [
+        ("POLLIN", readable, has(wanted, "POLLIN")),
+        ("POLLOUT", writable, has(wanted, "POLLOUT")),
+        ("POLLERR", error, true),
+        ("POLLHUP", hangup, true),
+        ("POLLRDHUP", read_hangup, has(wanted, "POLLRDHUP")),
+    ];
+    let events: Vec<_> =
+        all.iter().filter(|(_, is, asked)| *is && *asked).map(|(name, ..)| (*name).to_owned()).collect();
+    if events.is_empty() && deadline.is_none_or(|deadline| now < deadline) {
+        return Err(Pending::Blocks);
+    }
+    Ok(Returned { value: i64::from(!events.is_empty()), events, ..Returned::default() })
+}
+
+fn set_option(stack: &mut Stack, fd: Fd, level: &str, name: &str, option: &OptionValue) -> Attempt {
+    let number = match option {
+        OptionValue::Number(number) => i32::try_from(*number).map_err(|_| Errno::EINVAL)?,
+        OptionValue::Symbol(symbol) => symbol_value(symbol).ok_or(Errno::EINVAL)?,
+        OptionValue::Text(device) if name == "SO_BINDTODEVICE" => {
+            return Ok(stack.bind_to_device(fd, device).map(|()| value(0))?);
+        }
+        OptionValue::Text(_) => return Err(Errno::EINVAL.into()),
+    };
+    let option = SocketOption::parse(level, name).ok_or(Errno::ENOPROTOOPT)?;
+    Ok(stack.setsockopt(fd, option, number).map(|()| value(0))?)
+}
+
+/// The numbers behind symbols, by ip(7).
+fn symbol_value(symbol: &str) -> Option<i32> {
+    Some(match symbol {
+        "IP_PMTUDISC_DONT" => 0,
+        "IP_PMTUDISC_WANT" => 1,
+        "IP_PMTUDISC_DO" => 2,
+        "IP_PMTUDISC_PROBE" => 3,
+        "IP_PMTUDISC_INTERFACE" => 4,
+        "IP_PMTUDISC_OMIT" => 5,
+        "IPTOS_LOWDELAY" => 0x10,
+        "IPTOS_THROUGHPUT" => 0x08,
+        "IPTOS_RELIABILITY" => 0x04,
+        "IPTOS_MINCOST" => 0x02,
+        _ => return None,
+    })
+}

@@ -1,0 +1,112 @@
+//! From power on to the first step: the device probed, up and with carrier, and the address of the topology.
+
+use super::agent::Agent;
+use super::journal::Journal;
+use super::machine::{EmuBus, Machine};
+use super::{CARRIER_BOUND, EmuRig};
+use crate::case::model::{Fault as Wanted, topology};
+use crate::rig::RigError;
+use nic_emu::{Fault, Nic, Output};
+use stack_under_test::control;
+use stack_under_test::dma::DmaMemory;
+use stack_under_test::stack::{Config, Stack};
+use stack_under_test::time::Instant;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+/// Where the device finds the stack's memory: above 4 GiB, so that a cut address shows.
+const BUS_BASE: u64 = 0x1_2340_0000;
+/// Of ids, ports, hashes, and of the order of what is due at the same time.
+const SEED: u64 = 0;
+
+/// A rig at its first step, on a NIC that makes these faults. Times and counts of faults begin at the first step.
+///
+/// # Errors
+/// When it does not come up, or a fault is not one that the NIC can make.
+pub(super) fn rig(faults: &[Wanted]) -> Result<EmuRig, RigError> {
+    let rig = boot(Vec::new())?;
+    if faults.is_empty() {
+        return Ok(rig);
+    }
+    // The NIC counts from power on. Every boot is the same, so one tells what the next has to add.
+    let faults = faults.iter().map(|fault| planned(fault, &rig)).collect::<Result<_, _>>()?;
+    boot(faults)
+}
+
+fn boot(faults: Vec<Fault>) -> Result<EmuRig, RigError> {
+    let nic = Nic::new(nic_emu::Config { faults, ..nic_emu::Config::new(topology::SUT_MAC, SEED) });
+    let machine = Rc::new(RefCell::new(Machine::new(nic)));
+    let config = Config { seed: SEED, ..Config::default() };
+    let memory = DmaMemory::zeroed(config.pool.bytes(), BUS_BASE);
+    let mut rig = EmuRig {
+        stack: Stack::new(&config, memory, Box::new(EmuBus(Rc::clone(&machine)))),
+        machine,
+        agent: Agent::default(),
+        journal: Journal::default(),
+        events: VecDeque::new(),
+        output: Output::default(),
+        now: 0,
+        origin: 0,
+        at_once: 0,
+        messages: BTreeMap::new(),
+        has_cable: true,
+    };
+    rig.stack.start(Instant::ZERO);
+    rig.wait_until("the device is probed", |rig| rig.stack.is_started() && rig.stack.is_settled())?;
+    rig.configure(&["ip", "link", "set", "dev", "eth0", "up"])?;
+    rig.wait_until("there is carrier", EmuRig::is_ready)?;
+    let address = format!("{}/24", topology::SUT_IP);
+    rig.configure(&["ip", "addr", "add", &address, "dev", "eth0"])?;
+    rig.events.clear();
+    rig.origin = rig.now;
+    rig.stack.trace_mut().take();
+    rig.stack.trace_mut().set_on(true);
+    rig.journal.begin(rig.origin);
+    Ok(rig)
+}
+
+impl EmuRig {
+    fn wait_until(&mut self, what: &str, holds: fn(&Self) -> bool) -> Result<(), RigError> {
+        let bound = self.now.saturating_add(CARRIER_BOUND);
+        while !holds(self) {
+            if !self.tick(bound)? {
+                let seconds = CARRIER_BOUND / 1_000_000_000;
+                return Err(RigError::Broken(format!("waited {seconds} s until {what}, in vain")));
+            }
+        }
+        Ok(())
+    }
+
+    fn configure(&mut self, words: &[&str]) -> Result<(), RigError> {
+        let broken = |why: String| RigError::Broken(format!("`{}`: {why}", words.join(" ")));
+        let command = control::parse(words).map_err(|error| broken(error.message))?;
+        self.stack.control(Instant(self.now), &command).map_err(|refusal| broken(refusal.message))
+    }
+}
+
+/// A fault of a case as the NIC takes it.
+fn planned(wanted: &Wanted, booted: &EmuRig) -> Result<Fault, RigError> {
+    let number = |name: &str| {
+        let missing = || RigError::Broken(format!("fault {} needs `{name}`", wanted.kind));
+        wanted.arguments.get(name).copied().ok_or_else(missing)
+    };
+    let small = |name: &str| Ok::<_, RigError>(u16::try_from(number(name)?).unwrap_or(u16::MAX));
+    let nth = || Ok::<_, RigError>(u32::try_from(number("nth")?).unwrap_or(u32::MAX));
+    let origin = booted.origin;
+    let before = |vector| booted.messages.get(&vector).copied().unwrap_or(0);
+    Ok(match wanted.kind.as_str() {
+        "lost_interrupt" => {
+            let vector = small("vector")?;
+            Fault::LostInterrupt { vector, nth: before(vector).saturating_add(nth()?) }
+        }
+        "spurious_interrupt" => {
+            Fault::SpuriousInterrupt { vector: small("vector")?, at: origin + number("at_ns")? }
+        }
+        "late_write_back" => {
+            Fault::LateWriteBack { queue: small("queue")?, nth: nth()?, by_ns: number("by_ns")? }
+        }
+        "link_flap" => Fault::LinkFlap { at: origin + number("at_ns")?, for_ns: number("for_ns")? },
+        other => return Err(RigError::Broken(format!("the NIC cannot make the fault {other}"))),
+    })
+}

@@ -1,0 +1,73 @@
+//! Virtual time: it jumps to whatever is due next.
+
+use super::EmuRig;
+use crate::rig::{Event, RigError, SeenFrame};
+use stack_under_test::time::Instant;
+
+/// How often something may be due without time passing before the two sides are taken to be chasing each other.
+const AT_ONCE_MAX: u32 = 100_000;
+
+impl EmuRig {
+    /// Does what is due next, if that is not after `limit`. `false`: it is `limit`, and nothing is due before it.
+    ///
+    /// # Errors
+    /// When device and driver keep each other busy without time passing.
+    pub(super) fn tick(&mut self, limit: u64) -> Result<bool, RigError> {
+        let next = self.next_due().map(|at| at.max(self.now));
+        match next.filter(|at| *at <= limit) {
+            None => {
+                self.now = self.now.max(limit);
+                Ok(false)
+            }
+            Some(at) => {
+                self.at_once = if at > self.now { 0 } else { self.at_once + 1 };
+                if self.at_once > AT_ONCE_MAX {
+                    let what =
+                        format!("driver and device keep each other busy at {at} ns without time passing");
+                    return Err(RigError::Broken(what));
+                }
+                self.now = at;
+                self.step();
+                Ok(true)
+            }
+        }
+    }
+
+    fn next_due(&mut self) -> Option<u64> {
+        let nic = self.machine.borrow().nic.next_event();
+        let stack = self.stack.next_deadline().map(|at| at.0);
+        let applications = self.agent.next_deadline().map(|at| at.0);
+        [nic, stack, applications].into_iter().flatten().min()
+    }
+
+    /// Everything that is due now: the device first, then its interrupts, then timers, then applications.
+    fn step(&mut self) {
+        self.journal.absorb(self.stack.trace_mut().take());
+        let mut output = std::mem::take(&mut self.output);
+        self.machine.borrow_mut().step(self.now, self.stack.memory(), &mut output);
+        for frame in output.frames.drain(..) {
+            let packet = self.journal.packet_of(frame.queue, frame.last_descriptor);
+            let at = self.relative(frame.at);
+            self.events.push_back(Event::Frame(SeenFrame { at, bytes: frame.bytes, packet }));
+        }
+        let now = Instant(self.now);
+        for message in output.interrupts.drain(..) {
+            *self.messages.entry(message.vector).or_default() += 1;
+            self.stack.interrupt(now, message.vector);
+        }
+        output.dropped.clear();
+        self.output = output;
+        if self.stack.next_deadline().is_some_and(|at| at <= now) {
+            self.stack.run_timers(now);
+        }
+        self.let_applications_go_on();
+    }
+
+    /// Calls that blocked and can go on.
+    pub(super) fn let_applications_go_on(&mut self) {
+        let at = self.relative(self.now);
+        for (call, result) in self.agent.progress(&mut self.stack, Instant(self.now)) {
+            self.events.push_back(Event::Returned { call, at, result });
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The machine around the NIC: the bus that the driver uses, and the memory that the device reaches.
+
+use super::lent::{Access, Lent};
+use nic_emu::{DmaFault, HostMemory, Nic, Output};
+use stack_under_test::bus::{Bus, Direction};
+use stack_under_test::dma::DmaMemory;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// How many broken rules are kept of a trial; one is enough to fail it.
+const VIOLATIONS_MAX: usize = 32;
+
+/// What the driver and the device share.
+pub struct Machine {
+    /// The device.
+    pub nic: Nic,
+    lent: Lent,
+    violations: Vec<String>,
+}
+
+impl Machine {
+    /// A machine with this NIC in it, and nothing lent.
+    #[must_use]
+    pub fn new(nic: Nic) -> Self {
+        Self { nic, lent: Lent::default(), violations: Vec::new() }
+    }
+
+    /// Lets the device do what is due at or before `now`, in nanoseconds.
+    pub fn step(&mut self, now: u64, memory: &mut DmaMemory, out: &mut Output) {
+        let Self { nic, lent, violations } = self;
+        let mut reach = Reach { memory, lent, violations, now };
+        nic.step(now, &mut reach, out);
+    }
+
+    /// The rules that were broken so far: reaches beyond lent memory, and what the NIC saw the driver do.
+    pub fn take_violations(&mut self) -> Vec<String> {
+        let seen = self.nic.take_observations();
+        let mut all = std::mem::take(&mut self.violations);
+        all.extend(seen.iter().map(|o| format!("at {} ns the NIC saw {:?}: {}", o.at, o.kind, o.text)));
+        all
+    }
+
+    fn violated(&mut self, what: String) {
+        note(&mut self.violations, what);
+    }
+}
+
+fn note(violations: &mut Vec<String>, what: String) {
+    if violations.len() < VIOLATIONS_MAX {
+        violations.push(what);
+    }
+}
+
+/// The driver's side.
+pub struct EmuBus(pub Rc<RefCell<Machine>>);
+
+impl Bus for EmuBus {
+    fn read32(&mut self, offset: u32) -> u32 {
+        self.0.borrow_mut().nic.read32(offset)
+    }
+
+    fn write32(&mut self, offset: u32, value: u32) {
+        self.0.borrow_mut().nic.write32(offset, value);
+    }
+
+    fn dma_map(&mut self, addr: u64, len: u32, direction: Direction) {
+        self.0.borrow_mut().lent.lend(addr, len, direction);
+    }
+
+    fn dma_unmap(&mut self, addr: u64, len: u32) {
+        let mut machine = self.0.borrow_mut();
+        if !machine.lent.take_back(addr, len) {
+            let now = machine.nic.now();
+            machine.violated(format!(
+                "at {now} ns the driver took back {len} bytes at {addr:#x} that were not lent"
+            ));
+        }
+    }
+}
+
+/// The device's side: the stack's memory, as far as it is lent.
+struct Reach<'m> {
+    memory: &'m mut DmaMemory,
+    lent: &'m Lent,
+    violations: &'m mut Vec<String>,
+    now: u64,
+}
+
+impl Reach<'_> {
+    /// Where the bytes stand in the region, if the device may reach them.
+    fn offset(&mut self, addr: u64, len: usize, access: Access) -> Result<usize, DmaFault> {
+        let offset = self.memory.offset_of(addr, len).filter(|_| self.lent.allows(addr, len, access));
+        offset.ok_or_else(|| {
+            let what = match access {
+                Access::Read => "reads",
+                Access::Write => "writes",
+            };
+            let what = format!(
+                "at {} ns the device {what} {len} bytes at {addr:#x} that are not lent for that",
+                self.now
+            );
+            note(self.violations, what);
+            DmaFault
+        })
+    }
+}
+
+impl HostMemory for Reach<'_> {
+    fn read(&mut self, addr: u64, into: &mut [u8]) -> Result<(), DmaFault> {
+        let offset = self.offset(addr, into.len(), Access::Read)?;
+        into.copy_from_slice(self.memory.bytes(offset, into.len()));
+        Ok(())
+    }
+
+    fn write(&mut self, addr: u64, bytes: &[u8]) -> Result<(), DmaFault> {
+        let offset = self.offset(addr, bytes.len(), Access::Write)?;
+        self.memory.bytes_mut(offset, bytes.len()).copy_from_slice(bytes);
+        Ok(())
+    }
+}

@@ -1,0 +1,174 @@
+//! Our stack and driver on the emulated NIC, in this process and in virtual time.
+//!
+//! ```text
+//! engine ─ calls ────→ agent ──→ Stack ── registers ──→ machine ──→ Nic ──→ wire
+//!        ─ commands ─→ Stack       ↑───── interrupts ──────┘  memory, as far as it is lent
+//! ```
+//!
+//! Nothing waits: time jumps to the next thing that is due, in the NIC, in the stack, or in an application's `poll`.
+
+mod agent;
+mod bring_up;
+mod clock;
+mod journal;
+mod lent;
+mod machine;
+mod readings;
+
+pub use lent::{Access, Lent};
+
+use crate::case::model::{Command, Nanos, RigKind, Source, Syscall, Trial};
+use crate::rig::{CallId, CommandResult, Event, Finished, Journey, Readings, Rig, RigError};
+use agent::Agent;
+use journal::Journal;
+use machine::Machine;
+use nic_emu::Output;
+use stack_under_test::control;
+use stack_under_test::stack::Stack;
+use stack_under_test::time::Instant;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+/// How long a command that resets the device may take until there is carrier again.
+const CARRIER_BOUND: Nanos = 10_000_000_000;
+
+/// A trial's stack, NIC and wire.
+pub struct EmuRig {
+    stack: Stack,
+    machine: Rc<RefCell<Machine>>,
+    agent: Agent,
+    journal: Journal,
+    /// What happened and was not handed out yet, in the order of time.
+    events: VecDeque<Event>,
+    /// What the NIC gave in one step; kept for its allocations.
+    output: Output,
+    /// The present, since power on.
+    now: u64,
+    /// The first step, since power on.
+    origin: u64,
+    /// How often in a row something was due without time passing.
+    at_once: u32,
+    /// Messages of each vector since power on.
+    messages: BTreeMap<u16, u32>,
+    /// Whether the cable is plugged.
+    has_cable: bool,
+}
+
+impl EmuRig {
+    /// A stack with the topology of `design.md`, up and with carrier; its first step is now.
+    ///
+    /// # Errors
+    /// When it does not come up, or the trial asks for a fault that the NIC cannot make.
+    pub fn new(trial: &Trial) -> Result<Self, RigError> {
+        bring_up::rig(&trial.faults)
+    }
+
+    fn instant(&self) -> Instant {
+        Instant(self.now)
+    }
+
+    fn relative(&self, at: u64) -> Nanos {
+        at.saturating_sub(self.origin)
+    }
+
+    fn refused(message: String) -> CommandResult {
+        CommandResult { status: 1, output: message }
+    }
+
+    /// Whether packets could leave, were it not for the cable or an administrator.
+    fn is_ready(&self) -> bool {
+        let down_on_purpose = !self.has_cable || !self.stack.is_up();
+        self.stack.is_settled() && (self.stack.carrier() || down_on_purpose)
+    }
+}
+
+impl Rig for EmuRig {
+    fn kind(&self) -> RigKind {
+        RigKind::Emu
+    }
+
+    fn is_virtual(&self) -> bool {
+        true
+    }
+
+    fn now(&self) -> Nanos {
+        self.relative(self.now)
+    }
+
+    fn start(&mut self, call: CallId, cpu: Option<u32>, syscall: &Syscall) -> Result<(), RigError> {
+        let cpu = u8::try_from(cpu.unwrap_or(0)).unwrap_or(u8::MAX);
+        let now = self.instant();
+        if let Some(result) = self.agent.start(&mut self.stack, now, (call, cpu), syscall) {
+            self.events.push_back(Event::Returned { call, at: self.now(), result });
+        }
+        self.let_applications_go_on();
+        Ok(())
+    }
+
+    fn command(&mut self, command: &Command) -> Result<CommandResult, RigError> {
+        let words: Vec<&str> = command.words.iter().map(String::as_str).collect();
+        let parsed = match control::parse(&words) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                let what = format!("{}: expected {}", error.message, error.expected);
+                return Ok(Self::refused(what));
+            }
+        };
+        let now = self.instant();
+        if let Err(refusal) = self.stack.control(now, &parsed) {
+            return Ok(Self::refused(refusal.message));
+        }
+        self.let_applications_go_on();
+        let bound = self.now.saturating_add(CARRIER_BOUND);
+        while !self.is_ready() {
+            if !self.tick(bound)? {
+                let what =
+                    format!("no carrier {} s after `{}`", CARRIER_BOUND / 1_000_000_000, words.join(" "));
+                return Err(RigError::Broken(what));
+            }
+        }
+        Ok(CommandResult::default())
+    }
+
+    fn sysfs(&mut self, path: &str, _value: &str) -> Result<CommandResult, RigError> {
+        Ok(Self::refused(format!("{path}: this stack does not have this file")))
+    }
+
+    fn inject(&mut self, frame: &[u8]) -> Result<(), RigError> {
+        self.machine.borrow_mut().nic.receive(self.now, frame);
+        Ok(())
+    }
+
+    fn set_link(&mut self, up: bool) -> Result<(), RigError> {
+        self.has_cable = up;
+        self.machine.borrow_mut().nic.set_link(up);
+        Ok(())
+    }
+
+    fn advance(&mut self, until: Nanos) -> Result<Option<Event>, RigError> {
+        let until = self.origin.saturating_add(until);
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Ok(Some(event));
+            }
+            if !self.tick(until)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn read(&mut self, source: &Source) -> Result<Readings, RigError> {
+        let now = self.instant();
+        readings::read(&mut self.stack, now, source)
+    }
+
+    fn journey(&mut self) -> Option<&Journey> {
+        self.journal.absorb(self.stack.trace_mut().take());
+        Some(self.journal.journey())
+    }
+
+    fn finish(&mut self) -> Finished {
+        Finished { violations: self.machine.borrow_mut().take_violations(), ..Finished::default() }
+    }
+}

@@ -1,0 +1,152 @@
+//! What an administrator could read of the stack, by the keys that a case uses; the same as on the linux rig.
+
+use crate::case::model::{RouteQuery, Source};
+use crate::rig::{Reading, Readings, RigError};
+use stack_under_test::control::tc::TC_H_ROOT;
+use stack_under_test::netdev::NetdevStats;
+use stack_under_test::netdev::qdisc::QdiscListing;
+use stack_under_test::route::{FlowKey, OifId};
+use stack_under_test::stack::Stack;
+use stack_under_test::time::Instant;
+
+/// The values of a source.
+///
+/// # Errors
+/// [`RigError::Missing`] for a source that this stack does not have.
+pub fn read(stack: &mut Stack, now: Instant, source: &Source) -> Result<Readings, RigError> {
+    Ok(match source {
+        Source::Netdev => netdev(&stack.netdev_stats(now)),
+        Source::Ethtool => numbers(stack.ethtool_stats(now)),
+        Source::Snmp => numbers(stack.snmp().map(|(name, value)| (name.to_owned(), value))),
+        Source::Softirqs => softirqs(stack),
+        Source::Qdisc => stack.qdiscs().list().iter().flat_map(qdisc).collect(),
+        Source::Nft => nft(stack),
+        Source::Neigh => neigh(stack),
+        Source::Route(query) => route(stack, now, query),
+        Source::Skb => numbers([
+            ("in_flight".to_owned(), stack.skbs_in_flight() as u64),
+            ("copied_bytes".to_owned(), stack.copied_bytes()),
+        ]),
+        Source::TcpInfo(_) => return Err(RigError::Missing("this stack has no TCP yet".to_owned())),
+        Source::Journey(_) => {
+            return Err(RigError::Missing("a journey is not read as a list of values".to_owned()));
+        }
+    })
+}
+
+fn number(value: u64) -> Reading {
+    Reading::Number(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn numbers(values: impl IntoIterator<Item = (String, u64)>) -> Readings {
+    values.into_iter().map(|(key, value)| (key, number(value))).collect()
+}
+
+/// By the names of `struct rtnl_link_stats64`.
+fn netdev(stats: &NetdevStats) -> Readings {
+    let values = [
+        ("rx_packets", stats.rx_packets),
+        ("tx_packets", stats.tx_packets),
+        ("rx_bytes", stats.rx_bytes),
+        ("tx_bytes", stats.tx_bytes),
+        ("rx_errors", stats.rx_errors),
+        ("tx_errors", stats.tx_errors),
+        ("rx_dropped", stats.rx_dropped),
+        ("tx_dropped", stats.tx_dropped),
+        ("multicast", stats.multicast),
+        ("collisions", stats.collisions),
+        ("rx_length_errors", stats.rx_length_errors),
+        ("rx_over_errors", stats.rx_over_errors),
+        ("rx_crc_errors", stats.rx_crc_errors),
+        ("rx_frame_errors", stats.rx_frame_errors),
+        ("rx_fifo_errors", stats.rx_fifo_errors),
+        ("rx_missed_errors", stats.rx_missed_errors),
+        ("tx_aborted_errors", stats.tx_aborted_errors),
+        ("tx_carrier_errors", stats.tx_carrier_errors),
+        ("tx_fifo_errors", stats.tx_fifo_errors),
+        ("tx_heartbeat_errors", stats.tx_heartbeat_errors),
+        ("tx_window_errors", stats.tx_window_errors),
+    ];
+    numbers(values.map(|(key, value)| (key.to_owned(), value)))
+}
+
+/// `NET_RX` over all CPUs, and `NET_RX/0` of one.
+fn softirqs(stack: &Stack) -> Readings {
+    let mut sums = std::collections::BTreeMap::<String, u64>::new();
+    for (row, cpu, runs) in stack.softirqs() {
+        *sums.entry(row.to_owned()).or_default() += runs;
+        sums.insert(format!("{row}/{cpu}"), runs);
+    }
+    numbers(sums)
+}
+
+/// `root/packets`, `1:/packets` and the like.
+fn qdisc(listing: &QdiscListing) -> Vec<(String, Reading)> {
+    let stats = &listing.stats;
+    let values = [
+        ("packets", stats.packets),
+        ("bytes", stats.bytes),
+        ("drops", stats.drops),
+        ("overlimits", stats.overlimits),
+        ("requeues", stats.requeues),
+        ("backlog", stats.backlog),
+        ("qlen", u64::from(stats.qlen)),
+    ];
+    let root = (listing.parent == TC_H_ROOT).then(|| "root".to_owned());
+    let handle = format!("{:x}:", listing.handle >> 16);
+    let mut readings = Vec::new();
+    for place in root.into_iter().chain([handle]) {
+        readings.push((format!("{place}/kind"), Reading::Text(listing.kind.to_owned())));
+        readings.extend(values.iter().map(|(key, value)| (format!("{place}/{key}"), number(*value))));
+    }
+    readings
+}
+
+/// `filter/output/0/packets` and the like.
+fn nft(stack: &Stack) -> Readings {
+    let mut readings = Readings::new();
+    for chain in stack.netfilter().list() {
+        for (index, rule) in chain.rules.iter().enumerate() {
+            let Some((packets, bytes)) = rule.counter else { continue };
+            let place = format!("{}/{}/{index}", chain.table, chain.chain);
+            readings.insert(format!("{place}/packets"), number(packets));
+            readings.insert(format!("{place}/bytes"), number(bytes));
+        }
+    }
+    readings
+}
+
+/// `192.0.2.2/state` and `192.0.2.2/lladdr`.
+fn neigh(stack: &Stack) -> Readings {
+    let mut readings = Readings::new();
+    for neighbour in stack.neighbours().dump() {
+        readings
+            .insert(format!("{}/state", neighbour.addr), Reading::Text(neighbour.state.name().to_owned()));
+        if let Some(mac) = neighbour.lladdr() {
+            let mac: Vec<_> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+            readings.insert(format!("{}/lladdr", neighbour.addr), Reading::Text(mac.join(":")));
+        }
+    }
+    readings
+}
+
+/// `via`, `dev` and `src`; or `error`.
+fn route(stack: &mut Stack, now: Instant, query: &RouteQuery) -> Readings {
+    let key = FlowKey {
+        dst: query.to,
+        src: query.from,
+        tos: query.tos.unwrap_or(0),
+        mark: query.mark.unwrap_or(0),
+        ..FlowKey::default()
+    };
+    let text = |key: &str, value: String| (key.to_owned(), Reading::Text(value));
+    match stack.route_get(now, &key) {
+        Err(errno) => Readings::from([text("error", errno.name())]),
+        Ok(route) => {
+            let dev = if route.oif == OifId::LO { "lo" } else { "eth0" };
+            let via = route.gateway.map(|gateway| text("via", gateway.to_string()));
+            let rest = [text("dev", dev.to_owned()), text("src", route.src.to_string())];
+            via.into_iter().chain(rest).collect()
+        }
+    }
+}
