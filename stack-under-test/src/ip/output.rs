@@ -13,15 +13,14 @@ use crate::stack::Stack;
 use crate::wire::ethernet::{BROADCAST, ETH_P_IP, HEADER_BYTES as ETH_HEADER_BYTES, Mac, multicast_mac};
 
 impl Stack {
-    /// `ip_local_out`: fills in length and checksum, asks LOCAL_OUT, and sends the packet on its way.
+    /// `ip_local_out`: asks LOCAL_OUT, and sends the packet on its way. Its header is whole.
     ///
     /// # Errors
     /// What netfilter or the device layer say; the packet is gone then, too.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn ip_local_out(&mut self, skb: Skb) -> Result<(), SendError> {
-        self.trace.function(self.skbs[&skb].packet, "__ip_local_out");
+        self.trace_skb(&skb, "__ip_local_out");
         self.mib.inc(Counter::IpOutRequests);
-        self.ip_send_check(&skb);
         let skb = self.netfilter_hook(Hook::LocalOut, skb)?;
         self.ip_output(skb)
     }
@@ -40,7 +39,7 @@ impl Stack {
     }
 
     /// Asks a hook of netfilter. A packet that it drops is gone, and its sender gets the error.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn netfilter_hook(&mut self, hook: Hook, skb: Skb) -> Result<Skb, SendError> {
         if !self.netfilter.has_chains(hook) {
             return Ok(skb);
@@ -77,19 +76,18 @@ impl Stack {
     }
 
     /// `ip_output`: asks POST_ROUTING, then cuts what is larger than the path takes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn ip_output(&mut self, skb: Skb) -> Result<(), SendError> {
-        let meta = &self.skbs[&skb];
-        self.trace.function(meta.packet, "ip_output");
-        self.mib.add(Counter::IpExtOutOctets, meta.len());
+        self.trace_skb(&skb, "ip_output");
+        self.mib.add(Counter::IpExtOutOctets, self.skbs[&skb].len());
         let skb = self.netfilter_hook(Hook::PostRouting, skb)?;
         self.ip_finish_output(skb)
     }
 
-    #[inline]
+    #[inline(always)]
     fn ip_finish_output(&mut self, skb: Skb) -> Result<(), SendError> {
+        self.trace_skb(&skb, "ip_finish_output");
         let meta = &self.skbs[&skb];
-        self.trace.function(meta.packet, "ip_finish_output");
         let Some(dst) = meta.dst else {
             self.skbs.drop(&mut self.trace, skb, DropReason::IpOutNoRoutes);
             return Err(SendError::Errno(Errno::EHOSTUNREACH));
@@ -101,7 +99,7 @@ impl Stack {
     }
 
     /// Finds the neighbour's address, puts the Ethernet header on, and hands the packet to the device.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn ip_finish_output2(&mut self, skb: Skb, dst: &Dst) -> Result<(), SendError> {
         self.mib.inc(Counter::IpOutTransmits);
         if dst.oif == OifId::LO {
@@ -113,7 +111,7 @@ impl Stack {
             RouteKind::Multicast => multicast_mac(dst.nexthop),
             _ => match self.neigh.resolve(dst.nexthop, self.now) {
                 Resolved::Mac(mac) => {
-                    self.trace.function(self.skbs[&skb].packet, "neigh_resolve_output");
+                    self.trace_skb(&skb, "neigh_resolve_output");
                     mac
                 }
                 Resolved::Wait => return self.neigh_output_slow(dst.nexthop, skb),
@@ -130,6 +128,15 @@ impl Stack {
             NetXmit::Success | NetXmit::Cn => Ok(()),
             NetXmit::Drop => Err(SendError::Congested),
             NetXmit::NetDown => Err(SendError::Errno(Errno::ENETDOWN)),
+        }
+    }
+
+    /// Records that a packet went through a function; its description is read only while the journal is on.
+    #[inline(always)]
+    pub(crate) fn trace_skb(&mut self, skb: &Skb, name: &'static str) {
+        if self.trace.is_on() {
+            let packet = self.skbs[skb].packet;
+            self.trace.function(packet, name);
         }
     }
 

@@ -26,10 +26,9 @@ pub enum NetXmit {
 
 impl Stack {
     /// Hands a packet, link header included, to the device.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn dev_queue_xmit(&mut self, skb: Skb) -> NetXmit {
-        let packet = self.skbs[&skb].packet;
-        self.trace.function(packet, "dev_queue_xmit");
+        self.trace_skb(&skb, "dev_queue_xmit");
         if !self.dev.up {
             self.skbs.drop(&mut self.trace, skb, DropReason::DevReady);
             return NetXmit::NetDown;
@@ -51,6 +50,7 @@ impl Stack {
         self.enqueue_and_run(skb)
     }
 
+    #[inline(never)]
     fn enqueue_and_run(&mut self, skb: Skb) -> NetXmit {
         if self.dev.qdisc.is_noqueue(0) {
             return self.xmit_without_queue(skb);
@@ -144,15 +144,14 @@ impl Stack {
 
     /// `sch_direct_xmit`: gives one packet to the driver, or back to the qdisc when the driver is busy. Whether the driver
     /// took it.
-    #[inline]
+    #[inline(always)]
     fn sch_direct_xmit(&mut self, skb: Skb, more: bool) -> bool {
-        let packet = self.skbs[&skb].packet;
-        self.trace.function(packet, "sch_direct_xmit");
+        self.trace_skb(&skb, "sch_direct_xmit");
         if self.dev.queues[0].is_stopped() {
             self.requeue(skb);
             return false;
         }
-        self.trace.function(packet, "dev_hard_start_xmit");
+        self.trace_skb(&skb, "dev_hard_start_xmit");
         let (igb, mut ctx) = self.driver();
         match igb.xmit_frame(&mut ctx, skb, 0, more) {
             NetdevTx::Ok => {

@@ -4,6 +4,7 @@
 //! flight for ever. The bytes lie in DMA memory, in buffers that are counted: a fragment, a clone or a retransmission
 //! refers to them and copies nothing. The handle's description is reached through the [`SkbPool`].
 
+pub(crate) mod datagram;
 pub mod pool;
 pub mod queue;
 

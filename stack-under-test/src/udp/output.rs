@@ -9,6 +9,7 @@ use crate::skb::{Dst, IpSummed, Skb};
 use crate::socket::{Fd, PmtuDisc, Socket, SocketTable};
 use crate::stack::Stack;
 use crate::time::Instant;
+use crate::trace::PacketId;
 use crate::wire::checksum::{Checksum, pseudo_header};
 use crate::wire::ipv4::IPPROTO_UDP;
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -67,6 +68,7 @@ impl Stack {
         result
     }
 
+    #[inline(always)]
     fn udp_sendmsg(
         &mut self,
         fd: Fd,
@@ -79,6 +81,25 @@ impl Stack {
         if payload.len() > PAYLOAD_MAX {
             return Err(Errno::EMSGSIZE);
         }
+        if flags == SendFlags::default()
+            && let Some(skb) = self.make_cached(fd, payload, to)?
+        {
+            self.skbs[&skb].packet = packet;
+            return self.udp_send_skb(fd, skb).map(|()| payload.len());
+        }
+        self.udp_sendmsg_slow(fd, payload, to, flags, packet)
+    }
+
+    /// The long way: looks everything up, and remembers what it found.
+    #[inline(never)]
+    fn udp_sendmsg_slow(
+        &mut self,
+        fd: Fd,
+        payload: &[u8],
+        to: Option<SocketAddrV4>,
+        flags: SendFlags,
+        packet: PacketId,
+    ) -> Result<usize, Errno> {
         let socket = self.sockets.get(fd)?;
         let (daddr, dport, connected) = match (to, socket.peer) {
             (Some(to), _) if to.port() == 0 => return Err(Errno::EINVAL),
@@ -113,7 +134,13 @@ impl Stack {
         }
         let skb = self.udp_make_skb(&flow, sport, dport, payload)?;
         self.skbs[&skb].packet = packet;
-        self.udp_send_skb(fd, skb, &flow, no_check).map(|()| payload.len())
+        if !no_check {
+            self.udp_set_checksum(&skb, &flow);
+        }
+        if flags == SendFlags::default() && total <= flow.dst.mtu as usize {
+            self.remember_flow(fd, to, dport, &flow);
+        }
+        self.udp_send_skb(fd, skb).map(|()| payload.len())
     }
 
     /// The way out: the one that a connected socket remembers, or a new look-up.
@@ -210,12 +237,9 @@ impl Stack {
         Ok(skb)
     }
 
-    /// `udp_send_skb`: sees to the checksum, sends, and counts.
+    /// `udp_send_skb`: sends, and counts.
     #[inline]
-    fn udp_send_skb(&mut self, fd: Fd, skb: Skb, flow: &Flow, no_check: bool) -> Result<(), Errno> {
-        if !no_check {
-            self.udp_set_checksum(&skb, flow);
-        }
+    fn udp_send_skb(&mut self, fd: Fd, skb: Skb) -> Result<(), Errno> {
         match self.ip_local_out(skb) {
             Ok(()) => {}
             Err(SendError::Congested) => {

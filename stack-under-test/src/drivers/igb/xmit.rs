@@ -24,7 +24,7 @@ impl Igb {
     /// The packet's linear part holds at least its Ethernet header; with [`IpSummed::Partial`], `network_header`,
     /// `csum_start` and `csum_offset` say where. It is dropped when the device is not up, or when it carries a list of
     /// fragments (igb has no `NETIF_F_FRAGLIST`).
-    #[inline]
+    #[inline(always)]
     pub fn xmit_frame(&mut self, ctx: &mut DriverCtx<'_>, skb: Skb, queue: u16, more: bool) -> NetdevTx {
         let meta = &ctx.skbs[&skb];
         let usual = self.is_up() && meta.headlen() >= MIN_FRAME && meta.frag_list == NONE;
@@ -56,7 +56,7 @@ impl Igb {
     }
 
     /// `igb_xmit_frame_ring`.
-    #[inline]
+    #[inline(always)]
     fn xmit_frame_ring(&mut self, ctx: &mut DriverCtx<'_>, skb: Skb, q: u16, more: bool) -> NetdevTx {
         let packet = &Packet::of(&ctx.skbs[&skb]);
         let tx = &mut self.tx[usize::from(q)];
@@ -121,7 +121,7 @@ struct Packet {
 }
 
 impl Packet {
-    #[inline]
+    #[inline(always)]
     fn of(meta: &SkBuff) -> Self {
         Self {
             name: meta.packet,
@@ -140,7 +140,7 @@ impl Packet {
 
 /// Writes the context descriptor for a checksum at `i`, and gives the index after it. A packet whose offsets contradict
 /// each other gets a checksum at the wrong place, as on Linux, but nothing beyond it is touched.
-#[inline]
+#[inline(always)]
 fn tx_csum(ring: &Ring, skbs: &mut SkbPool, packet: &Packet, i: u16) -> u16 {
     let l4t = match packet.csum_offset {
         16 => TUCMD_L4T_TCP,
@@ -154,7 +154,7 @@ fn tx_csum(ring: &Ring, skbs: &mut SkbPool, packet: &Packet, i: u16) -> u16 {
 
 /// Lends the packet's bytes and writes a data descriptor for each piece, from `start` on; gives the index of the last. The
 /// linear part lies at the bus address `dma`.
-#[inline]
+#[inline(always)]
 fn tx_map(
     tx: &mut TxRing,
     skbs: &mut SkbPool,
@@ -173,6 +173,7 @@ fn tx_map(
 }
 
 /// The rest of [`tx_map`] for a packet with pieces: each descriptor is written when it is known whether another follows.
+#[inline(never)]
 fn tx_map_frags(
     tx: &mut TxRing,
     skbs: &mut SkbPool,
