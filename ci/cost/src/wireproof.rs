@@ -119,7 +119,7 @@ impl Subject for Wireproof {
     fn send(&mut self, payload: &[u8]) {
         for _ in 0..BURST {
             let sent = self.stack.sendto(self.now, 0, self.fd, payload, Some(self.to), Default::default());
-            assert_eq!(sent, Ok(payload.len()));
+            assert!(sent.is_ok());
         }
     }
 

@@ -9,7 +9,7 @@ use crate::skb::datagram::LINK_RESERVE;
 use crate::skb::pool::truesize;
 use crate::skb::{IpSummed, MAX_HEADER, PAGE_BYTES, Skb, SkbQueue};
 use crate::stack::Stack;
-use crate::wire::checksum::{fold, sum};
+use crate::wire::checksum::{fold_small, sum};
 use crate::wire::ipv4::HEADER_BYTES;
 
 /// What a linear buffer holds of a packet, link header aside.
@@ -124,9 +124,9 @@ impl Flow {
 }
 
 /// Fills in what [`Flow::ip_header`] leaves open, in the first bytes of `ip`; `template_sum` is the sum that it gave.
-#[inline]
+#[inline(always)]
 pub(crate) fn finish_ip_header(ip: &mut [u8], template_sum: u32, length: u16, id: u16) {
-    let checksum = !fold(u64::from(template_sum) + u64::from(length) + u64::from(id));
+    let checksum = !fold_small(template_sum + u32::from(length) + u32::from(id));
     ip[2..4].copy_from_slice(&length.to_be_bytes());
     ip[4..6].copy_from_slice(&id.to_be_bytes());
     ip[10..12].copy_from_slice(&checksum.to_be_bytes());

@@ -45,7 +45,7 @@ impl Identifications {
     }
 
     /// The identification of the next packet of a flow whose counter is known.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next_in(&mut self, now: Instant, entropy: &mut Entropy, bucket: u8) -> u16 {
         let (id, last) = &mut self.buckets[usize::from(bucket)];
         let tick = now.0 / TICK_NS;

@@ -4,13 +4,12 @@ use super::SendError;
 use crate::drop_reason::DropReason;
 use crate::errno::Errno;
 use crate::mib::Counter;
-use crate::neigh::Resolved;
 use crate::netdev::xmit::NetXmit;
 use crate::netfilter::{Hook, PacketView, Verdict};
 use crate::route::{OifId, RouteKind};
 use crate::skb::{Dst, Skb};
 use crate::stack::Stack;
-use crate::wire::ethernet::{BROADCAST, ETH_P_IP, HEADER_BYTES as ETH_HEADER_BYTES, Mac, multicast_mac};
+use crate::wire::ethernet::{BROADCAST, ETH_P_IP, Mac, multicast_mac};
 
 impl Stack {
     /// `ip_local_out`: asks LOCAL_OUT, and sends the packet on its way. Its header is whole.
@@ -106,23 +105,22 @@ impl Stack {
             self.loopback_xmit(skb);
             return Ok(());
         }
-        let mac = match dst.kind {
-            RouteKind::Broadcast => BROADCAST,
-            RouteKind::Multicast => multicast_mac(dst.nexthop),
-            _ => match self.neigh.resolve(dst.nexthop, self.now) {
-                Resolved::Mac(mac) => {
-                    self.trace_skb(&skb, "neigh_resolve_output");
-                    mac
-                }
-                Resolved::Wait => return self.neigh_output_slow(dst.nexthop, skb),
-            },
-        };
-        self.push_eth_header(&skb, &mac, ETH_P_IP);
+        match dst.kind {
+            RouteKind::Broadcast => self.push_eth_header(&skb, &BROADCAST, ETH_P_IP),
+            RouteKind::Multicast => self.push_eth_header(&skb, &multicast_mac(dst.nexthop), ETH_P_IP),
+            _ => {
+                let Some(mac) = self.neigh.resolve(dst.nexthop, self.now) else {
+                    return self.neigh_output_slow(dst.nexthop, skb);
+                };
+                self.skbs.push_eth_header(&skb, (mac, &self.dev.mac), ETH_P_IP);
+                self.trace_skb(&skb, "neigh_resolve_output");
+            }
+        }
         Self::xmit_result(self.dev_queue_xmit(skb))
     }
 
     /// What a sender learns of what the device layer said.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn xmit_result(result: NetXmit) -> Result<(), SendError> {
         match result {
             NetXmit::Success | NetXmit::Cn => Ok(()),
@@ -141,19 +139,8 @@ impl Stack {
     }
 
     /// Puts the Ethernet header on.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_eth_header(&mut self, skb: &Skb, dst: &Mac, ethertype: u16) {
-        let src = self.dev.mac;
-        let out: &mut [u8; ETH_HEADER_BYTES] = self
-            .skbs
-            .push(skb, ETH_HEADER_BYTES)
-            .try_into()
-            .expect("skb_push gives as many bytes as were asked for");
-        out[..6].copy_from_slice(dst);
-        out[6..12].copy_from_slice(&src);
-        out[12..].copy_from_slice(&ethertype.to_be_bytes());
-        let meta = &mut self.skbs[skb];
-        meta.mac_header = meta.data_offset();
-        meta.protocol = ethertype;
+        self.skbs.push_eth_header(skb, (dst, &self.dev.mac), ethertype);
     }
 }

@@ -39,12 +39,9 @@ impl Stack {
             self.skbs.drop(&mut self.trace, skb, DropReason::QdiscDrop);
             return NetXmit::Cn;
         }
-        self.skbs[&skb].queue_mapping = 0;
-        if self.dev.qdisc.can_bypass(0) {
-            self.dev.qdisc.bypass(&self.skbs, 0, &skb);
-            if self.sch_direct_xmit(skb, false) && !self.dev.qdisc.is_empty(0) {
-                self.qdisc_run();
-            }
+        if self.dev.qdisc.bypass(&self.skbs, 0, &skb) {
+            // Nothing lay in the qdisc, and nothing can have come: there is nothing to run it for.
+            self.sch_direct_xmit(skb, false);
             return NetXmit::Success;
         }
         self.enqueue_and_run(skb)
@@ -154,10 +151,7 @@ impl Stack {
         self.trace_skb(&skb, "dev_hard_start_xmit");
         let (igb, mut ctx) = self.driver();
         match igb.xmit_frame(&mut ctx, skb, 0, more) {
-            NetdevTx::Ok => {
-                ctx.queues[0].trans_start = ctx.now;
-                true
-            }
+            NetdevTx::Ok => true,
             NetdevTx::Busy(skb) => {
                 self.requeue(skb);
                 false

@@ -3,6 +3,7 @@
 use super::pool::{NONE, truesize};
 use super::{BufId, Charge, Dst, HEAD_BYTES, IpSummed, MAX_HEADER, PacketType, SkBuff, Skb, SkbPool};
 use crate::time::Instant;
+use crate::trace::PacketId;
 
 /// The bytes of an IPv4 header without options and a UDP header.
 pub(crate) const HEADERS: usize = 28;
@@ -29,6 +30,8 @@ pub(crate) struct Origin {
     pub(crate) ignore_df: bool,
     /// The socket that is charged.
     pub(crate) sk: u32,
+    /// Its name in the trace.
+    pub(crate) packet: PacketId,
 }
 
 impl SkbPool {
@@ -47,9 +50,11 @@ impl SkbPool {
         }
         let head = self.alloc_head()?;
         let slot = self.free_meta.pop()?;
+        let head_at = self.head_offset(head);
         let truesize = truesize(len as u32 + LINK_RESERVE);
         self.meta[slot as usize] = SkBuff {
             head,
+            head_at,
             data: NETWORK_HEADER as u16,
             tail: (NETWORK_HEADER + len) as u16,
             len: len as u32,
@@ -66,11 +71,12 @@ impl SkbPool {
             truesize,
             ignore_df: origin.ignore_df,
             dst: Some(origin.dst),
+            packet: origin.packet,
             ..SkBuff::EMPTY
         };
         self.charges[origin.sk as usize].wmem += truesize;
         self.copied_bytes += payload.len() as u64;
-        let at = self.buf_offset(head) + NETWORK_HEADER;
+        let at = head_at + NETWORK_HEADER;
         let (out, rest) = self.mem.bytes_mut(at, len).split_first_chunk_mut::<HEADERS>()?;
         *out = *headers;
         rest.copy_from_slice(payload);
@@ -82,6 +88,7 @@ impl SkBuff {
     /// A description of nothing.
     pub(super) const EMPTY: Self = Self {
         head: BufId(0),
+        head_at: 0,
         data: 0,
         tail: 0,
         nr_frags: 0,

@@ -111,6 +111,8 @@ pub enum Charge {
 #[derive(Clone, Debug)]
 pub struct SkBuff {
     pub(crate) head: BufId,
+    /// Where the linear buffer begins in the DMA region.
+    pub(crate) head_at: usize,
     pub(crate) data: u16,
     pub(crate) tail: u16,
     pub(crate) nr_frags: u8,

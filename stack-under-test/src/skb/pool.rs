@@ -4,6 +4,7 @@ use super::{BufId, Charge, Frag, HEAD_BYTES, MAX_HEADER, MAX_SKB_FRAGS, PAGE_BYT
 use crate::dma::DmaMemory;
 use crate::drop_reason::DropReason;
 use crate::trace::{Step, Trace};
+use crate::wire::ethernet::{HEADER_BYTES as ETH_HEADER_BYTES, Mac};
 use alloc::vec::Vec;
 use core::ops::{Index, IndexMut};
 
@@ -126,7 +127,7 @@ impl SkbPool {
     // Buffers.
 
     /// Takes a linear buffer, with one reference.
-    #[inline]
+    #[inline(always)]
     pub fn alloc_head(&mut self) -> Option<BufId> {
         let buf = self.free_heads.pop()?;
         self.refs[buf as usize] = 1;
@@ -148,7 +149,7 @@ impl SkbPool {
     }
 
     /// One reference less; the last one gives it back.
-    #[inline]
+    #[inline(always)]
     pub fn put_buf(&mut self, buf: BufId) {
         let refs = &mut self.refs[buf.0 as usize];
         *refs -= 1;
@@ -157,8 +158,14 @@ impl SkbPool {
         }
     }
 
+    /// Where a linear buffer begins in the DMA region.
+    #[inline(always)]
+    pub(super) fn head_offset(&self, head: BufId) -> usize {
+        self.heads_at + head.0 as usize * HEAD_BYTES
+    }
+
     /// Where a buffer begins in the DMA region.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn buf_offset(&self, buf: BufId) -> usize {
         if buf.0 < self.heads {
@@ -210,8 +217,10 @@ impl SkbPool {
     #[inline]
     fn alloc_on(&mut self, head: BufId, data: u16) -> Option<Skb> {
         let slot = self.free_meta.pop()?;
+        let head_at = self.buf_offset(head);
         let meta = &mut self.meta[slot as usize];
         meta.head = head;
+        meta.head_at = head_at;
         meta.data = data;
         meta.tail = data;
         meta.nr_frags = 0;
@@ -272,8 +281,7 @@ impl SkbPool {
 
     #[inline]
     fn head_at(&self, skb: &Skb) -> usize {
-        let meta = &self.meta[skb.0 as usize];
-        self.buf_offset(meta.head)
+        self.meta[skb.0 as usize].head_at
     }
 
     /// The linear data.
@@ -342,13 +350,28 @@ impl SkbPool {
     ///
     /// # Panics
     /// If there is less room.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, skb: &Skb, n: usize) -> &mut [u8] {
         let meta = &mut self.meta[skb.0 as usize];
         meta.data = meta.data.checked_sub(n as u16).expect("skb_push beyond the headroom");
         meta.len += n as u32;
-        let at = self.linear_offset(skb);
+        let at = meta.head_at + usize::from(meta.data);
         self.mem.bytes_mut(at, n)
+    }
+
+    /// Puts an Ethernet header before the data: its addresses (destination, source) and type.
+    #[inline(always)]
+    pub(crate) fn push_eth_header(&mut self, skb: &Skb, (dst, src): (&Mac, &Mac), ethertype: u16) {
+        let meta = &mut self.meta[skb.0 as usize];
+        let data = meta.data.checked_sub(ETH_HEADER_BYTES as u16).expect("skb_push beyond the headroom");
+        meta.data = data;
+        meta.len += ETH_HEADER_BYTES as u32;
+        meta.mac_header = data;
+        meta.protocol = ethertype;
+        let out = self.mem.bytes_mut(meta.head_at + usize::from(data), ETH_HEADER_BYTES);
+        out[..6].copy_from_slice(dst);
+        out[6..12].copy_from_slice(src);
+        out[12..].copy_from_slice(&ethertype.to_be_bytes());
     }
 
     /// `skb_pull`: the data begins `n` bytes later.
@@ -459,7 +482,7 @@ impl SkbPool {
         let mut first = true;
         while slot != NONE {
             let meta = &self.meta[slot as usize];
-            run(self.mem.bytes(self.buf_offset(meta.head) + usize::from(meta.data), meta.headlen()));
+            run(self.mem.bytes(meta.head_at + usize::from(meta.data), meta.headlen()));
             for frag in &self.frags[slot as usize][..meta.nr_frags()] {
                 run(self.frag_bytes(frag));
             }
@@ -593,7 +616,7 @@ impl SkbPool {
         self.uncharge(skb.0);
     }
 
-    #[inline]
+    #[inline(always)]
     fn uncharge(&mut self, slot: u32) {
         let meta = &mut self.meta[slot as usize];
         match core::mem::take(&mut meta.charge) {
@@ -619,18 +642,27 @@ impl SkbPool {
         self.free_one(slot);
     }
 
-    #[inline]
+    #[inline(always)]
     fn free_one(&mut self, slot: u32) {
         self.uncharge(slot);
-        self.put_buf(self.meta[slot as usize].head);
-        for i in 0..self.meta[slot as usize].nr_frags() {
-            self.put_buf(self.frags[slot as usize][i].buf);
+        let meta = &self.meta[slot as usize];
+        let (head, nr_frags) = (meta.head, meta.nr_frags());
+        self.put_buf(head);
+        if nr_frags != 0 {
+            self.put_frags(slot, nr_frags);
         }
         self.free_meta.push(slot);
     }
 
+    #[inline(never)]
+    fn put_frags(&mut self, slot: u32, nr_frags: usize) {
+        for i in 0..nr_frags {
+            self.put_buf(self.frags[slot as usize][i].buf);
+        }
+    }
+
     /// `consume_skb`: the packet's way is done.
-    #[inline]
+    #[inline(always)]
     pub fn consume(&mut self, trace: &mut Trace, skb: Skb) {
         trace.step(self.meta[skb.0 as usize].packet, Step::Consumed);
         if self.meta[skb.0 as usize].frag_list == NONE { self.free_one(skb.0) } else { self.free(skb.0) }

@@ -11,8 +11,9 @@ use crate::skb::datagram::{DATAGRAM_ROOM, HEADERS, Origin};
 use crate::skb::{Dst, Skb};
 use crate::socket::{Fd, SocketTable};
 use crate::stack::Stack;
-use crate::wire::checksum::{fold, pseudo_header};
+use crate::wire::checksum::{fold_small, pseudo_header};
 use crate::wire::ipv4::{HEADER_BYTES as IP_BYTES, IPPROTO_UDP};
+use crate::trace::PacketId;
 use core::net::SocketAddrV4;
 
 /// Where the identification of a packet comes from.
@@ -30,12 +31,14 @@ pub(crate) enum IdSource {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CachedFlow {
     /// What the caller asked for: the address given to sendto, or none.
-    to: Option<SocketAddrV4>,
+    to: u64,
     /// [`Stack::route_generation`] when it was made.
     generation: u64,
     /// `ip_default_ttl` when it was made.
     default_ttl: u8,
     ids: IdSource,
+    /// The most bytes that go in one piece and into one buffer.
+    room: usize,
     dst: Dst,
     mark: u32,
     priority: u32,
@@ -45,6 +48,15 @@ pub(crate) struct CachedFlow {
     /// The sum of the IP header's words, and of the pseudo-header but for the length.
     ip_sum: u32,
     pseudo_sum: u32,
+}
+
+/// An address given to sendto, or none, as one number.
+#[inline(always)]
+fn packed(to: Option<SocketAddrV4>) -> u64 {
+    match to {
+        Some(to) => 1 << 48 | u64::from(to.port()) << 32 | u64::from(u32::from_ne_bytes(to.ip().octets())),
+        None => 0,
+    }
 }
 
 impl Stack {
@@ -71,7 +83,8 @@ impl Stack {
             IdSource::Zero
         };
         socket.cached_flow = Some(CachedFlow {
-            to,
+            to: packed(to),
+            room: (flow.dst.mtu as usize).min(DATAGRAM_ROOM),
             generation,
             default_ttl,
             ids,
@@ -96,18 +109,19 @@ impl Stack {
         fd: Fd,
         payload: &[u8],
         to: Option<SocketAddrV4>,
+        packet: PacketId,
     ) -> Result<Option<Skb>, Errno> {
         let generation = self.route_generation();
         let slot = SocketTable::slot(fd);
         let Ok(socket) = self.sockets.get_mut(fd) else { return Ok(None) };
         let Some(flow) = &socket.cached_flow else { return Ok(None) };
         let total = HEADERS + payload.len();
-        let same = flow.to == to
+        let same = flow.to == packed(to)
             && flow.generation == generation
             && flow.default_ttl == self.sysctl.ip_default_ttl
             && self.dev.tx_checksum;
         let plain = socket.err.is_none() && !socket.shutdown_write;
-        if !same || !plain || total > (flow.dst.mtu as usize).min(DATAGRAM_ROOM) {
+        if !same || !plain || total > flow.room {
             return Ok(None);
         }
         let charge = &mut self.skbs.charges[slot as usize];
@@ -115,7 +129,8 @@ impl Stack {
             charge.nospace = true;
             return Err(Errno::EAGAIN);
         }
-        let origin = Origin { dst: flow.dst, mark: flow.mark, priority: flow.priority, ignore_df: flow.ignore_df, sk: slot };
+        let (mark, priority, ignore_df) = (flow.mark, flow.priority, flow.ignore_df);
+        let origin = Origin { dst: flow.dst, mark, priority, ignore_df, sk: slot, packet };
         let Some((skb, headers)) = self.skbs.alloc_datagram(&flow.headers, payload, &origin) else { return Ok(None) };
         let id = match flow.ids {
             IdSource::Bucket(bucket) => self.ident.next_in(self.now, &mut self.entropy, bucket),
@@ -128,7 +143,7 @@ impl Stack {
         };
         finish_ip_header(headers, flow.ip_sum, total as u16, id);
         let length = (total - IP_BYTES) as u16;
-        let pseudo = fold(u64::from(flow.pseudo_sum) + u64::from(length));
+        let pseudo = fold_small(flow.pseudo_sum + u32::from(length));
         headers[IP_BYTES + 4..IP_BYTES + 6].copy_from_slice(&length.to_be_bytes());
         headers[IP_BYTES + 6..].copy_from_slice(&pseudo.to_be_bytes());
         Ok(Some(skb))

@@ -52,7 +52,7 @@ impl Stack {
     /// # Errors
     /// EAGAIN when the send buffer is full: try again when the socket is woken; EDESTADDRREQ without a peer; EMSGSIZE;
     /// EPERM from netfilter; what routing says; an error that was pending; ENOBUFS.
-    #[inline]
+    #[inline(never)]
     pub fn sendto(
         &mut self,
         now: Instant,
@@ -82,9 +82,8 @@ impl Stack {
             return Err(Errno::EMSGSIZE);
         }
         if flags == SendFlags::default()
-            && let Some(skb) = self.make_cached(fd, payload, to)?
+            && let Some(skb) = self.make_cached(fd, payload, to, packet)?
         {
-            self.skbs[&skb].packet = packet;
             return self.udp_send_skb(fd, skb).map(|()| payload.len());
         }
         self.udp_sendmsg_slow(fd, payload, to, flags, packet)
@@ -238,7 +237,7 @@ impl Stack {
     }
 
     /// `udp_send_skb`: sends, and counts.
-    #[inline]
+    #[inline(always)]
     fn udp_send_skb(&mut self, fd: Fd, skb: Skb) -> Result<(), Errno> {
         match self.ip_local_out(skb) {
             Ok(()) => {}

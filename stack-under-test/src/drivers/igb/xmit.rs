@@ -7,7 +7,7 @@ use crate::bus::{Bus, Direction};
 use crate::drop_reason::DropReason;
 use crate::netdev::{DriverCtx, NetdevTx};
 use crate::skb::pool::NONE;
-use crate::skb::{BufId, IpSummed, SkBuff, Skb, SkbPool};
+use crate::skb::{IpSummed, SkBuff, Skb, SkbPool};
 use crate::trace::{PacketId, Step};
 
 /// The most bytes that one descriptor names.
@@ -26,11 +26,9 @@ impl Igb {
     /// fragments (igb has no `NETIF_F_FRAGLIST`).
     #[inline(always)]
     pub fn xmit_frame(&mut self, ctx: &mut DriverCtx<'_>, skb: Skb, queue: u16, more: bool) -> NetdevTx {
+        ctx.trace.function(ctx.skbs[&skb].packet, "igb_xmit_frame");
         let meta = &ctx.skbs[&skb];
         let usual = self.is_up() && meta.headlen() >= MIN_FRAME && meta.frag_list == NONE;
-        if ctx.trace.is_on() {
-            ctx.trace.function(meta.packet, "igb_xmit_frame");
-        }
         if !usual && let Err(reason) = self.make_usual(ctx.skbs, &skb) {
             ctx.skbs.drop(ctx.trace, skb, reason);
             return NetdevTx::Ok;
@@ -71,7 +69,7 @@ impl Igb {
 
         let first = tx.ring.next_to_use;
         let start = if packet.partial { tx_csum(&tx.ring, ctx.skbs, packet, first) } else { first };
-        let dma = ctx.skbs.mem.bus_addr(ctx.skbs.buf_offset(packet.head) + usize::from(packet.data));
+        let dma = ctx.skbs.mem.bus_addr(packet.data_at);
         let last = tx_map(tx, ctx.skbs, ctx.bus, &skb, packet, (start, dma));
         let next = tx.ring.after(last);
         if ctx.trace.is_on() {
@@ -90,6 +88,7 @@ impl Igb {
             len: packet.headlen,
             bytecount: packet.len,
             next_to_watch: last,
+            nr_frags: packet.nr_frags,
             time_stamp: ctx.now,
         };
         tx.ring.next_to_use = next;
@@ -111,8 +110,8 @@ struct Packet {
     len: u32,
     headlen: u32,
     nr_frags: u16,
-    head: BufId,
-    data: u16,
+    /// Where the linear data begins in the DMA region.
+    data_at: usize,
     partial: bool,
     /// The lengths of the Ethernet and IP headers, and where the checksum goes; read when `partial`.
     maclen: u16,
@@ -128,8 +127,7 @@ impl Packet {
             len: meta.len,
             headlen: u32::from(meta.tail - meta.data),
             nr_frags: u16::from(meta.nr_frags),
-            head: meta.head,
-            data: meta.data,
+            data_at: meta.head_at + usize::from(meta.data),
             partial: meta.ip_summed == IpSummed::Partial,
             maclen: meta.network_header.wrapping_sub(meta.data),
             iplen: meta.csum_start.wrapping_sub(meta.network_header),
@@ -143,6 +141,7 @@ impl Packet {
 #[inline(always)]
 fn tx_csum(ring: &Ring, skbs: &mut SkbPool, packet: &Packet, i: u16) -> u16 {
     let l4t = match packet.csum_offset {
+        6 => 0,
         16 => TUCMD_L4T_TCP,
         8 => TUCMD_L4T_SCTP,
         _ => 0,

@@ -33,6 +33,7 @@ impl QdiscStats {
     }
 
     /// `bstats_update`.
+    #[inline(always)]
     pub(super) fn sent(&mut self, packet: &PacketInfo) {
         self.bytes += u64::from(packet.len);
         self.packets += u64::from(packet.segs);
@@ -61,7 +62,7 @@ pub(super) struct PacketInfo {
 }
 
 impl PacketInfo {
-    #[inline]
+    #[inline(always)]
     pub fn of(skbs: &SkbPool, skb: &Skb) -> Self {
         let meta = &skbs[skb];
         let len = meta.len() as u32;
