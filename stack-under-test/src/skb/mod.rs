@@ -8,6 +8,9 @@ pub(crate) mod datagram;
 pub mod pool;
 pub mod queue;
 
+#[cfg(test)]
+mod tests;
+
 pub use pool::{PoolConfig, SkbPool};
 pub use queue::SkbQueue;
 
