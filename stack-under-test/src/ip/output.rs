@@ -9,6 +9,7 @@ use crate::netfilter::{Hook, PacketView, Verdict};
 use crate::route::{OifId, RouteKind};
 use crate::skb::{Dst, Skb};
 use crate::stack::Stack;
+use core::net::Ipv4Addr;
 use crate::wire::ethernet::{BROADCAST, ETH_P_IP, Mac, multicast_mac};
 
 impl Stack {
@@ -17,11 +18,19 @@ impl Stack {
     /// # Errors
     /// What netfilter or the device layer say; the packet is gone then, too.
     #[inline(always)]
-    pub(crate) fn ip_local_out(&mut self, skb: Skb) -> Result<(), SendError> {
-        self.trace_skb(&skb, "__ip_local_out");
+    pub(crate) fn ip_local_out<const TRACED: bool>(&mut self, skb: Skb) -> Result<(), SendError> {
+        self.trace_skb::<TRACED>(&skb, "__ip_local_out");
         self.mib.inc(Counter::IpOutRequests);
-        let skb = self.netfilter_hook(Hook::LocalOut, skb)?;
-        self.ip_output(skb)
+        if self.netfilter.has_chains(Hook::LocalOut) {
+            return self.ip_local_out_filtered(skb);
+        }
+        self.ip_output::<TRACED>(skb)
+    }
+
+    #[cold]
+    fn ip_local_out_filtered(&mut self, skb: Skb) -> Result<(), SendError> {
+        let skb = self.nf_hook_slow(Hook::LocalOut, skb)?;
+        self.ip_output::<true>(skb)
     }
 
     /// Writes the total length and the header checksum.
@@ -76,16 +85,24 @@ impl Stack {
 
     /// `ip_output`: asks POST_ROUTING, then cuts what is larger than the path takes.
     #[inline(always)]
-    pub(crate) fn ip_output(&mut self, skb: Skb) -> Result<(), SendError> {
-        self.trace_skb(&skb, "ip_output");
+    pub(crate) fn ip_output<const TRACED: bool>(&mut self, skb: Skb) -> Result<(), SendError> {
+        self.trace_skb::<TRACED>(&skb, "ip_output");
         self.mib.add(Counter::IpExtOutOctets, self.skbs[&skb].len());
-        let skb = self.netfilter_hook(Hook::PostRouting, skb)?;
-        self.ip_finish_output(skb)
+        if self.netfilter.has_chains(Hook::PostRouting) {
+            return self.ip_output_filtered(skb);
+        }
+        self.ip_finish_output::<TRACED>(skb)
+    }
+
+    #[cold]
+    fn ip_output_filtered(&mut self, skb: Skb) -> Result<(), SendError> {
+        let skb = self.nf_hook_slow(Hook::PostRouting, skb)?;
+        self.ip_finish_output::<true>(skb)
     }
 
     #[inline(always)]
-    fn ip_finish_output(&mut self, skb: Skb) -> Result<(), SendError> {
-        self.trace_skb(&skb, "ip_finish_output");
+    fn ip_finish_output<const TRACED: bool>(&mut self, skb: Skb) -> Result<(), SendError> {
+        self.trace_skb::<TRACED>(&skb, "ip_finish_output");
         let meta = &self.skbs[&skb];
         let Some(dst) = meta.dst else {
             self.skbs.drop(&mut self.trace, skb, DropReason::IpOutNoRoutes);
@@ -94,29 +111,45 @@ impl Stack {
         if meta.len() > dst.mtu as usize || meta.frag_max_size != 0 {
             return self.ip_fragment(skb, &dst);
         }
-        self.ip_finish_output2(skb, &dst)
+        self.ip_finish_output2::<TRACED>(skb, dst)
     }
 
     /// Finds the neighbour's address, puts the Ethernet header on, and hands the packet to the device.
     #[inline(always)]
-    pub(crate) fn ip_finish_output2(&mut self, skb: Skb, dst: &Dst) -> Result<(), SendError> {
+    pub(crate) fn ip_finish_output2<const TRACED: bool>(&mut self, skb: Skb, dst: Dst) -> Result<(), SendError> {
         self.mib.inc(Counter::IpOutTransmits);
         if dst.oif == OifId::LO {
             self.loopback_xmit(skb);
             return Ok(());
         }
-        match dst.kind {
-            RouteKind::Broadcast => self.push_eth_header(&skb, &BROADCAST, ETH_P_IP),
-            RouteKind::Multicast => self.push_eth_header(&skb, &multicast_mac(dst.nexthop), ETH_P_IP),
-            _ => {
-                let Some(mac) = self.neigh.resolve(dst.nexthop, self.now) else {
-                    return self.neigh_output_slow(dst.nexthop, skb);
-                };
-                self.skbs.push_eth_header(&skb, (mac, &self.dev.mac), ETH_P_IP);
-                self.trace_skb(&skb, "neigh_resolve_output");
-            }
+        if matches!(dst.kind, RouteKind::Broadcast | RouteKind::Multicast) {
+            return self.ip_finish_output_many(skb, dst);
         }
-        Self::xmit_result(self.dev_queue_xmit(skb))
+        let Some(mac) = self.neigh.resolve_connected(dst.nexthop) else {
+            return self.neigh_resolve_output(dst.nexthop, skb);
+        };
+        self.skbs.push_eth_header(&skb, (mac, &self.dev.mac), ETH_P_IP);
+        self.trace_skb::<TRACED>(&skb, "neigh_resolve_output");
+        Self::xmit_result(self.dev_queue_xmit::<TRACED>(skb))
+    }
+
+    /// The end of [`Self::ip_finish_output2`] for a broadcast or a group, which have no neighbour.
+    #[inline(never)]
+    fn ip_finish_output_many(&mut self, skb: Skb, dst: Dst) -> Result<(), SendError> {
+        let mac = if dst.kind == RouteKind::Broadcast { BROADCAST } else { multicast_mac(dst.nexthop) };
+        self.push_eth_header(&skb, &mac, ETH_P_IP);
+        Self::xmit_result(self.dev_queue_xmit::<true>(skb))
+    }
+
+    /// The end of [`Self::ip_finish_output2`] where the neighbour table has to be searched, or its state may change.
+    #[inline(never)]
+    fn neigh_resolve_output(&mut self, nexthop: Ipv4Addr, skb: Skb) -> Result<(), SendError> {
+        let Some(mac) = self.neigh.resolve(nexthop, self.now) else {
+            return self.neigh_output_slow(nexthop, skb);
+        };
+        self.skbs.push_eth_header(&skb, (mac, &self.dev.mac), ETH_P_IP);
+        self.trace_skb::<true>(&skb, "neigh_resolve_output");
+        Self::xmit_result(self.dev_queue_xmit::<true>(skb))
     }
 
     /// What a sender learns of what the device layer said.
@@ -129,10 +162,11 @@ impl Stack {
         }
     }
 
-    /// Records that a packet went through a function; its description is read only while the journal is on.
+    /// Records that a packet went through a function. The way out is compiled twice, as with Linux's static keys: `TRACED`
+    /// says that the journal may be on; without, it is known to be off, and nothing of it is left in the code.
     #[inline(always)]
-    pub(crate) fn trace_skb(&mut self, skb: &Skb, name: &'static str) {
-        if self.trace.is_on() {
+    pub(crate) fn trace_skb<const TRACED: bool>(&mut self, skb: &Skb, name: &'static str) {
+        if TRACED && self.trace.is_on() {
             let packet = self.skbs[skb].packet;
             self.trace.function(packet, name);
         }

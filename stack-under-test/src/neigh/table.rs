@@ -115,23 +115,21 @@ impl NeighTable {
 
     /// The station to which a packet for `nexthop` can go at once. A use of a stale entry starts its check. `None`: not
     /// known, [`NeighTable::resolve_output`] takes the packet.
-    #[inline(always)]
     pub fn resolve(&mut self, nexthop: Ipv4Addr, now: Instant) -> Option<&Mac> {
-        let again =
-            self.entries.get(self.last).is_some_and(|n| n.addr == nexthop && n.state.is_connected());
-        if again || self.resolve_slow(nexthop, now) { Some(&self.entries[self.last].lladdr) } else { None }
-    }
-
-    /// Looks for the neighbour, and starts its check if it is stale. Whether a packet can go.
-    #[inline(never)]
-    fn resolve_slow(&mut self, nexthop: Ipv4Addr, now: Instant) -> bool {
-        let Ok(at) = self.find(nexthop) else { return false };
+        let at = self.find(nexthop).ok()?;
         self.last = at;
         let state = self.entries[at].state;
         if state.is_valid() && !state.is_connected() {
             self.event_send(at, now);
         }
-        state.is_valid()
+        state.is_valid().then(|| &self.entries[at].lladdr)
+    }
+
+    /// [`Self::resolve`] when `nexthop` is the neighbour that was resolved last and nothing about it changes by that.
+    #[inline(always)]
+    pub fn resolve_connected(&self, nexthop: Ipv4Addr) -> Option<&Mac> {
+        let n = self.entries.get(self.last)?;
+        (n.addr == nexthop && n.state.is_connected()).then_some(&n.lladdr)
     }
 
     /// `neigh_confirm`: the layer above knows that the neighbour answers (`MSG_CONFIRM`, progress of a connection).

@@ -27,8 +27,8 @@ pub enum NetXmit {
 impl Stack {
     /// Hands a packet, link header included, to the device.
     #[inline(always)]
-    pub(crate) fn dev_queue_xmit(&mut self, skb: Skb) -> NetXmit {
-        self.trace_skb(&skb, "dev_queue_xmit");
+    pub(crate) fn dev_queue_xmit<const TRACED: bool>(&mut self, skb: Skb) -> NetXmit {
+        self.trace_skb::<TRACED>(&skb, "dev_queue_xmit");
         if !self.dev.up {
             self.skbs.drop(&mut self.trace, skb, DropReason::DevReady);
             return NetXmit::NetDown;
@@ -41,7 +41,7 @@ impl Stack {
         }
         if self.dev.qdisc.bypass(&self.skbs, 0, &skb) {
             // Nothing lay in the qdisc, and nothing can have come: there is nothing to run it for.
-            self.sch_direct_xmit(skb, false);
+            self.sch_direct_xmit::<TRACED>(skb, false);
             return NetXmit::Success;
         }
         self.enqueue_and_run(skb)
@@ -127,7 +127,7 @@ impl Stack {
             // The driver is told that more follows, so that it rings the bell once for all.
             let next = if allowed > 0 { self.qdisc_dequeue() } else { None };
             sent += 1;
-            let went = self.sch_direct_xmit(skb, next.is_some());
+            let went = self.sch_direct_xmit::<true>(skb, next.is_some());
             match next {
                 Some(next) if went => skb = next,
                 Some(next) => {
@@ -142,15 +142,15 @@ impl Stack {
     /// `sch_direct_xmit`: gives one packet to the driver, or back to the qdisc when the driver is busy. Whether the driver
     /// took it.
     #[inline(always)]
-    fn sch_direct_xmit(&mut self, skb: Skb, more: bool) -> bool {
-        self.trace_skb(&skb, "sch_direct_xmit");
+    fn sch_direct_xmit<const TRACED: bool>(&mut self, skb: Skb, more: bool) -> bool {
+        self.trace_skb::<TRACED>(&skb, "sch_direct_xmit");
         if self.dev.queues[0].is_stopped() {
             self.requeue(skb);
             return false;
         }
-        self.trace_skb(&skb, "dev_hard_start_xmit");
+        self.trace_skb::<TRACED>(&skb, "dev_hard_start_xmit");
         let (igb, mut ctx) = self.driver();
-        match igb.xmit_frame(&mut ctx, skb, 0, more) {
+        match igb.xmit_frame_as::<TRACED>(&mut ctx, skb, 0, more) {
             NetdevTx::Ok => true,
             NetdevTx::Busy(skb) => {
                 self.requeue(skb);

@@ -613,22 +613,23 @@ impl SkbPool {
     /// `skb_orphan`: takes the charge off.
     #[inline]
     pub fn orphan(&mut self, skb: &Skb) {
-        self.uncharge(skb.0);
+        let meta = &mut self.meta[skb.0 as usize];
+        let charge = (core::mem::take(&mut meta.charge), meta.sk, meta.truesize);
+        self.uncharge(charge);
     }
 
     #[inline(always)]
-    fn uncharge(&mut self, slot: u32) {
-        let meta = &mut self.meta[slot as usize];
-        match core::mem::take(&mut meta.charge) {
+    fn uncharge(&mut self, (charge, sk, truesize): (Charge, u32, u32)) {
+        match charge {
             Charge::None => {}
             Charge::Wmem => {
-                let charge = &mut self.charges[meta.sk as usize];
-                charge.wmem -= meta.truesize;
+                let charge = &mut self.charges[sk as usize];
+                charge.wmem -= truesize;
                 if charge.nospace {
-                    self.woken.push(meta.sk);
+                    self.woken.push(sk);
                 }
             }
-            Charge::Rmem => self.charges[meta.sk as usize].rmem -= meta.truesize,
+            Charge::Rmem => self.charges[sk as usize].rmem -= truesize,
         }
     }
 
@@ -644,9 +645,10 @@ impl SkbPool {
 
     #[inline(always)]
     fn free_one(&mut self, slot: u32) {
-        self.uncharge(slot);
-        let meta = &self.meta[slot as usize];
+        let meta = &mut self.meta[slot as usize];
         let (head, nr_frags) = (meta.head, meta.nr_frags());
+        let charge = (core::mem::take(&mut meta.charge), meta.sk, meta.truesize);
+        self.uncharge(charge);
         self.put_buf(head);
         if nr_frags != 0 {
             self.put_frags(slot, nr_frags);

@@ -63,28 +63,46 @@ impl Stack {
         flags: SendFlags,
     ) -> Result<usize, Errno> {
         self.enter_process(now, cpu);
-        let result = self.udp_sendmsg(fd, payload, to, flags);
+        let result = if self.trace.is_on() {
+            self.udp_sendmsg_traced(fd, payload, to, flags)
+        } else {
+            self.udp_sendmsg::<false>(fd, payload, to, flags)
+        };
         self.leave_process();
         result
     }
 
-    #[inline(always)]
-    fn udp_sendmsg(
+    /// The way out while the journal is on.
+    #[inline(never)]
+    fn udp_sendmsg_traced(
         &mut self,
         fd: Fd,
         payload: &[u8],
         to: Option<SocketAddrV4>,
         flags: SendFlags,
     ) -> Result<usize, Errno> {
-        let packet = self.trace.made(payload, payload.len());
-        self.trace.function(packet, "udp_sendmsg");
+        self.udp_sendmsg::<true>(fd, payload, to, flags)
+    }
+
+    #[inline(always)]
+    fn udp_sendmsg<const TRACED: bool>(
+        &mut self,
+        fd: Fd,
+        payload: &[u8],
+        to: Option<SocketAddrV4>,
+        flags: SendFlags,
+    ) -> Result<usize, Errno> {
+        let packet = if TRACED { self.trace.made(payload, payload.len()) } else { 0 };
+        if TRACED {
+            self.trace.function(packet, "udp_sendmsg");
+        }
         if payload.len() > PAYLOAD_MAX {
             return Err(Errno::EMSGSIZE);
         }
         if flags == SendFlags::default()
             && let Some(skb) = self.make_cached(fd, payload, to, packet)?
         {
-            return self.udp_send_skb(fd, skb).map(|()| payload.len());
+            return self.udp_send_skb::<TRACED>(fd, skb).map(|()| payload.len());
         }
         self.udp_sendmsg_slow(fd, payload, to, flags, packet)
     }
@@ -140,7 +158,7 @@ impl Stack {
         if flags == SendFlags::default() && total <= flow.dst.mtu as usize {
             self.remember_flow(fd, to, dport, &flow);
         }
-        self.udp_send_skb(fd, skb).map(|()| payload.len())
+        self.udp_send_skb::<true>(fd, skb).map(|()| payload.len())
     }
 
     /// The way out: the one that a connected socket remembers, or a new look-up.
@@ -239,8 +257,8 @@ impl Stack {
 
     /// `udp_send_skb`: sends, and counts.
     #[inline(always)]
-    fn udp_send_skb(&mut self, fd: Fd, skb: Skb) -> Result<(), Errno> {
-        match self.ip_local_out(skb) {
+    fn udp_send_skb<const TRACED: bool>(&mut self, fd: Fd, skb: Skb) -> Result<(), Errno> {
+        match self.ip_local_out::<TRACED>(skb) {
             Ok(()) => {}
             Err(SendError::Congested) => {
                 if self.sockets.get(fd).is_ok_and(|socket| socket.options.recverr) {

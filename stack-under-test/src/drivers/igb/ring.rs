@@ -103,6 +103,8 @@ impl TxBuffer {
 pub(super) struct TxRing {
     pub(super) ring: Ring,
     pub(super) buffers: Vec<TxBuffer>,
+    /// What the device holds in the queue's context slot 0: see `tx_csum`. `None`: not known.
+    pub(super) context: Option<u64>,
     /// When the driver last took a packet.
     pub(super) trans_start: Instant,
     /// The watchdog asks the next cleaning to look for a hang.
@@ -114,7 +116,7 @@ impl TxRing {
     pub(super) fn new(skbs: &mut SkbPool, bus: &mut dyn Bus, count: u16, index: u32) -> Option<Self> {
         let ring = Ring::new(skbs, bus, count, txq(index) + Q_TAIL)?;
         let buffers = (0..count).map(|_| TxBuffer::empty()).collect();
-        Some(Self { ring, buffers, trans_start: Instant::ZERO, detect_hang: false })
+        Some(Self { ring, buffers, context: None, trans_start: Instant::ZERO, detect_hang: false })
     }
 
     /// Takes back the pieces of a packet, which lie behind the slot `first`, `last` included.
@@ -154,6 +156,8 @@ impl TxRing {
             *buffer = TxBuffer::empty();
         }
         self.ring.rewind(skbs);
+        // Whoever resets the device empties its rings.
+        self.context = None;
         self.detect_hang = false;
     }
 

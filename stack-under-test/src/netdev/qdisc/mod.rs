@@ -145,7 +145,13 @@ impl Qdiscs {
         let qdisc = self.of_queue_mut(queue);
         let bypasses = qdisc.can_bypass(device);
         if bypasses {
-            qdisc.stats.sent(&stats::PacketInfo::of(skbs, skb));
+            let meta = &skbs[skb];
+            if meta.gso_size == 0 {
+                qdisc.stats.sent(meta.len, 1);
+            } else {
+                let packet = stats::PacketInfo::of(skbs, skb);
+                qdisc.stats.sent(packet.len, packet.segs);
+            }
         }
         bypasses
     }
@@ -280,8 +286,10 @@ impl Qdisc {
 
     #[inline(always)]
     fn can_bypass(&self, device: QdiscDevice) -> bool {
+        if matches!(self.discipline, Discipline::PfifoFast(_)) {
+            return self.stats.qlen == 0;
+        }
         let allows = match &self.discipline {
-            Discipline::PfifoFast(_) => true,
             Discipline::Fifo(fifo) if fifo.in_bytes => fifo.limit >= device.full_frame(),
             Discipline::Fifo(fifo) => fifo.limit >= 1,
             _ => false,

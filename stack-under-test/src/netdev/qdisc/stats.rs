@@ -34,9 +34,9 @@ impl QdiscStats {
 
     /// `bstats_update`.
     #[inline(always)]
-    pub(super) fn sent(&mut self, packet: &PacketInfo) {
-        self.bytes += u64::from(packet.len);
-        self.packets += u64::from(packet.segs);
+    pub(super) fn sent(&mut self, len: u32, segs: u32) {
+        self.bytes += u64::from(len);
+        self.packets += u64::from(segs);
     }
 
     pub(super) fn add(&mut self, other: &Self) {
