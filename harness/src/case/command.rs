@@ -21,16 +21,25 @@ pub struct CommandProblem {
 pub type CommandCheck = fn(&[&str]) -> Result<(), CommandProblem>;
 
 /// The grammar that cases are checked against, unless they run on `linux` alone.
-pub const GRAMMAR: CommandCheck = any_words;
+pub const GRAMMAR: CommandCheck = stack_grammar;
 
 /// The programs of `run:`.
 pub const PROGRAMS: &[&str] = &["ip", "tc", "ethtool", "sysctl", "nft"];
 /// More words than this are no command.
 const WORDS: usize = 256;
 
-/// Takes whatever words there are.
+/// Takes whatever words there are: the kernel will judge them.
 fn any_words(_: &[&str]) -> Result<(), CommandProblem> {
     Ok(())
+}
+
+/// What the stack under test understands of `ip`, `tc`, `ethtool`, `sysctl` and `nft`.
+fn stack_grammar(words: &[&str]) -> Result<(), CommandProblem> {
+    stack_under_test::control::parse(words).map(drop).map_err(|error| CommandProblem {
+        word_index: error.word,
+        message: error.message,
+        expected: error.expected,
+    })
 }
 
 /// How commands are checked.

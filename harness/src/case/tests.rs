@@ -201,12 +201,12 @@ fn options_take_what_their_kind_is(#[case] text: &str, #[case] wanted: OptionVal
 #[test]
 fn a_command_that_must_fail_is_a_mapping() {
     let Action::Run(commands) = one(
-        "  - run: [{command: ip link set dev eth7 up, error: \"Cannot find device\"}, ethtool -k eth0]\n",
+        "  - run: [{command: ip link set dev eth0 mtu 20, error: \"mtu less than\"}, ethtool -K eth0 tx off]\n",
     ) else {
         panic!("not a command")
     };
-    assert_eq!(commands[0].error.as_deref(), Some("Cannot find device"));
-    assert_eq!(commands[1].words, ["ethtool", "-k", "eth0"]);
+    assert_eq!(commands[0].error.as_deref(), Some("mtu less than"));
+    assert_eq!(commands[1].words, ["ethtool", "-K", "eth0", "tx", "off"]);
 }
 
 /// A grammar that knows nothing of `frobnicate`, and wants a word behind `mtu`.

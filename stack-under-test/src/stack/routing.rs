@@ -15,6 +15,8 @@ impl Stack {
     /// As [`crate::route::Fib::output`].
     #[inline]
     pub(crate) fn route_output(&mut self, key: &FlowKey) -> Result<RouteResult, Errno> {
+        self.trace.function(0, "ip_route_output_flow");
+        self.trace.function(0, "fib_lookup");
         let mut route = self.fib.output(key).inspect_err(|errno| {
             if *errno == Errno::ENETUNREACH {
                 self.mib.inc(crate::mib::Counter::IpOutNoRoutes);

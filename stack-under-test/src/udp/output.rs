@@ -94,6 +94,7 @@ impl Stack {
         self.sock_alloc_send_check(fd)?;
         let mut flow = self.udp_flow(fd, daddr, &route)?;
         let socket = self.sockets.get_mut(fd)?;
+        self.trace.function(packet, "__ip_append_data");
         let total = HEADER_BYTES + payload.len() + crate::wire::ipv4::HEADER_BYTES;
         let limit = if socket.ignores_df() { 0xffff } else { flow.dst.mtu as usize };
         if total > limit {
