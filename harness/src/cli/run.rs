@@ -48,7 +48,7 @@ pub fn run(arguments: &RunArguments) -> io::Result<u8> {
     };
     let keep = |trial: &case::model::Trial, report: &mut TrialReport| {
         if !matches!(report.verdict, Verdict::Skip(_)) {
-            note(artifacts::write(&arguments.out, arguments.rig, trial, report));
+            note(artifacts::write(&arguments.out, arguments.rig, trial, report).map(drop));
         }
     };
     pool::run(factory.as_ref(), &trials, &chosen, options, &keep, &mut |entry| note(progress.tell(entry)));
