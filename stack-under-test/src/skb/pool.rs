@@ -664,9 +664,15 @@ impl SkbPool {
     }
 
     /// `consume_skb`: the packet's way is done.
-    #[inline(always)]
+    #[inline]
     pub fn consume(&mut self, trace: &mut Trace, skb: Skb) {
         trace.step(self.meta[skb.0 as usize].packet, Step::Consumed);
+        self.consume_untraced(skb);
+    }
+
+    /// [`Self::consume`] while the journal is off.
+    #[inline(always)]
+    pub(crate) fn consume_untraced(&mut self, skb: Skb) {
         if self.meta[skb.0 as usize].frag_list == NONE { self.free_one(skb.0) } else { self.free(skb.0) }
     }
 
