@@ -26,6 +26,8 @@ pub struct SendFlags {
     pub confirm: bool,
     /// MSG_DONTROUTE: only to hosts on the link.
     pub dontroute: bool,
+    /// MSG_DONTWAIT, or a nonblocking descriptor: EAGAIN goes to the application, and counts as a send that failed.
+    pub dontwait: bool,
 }
 
 impl Socket {
@@ -129,7 +131,12 @@ impl Stack {
             self.autobind(fd)?;
         }
         let route = self.udp_route(fd, daddr, dport, connected, flags)?;
-        self.sock_alloc_send_check(fd)?;
+        if let Err(errno) = self.sock_alloc_send_check(fd) {
+            if errno == Errno::EAGAIN && flags.dontwait {
+                self.mib.inc(Counter::UdpSndbufErrors);
+            }
+            return Err(errno);
+        }
         let mut flow = self.udp_flow(fd, daddr, &route)?;
         let socket = self.sockets.get_mut(fd)?;
         self.trace.function(packet, "__ip_append_data");
