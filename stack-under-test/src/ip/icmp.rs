@@ -194,7 +194,7 @@ impl Stack {
         self.trace.function(packet, "icmp_push_reply");
         self.push_ip_header(&skb, &flow);
         self.mib.inc(Counter::IcmpOutMsgs);
-        let _ = self.ip_local_out(skb);
+        let _ = self.ip_local_out::<true>(skb);
         true
     }
 

@@ -11,7 +11,8 @@ const BUCKETS: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Identifications {
     key: u64,
-    buckets: [(u16, Instant); BUCKETS],
+    /// The next identification, and the tick of the last packet.
+    buckets: [(u16, u64); BUCKETS],
 }
 
 const TICK_NS: u64 = 4_000_000;
@@ -19,7 +20,7 @@ const TICK_NS: u64 = 4_000_000;
 impl Identifications {
     pub(crate) fn new(entropy: &mut Entropy) -> Self {
         let key = entropy.next_u64();
-        let buckets = core::array::from_fn(|_| (entropy.next_u64() as u16, Instant::ZERO));
+        let buckets = core::array::from_fn(|_| (entropy.next_u64() as u16, 0));
         Self { key, buckets }
     }
 
@@ -31,15 +32,62 @@ impl Identifications {
         entropy: &mut Entropy,
         flow: (Ipv4Addr, Ipv4Addr, u8),
     ) -> u16 {
+        self.next_in(now, entropy, self.bucket(flow))
+    }
+
+    /// The counter of a flow, for [`Self::next_in`].
+    #[inline]
+    pub(crate) fn bucket(&self, flow: (Ipv4Addr, Ipv4Addr, u8)) -> u8 {
         let (daddr, saddr, protocol) = flow;
         let mixed =
             (u64::from(daddr.to_bits()) << 32 | u64::from(saddr.to_bits())) ^ self.key ^ u64::from(protocol);
-        let hash = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
-        let (id, last) = &mut self.buckets[hash as usize];
-        let ticks = (now.0 / TICK_NS).saturating_sub(last.0 / TICK_NS);
+        (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
+    }
+
+    /// The identification of the next packet of a flow whose counter is known.
+    #[inline(always)]
+    pub(crate) fn next_in(&mut self, now: Instant, entropy: &mut Entropy, bucket: u8) -> u16 {
+        let (id, last) = &mut self.buckets[usize::from(bucket)];
+        let tick = now.0 / TICK_NS;
+        let ticks = tick.saturating_sub(*last);
         let delta = if ticks == 0 { 0 } else { entropy.below(u32::try_from(ticks).unwrap_or(u32::MAX)) };
-        *last = now;
+        *last = tick;
         *id = id.wrapping_add(1).wrapping_add(delta as u16);
         id.wrapping_sub(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const US: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+    const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+
+    #[test]
+    fn within_a_tick_identifications_step_by_one() {
+        let mut entropy = Entropy::new(7);
+        let mut ident = Identifications::new(&mut entropy);
+        let now = Instant(TICK_NS * 10);
+        let first = ident.next(now, &mut entropy, (PEER, US, 17));
+        for step in 1..100 {
+            assert_eq!(ident.next(now, &mut entropy, (PEER, US, 17)), first.wrapping_add(step));
+        }
+    }
+
+    #[test]
+    fn after_a_pause_they_jump_by_no_more_than_the_ticks_that_passed() {
+        let mut entropy = Entropy::new(7);
+        let mut ident = Identifications::new(&mut entropy);
+        let mut last = ident.next(Instant(TICK_NS), &mut entropy, (PEER, US, 17));
+        let mut jumped = false;
+        for round in 1..200_u64 {
+            let id = ident.next(Instant(TICK_NS * (1 + round * 50)), &mut entropy, (PEER, US, 17));
+            let step = id.wrapping_sub(last);
+            assert!((1..=50).contains(&step), "stepped by {step}");
+            jumped |= step > 1;
+            last = id;
+        }
+        assert!(jumped, "the pace of a counter must not tell what others send");
     }
 }

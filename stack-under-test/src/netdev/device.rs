@@ -39,8 +39,6 @@ pub struct NetdevQueue {
     frozen: bool,
     schedule: bool,
     bql: Dql,
-    /// When the driver last took a packet.
-    pub trans_start: Instant,
 }
 
 impl Default for NetdevQueue {
@@ -51,7 +49,6 @@ impl Default for NetdevQueue {
             frozen: false,
             schedule: false,
             bql: Dql::with_limit_min(LIMIT_MIN),
-            trans_start: Instant::ZERO,
         }
     }
 }
@@ -63,7 +60,7 @@ impl NetdevQueue {
     }
 
     /// `netif_xmit_frozen_or_stopped`: nothing may be handed to the driver.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.drv_xoff | self.stack_xoff | self.frozen
@@ -101,7 +98,7 @@ impl NetdevQueue {
     }
 
     /// `netdev_tx_sent_queue`: the driver took `bytes`. Stops the queue when its byte limit is reached.
-    #[inline]
+    #[inline(always)]
     pub fn sent(&mut self, bytes: u32) {
         self.bql.queued(bytes);
         if self.bql.available() < 0 {

@@ -4,6 +4,7 @@ use super::{BufId, Charge, Frag, HEAD_BYTES, MAX_HEADER, MAX_SKB_FRAGS, PAGE_BYT
 use crate::dma::DmaMemory;
 use crate::drop_reason::DropReason;
 use crate::trace::{Step, Trace};
+use crate::wire::ethernet::{HEADER_BYTES as ETH_HEADER_BYTES, Mac};
 use alloc::vec::Vec;
 use core::ops::{Index, IndexMut};
 
@@ -63,7 +64,7 @@ pub struct SkbPool {
     pub mem: DmaMemory,
     pub(crate) meta: Vec<SkBuff>,
     frags: Vec<[Frag; MAX_SKB_FRAGS]>,
-    free_meta: Vec<u32>,
+    pub(super) free_meta: Vec<u32>,
     refs: Vec<u16>,
     free_heads: Vec<u32>,
     free_pages: Vec<u32>,
@@ -105,40 +106,9 @@ impl SkbPool {
         let coherent = config.coherent_bytes as usize;
         let heads_at = coherent;
         let pages_at = heads_at + config.heads as usize * HEAD_BYTES;
-        let empty = SkBuff {
-            head: BufId(0),
-            data: 0,
-            tail: 0,
-            nr_frags: 0,
-            len: 0,
-            next: NONE,
-            frag_list: NONE,
-            mac_header: 0,
-            network_header: 0,
-            transport_header: 0,
-            protocol: 0,
-            priority: 0,
-            mark: 0,
-            ip_summed: super::IpSummed::None,
-            csum_start: 0,
-            csum_offset: 0,
-            pkt_type: super::PacketType::Host,
-            iif: crate::route::OifId::ETH0,
-            sk: NONE,
-            charge: Charge::None,
-            truesize: 0,
-            queue_mapping: 0,
-            ignore_df: false,
-            gso_size: 0,
-            gso_segs: 0,
-            frag_max_size: 0,
-            tstamp: crate::time::Instant::ZERO,
-            dst: None,
-            packet: 0,
-        };
         Self {
             mem,
-            meta: alloc::vec![empty; config.skbs as usize],
+            meta: alloc::vec![SkBuff::EMPTY; config.skbs as usize],
             frags: alloc::vec![[Frag::EMPTY; MAX_SKB_FRAGS]; config.skbs as usize],
             free_meta: (0..config.skbs).rev().collect(),
             refs: alloc::vec![0; (config.heads + config.pages) as usize],
@@ -157,7 +127,7 @@ impl SkbPool {
     // Buffers.
 
     /// Takes a linear buffer, with one reference.
-    #[inline]
+    #[inline(always)]
     pub fn alloc_head(&mut self) -> Option<BufId> {
         let buf = self.free_heads.pop()?;
         self.refs[buf as usize] = 1;
@@ -179,7 +149,7 @@ impl SkbPool {
     }
 
     /// One reference less; the last one gives it back.
-    #[inline]
+    #[inline(always)]
     pub fn put_buf(&mut self, buf: BufId) {
         let refs = &mut self.refs[buf.0 as usize];
         *refs -= 1;
@@ -188,8 +158,14 @@ impl SkbPool {
         }
     }
 
+    /// Where a linear buffer begins in the DMA region.
+    #[inline(always)]
+    pub(super) fn head_offset(&self, head: BufId) -> usize {
+        self.heads_at + head.0 as usize * HEAD_BYTES
+    }
+
     /// Where a buffer begins in the DMA region.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn buf_offset(&self, buf: BufId) -> usize {
         if buf.0 < self.heads {
@@ -241,8 +217,10 @@ impl SkbPool {
     #[inline]
     fn alloc_on(&mut self, head: BufId, data: u16) -> Option<Skb> {
         let slot = self.free_meta.pop()?;
+        let head_at = self.buf_offset(head);
         let meta = &mut self.meta[slot as usize];
         meta.head = head;
+        meta.head_at = head_at;
         meta.data = data;
         meta.tail = data;
         meta.nr_frags = 0;
@@ -303,8 +281,7 @@ impl SkbPool {
 
     #[inline]
     fn head_at(&self, skb: &Skb) -> usize {
-        let meta = &self.meta[skb.0 as usize];
-        self.buf_offset(meta.head)
+        self.meta[skb.0 as usize].head_at
     }
 
     /// The linear data.
@@ -373,13 +350,28 @@ impl SkbPool {
     ///
     /// # Panics
     /// If there is less room.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, skb: &Skb, n: usize) -> &mut [u8] {
         let meta = &mut self.meta[skb.0 as usize];
         meta.data = meta.data.checked_sub(n as u16).expect("skb_push beyond the headroom");
         meta.len += n as u32;
-        let at = self.linear_offset(skb);
+        let at = meta.head_at + usize::from(meta.data);
         self.mem.bytes_mut(at, n)
+    }
+
+    /// Puts an Ethernet header before the data: its addresses (destination, source) and type.
+    #[inline(always)]
+    pub(crate) fn push_eth_header(&mut self, skb: &Skb, (dst, src): (&Mac, &Mac), ethertype: u16) {
+        let meta = &mut self.meta[skb.0 as usize];
+        let data = meta.data.checked_sub(ETH_HEADER_BYTES as u16).expect("skb_push beyond the headroom");
+        meta.data = data;
+        meta.len += ETH_HEADER_BYTES as u32;
+        meta.mac_header = data;
+        meta.protocol = ethertype;
+        let out = self.mem.bytes_mut(meta.head_at + usize::from(data), ETH_HEADER_BYTES);
+        out[..6].copy_from_slice(dst);
+        out[6..12].copy_from_slice(src);
+        out[12..].copy_from_slice(&ethertype.to_be_bytes());
     }
 
     /// `skb_pull`: the data begins `n` bytes later.
@@ -490,7 +482,7 @@ impl SkbPool {
         let mut first = true;
         while slot != NONE {
             let meta = &self.meta[slot as usize];
-            run(self.mem.bytes(self.buf_offset(meta.head) + usize::from(meta.data), meta.headlen()));
+            run(self.mem.bytes(meta.head_at + usize::from(meta.data), meta.headlen()));
             for frag in &self.frags[slot as usize][..meta.nr_frags()] {
                 run(self.frag_bytes(frag));
             }
@@ -621,22 +613,23 @@ impl SkbPool {
     /// `skb_orphan`: takes the charge off.
     #[inline]
     pub fn orphan(&mut self, skb: &Skb) {
-        self.uncharge(skb.0);
+        let meta = &mut self.meta[skb.0 as usize];
+        let charge = (core::mem::take(&mut meta.charge), meta.sk, meta.truesize);
+        self.uncharge(charge);
     }
 
-    #[inline]
-    fn uncharge(&mut self, slot: u32) {
-        let meta = &mut self.meta[slot as usize];
-        match core::mem::take(&mut meta.charge) {
+    #[inline(always)]
+    fn uncharge(&mut self, (charge, sk, truesize): (Charge, u32, u32)) {
+        match charge {
             Charge::None => {}
             Charge::Wmem => {
-                let charge = &mut self.charges[meta.sk as usize];
-                charge.wmem -= meta.truesize;
+                let charge = &mut self.charges[sk as usize];
+                charge.wmem -= truesize;
                 if charge.nospace {
-                    self.woken.push(meta.sk);
+                    self.woken.push(sk);
                 }
             }
-            Charge::Rmem => self.charges[meta.sk as usize].rmem -= meta.truesize,
+            Charge::Rmem => self.charges[sk as usize].rmem -= truesize,
         }
     }
 
@@ -650,18 +643,28 @@ impl SkbPool {
         self.free_one(slot);
     }
 
-    #[inline]
+    #[inline(always)]
     fn free_one(&mut self, slot: u32) {
-        self.uncharge(slot);
-        self.put_buf(self.meta[slot as usize].head);
-        for i in 0..self.meta[slot as usize].nr_frags() {
-            self.put_buf(self.frags[slot as usize][i].buf);
+        let meta = &mut self.meta[slot as usize];
+        let (head, nr_frags) = (meta.head, meta.nr_frags());
+        let charge = (core::mem::take(&mut meta.charge), meta.sk, meta.truesize);
+        self.uncharge(charge);
+        self.put_buf(head);
+        if nr_frags != 0 {
+            self.put_frags(slot, nr_frags);
         }
         self.free_meta.push(slot);
     }
 
+    #[inline(never)]
+    fn put_frags(&mut self, slot: u32, nr_frags: usize) {
+        for i in 0..nr_frags {
+            self.put_buf(self.frags[slot as usize][i].buf);
+        }
+    }
+
     /// `consume_skb`: the packet's way is done.
-    #[inline]
+    #[inline(always)]
     pub fn consume(&mut self, trace: &mut Trace, skb: Skb) {
         trace.step(self.meta[skb.0 as usize].packet, Step::Consumed);
         if self.meta[skb.0 as usize].frag_list == NONE { self.free_one(skb.0) } else { self.free(skb.0) }

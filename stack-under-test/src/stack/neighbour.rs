@@ -95,7 +95,7 @@ impl Stack {
             }
             Action::Transmit { skb, lladdr } => {
                 self.push_eth_header(&skb, &lladdr, ETH_P_IP);
-                self.dev_queue_xmit(skb);
+                self.dev_queue_xmit::<true>(skb);
             }
             Action::Error(skb) => {
                 self.ipv4_link_failure(&skb);
@@ -117,7 +117,7 @@ impl Stack {
         meta.packet = packet;
         meta.network_header = meta.data_offset();
         self.push_eth_header(&skb, &to, ETH_P_ARP);
-        self.dev_queue_xmit(skb);
+        self.dev_queue_xmit::<true>(skb);
     }
 
     pub(crate) fn neigh_command(&mut self, command: &NeighCommand) -> Result<(), Refusal> {
