@@ -42,6 +42,7 @@ impl Igb {
     }
 
     fn watchdog_knows_link(&mut self, ctx: &mut DriverCtx<'_>, link: bool) {
+        ctx.trace.function(0, "igb_watchdog_task");
         if link && !self.link.carrier {
             let status = self.hw.rd32(ctx.bus, STATUS);
             self.link.speed = match status >> STATUS_SPEED_SHIFT & 3 {
