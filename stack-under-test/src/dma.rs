@@ -20,7 +20,8 @@ pub struct DmaMemory {
     base: NonNull<u8>,
     len: usize,
     bus_base: u64,
-    owned: bool,
+    /// What the allocator gave, if the region is our own: `base` is the first page boundary in it.
+    owned: Option<NonNull<u8>>,
 }
 
 // SAFETY: the region is reached only through this value, which is not shared between threads (no `Sync`); the device that
@@ -37,8 +38,10 @@ impl DmaMemory {
         assert!(len > 0 && bus_base.is_multiple_of(PAGE_BYTES as u64));
         let layout = Self::layout(len);
         // SAFETY: the layout has a size greater than zero (asserted above).
-        let Some(base) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
-        Self { base, len, bus_base, owned: true }
+        let Some(owned) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
+        // SAFETY: the allocation has a page more than `len`, so the next page boundary and `len` bytes lie within it.
+        let base = unsafe { owned.add(owned.align_offset(PAGE_BYTES)) };
+        Self { base, len, bus_base, owned: Some(owned) }
     }
 
     /// A region that somebody else owns: mapped from a file, a hugepage, or a guest's physical memory.
@@ -48,11 +51,13 @@ impl DmaMemory {
     /// [`PAGE_BYTES`], and reached by nobody else in this program.
     #[must_use]
     pub unsafe fn from_raw(base: NonNull<u8>, len: usize, bus_base: u64) -> Self {
-        Self { base, len, bus_base, owned: false }
+        Self { base, len, bus_base, owned: None }
     }
 
+    /// A page more than `len`, with the allocator's own alignment: asked for zeroed memory aligned to a page, it would
+    /// write to all of it; asked like this, it maps pages that are zero until they are touched.
     fn layout(len: usize) -> Layout {
-        Layout::from_size_align(len, PAGE_BYTES).expect("a region's size fits the address space")
+        Layout::from_size_align(len + PAGE_BYTES, 16).expect("a region's size fits the address space")
     }
 
     /// The size of the region in bytes.
@@ -174,9 +179,9 @@ impl DmaMemory {
 
 impl Drop for DmaMemory {
     fn drop(&mut self) {
-        if self.owned {
+        if let Some(owned) = self.owned {
             // SAFETY: `zeroed` made it with this layout, and it is freed once.
-            unsafe { dealloc(self.base.as_ptr(), Self::layout(self.len)) }
+            unsafe { dealloc(owned.as_ptr(), Self::layout(self.len)) }
         }
     }
 }

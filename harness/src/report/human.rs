@@ -1,6 +1,5 @@
 //! Results for people: a line for each trial, failures in full.
 
-use crate::case::model::Location;
 use crate::run::pool::Entry;
 use crate::run::{Failure, Verdict};
 use std::fmt::Write as _;
@@ -17,32 +16,18 @@ pub fn lines(entry: &Entry, quiet: bool) -> String {
         Verdict::Inconclusive(why) => drop(writeln!(text, "????  {rig}  {name}: inconclusive: {why}")),
         Verdict::Fail(failure) => {
             let _ = writeln!(text, "FAIL  {rig}  {name}");
-            text.push_str(&failure_in_full(failure));
+            text.push_str(&in_full(&entry.shown, failure));
         }
     }
     text
 }
 
-/// A failure with the line of the case, indented.
+/// A failure, indented: all that is known of it, or where that was not asked for, what it says itself.
 #[must_use]
-pub fn failure_in_full(failure: &Failure) -> String {
-    let mut text = String::new();
-    if let Some(at) = &failure.at {
-        text.push_str(&source_line(at));
-    }
-    let _ = writeln!(text, "      {}", failure.message);
-    for detail in &failure.details {
-        let _ = writeln!(text, "        {detail}");
-    }
-    text
-}
-
-/// The line of a case that something is about.
-fn source_line(at: &Location) -> String {
-    let mut text = format!("      --> {}:{}:{}\n", at.file.path.display(), at.line, at.column);
-    let line = at.file.text.lines().nth((at.line as usize).saturating_sub(1));
-    if let Some(line) = line {
-        let _ = writeln!(text, "      {:>4} | {}", at.line, line.trim_end());
-    }
-    text
+pub fn in_full(shown: &str, failure: &Failure) -> String {
+    let own =
+        std::iter::once(failure.to_string()).chain(failure.details.iter().map(|line| format!("  {line}")));
+    let lines: Vec<String> =
+        if shown.is_empty() { own.collect() } else { shown.lines().map(str::to_owned).collect() };
+    lines.iter().map(|line| format!("      {line}\n")).collect()
 }

@@ -1,6 +1,6 @@
 //! Results for CI: `--junit FILE`.
 
-use super::human::failure_in_full;
+use super::human::in_full;
 use crate::case::model::RigKind;
 use crate::run::Verdict;
 use crate::run::pool::Entry;
@@ -38,7 +38,7 @@ fn test_case(entry: &Entry) -> TestCase {
         }
         Verdict::Fail(failure) => {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-            status.set_message(failure.message.as_str()).set_description(failure_in_full(failure));
+            status.set_message(failure.message.as_str()).set_description(in_full(&entry.shown, failure));
             status
         }
     };

@@ -81,7 +81,14 @@ mod tests {
     use rstest::rstest;
 
     fn entry(verdict: Verdict) -> Entry {
-        Entry { name: "c".into(), rig: RigKind::Emu, verdict, took: Duration::ZERO, skipped_checks: 1 }
+        Entry {
+            name: "c".into(),
+            rig: RigKind::Emu,
+            verdict,
+            shown: String::new(),
+            took: Duration::ZERO,
+            skipped_checks: 1,
+        }
     }
 
     #[rstest]

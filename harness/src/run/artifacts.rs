@@ -5,10 +5,11 @@ use super::record::{Explained, From as Sender, Record};
 use super::trial::TrialReport;
 use crate::capture::{self, Capture, CapturedFrame, Direction, StepRef};
 use crate::case::model::{RigKind, Trial};
+use crate::report::failure::Failure as FullFailure;
 use crate::rig::journey::{Moment, What};
 use crate::rig::{Journey, Reading};
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -85,11 +86,35 @@ pub fn note_wire(journey: &mut Journey, capture: &Capture) {
     }
 }
 
+/// Says in full how a trial failed, as people want to see it. The journey must have been noted on the wire.
+pub fn explain(
+    rig: RigKind,
+    trial: &Trial,
+    report: &mut TrialReport,
+    capture: &Capture,
+    kept: Option<PathBuf>,
+) {
+    let super::Verdict::Fail(failure) = &report.verdict else { return };
+    let mut full = FullFailure::new(trial, rig, failure.at.as_ref(), &failure.message).on_the_wire(capture);
+    full.details.clone_from(&failure.details);
+    let wanted = failure.wanted.as_deref();
+    if let Some(pattern) = wanted {
+        full = full.beside(pattern, capture);
+    }
+    if let Some(journey) = &report.journey {
+        full = full.missing(wanted, journey);
+    }
+    if let Some(path) = kept {
+        full = full.kept_in(path);
+    }
+    report.shown = full.to_string();
+}
+
 /// Writes the files of a trial that was run. What an earlier run left in its folder is replaced.
 ///
 /// # Errors
 /// When the folder or a file cannot be written.
-pub fn write(out: &Path, rig: RigKind, trial: &Trial, report: &mut TrialReport) -> io::Result<()> {
+pub fn write(out: &Path, rig: RigKind, trial: &Trial, report: &mut TrialReport) -> io::Result<Capture> {
     let folder = folder(out, rig, trial);
     std::fs::create_dir_all(&folder)?;
     let capture = capture(&report.record, trial);
@@ -98,14 +123,17 @@ pub fn write(out: &Path, rig: RigKind, trial: &Trial, report: &mut TrialReport) 
         note_wire(journey, &capture);
         capture::journal::write(&folder.join(JOURNEY), &trial.name(), rig.name(), journey)?;
     }
-    std::fs::write(folder.join(RESULT), result(rig, trial, report).to_string() + "\n")
+    explain(rig, trial, report, &capture, Some(folder.join(WIRE)));
+    let mut file = capture::create(&folder.join(RESULT))?;
+    file.write_all((result(rig, trial, report).to_string() + "\n").as_bytes())?;
+    Ok(capture)
 }
 
 /// How the trial ended, as `show` reads it.
 fn result(rig: RigKind, trial: &Trial, report: &TrialReport) -> serde_json::Value {
     let details = match &report.verdict {
-        super::Verdict::Fail(failure) => failure.details.clone(),
-        _ => Vec::new(),
+        super::Verdict::Fail(failure) => failure.details.as_slice(),
+        _ => &[],
     };
     let counters: BTreeMap<_, BTreeMap<_, _>> = report
         .counters

@@ -7,10 +7,11 @@ use super::engine::{Engine, Stop};
 use super::outcome::{nanos, show_time, slack};
 use super::record::Explained;
 use super::verdict::Failure;
-use crate::case::model::{self, Expect, Location, Nanos, Step};
+use crate::case::model::{self, Expect, Nanos, Step};
 use crate::frame::{decode, summary::summary};
 use crate::judge::pattern::{Mismatch, matches};
 use crate::judge::relation::{self, Progress, Relation};
+use crate::report::failure::mismatch_text;
 use std::time::Duration;
 
 /// By when a frame must come after the previous step, where a case does not say.
@@ -29,10 +30,10 @@ impl<'t> Engine<'t> {
         let window = self.window(expect)?;
         let Some(frame) = self.next(window.to)? else {
             let what = format!("no frame came by {}; expected {}", show_time(window.to), self.wanted(expect));
-            return Err(Failure::at(&expect.at, what).into());
+            return Err(Failure::at(&expect.at, what).wanting(&expect.pattern).into());
         };
         if let Err(mismatch) = self.fits(expect, frame) {
-            return Err(self.another_frame(&expect.at, frame, &mismatch).into());
+            return Err(self.another_frame(expect, frame, &mismatch).into());
         }
         self.in_time(expect, frame, window)?;
         self.take(frame, expect);
@@ -104,7 +105,7 @@ impl<'t> Engine<'t> {
                 Progress::NotMine => others += 1,
                 Progress::Failed(why) => {
                     let mut details = vec![self.line(frame)];
-                    details.extend(why.mismatch.iter().flat_map(show_mismatch));
+                    details.extend(why.mismatch.iter().flat_map(lines));
                     return Err(Failure::at(&step.at, why.what.clone()).with(details).into());
                 }
                 Progress::NeedMore | Progress::Complete => {
@@ -228,10 +229,9 @@ impl<'t> Engine<'t> {
         text.collect::<Vec<_>>().join(", ")
     }
 
-    fn another_frame(&self, at: &Location, frame: usize, mismatch: &Mismatch) -> Failure {
-        let mut details = vec![self.line(frame)];
-        details.extend(show_mismatch(mismatch));
-        Failure::at(at, "another frame came than the one expected").with(details)
+    fn another_frame(&self, expect: &Expect, frame: usize, mismatch: &Mismatch) -> Failure {
+        let what = format!("another frame came than the one expected: {}", first_difference(mismatch));
+        Failure::at(&expect.at, what).with([self.line(frame)]).wanting(&expect.pattern)
     }
 
     /// The failure for a frame that none of the expected ones is.
@@ -252,29 +252,28 @@ impl<'t> Engine<'t> {
             }
         }
         let mut details = vec![self.line(frame)];
-        details.extend(nearest.iter().flat_map(show_mismatch));
+        details.extend(nearest.iter().flat_map(lines));
         Failure::at(&step.at, "a frame came that is none of those still expected").with(details)
     }
 }
 
 /// A mismatch, field by field.
-fn show_mismatch(mismatch: &Mismatch) -> Vec<String> {
-    let mut lines: Vec<_> = mismatch
-        .lines
-        .iter()
-        .map(|l| {
-            let sign = if l.same { ' ' } else { '!' };
-            format!("{sign} {}: expected {}, got {}", l.field, l.expected, l.got)
-        })
-        .collect();
-    if let Some(payload) = &mismatch.payload {
-        lines.push(format!(
-            "! payload: {} bytes expected, {} came; from byte {} on: expected {}, got {}",
-            payload.expected_length, payload.got_length, payload.first, payload.expected, payload.got
-        ));
+fn lines(mismatch: &Mismatch) -> Vec<String> {
+    mismatch_text(mismatch).lines().map(str::to_owned).collect()
+}
+
+/// The first thing that differs, in one line.
+fn first_difference(mismatch: &Mismatch) -> String {
+    if let Some(line) = mismatch.lines.iter().find(|line| !line.same) {
+        return format!("{} is {}, not {}", line.field, line.got, line.expected);
     }
-    lines.extend(mismatch.problems.iter().map(|problem| format!("! {problem}")));
-    lines
+    if let Some(p) = &mismatch.payload {
+        return format!(
+            "the payload has {} bytes and differs from byte {} on: expected {}, got {}",
+            p.got_length, p.first, p.expected, p.got
+        );
+    }
+    mismatch.problems.first().map(|problem| format!("it is malformed: {problem}")).unwrap_or_default()
 }
 
 /// Gives frame `frame` to one of the patterns that it fits, moving others if that is what it takes. `false`: impossible.

@@ -4,7 +4,7 @@ use crate::case::model::{RigKind, Trial};
 use crate::rig::{Rig, RigError};
 
 /// Makes rigs of one kind. Shared by all worker threads; a rig itself stays in its thread.
-pub trait RigFactory: Sync {
+pub trait RigFactory: Send + Sync {
     /// Which of the four.
     fn kind(&self) -> RigKind;
 

@@ -30,6 +30,8 @@ pub struct Entry {
     pub rig: RigKind,
     /// How it ended.
     pub verdict: Verdict,
+    /// A failure in full, as people want to see it; empty otherwise.
+    pub shown: String,
     /// How long it took, in real time.
     pub took: Duration,
     /// Checks that were for other rigs.
@@ -94,21 +96,31 @@ fn entries(
 ) -> Vec<Entry> {
     let seen = report.journey.is_some().then(|| report.functions());
     let missing = coverage.row(trial, seen);
-    let mut verdict = report.verdict;
-    let mut of_the_case = None;
-    if let Some(failure) = missing {
-        if trial.row.is_empty() {
-            if verdict == Verdict::Pass {
-                verdict = Verdict::fail(failure);
-            }
-        } else {
-            of_the_case = Some(failure);
+    let mut entry = Entry {
+        name: trial.name(),
+        rig,
+        verdict: report.verdict,
+        shown: report.shown,
+        took,
+        skipped_checks: report.skipped_checks,
+    };
+    let Some(failure) = missing else { return vec![entry] };
+    if trial.row.is_empty() {
+        if entry.verdict.is_pass() {
+            entry.verdict = Verdict::fail(failure);
         }
+        return vec![entry];
     }
-    let entry = |name, verdict, took, skipped_checks| Entry { name, rig, verdict, took, skipped_checks };
-    let mut entries = vec![entry(trial.name(), verdict, took, report.skipped_checks)];
-    if let Some(failure) = of_the_case {
-        entries.push(entry(trial.case.clone(), Verdict::fail(failure), Duration::ZERO, 0));
-    }
-    entries
+    let of_the_case = Entry {
+        name: trial.case.clone(),
+        rig,
+        verdict: Verdict::fail(failure),
+        shown: String::new(),
+        took: Duration::ZERO,
+        skipped_checks: 0,
+    };
+    vec![entry, of_the_case]
 }
+
+#[cfg(test)]
+mod tests;

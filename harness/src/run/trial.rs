@@ -27,6 +27,8 @@ const SHOWN: [Source; 6] =
 pub struct TrialReport {
     /// How it ended.
     pub verdict: Verdict,
+    /// A failure in full, as people want to see it, once [`super::artifacts::explain`] was asked for it.
+    pub shown: String,
     /// What was on the wire.
     pub record: Record,
     /// Where each packet was, on a rig that knows.
@@ -43,6 +45,7 @@ impl TrialReport {
     pub fn only(verdict: Verdict) -> Self {
         Self {
             verdict,
+            shown: String::new(),
             record: Record::default(),
             journey: None,
             counters: BTreeMap::new(),

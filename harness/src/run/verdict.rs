@@ -1,9 +1,10 @@
 //! How a trial ended.
 
 use crate::case::model::Location;
+use crate::frame::FrameSpec;
 
 /// How a trial ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Verdict {
     /// Every step held, and nothing came that no step explains.
     Pass,
@@ -20,6 +21,12 @@ impl Verdict {
     #[must_use]
     pub fn fail(failure: Failure) -> Self {
         Self::Fail(Box::new(failure))
+    }
+
+    /// Whether it is a pass.
+    #[must_use]
+    pub fn is_pass(&self) -> bool {
+        matches!(self, Self::Pass)
     }
 
     /// `pass`, `fail`, `skip` or `inconclusive`, as `--format json` prints it.
@@ -45,7 +52,7 @@ impl Verdict {
 }
 
 /// What did not hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Failure {
     /// The line of the case that did not hold, if it is about one.
     pub at: Option<Location>,
@@ -53,25 +60,34 @@ pub struct Failure {
     pub message: String,
     /// What helps to understand it: field by field, the frames around it. Lines, shown below the message.
     pub details: Vec<String>,
+    /// The frame that should have come, if it is about one: shown beside the nearest that did.
+    pub wanted: Option<Box<FrameSpec>>,
 }
 
 impl Failure {
     /// A failure that is about no line of the case.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
-        Self { at: None, message: message.into(), details: Vec::new() }
+        Self { message: message.into(), ..Self::default() }
     }
 
     /// A failure at a line of the case.
     #[must_use]
     pub fn at(at: &Location, message: impl Into<String>) -> Self {
-        Self { at: Some(at.clone()), message: message.into(), details: Vec::new() }
+        Self { at: Some(at.clone()), ..Self::new(message) }
     }
 
     /// The same with lines that help to understand it.
     #[must_use]
     pub fn with(mut self, details: impl IntoIterator<Item = String>) -> Self {
         self.details.extend(details);
+        self
+    }
+
+    /// The same with the frame that should have come.
+    #[must_use]
+    pub fn wanting(mut self, pattern: &FrameSpec) -> Self {
+        self.wanted = Some(Box::new(pattern.clone()));
         self
     }
 }

@@ -43,3 +43,38 @@ impl Identifications {
         id.wrapping_sub(1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const US: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+    const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+
+    #[test]
+    fn within_a_tick_identifications_step_by_one() {
+        let mut entropy = Entropy::new(7);
+        let mut ident = Identifications::new(&mut entropy);
+        let now = Instant(TICK_NS * 10);
+        let first = ident.next(now, &mut entropy, (PEER, US, 17));
+        for step in 1..100 {
+            assert_eq!(ident.next(now, &mut entropy, (PEER, US, 17)), first.wrapping_add(step));
+        }
+    }
+
+    #[test]
+    fn after_a_pause_they_jump_by_no_more_than_the_ticks_that_passed() {
+        let mut entropy = Entropy::new(7);
+        let mut ident = Identifications::new(&mut entropy);
+        let mut last = ident.next(Instant(TICK_NS), &mut entropy, (PEER, US, 17));
+        let mut jumped = false;
+        for round in 1..200_u64 {
+            let id = ident.next(Instant(TICK_NS * (1 + round * 50)), &mut entropy, (PEER, US, 17));
+            let step = id.wrapping_sub(last);
+            assert!((1..=50).contains(&step), "stepped by {step}");
+            jumped |= step > 1;
+            last = id;
+        }
+        assert!(jumped, "the pace of a counter must not tell what others send");
+    }
+}

@@ -100,3 +100,53 @@ impl PathMtus {
         self.exceptions.iter().map(|e| e.expires).min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+    const TEN_MINUTES: Duration = Duration::from_secs(600);
+
+    // RFC 1191 section 6.5 asks for a floor; Linux's is min_pmtu, and it locks what lies below.
+    #[rstest]
+    #[case::a_narrower_path_is_believed(1400, Some(PathMtu { mtu: 1400, locked: false }))]
+    #[case::the_floor_itself_is_believed(552, Some(PathMtu { mtu: 552, locked: false }))]
+    #[case::below_the_floor_it_is_locked_there(400, Some(PathMtu { mtu: 552, locked: true }))]
+    #[case::the_same_teaches_nothing(1500, None)]
+    #[case::a_wider_one_is_a_lie(9000, None)]
+    fn what_a_router_says(#[case] mtu: u32, #[case] known: Option<PathMtu>) {
+        let mut paths = PathMtus::default();
+        paths.learn(Instant(5), PEER, (mtu, 1500), (552, TEN_MINUTES));
+        assert_eq!(paths.get(PEER, Instant(6)), known);
+        assert_eq!(paths.get(Ipv4Addr::new(192, 0, 2, 3), Instant(6)), None);
+    }
+
+    #[test]
+    fn what_was_learned_is_forgotten_after_its_time_and_whoever_remembers_it_can_tell() {
+        let mut paths = PathMtus::default();
+        paths.learn(Instant::ZERO, PEER, (1400, 1500), (552, TEN_MINUTES));
+        let learned = paths.generation();
+        let end = paths.next_deadline().expect("one entry expires");
+        assert_eq!(end, Instant::ZERO + TEN_MINUTES);
+        paths.expire(end - Duration::from_nanos(1));
+        assert!(paths.get(PEER, end - Duration::from_nanos(1)).is_some() && paths.generation() == learned);
+        assert_eq!(paths.get(PEER, end), None, "not used any more, though not yet thrown away");
+        paths.expire(end);
+        assert!(paths.is_empty() && paths.generation() != learned);
+    }
+
+    #[test]
+    fn a_flood_of_paths_pushes_out_the_one_that_expires_first() {
+        let mut paths = PathMtus::default();
+        for i in 0..=EXCEPTIONS_MAX as u32 {
+            let peer = Ipv4Addr::from_bits(0x0a00_0000 + i);
+            paths.learn(Instant(u64::from(i)), peer, (1400, 1500), (552, TEN_MINUTES));
+        }
+        let now = Instant(2000);
+        assert_eq!(paths.exceptions.len(), EXCEPTIONS_MAX);
+        assert_eq!(paths.get(Ipv4Addr::from_bits(0x0a00_0000), now), None);
+        assert!(paths.get(Ipv4Addr::from_bits(0x0a00_0001), now).is_some());
+    }
+}

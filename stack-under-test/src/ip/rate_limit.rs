@@ -72,3 +72,42 @@ impl IcmpRateLimit {
         allowed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn allowed(limit: &mut IcmpRateLimit, at: Duration, times: usize, interval: Duration) -> usize {
+        (0..times).filter(|_| limit.allow(Instant::ZERO + at, PEER, interval)).count()
+    }
+
+    #[rstest]
+    #[case::at_once(Duration::ZERO, 0)]
+    #[case::not_yet_a_second(Duration::from_millis(999), 0)]
+    #[case::a_second(SECOND, 1)]
+    #[case::four_seconds(SECOND * 4, 4)]
+    #[case::never_more_than_six(SECOND * 100, 6)]
+    fn six_at_once_then_one_a_second(#[case] later: Duration, #[case] more: usize) {
+        let mut limit = IcmpRateLimit::default();
+        assert_eq!(allowed(&mut limit, Duration::ZERO, 10, SECOND), 6);
+        assert_eq!(allowed(&mut limit, later, 10, SECOND), more);
+    }
+
+    #[test]
+    fn destinations_do_not_share_their_tokens() {
+        let mut limit = IcmpRateLimit::default();
+        assert_eq!(allowed(&mut limit, Duration::ZERO, 10, SECOND), 6);
+        assert!(limit.allow(Instant::ZERO, Ipv4Addr::new(192, 0, 2, 3), SECOND));
+    }
+
+    #[test]
+    fn without_an_interval_only_the_limit_for_all_holds() {
+        let mut limit = IcmpRateLimit::default();
+        assert_eq!(allowed(&mut limit, Duration::ZERO, 100, Duration::ZERO), 50);
+        assert_eq!(allowed(&mut limit, Duration::from_millis(10), 100, Duration::ZERO), 10);
+    }
+}

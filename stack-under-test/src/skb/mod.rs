@@ -7,6 +7,9 @@
 pub mod pool;
 pub mod queue;
 
+#[cfg(test)]
+mod tests;
+
 pub use pool::{PoolConfig, SkbPool};
 pub use queue::SkbQueue;
 

@@ -106,3 +106,101 @@ fn score(socket: &Socket, datagram: &Demux) -> Option<u32> {
     }
     Some(score)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::socket::Options;
+    use crate::sysctl::Sysctl;
+    use core::net::SocketAddrV4;
+    use rstest::rstest;
+
+    const US: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+    const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+    const OTHER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 3);
+
+    fn socket(saddr: Ipv4Addr, peer: Option<Ipv4Addr>, bound_dev: u32) -> Socket {
+        Socket {
+            saddr,
+            sport: 0,
+            port_locked: false,
+            addr_locked: false,
+            peer: peer.map(|ip| SocketAddrV4::new(ip, 9)),
+            cached_route: None,
+            receive_queue: crate::skb::SkbQueue::default(),
+            err: None,
+            error_queue: alloc::collections::VecDeque::new(),
+            inet_id: 0,
+            options: Options { bound_dev, reuseaddr: true, ..Options::new(&Sysctl::default()) },
+            shutdown_read: false,
+            shutdown_write: false,
+        }
+    }
+
+    fn from_peer(daddr: Ipv4Addr) -> Demux {
+        Demux { saddr: PEER, sport: 9, daddr, dport: 7, iif: 2 }
+    }
+
+    // Four sockets share port 7; 0 is bound to any address, 1 to ours, 2 is connected to the peer, 3 bound to `lo`.
+    #[rstest]
+    #[case::the_connected_one_asks_for_most(from_peer(US), Some(2))]
+    #[case::from_another_port_of_the_peer_the_address_decides(Demux { sport: 10, ..from_peer(US) }, Some(1))]
+    #[case::to_another_address_of_ours_anyone(from_peer(OTHER), Some(0))]
+    #[case::from_the_loopback_its_own(Demux { iif: 1, sport: 10, ..from_peer(OTHER) }, Some(3))]
+    #[case::to_a_port_that_nobody_has(Demux { dport: 8, ..from_peer(US) }, None)]
+    fn a_datagram_finds_its_socket(#[case] datagram: Demux, #[case] found: Option<u32>) {
+        let mut table = SocketTable::default();
+        let any = Ipv4Addr::UNSPECIFIED;
+        for socket in
+            [socket(any, None, 0), socket(US, None, 0), socket(US, Some(PEER), 0), socket(any, None, 1)]
+        {
+            let fd = table.insert(socket).expect("room");
+            assert!(table.bind_port(SocketTable::slot(fd), 7));
+        }
+        assert_eq!(table.lookup(&datagram), found);
+    }
+
+    #[rstest]
+    #[case::the_same_address(US, US, false)]
+    #[case::any_address_and_one(Ipv4Addr::UNSPECIFIED, US, false)]
+    #[case::two_addresses(US, OTHER, true)]
+    fn a_port_is_bound_once_an_address(
+        #[case] first: Ipv4Addr,
+        #[case] second: Ipv4Addr,
+        #[case] both: bool,
+    ) {
+        let mut table = SocketTable::default();
+        for (addr, bound) in [(first, true), (second, both)] {
+            let mut socket = socket(addr, None, 0);
+            socket.options.reuseaddr = false;
+            let fd = table.insert(socket).expect("room");
+            assert_eq!(table.bind_port(SocketTable::slot(fd), 7), bound);
+        }
+    }
+
+    #[test]
+    fn ports_for_those_who_do_not_care_come_from_the_range_until_it_is_used_up() {
+        let (mut table, mut entropy) = (SocketTable::default(), Entropy::new(1));
+        let mut bind = |table: &mut SocketTable| {
+            let mut socket = socket(Ipv4Addr::UNSPECIFIED, None, 0);
+            socket.options.reuseaddr = false;
+            let slot = SocketTable::slot(table.insert(socket).expect("room"));
+            table.bind_any_port(slot, (40_000, 40_009), &mut entropy).then(|| table.at(slot).map(|s| s.sport))
+        };
+        let mut ports: alloc::vec::Vec<_> =
+            (0..10).map(|_| bind(&mut table).flatten().expect("a free port")).collect();
+        assert_eq!(bind(&mut table), None);
+        ports.sort_unstable();
+        assert_eq!(ports, (40_000..40_010).collect::<alloc::vec::Vec<u16>>());
+    }
+
+    #[test]
+    fn a_closed_socket_gives_its_port_back() {
+        let mut table = SocketTable::default();
+        let fd = table.insert(socket(US, None, 0)).expect("room");
+        assert!(table.bind_port(SocketTable::slot(fd), 7));
+        assert!(table.remove(fd, false).is_ok());
+        assert_eq!(table.lookup(&from_peer(US)), None);
+        assert_eq!(table.remove(fd, false).err(), Some(crate::errno::Errno::EBADF));
+    }
+}

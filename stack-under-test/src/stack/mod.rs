@@ -12,6 +12,8 @@ pub mod neighbour;
 pub mod readings;
 pub mod routing;
 pub mod sysctl;
+#[cfg(test)]
+mod tests;
 
 use crate::bus::Bus;
 use crate::dma::DmaMemory;

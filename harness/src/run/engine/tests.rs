@@ -10,14 +10,17 @@ use crate::rig::{CallId, CallResult, CommandResult, Finished, Journey, Reading, 
 use rstest::rstest;
 use std::sync::Arc;
 
+/// What a call gives, how long it takes, and the frames that it sends that long after its start.
+type ScriptedCall = (CallResult, Nanos, Vec<(Nanos, Vec<u8>)>);
+
 /// A rig of which a script says what comes when.
 #[derive(Default)]
 struct Scripted {
     now: Nanos,
     /// In the order of time.
     agenda: Vec<(Nanos, Event)>,
-    /// What the next calls give, how long they take, and the frames that they send that long after their start.
-    calls: VecDeque<(CallResult, Nanos, Vec<(Nanos, Vec<u8>)>)>,
+    /// The next calls.
+    calls: VecDeque<ScriptedCall>,
     injected: Vec<Vec<u8>>,
     counter: i64,
 }
