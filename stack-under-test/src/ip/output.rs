@@ -123,6 +123,15 @@ impl Stack {
         dst: Dst,
     ) -> Result<(), SendError> {
         self.mib.inc(Counter::IpOutTransmits);
+        match dst.kind {
+            RouteKind::Multicast => {
+                self.count_packet(Counter::IpExtOutMcastPkts, Counter::IpExtOutMcastOctets, &skb);
+            }
+            RouteKind::Broadcast => {
+                self.count_packet(Counter::IpExtOutBcastPkts, Counter::IpExtOutBcastOctets, &skb);
+            }
+            _ => {}
+        }
         if dst.oif == OifId::LO {
             self.loopback_xmit(skb);
             return Ok(());
