@@ -112,7 +112,6 @@ impl Wireproof {
         let to = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 2), 9);
         Self { stack, ports, fd, now, head: 0, sent: 0, to }
     }
-
 }
 
 impl Subject for Wireproof {

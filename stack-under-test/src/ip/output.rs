@@ -9,8 +9,8 @@ use crate::netfilter::{Hook, PacketView, Verdict};
 use crate::route::{OifId, RouteKind};
 use crate::skb::{Dst, Skb};
 use crate::stack::Stack;
-use core::net::Ipv4Addr;
 use crate::wire::ethernet::{BROADCAST, ETH_P_IP, Mac, multicast_mac};
+use core::net::Ipv4Addr;
 
 impl Stack {
     /// `ip_local_out`: asks LOCAL_OUT, and sends the packet on its way. Its header is whole.
@@ -117,7 +117,11 @@ impl Stack {
 
     /// Finds the neighbour's address, puts the Ethernet header on, and hands the packet to the device.
     #[inline(always)]
-    pub(crate) fn ip_finish_output2<const TRACED: bool>(&mut self, skb: Skb, dst: Dst) -> Result<(), SendError> {
+    pub(crate) fn ip_finish_output2<const TRACED: bool>(
+        &mut self,
+        skb: Skb,
+        dst: Dst,
+    ) -> Result<(), SendError> {
         self.mib.inc(Counter::IpOutTransmits);
         if dst.oif == OifId::LO {
             self.loopback_xmit(skb);

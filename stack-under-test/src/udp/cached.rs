@@ -7,14 +7,14 @@
 use crate::errno::Errno;
 use crate::ip::Flow;
 use crate::ip::append::finish_ip_header;
-use crate::skb::datagram::{DATAGRAM_ROOM, HEADERS, Origin};
 use crate::route::{OifId, RouteKind};
+use crate::skb::datagram::{DATAGRAM_ROOM, HEADERS, Origin};
 use crate::skb::{Dst, Skb};
 use crate::socket::{Fd, SocketTable};
 use crate::stack::Stack;
+use crate::trace::PacketId;
 use crate::wire::checksum::{fold_small, pseudo_header};
 use crate::wire::ipv4::{HEADER_BYTES as IP_BYTES, IPPROTO_UDP};
-use crate::trace::PacketId;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 /// Where the identification of a packet comes from.
@@ -91,7 +91,11 @@ impl Stack {
         let generation = self.flow_generation();
         let bucket = self.ident.bucket((flow.daddr, flow.saddr, IPPROTO_UDP));
         let Ok(socket) = self.sockets.get_mut(fd) else { return };
-        if socket.options.no_check || socket.shutdown_write || !self.dev.tx_checksum || !self.path_mtus.is_empty() {
+        if socket.options.no_check
+            || socket.shutdown_write
+            || !self.dev.tx_checksum
+            || !self.path_mtus.is_empty()
+        {
             return;
         }
         let (ip, ip_sum) = flow.ip_header();
@@ -139,8 +143,7 @@ impl Stack {
         let Ok(socket) = self.sockets.get_mut(fd) else { return Ok(None) };
         let flow = &socket.cached_flow;
         let total = HEADERS + payload.len();
-        let same = flow.to == packed(to)
-            && flow.generation == generation;
+        let same = flow.to == packed(to) && flow.generation == generation;
         if !same || socket.err.is_some() || total > flow.room {
             return Ok(None);
         }
@@ -151,15 +154,16 @@ impl Stack {
         }
         let (mark, priority, ignore_df) = (flow.mark, flow.priority, flow.ignore_df);
         let origin = Origin { dst: flow.dst, mark, priority, ignore_df, sk: slot, packet };
-        let Some((skb, headers)) = self.skbs.alloc_datagram(&flow.headers, payload, &origin) else { return Ok(None) };
-        let id = match flow.ids {
-            IdSource::Bucket(bucket) => self.ident.next_in(self.now, &mut self.entropy, bucket),
-            IdSource::Zero => 0,
-            IdSource::Socket => {
-                let id = socket.inet_id;
-                socket.inet_id = id.wrapping_add(1);
-                id
-            }
+        let Some((skb, headers)) = self.skbs.alloc_datagram(&flow.headers, payload, &origin) else {
+            return Ok(None);
+        };
+        let id = if let IdSource::Bucket(bucket) = flow.ids {
+            self.ident.next_in(self.now, &mut self.entropy, bucket)
+        } else {
+            let counts = matches!(flow.ids, IdSource::Socket);
+            let id = if counts { socket.inet_id } else { 0 };
+            socket.inet_id = socket.inet_id.wrapping_add(u16::from(counts));
+            id
         };
         finish_ip_header(headers, flow.ip_sum, total as u16, id);
         let length = (total - IP_BYTES) as u16;

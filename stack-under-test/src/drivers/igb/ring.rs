@@ -96,7 +96,15 @@ pub(super) struct TxBuffer {
 
 impl TxBuffer {
     fn empty() -> Self {
-        Self { skb: None, dma: 0, len: 0, bytecount: 0, next_to_watch: NO_EOP, nr_frags: 0, time_stamp: Instant::ZERO }
+        Self {
+            skb: None,
+            dma: 0,
+            len: 0,
+            bytecount: 0,
+            next_to_watch: NO_EOP,
+            nr_frags: 0,
+            time_stamp: Instant::ZERO,
+        }
     }
 }
 
