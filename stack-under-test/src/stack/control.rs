@@ -81,8 +81,14 @@ impl Stack {
         }
         if let Some(mtu) = set.mtu {
             let (igb, mut ctx) = self.driver();
-            igb.change_mtu(&mut ctx, mtu)
-                .map_err(|errno| Refusal::new(errno, "mtu out of range: 68 to 9216"))?;
+            igb.change_mtu(&mut ctx, mtu).map_err(|errno| {
+                let bound = if mtu < crate::drivers::igb::MIN_MTU {
+                    "less than device minimum"
+                } else {
+                    "greater than device maximum"
+                };
+                Refusal::new(errno, format!("mtu {bound}"))
+            })?;
             self.dev.mtu = mtu;
             self.dev.qdisc.set_mtu(mtu);
             self.fib.set_link_mtu(OifId::ETH0, mtu);
@@ -218,9 +224,7 @@ impl Stack {
 
     fn qdisc_command(&mut self, command: &crate::control::tc::QdiscCommand) -> Result<(), Refusal> {
         let (qdisc, mut cx) = self.qdisc();
-        qdisc.apply(&mut cx, command)?;
-        self.netif_schedule();
-        Ok(())
+        qdisc.apply(&mut cx, command)
     }
 
     fn ethtool_command(&mut self, command: &EthtoolCommand) -> Result<(), Refusal> {
@@ -232,8 +236,12 @@ impl Stack {
                         self.dev.tx_checksum = *on;
                         Ok(())
                     }
+                    (Feature::Rx, on) => {
+                        self.dev.igb.set_rx_csum(*on);
+                        Ok(())
+                    }
                     // What UDP that fits the MTU never needs may be asked for either way.
-                    (Feature::Tso | Feature::Gso | Feature::Gro | Feature::Sg | Feature::Rx, true) => Ok(()),
+                    (Feature::Tso | Feature::Gso | Feature::Gro | Feature::Sg, true) => Ok(()),
                     (Feature::Tso | Feature::Gso | Feature::Gro, false) => Ok(()),
                     (feature, on) => Err(not_yet(&format!("{feature:?} {}", if *on { "on" } else { "off" }))),
                 })

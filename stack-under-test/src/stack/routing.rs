@@ -9,14 +9,12 @@ use crate::skb::{Dst, Skb};
 use crate::socket::Fd;
 
 impl Stack {
-    /// `ip_route_output_flow`, with the path MTU.
+    /// [`Self::route_lookup`] for a sender, who counts what goes nowhere (`udp_sendmsg`, `ip4_datagram_connect`).
     ///
     /// # Errors
     /// As [`crate::route::Fib::output`].
     #[inline]
     pub(crate) fn route_output(&mut self, key: &FlowKey) -> Result<RouteResult, Errno> {
-        self.trace.function(0, "ip_route_output_flow");
-        self.trace.function(0, "fib_lookup");
         self.route_lookup(key).inspect_err(|errno| {
             if *errno == Errno::ENETUNREACH {
                 self.mib.inc(crate::mib::Counter::IpOutNoRoutes);
@@ -24,12 +22,14 @@ impl Stack {
         })
     }
 
-    /// The same for somebody who only asks: nothing is counted, and no packet goes this way.
+    /// `ip_route_output_flow`, with the path MTU.
     ///
     /// # Errors
     /// As [`crate::route::Fib::output`].
     #[inline]
-    pub(crate) fn route_lookup(&self, key: &FlowKey) -> Result<RouteResult, Errno> {
+    pub(crate) fn route_lookup(&mut self, key: &FlowKey) -> Result<RouteResult, Errno> {
+        self.trace.function(0, "ip_route_output_flow");
+        self.trace.function(0, "fib_lookup");
         let mut route = self.fib.output(key)?;
         if !self.path_mtus.is_empty()
             && !route.mtu_locked
