@@ -81,7 +81,7 @@ impl DmaMemory {
         (offset.checked_add(len)? <= self.len).then_some(offset)
     }
 
-    #[inline]
+    #[inline(always)]
     fn check(&self, offset: usize, len: usize) {
         assert!(offset <= self.len && len <= self.len - offset, "outside the DMA region");
     }
@@ -90,7 +90,7 @@ impl DmaMemory {
     ///
     /// # Panics
     /// If they do not lie within the region.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn bytes(&self, offset: usize, len: usize) -> &[u8] {
         self.check(offset, len);
@@ -103,7 +103,7 @@ impl DmaMemory {
     ///
     /// # Panics
     /// If they do not lie within the region.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn bytes_mut(&mut self, offset: usize, len: usize) -> &mut [u8] {
         self.check(offset, len);
@@ -152,7 +152,7 @@ impl DmaMemory {
     ///
     /// # Panics
     /// If they do not lie within the region or are not aligned to 8 bytes.
-    #[inline]
+    #[inline(always)]
     pub fn write_le64_pair(&mut self, offset: usize, words: [u64; 2]) {
         self.check(offset, 16);
         assert!(offset.is_multiple_of(8));

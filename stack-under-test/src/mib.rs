@@ -98,6 +98,8 @@ mib! {
     IcmpInDestUnreachs = "Icmp.InDestUnreachs",
     /// Time exceeded came in.
     IcmpInTimeExcds = "Icmp.InTimeExcds",
+    /// Parameter problem came in.
+    IcmpInParmProbs = "Icmp.InParmProbs",
     /// An echo request came in.
     IcmpInEchos = "Icmp.InEchos",
     /// An echo reply came in.
@@ -112,7 +114,7 @@ mib! {
     IcmpOutTimeExcds = "Icmp.OutTimeExcds",
     /// An echo reply was sent.
     IcmpOutEchoReps = "Icmp.OutEchoReps",
-    /// A datagram was put into a socket's queue.
+    /// An application read a datagram.
     UdpInDatagrams = "Udp.InDatagrams",
     /// A datagram came for a port that nobody has bound.
     UdpNoPorts = "Udp.NoPorts",

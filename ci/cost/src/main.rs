@@ -65,11 +65,14 @@ fn main() {
         subject.device();
         measured_clean(&mut *subject);
     }
-    let packets = subject.sent() - sent;
+    let (packets, allocated) = (subject.sent() - sent, allocations() - allocated);
     assert_eq!(packets, (bursts * BURST) as u64, "every datagram must have left");
     println!("packets {packets}");
-    println!("allocations {}", allocations() - allocated);
+    println!("allocations {allocated}");
     if let (Some(before), Some(after)) = (copied, subject.copied_bytes()) {
-        println!("copied_per_byte {:.3}", (after - before) as f64 / (packets as usize * payload.len()) as f64);
+        println!(
+            "copied_per_byte {:.3}",
+            (after - before) as f64 / (packets as usize * payload.len()) as f64
+        );
     }
 }

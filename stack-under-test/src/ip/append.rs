@@ -5,13 +5,13 @@
 
 use super::Flow;
 use crate::errno::Errno;
+use crate::skb::datagram::LINK_RESERVE;
 use crate::skb::pool::truesize;
 use crate::skb::{IpSummed, MAX_HEADER, PAGE_BYTES, Skb, SkbQueue};
 use crate::stack::Stack;
+use crate::wire::checksum::{fold_small, sum};
 use crate::wire::ipv4::HEADER_BYTES;
 
-/// What Linux reserves before the IP header for the link's: 14 bytes rounded up, plus alignment (`hh_len + 15`).
-const LINK_RESERVE: u32 = 16 + 15;
 /// What a linear buffer holds of a packet, link header aside.
 const LINEAR_MAX: usize = crate::skb::HEAD_BYTES - MAX_HEADER;
 
@@ -98,41 +98,37 @@ impl Stack {
         }
     }
 
-    /// Puts the IPv4 header before the data of a packet, all but its length and checksum, which
-    /// [`Stack::ip_local_out`] fills in.
+    /// Puts the IPv4 header before the data of a packet, length and checksum included.
     #[inline]
     pub(crate) fn push_ip_header(&mut self, skb: &Skb, flow: &Flow) {
-        let out: &mut [u8; HEADER_BYTES] = self
-            .skbs
-            .push(skb, HEADER_BYTES)
-            .try_into()
-            .expect("skb_push gives as many bytes as were asked for");
-        let frag = if flow.df { 0x40 } else { 0 };
-        let [id0, id1] = flow.id.to_be_bytes();
-        let (s, d) = (flow.saddr.octets(), flow.daddr.octets());
-        *out = [
-            0x45,
-            flow.tos,
-            0,
-            0,
-            id0,
-            id1,
-            frag,
-            0,
-            flow.ttl,
-            flow.protocol,
-            0,
-            0,
-            s[0],
-            s[1],
-            s[2],
-            s[3],
-            d[0],
-            d[1],
-            d[2],
-            d[3],
-        ];
+        let length = self.skbs[skb].len() + HEADER_BYTES;
+        let out = self.skbs.push(skb, HEADER_BYTES);
+        let (template, sum) = flow.ip_header();
+        out.copy_from_slice(&template);
+        finish_ip_header(out, sum, length as u16, flow.id);
         let meta = &mut self.skbs[skb];
         meta.network_header = meta.data_offset();
     }
+}
+
+impl Flow {
+    /// The IPv4 header of the packets of a flow, but for length, identification and checksum; and the sum of its words.
+    #[inline]
+    pub(crate) fn ip_header(&self) -> ([u8; HEADER_BYTES], u32) {
+        let frag = if self.df { 0x40 } else { 0 };
+        let mut out =
+            [0x45, self.tos, 0, 0, 0, 0, frag, 0, self.ttl, self.protocol, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        out[12..16].copy_from_slice(&self.saddr.octets());
+        out[16..].copy_from_slice(&self.daddr.octets());
+        (out, u32::from(sum(&out)))
+    }
+}
+
+/// Fills in what [`Flow::ip_header`] leaves open, in the first bytes of `ip`; `template_sum` is the sum that it gave.
+#[inline(always)]
+pub(crate) fn finish_ip_header(ip: &mut [u8], template_sum: u32, length: u16, id: u16) {
+    let checksum = !fold_small(template_sum + u32::from(length) + u32::from(id));
+    ip[2..4].copy_from_slice(&length.to_be_bytes());
+    ip[4..6].copy_from_slice(&id.to_be_bytes());
+    ip[10..12].copy_from_slice(&checksum.to_be_bytes());
 }

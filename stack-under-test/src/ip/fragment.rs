@@ -43,7 +43,7 @@ impl Stack {
             }
         };
         while let Some(fragment) = fragments.pop_front(&mut self.skbs) {
-            if let Err(error) = self.ip_finish_output2(fragment, dst) {
+            if let Err(error) = self.ip_finish_output2::<true>(fragment, *dst) {
                 self.mib.inc(Counter::IpFragFails);
                 self.skbs.purge(&mut self.trace, &mut fragments, DropReason::NotSpecified);
                 return Err(error);

@@ -11,7 +11,8 @@ const BUCKETS: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Identifications {
     key: u64,
-    buckets: [(u16, Instant); BUCKETS],
+    /// The next identification, and the tick of the last packet.
+    buckets: [(u16, u64); BUCKETS],
 }
 
 const TICK_NS: u64 = 4_000_000;
@@ -19,7 +20,7 @@ const TICK_NS: u64 = 4_000_000;
 impl Identifications {
     pub(crate) fn new(entropy: &mut Entropy) -> Self {
         let key = entropy.next_u64();
-        let buckets = core::array::from_fn(|_| (entropy.next_u64() as u16, Instant::ZERO));
+        let buckets = core::array::from_fn(|_| (entropy.next_u64() as u16, 0));
         Self { key, buckets }
     }
 
@@ -31,14 +32,26 @@ impl Identifications {
         entropy: &mut Entropy,
         flow: (Ipv4Addr, Ipv4Addr, u8),
     ) -> u16 {
+        self.next_in(now, entropy, self.bucket(flow))
+    }
+
+    /// The counter of a flow, for [`Self::next_in`].
+    #[inline]
+    pub(crate) fn bucket(&self, flow: (Ipv4Addr, Ipv4Addr, u8)) -> u8 {
         let (daddr, saddr, protocol) = flow;
         let mixed =
             (u64::from(daddr.to_bits()) << 32 | u64::from(saddr.to_bits())) ^ self.key ^ u64::from(protocol);
-        let hash = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
-        let (id, last) = &mut self.buckets[hash as usize];
-        let ticks = (now.0 / TICK_NS).saturating_sub(last.0 / TICK_NS);
+        (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
+    }
+
+    /// The identification of the next packet of a flow whose counter is known.
+    #[inline(always)]
+    pub(crate) fn next_in(&mut self, now: Instant, entropy: &mut Entropy, bucket: u8) -> u16 {
+        let (id, last) = &mut self.buckets[usize::from(bucket)];
+        let tick = now.0 / TICK_NS;
+        let ticks = tick.saturating_sub(*last);
         let delta = if ticks == 0 { 0 } else { entropy.below(u32::try_from(ticks).unwrap_or(u32::MAX)) };
-        *last = now;
+        *last = tick;
         *id = id.wrapping_add(1).wrapping_add(delta as u16);
         id.wrapping_sub(1)
     }

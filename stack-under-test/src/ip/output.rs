@@ -4,26 +4,33 @@ use super::SendError;
 use crate::drop_reason::DropReason;
 use crate::errno::Errno;
 use crate::mib::Counter;
-use crate::neigh::Resolved;
 use crate::netdev::xmit::NetXmit;
 use crate::netfilter::{Hook, PacketView, Verdict};
 use crate::route::{OifId, RouteKind};
 use crate::skb::{Dst, Skb};
 use crate::stack::Stack;
-use crate::wire::ethernet::{BROADCAST, ETH_P_IP, HEADER_BYTES as ETH_HEADER_BYTES, Mac, multicast_mac};
+use crate::wire::ethernet::{BROADCAST, ETH_P_IP, Mac, multicast_mac};
+use core::net::Ipv4Addr;
 
 impl Stack {
-    /// `ip_local_out`: fills in length and checksum, asks LOCAL_OUT, and sends the packet on its way.
+    /// `ip_local_out`: asks LOCAL_OUT, and sends the packet on its way. Its header is whole.
     ///
     /// # Errors
     /// What netfilter or the device layer say; the packet is gone then, too.
-    #[inline]
-    pub(crate) fn ip_local_out(&mut self, skb: Skb) -> Result<(), SendError> {
-        self.trace.function(self.skbs[&skb].packet, "__ip_local_out");
+    #[inline(always)]
+    pub(crate) fn ip_local_out<const TRACED: bool>(&mut self, skb: Skb) -> Result<(), SendError> {
+        self.trace_skb::<TRACED>(&skb, "__ip_local_out");
         self.mib.inc(Counter::IpOutRequests);
-        self.ip_send_check(&skb);
-        let skb = self.netfilter_hook(Hook::LocalOut, skb)?;
-        self.ip_output(skb)
+        if self.netfilter.has_chains(Hook::LocalOut) {
+            return self.ip_local_out_filtered(skb);
+        }
+        self.ip_output::<TRACED>(skb)
+    }
+
+    #[cold]
+    fn ip_local_out_filtered(&mut self, skb: Skb) -> Result<(), SendError> {
+        let skb = self.nf_hook_slow(Hook::LocalOut, skb)?;
+        self.ip_output::<true>(skb)
     }
 
     /// Writes the total length and the header checksum.
@@ -40,7 +47,7 @@ impl Stack {
     }
 
     /// Asks a hook of netfilter. A packet that it drops is gone, and its sender gets the error.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn netfilter_hook(&mut self, hook: Hook, skb: Skb) -> Result<Skb, SendError> {
         if !self.netfilter.has_chains(hook) {
             return Ok(skb);
@@ -77,32 +84,44 @@ impl Stack {
     }
 
     /// `ip_output`: asks POST_ROUTING, then cuts what is larger than the path takes.
-    #[inline]
-    pub(crate) fn ip_output(&mut self, skb: Skb) -> Result<(), SendError> {
-        let meta = &self.skbs[&skb];
-        self.trace.function(meta.packet, "ip_output");
-        self.mib.add(Counter::IpExtOutOctets, meta.len());
-        let skb = self.netfilter_hook(Hook::PostRouting, skb)?;
-        self.ip_finish_output(skb)
+    #[inline(always)]
+    pub(crate) fn ip_output<const TRACED: bool>(&mut self, skb: Skb) -> Result<(), SendError> {
+        self.trace_skb::<TRACED>(&skb, "ip_output");
+        self.mib.add(Counter::IpExtOutOctets, self.skbs[&skb].len());
+        if self.netfilter.has_chains(Hook::PostRouting) {
+            return self.ip_output_filtered(skb);
+        }
+        self.ip_finish_output::<TRACED>(skb)
     }
 
-    #[inline]
-    fn ip_finish_output(&mut self, skb: Skb) -> Result<(), SendError> {
+    #[cold]
+    fn ip_output_filtered(&mut self, skb: Skb) -> Result<(), SendError> {
+        let skb = self.nf_hook_slow(Hook::PostRouting, skb)?;
+        self.ip_finish_output::<true>(skb)
+    }
+
+    #[inline(always)]
+    fn ip_finish_output<const TRACED: bool>(&mut self, skb: Skb) -> Result<(), SendError> {
+        self.trace_skb::<TRACED>(&skb, "ip_finish_output");
         let meta = &self.skbs[&skb];
-        self.trace.function(meta.packet, "ip_finish_output");
         let Some(dst) = meta.dst else {
             self.skbs.drop(&mut self.trace, skb, DropReason::IpOutNoRoutes);
             return Err(SendError::Errno(Errno::EHOSTUNREACH));
         };
         if meta.len() > dst.mtu as usize || meta.frag_max_size != 0 {
+            let dst = Dst { ..dst };
             return self.ip_fragment(skb, &dst);
         }
-        self.ip_finish_output2(skb, &dst)
+        self.ip_finish_output2::<TRACED>(skb, dst)
     }
 
     /// Finds the neighbour's address, puts the Ethernet header on, and hands the packet to the device.
-    #[inline]
-    pub(crate) fn ip_finish_output2(&mut self, skb: Skb, dst: &Dst) -> Result<(), SendError> {
+    #[inline(always)]
+    pub(crate) fn ip_finish_output2<const TRACED: bool>(
+        &mut self,
+        skb: Skb,
+        dst: Dst,
+    ) -> Result<(), SendError> {
         self.mib.inc(Counter::IpOutTransmits);
         match dst.kind {
             RouteKind::Multicast => {
@@ -117,23 +136,38 @@ impl Stack {
             self.loopback_xmit(skb);
             return Ok(());
         }
-        let mac = match dst.kind {
-            RouteKind::Broadcast => BROADCAST,
-            RouteKind::Multicast => multicast_mac(dst.nexthop),
-            _ => match self.neigh.resolve(dst.nexthop, self.now) {
-                Resolved::Mac(mac) => {
-                    self.trace.function(self.skbs[&skb].packet, "neigh_resolve_output");
-                    mac
-                }
-                Resolved::Wait => return self.neigh_output_slow(dst.nexthop, skb),
-            },
+        if matches!(dst.kind, RouteKind::Broadcast | RouteKind::Multicast) {
+            return self.ip_finish_output_many(skb, dst.kind, dst.nexthop);
+        }
+        let Some(mac) = self.neigh.resolve_connected(dst.nexthop) else {
+            return self.neigh_resolve_output(dst.nexthop, skb);
         };
+        self.skbs.push_eth_header(&skb, (mac, &self.dev.mac), ETH_P_IP);
+        self.trace_skb::<TRACED>(&skb, "neigh_resolve_output");
+        Self::xmit_result(self.dev_queue_xmit::<TRACED>(skb))
+    }
+
+    /// The end of [`Self::ip_finish_output2`] for a broadcast or a group, which have no neighbour.
+    #[inline(never)]
+    fn ip_finish_output_many(&mut self, skb: Skb, kind: RouteKind, to: Ipv4Addr) -> Result<(), SendError> {
+        let mac = if kind == RouteKind::Broadcast { BROADCAST } else { multicast_mac(to) };
         self.push_eth_header(&skb, &mac, ETH_P_IP);
-        Self::xmit_result(self.dev_queue_xmit(skb))
+        Self::xmit_result(self.dev_queue_xmit::<true>(skb))
+    }
+
+    /// The end of [`Self::ip_finish_output2`] where the neighbour table has to be searched, or its state may change.
+    #[inline(never)]
+    fn neigh_resolve_output(&mut self, nexthop: Ipv4Addr, skb: Skb) -> Result<(), SendError> {
+        let Some(mac) = self.neigh.resolve(nexthop, self.now) else {
+            return self.neigh_output_slow(nexthop, skb);
+        };
+        self.skbs.push_eth_header(&skb, (mac, &self.dev.mac), ETH_P_IP);
+        self.trace_skb::<true>(&skb, "neigh_resolve_output");
+        Self::xmit_result(self.dev_queue_xmit::<true>(skb))
     }
 
     /// What a sender learns of what the device layer said.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn xmit_result(result: NetXmit) -> Result<(), SendError> {
         match result {
             NetXmit::Success | NetXmit::Cn => Ok(()),
@@ -142,20 +176,19 @@ impl Stack {
         }
     }
 
+    /// Records that a packet went through a function. The way out is compiled twice, as with Linux's static keys: `TRACED`
+    /// says that the journal may be on; without, it is known to be off, and nothing of it is left in the code.
+    #[inline(always)]
+    pub(crate) fn trace_skb<const TRACED: bool>(&mut self, skb: &Skb, name: &'static str) {
+        if TRACED && self.trace.is_on() {
+            let packet = self.skbs[skb].packet;
+            self.trace.function(packet, name);
+        }
+    }
+
     /// Puts the Ethernet header on.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_eth_header(&mut self, skb: &Skb, dst: &Mac, ethertype: u16) {
-        let src = self.dev.mac;
-        let out: &mut [u8; ETH_HEADER_BYTES] = self
-            .skbs
-            .push(skb, ETH_HEADER_BYTES)
-            .try_into()
-            .expect("skb_push gives as many bytes as were asked for");
-        out[..6].copy_from_slice(dst);
-        out[6..12].copy_from_slice(&src);
-        out[12..].copy_from_slice(&ethertype.to_be_bytes());
-        let meta = &mut self.skbs[skb];
-        meta.mac_header = meta.data_offset();
-        meta.protocol = ethertype;
+        self.skbs.push_eth_header(skb, (dst, &self.dev.mac), ethertype);
     }
 }

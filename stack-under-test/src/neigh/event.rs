@@ -118,7 +118,7 @@ impl NeighTable {
         cx.trace.function(0, "arp_solicit");
         let waiting = n.arp_queue.peek(cx.pool).filter(|skb| skb.protocol == ETH_P_IP);
         let saddr = waiting.and_then(|skb| {
-            let at = cx.pool.buf_offset(skb.head) + usize::from(skb.network_header);
+            let at = skb.head_at + usize::from(skb.network_header);
             Ipv4::parse_quoted(cx.pool.mem.bytes(at, HEADER_BYTES)).ok().map(|ip| ip.src)
         });
         cx.actions.push(Action::Solicit { target: n.addr, lladdr: unicast.then_some(n.lladdr), saddr });

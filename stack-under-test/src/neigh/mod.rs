@@ -4,7 +4,7 @@
 //! Linux 6.12 has them in `net/core/neighbour.c` and `net/ipv4/arp.c`.
 //!
 //! How to drive it:
-//! - To send: [`NeighTable::resolve`] on the fast path; where it says [`Resolved::Wait`], hand the packet to
+//! - To send: [`NeighTable::resolve`] on the fast path; where it says `None`, hand the packet to
 //!   [`NeighTable::resolve_output`].
 //! - Input: [`NeighTable::arp_rcv`] for ARP packets, [`NeighTable::confirm`] when the layer above knows that the neighbour
 //!   answers, [`NeighTable::timer`] when [`NeighTable::next_deadline`] has come.
@@ -27,7 +27,7 @@ pub mod update;
 pub use admin::{NeighChange, NeighVerb};
 pub use entry::{Neighbour, NudState};
 pub use parms::NeighParms;
-pub use table::{NeighStats, NeighTable, Resolved};
+pub use table::{NeighStats, NeighTable};
 
 use crate::drop_reason::DropReason;
 use crate::skb::{Skb, SkbPool};

@@ -9,15 +9,6 @@ use crate::wire::Mac;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 
-/// The answer of the fast path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resolved {
-    /// Send to this station.
-    Mac(Mac),
-    /// Not known: [`NeighTable::resolve_output`] takes the packet.
-    Wait,
-}
-
 /// Counters, as in `/proc/net/stat/arp_cache`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NeighStats {
@@ -122,29 +113,23 @@ impl NeighTable {
         found
     }
 
-    /// The station to which a packet for `nexthop` can go at once. A use of a stale entry starts its check.
-    #[inline]
-    pub fn resolve(&mut self, nexthop: Ipv4Addr, now: Instant) -> Resolved {
-        let at = match self.entries.get(self.last) {
-            Some(n) if n.addr == nexthop => self.last,
-            _ => match self.find(nexthop) {
-                Ok(at) => {
-                    self.last = at;
-                    at
-                }
-                Err(_) => return Resolved::Wait,
-            },
-        };
-        let n = &self.entries[at];
-        if n.state.is_connected() {
-            return Resolved::Mac(n.lladdr);
-        }
-        if n.state.is_valid() {
-            let lladdr = n.lladdr;
+    /// The station to which a packet for `nexthop` can go at once. A use of a stale entry starts its check. `None`: not
+    /// known, [`NeighTable::resolve_output`] takes the packet.
+    pub fn resolve(&mut self, nexthop: Ipv4Addr, now: Instant) -> Option<&Mac> {
+        let at = self.find(nexthop).ok()?;
+        self.last = at;
+        let state = self.entries[at].state;
+        if state.is_valid() && !state.is_connected() {
             self.event_send(at, now);
-            return Resolved::Mac(lladdr);
         }
-        Resolved::Wait
+        state.is_valid().then(|| &self.entries[at].lladdr)
+    }
+
+    /// [`Self::resolve`] when `nexthop` is the neighbour that was resolved last and nothing about it changes by that.
+    #[inline(always)]
+    pub fn resolve_connected(&self, nexthop: Ipv4Addr) -> Option<&Mac> {
+        let n = self.entries.get(self.last)?;
+        (n.addr == nexthop && n.state.is_connected()).then_some(&n.lladdr)
     }
 
     /// `neigh_confirm`: the layer above knows that the neighbour answers (`MSG_CONFIRM`, progress of a connection).

@@ -115,8 +115,8 @@ impl Bench {
     /// Sends a packet to the peer, by the fast path if that is open.
     fn send(&mut self) -> String {
         match self.table.resolve(PEER_IP, self.now) {
-            Resolved::Mac(mac) => alloc::format!("transmit {}", tail(mac)),
-            Resolved::Wait => {
+            Some(mac) => alloc::format!("transmit {}", tail(*mac)),
+            None => {
                 let skb = self.packet();
                 let (result, words) = self.call(|table, cx, _| table.resolve_output(cx, PEER_IP, skb));
                 result.expect("room");

@@ -60,14 +60,14 @@ impl Dql {
     }
 
     /// `bytes` were handed to the device.
-    #[inline]
+    #[inline(always)]
     pub fn queued(&mut self, bytes: u32) {
         self.last_queued = u64::from(bytes);
         self.queued += u64::from(bytes);
     }
 
     /// How many bytes more are allowed; negative when the limit is passed.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn available(&self) -> i64 {
         // Neither can reach the sign bit: the limit is bounded, and what is under way lies in memory.

@@ -36,11 +36,8 @@ pub enum NetdevTx {
 pub struct NetdevQueue {
     drv_xoff: bool,
     stack_xoff: bool,
-    frozen: bool,
     schedule: bool,
     bql: Dql,
-    /// When the driver last took a packet.
-    pub trans_start: Instant,
 }
 
 impl Default for NetdevQueue {
@@ -48,10 +45,8 @@ impl Default for NetdevQueue {
         Self {
             drv_xoff: false,
             stack_xoff: false,
-            frozen: false,
             schedule: false,
             bql: Dql::with_limit_min(LIMIT_MIN),
-            trans_start: Instant::ZERO,
         }
     }
 }
@@ -63,10 +58,10 @@ impl NetdevQueue {
     }
 
     /// `netif_xmit_frozen_or_stopped`: nothing may be handed to the driver.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        self.drv_xoff | self.stack_xoff | self.frozen
+        self.drv_xoff | self.stack_xoff
     }
 
     /// Stopped by the driver: its ring is full, or it is down.
@@ -101,7 +96,7 @@ impl NetdevQueue {
     }
 
     /// `netdev_tx_sent_queue`: the driver took `bytes`. Stops the queue when its byte limit is reached.
-    #[inline]
+    #[inline(always)]
     pub fn sent(&mut self, bytes: u32) {
         self.bql.queued(bytes);
         if self.bql.available() < 0 {

@@ -29,7 +29,7 @@ impl Stack {
 
     /// Runs what is pending on the CPU that runs, at the end of an interrupt or where a system call lets softirqs in
     /// again. What is left after ten rounds is ksoftirqd's: the next deadline is now.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn do_softirq(&mut self) {
         if self.cpus[usize::from(self.cpu)].softirq.is_pending() {
             self.do_softirq_slow();

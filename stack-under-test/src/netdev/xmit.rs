@@ -26,31 +26,33 @@ pub enum NetXmit {
 
 impl Stack {
     /// Hands a packet, link header included, to the device.
-    #[inline]
-    pub(crate) fn dev_queue_xmit(&mut self, skb: Skb) -> NetXmit {
-        let packet = self.skbs[&skb].packet;
-        self.trace.function(packet, "dev_queue_xmit");
-        if !self.dev.up {
-            self.skbs.drop(&mut self.trace, skb, DropReason::DevReady);
-            return NetXmit::NetDown;
-        }
+    #[inline(always)]
+    pub(crate) fn dev_queue_xmit<const TRACED: bool>(&mut self, skb: Skb) -> NetXmit {
+        self.trace_skb::<TRACED>(&skb, "dev_queue_xmit");
         if !self.dev.active {
-            // Without carrier the device has the qdisc `noop`, which drops and says "congestion".
-            self.dev.carrier_dropped += 1;
-            self.skbs.drop(&mut self.trace, skb, DropReason::QdiscDrop);
-            return NetXmit::Cn;
+            return self.xmit_inactive(skb);
         }
-        self.skbs[&skb].queue_mapping = 0;
-        if self.dev.qdisc.can_bypass(0) {
-            self.dev.qdisc.bypass(&self.skbs, 0, &skb);
-            if self.sch_direct_xmit(skb, false) && !self.dev.qdisc.is_empty(0) {
-                self.qdisc_run();
-            }
+        if self.dev.qdisc.bypass(&self.skbs, 0, &skb) {
+            // Nothing lay in the qdisc, and nothing can have come: there is nothing to run it for.
+            self.sch_direct_xmit::<TRACED>(skb, false);
             return NetXmit::Success;
         }
         self.enqueue_and_run(skb)
     }
 
+    #[inline(never)]
+    fn xmit_inactive(&mut self, skb: Skb) -> NetXmit {
+        if !self.dev.up {
+            self.skbs.drop(&mut self.trace, skb, DropReason::DevReady);
+            return NetXmit::NetDown;
+        }
+        // Without carrier the device has the qdisc `noop`, which drops and says "congestion".
+        self.dev.carrier_dropped += 1;
+        self.skbs.drop(&mut self.trace, skb, DropReason::QdiscDrop);
+        NetXmit::Cn
+    }
+
+    #[inline(never)]
     fn enqueue_and_run(&mut self, skb: Skb) -> NetXmit {
         if self.dev.qdisc.is_noqueue(0) {
             return self.xmit_without_queue(skb);
@@ -130,7 +132,7 @@ impl Stack {
             // The driver is told that more follows, so that it rings the bell once for all.
             let next = if allowed > 0 { self.qdisc_dequeue() } else { None };
             sent += 1;
-            let went = self.sch_direct_xmit(skb, next.is_some());
+            let went = self.sch_direct_xmit::<true>(skb, next.is_some());
             match next {
                 Some(next) if went => skb = next,
                 Some(next) => {
@@ -144,21 +146,17 @@ impl Stack {
 
     /// `sch_direct_xmit`: gives one packet to the driver, or back to the qdisc when the driver is busy. Whether the driver
     /// took it.
-    #[inline]
-    fn sch_direct_xmit(&mut self, skb: Skb, more: bool) -> bool {
-        let packet = self.skbs[&skb].packet;
-        self.trace.function(packet, "sch_direct_xmit");
+    #[inline(always)]
+    fn sch_direct_xmit<const TRACED: bool>(&mut self, skb: Skb, more: bool) -> bool {
+        self.trace_skb::<TRACED>(&skb, "sch_direct_xmit");
         if self.dev.queues[0].is_stopped() {
             self.requeue(skb);
             return false;
         }
-        self.trace.function(packet, "dev_hard_start_xmit");
+        self.trace_skb::<TRACED>(&skb, "dev_hard_start_xmit");
         let (igb, mut ctx) = self.driver();
-        match igb.xmit_frame(&mut ctx, skb, 0, more) {
-            NetdevTx::Ok => {
-                ctx.queues[0].trans_start = ctx.now;
-                true
-            }
+        match igb.xmit_frame_as::<TRACED>(&mut ctx, skb, 0, more) {
+            NetdevTx::Ok => true,
             NetdevTx::Busy(skb) => {
                 self.requeue(skb);
                 false

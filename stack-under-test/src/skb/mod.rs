@@ -4,6 +4,7 @@
 //! flight for ever. The bytes lie in DMA memory, in buffers that are counted: a fragment, a clone or a retransmission
 //! refers to them and copies nothing. The handle's description is reached through the [`SkbPool`].
 
+pub(crate) mod datagram;
 pub mod pool;
 pub mod queue;
 
@@ -113,6 +114,8 @@ pub enum Charge {
 #[derive(Clone, Debug)]
 pub struct SkBuff {
     pub(crate) head: BufId,
+    /// Where the linear buffer begins in the DMA region.
+    pub(crate) head_at: usize,
     pub(crate) data: u16,
     pub(crate) tail: u16,
     pub(crate) nr_frags: u8,

@@ -4,6 +4,7 @@ use super::{BufId, Charge, Frag, HEAD_BYTES, MAX_HEADER, MAX_SKB_FRAGS, PAGE_BYT
 use crate::dma::DmaMemory;
 use crate::drop_reason::DropReason;
 use crate::trace::{Step, Trace};
+use crate::wire::ethernet::{HEADER_BYTES as ETH_HEADER_BYTES, Mac};
 use alloc::vec::Vec;
 use core::ops::{Index, IndexMut};
 
@@ -64,6 +65,8 @@ pub struct SkbPool {
     pub(crate) meta: Vec<SkBuff>,
     frags: Vec<[Frag; MAX_SKB_FRAGS]>,
     free_meta: Vec<u32>,
+    /// Free descriptions that kept their linear buffer, with its one reference: a packet is made of one fastest.
+    whole: Vec<u32>,
     refs: Vec<u16>,
     free_heads: Vec<u32>,
     free_pages: Vec<u32>,
@@ -105,42 +108,12 @@ impl SkbPool {
         let coherent = config.coherent_bytes as usize;
         let heads_at = coherent;
         let pages_at = heads_at + config.heads as usize * HEAD_BYTES;
-        let empty = SkBuff {
-            head: BufId(0),
-            data: 0,
-            tail: 0,
-            nr_frags: 0,
-            len: 0,
-            next: NONE,
-            frag_list: NONE,
-            mac_header: 0,
-            network_header: 0,
-            transport_header: 0,
-            protocol: 0,
-            priority: 0,
-            mark: 0,
-            ip_summed: super::IpSummed::None,
-            csum_start: 0,
-            csum_offset: 0,
-            pkt_type: super::PacketType::Host,
-            iif: crate::route::OifId::ETH0,
-            sk: NONE,
-            charge: Charge::None,
-            truesize: 0,
-            queue_mapping: 0,
-            ignore_df: false,
-            gso_size: 0,
-            gso_segs: 0,
-            frag_max_size: 0,
-            tstamp: crate::time::Instant::ZERO,
-            dst: None,
-            packet: 0,
-        };
         Self {
             mem,
-            meta: alloc::vec![empty; config.skbs as usize],
+            meta: alloc::vec![SkBuff::EMPTY; config.skbs as usize],
             frags: alloc::vec![[Frag::EMPTY; MAX_SKB_FRAGS]; config.skbs as usize],
             free_meta: (0..config.skbs).rev().collect(),
+            whole: Vec::with_capacity(config.skbs as usize),
             refs: alloc::vec![0; (config.heads + config.pages) as usize],
             free_heads: (0..config.heads).rev().collect(),
             free_pages: (config.heads..config.heads + config.pages).rev().collect(),
@@ -157,8 +130,11 @@ impl SkbPool {
     // Buffers.
 
     /// Takes a linear buffer, with one reference.
-    #[inline]
+    #[inline(always)]
     pub fn alloc_head(&mut self) -> Option<BufId> {
+        if self.free_heads.is_empty() {
+            self.take_apart()?;
+        }
         let buf = self.free_heads.pop()?;
         self.refs[buf as usize] = 1;
         Some(BufId(buf))
@@ -179,7 +155,7 @@ impl SkbPool {
     }
 
     /// One reference less; the last one gives it back.
-    #[inline]
+    #[inline(always)]
     pub fn put_buf(&mut self, buf: BufId) {
         let refs = &mut self.refs[buf.0 as usize];
         *refs -= 1;
@@ -189,7 +165,7 @@ impl SkbPool {
     }
 
     /// Where a buffer begins in the DMA region.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn buf_offset(&self, buf: BufId) -> usize {
         if buf.0 < self.heads {
@@ -202,7 +178,7 @@ impl SkbPool {
     /// Linear buffers that are free.
     #[must_use]
     pub fn free_heads(&self) -> usize {
-        self.free_heads.len()
+        self.free_heads.len() + self.whole.len()
     }
 
     /// Takes `len` bytes for a descriptor ring, aligned to a page, zeroed.
@@ -240,9 +216,14 @@ impl SkbPool {
 
     #[inline]
     fn alloc_on(&mut self, head: BufId, data: u16) -> Option<Skb> {
+        if self.free_meta.is_empty() {
+            self.take_apart()?;
+        }
         let slot = self.free_meta.pop()?;
+        let head_at = self.buf_offset(head);
         let meta = &mut self.meta[slot as usize];
         meta.head = head;
+        meta.head_at = head_at;
         meta.data = data;
         meta.tail = data;
         meta.nr_frags = 0;
@@ -271,7 +252,7 @@ impl SkbPool {
     /// A packet without data, with [`MAX_HEADER`] bytes of room for headers. `None` when memory is out.
     #[inline]
     pub fn alloc(&mut self) -> Option<Skb> {
-        if self.free_meta.is_empty() {
+        if self.free_meta.is_empty() && self.whole.is_empty() {
             return None;
         }
         let head = self.alloc_head()?;
@@ -298,13 +279,12 @@ impl SkbPool {
     /// Packets that were made and not freed.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.meta.len() - self.free_meta.len()
+        self.meta.len() - self.free_meta.len() - self.whole.len()
     }
 
     #[inline]
     fn head_at(&self, skb: &Skb) -> usize {
-        let meta = &self.meta[skb.0 as usize];
-        self.buf_offset(meta.head)
+        self.meta[skb.0 as usize].head_at
     }
 
     /// The linear data.
@@ -373,13 +353,28 @@ impl SkbPool {
     ///
     /// # Panics
     /// If there is less room.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, skb: &Skb, n: usize) -> &mut [u8] {
         let meta = &mut self.meta[skb.0 as usize];
         meta.data = meta.data.checked_sub(n as u16).expect("skb_push beyond the headroom");
         meta.len += n as u32;
-        let at = self.linear_offset(skb);
+        let at = meta.head_at + usize::from(meta.data);
         self.mem.bytes_mut(at, n)
+    }
+
+    /// Puts an Ethernet header before the data: its addresses (destination, source) and type.
+    #[inline(always)]
+    pub(crate) fn push_eth_header(&mut self, skb: &Skb, (dst, src): (&Mac, &Mac), ethertype: u16) {
+        let meta = &mut self.meta[skb.0 as usize];
+        let data = meta.data.checked_sub(ETH_HEADER_BYTES as u16).expect("skb_push beyond the headroom");
+        meta.data = data;
+        meta.len += ETH_HEADER_BYTES as u32;
+        meta.mac_header = data;
+        meta.protocol = ethertype;
+        let out = self.mem.bytes_mut(meta.head_at + usize::from(data), ETH_HEADER_BYTES);
+        out[..6].copy_from_slice(dst);
+        out[6..12].copy_from_slice(src);
+        out[12..].copy_from_slice(&ethertype.to_be_bytes());
     }
 
     /// `skb_pull`: the data begins `n` bytes later.
@@ -490,7 +485,7 @@ impl SkbPool {
         let mut first = true;
         while slot != NONE {
             let meta = &self.meta[slot as usize];
-            run(self.mem.bytes(self.buf_offset(meta.head) + usize::from(meta.data), meta.headlen()));
+            run(self.mem.bytes(meta.head_at + usize::from(meta.data), meta.headlen()));
             for frag in &self.frags[slot as usize][..meta.nr_frags()] {
                 run(self.frag_bytes(frag));
             }
@@ -621,22 +616,23 @@ impl SkbPool {
     /// `skb_orphan`: takes the charge off.
     #[inline]
     pub fn orphan(&mut self, skb: &Skb) {
-        self.uncharge(skb.0);
+        let meta = &mut self.meta[skb.0 as usize];
+        let charge = (core::mem::take(&mut meta.charge), meta.sk, meta.truesize);
+        self.uncharge(charge);
     }
 
-    #[inline]
-    fn uncharge(&mut self, slot: u32) {
-        let meta = &mut self.meta[slot as usize];
-        match core::mem::take(&mut meta.charge) {
+    #[inline(always)]
+    fn uncharge(&mut self, (charge, sk, truesize): (Charge, u32, u32)) {
+        match charge {
             Charge::None => {}
             Charge::Wmem => {
-                let charge = &mut self.charges[meta.sk as usize];
-                charge.wmem -= meta.truesize;
+                let charge = &mut self.charges[sk as usize];
+                charge.wmem -= truesize;
                 if charge.nospace {
-                    self.woken.push(meta.sk);
+                    self.woken.push(sk);
                 }
             }
-            Charge::Rmem => self.charges[meta.sk as usize].rmem -= meta.truesize,
+            Charge::Rmem => self.charges[sk as usize].rmem -= truesize,
         }
     }
 
@@ -650,20 +646,63 @@ impl SkbPool {
         self.free_one(slot);
     }
 
-    #[inline]
+    #[inline(always)]
     fn free_one(&mut self, slot: u32) {
-        self.uncharge(slot);
+        let meta = &mut self.meta[slot as usize];
+        let (head, nr_frags) = (meta.head, meta.nr_frags());
+        let charge = (core::mem::take(&mut meta.charge), meta.sk, meta.truesize);
+        self.uncharge(charge);
+        if nr_frags != 0 {
+            self.put_frags(slot, nr_frags);
+        }
+        if self.refs[head.0 as usize] == 1 {
+            self.whole.push(slot);
+        } else {
+            self.put_buf(head);
+            self.free_meta.push(slot);
+        }
+    }
+
+    /// Takes a free description and the linear buffer that it kept apart. `None` when there is none.
+    #[inline(never)]
+    fn take_apart(&mut self) -> Option<()> {
+        let slot = self.whole.pop()?;
         self.put_buf(self.meta[slot as usize].head);
-        for i in 0..self.meta[slot as usize].nr_frags() {
+        self.free_meta.push(slot);
+        Some(())
+    }
+
+    /// A description with a linear buffer of its own that nobody else refers to; what else it says is old.
+    #[inline(always)]
+    pub(super) fn take_whole(&mut self) -> Option<u32> {
+        match self.whole.pop() {
+            Some(slot) => Some(slot),
+            None => self.make_whole(),
+        }
+    }
+
+    #[inline(never)]
+    fn make_whole(&mut self) -> Option<u32> {
+        self.alloc().map(|skb| skb.0)
+    }
+
+    #[inline(never)]
+    fn put_frags(&mut self, slot: u32, nr_frags: usize) {
+        for i in 0..nr_frags {
             self.put_buf(self.frags[slot as usize][i].buf);
         }
-        self.free_meta.push(slot);
     }
 
     /// `consume_skb`: the packet's way is done.
     #[inline]
     pub fn consume(&mut self, trace: &mut Trace, skb: Skb) {
         trace.step(self.meta[skb.0 as usize].packet, Step::Consumed);
+        self.consume_untraced(skb);
+    }
+
+    /// [`Self::consume`] while the journal is off.
+    #[inline(always)]
+    pub(crate) fn consume_untraced(&mut self, skb: Skb) {
         if self.meta[skb.0 as usize].frag_list == NONE { self.free_one(skb.0) } else { self.free(skb.0) }
     }
 

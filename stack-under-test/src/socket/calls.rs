@@ -38,6 +38,7 @@ impl Stack {
             addr_locked: false,
             peer: None,
             cached_route: None,
+            cached_flow: None,
             receive_queue: SkbQueue::default(),
             err: None,
             error_queue: VecDeque::new(),
@@ -67,6 +68,7 @@ impl Stack {
         if socket.sport != 0 || socket.peer.is_some() {
             return Err(Errno::EINVAL);
         }
+        socket.cached_flow = None;
         socket.saddr = *to.ip();
         let slot = SocketTable::slot(fd);
         let bound = if to.port() == 0 {
@@ -117,6 +119,7 @@ impl Stack {
         let socket = self.sockets.get_mut(fd)?;
         socket.peer = None;
         socket.cached_route = None;
+        socket.cached_flow = None;
         let key = socket.flow_key(daddr, to.port());
         let route = self.route_output(&key)?;
         let generation = self.route_generation();
@@ -141,6 +144,7 @@ impl Stack {
         let socket = self.sockets.get_mut(fd)?;
         socket.peer = None;
         socket.cached_route = None;
+        socket.cached_flow = None;
         if !socket.addr_locked {
             socket.saddr = Ipv4Addr::UNSPECIFIED;
         }

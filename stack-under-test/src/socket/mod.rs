@@ -10,6 +10,7 @@ pub use option::SocketOption;
 use crate::errno::Errno;
 use crate::route::RouteResult;
 use crate::skb::SkbQueue;
+use crate::udp::cached::CachedFlow;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -75,6 +76,8 @@ pub struct Socket {
     pub(crate) peer: Option<SocketAddrV4>,
     /// The way to the peer, valid while nothing in the routing changed.
     pub(crate) cached_route: Option<(u64, RouteResult)>,
+    /// What datagrams to the last destination have in common; forgotten when an option or an address changes.
+    pub(crate) cached_flow: Option<CachedFlow>,
     /// Received datagrams, from the IP header on.
     pub(crate) receive_queue: SkbQueue,
     /// `sk_err`: given once, by whichever call comes first.

@@ -59,7 +59,7 @@ impl Stack {
     pub fn run_timers(&mut self, now: Instant) {
         self.enter(now, 0, Context::Process);
         for _ in 0..TIMER_ROUNDS_MAX {
-            if !self.next_deadline().is_some_and(|deadline| deadline <= now) {
+            if self.next_deadline().is_none_or(|deadline| deadline > now) {
                 break;
             }
             for cpu in 0..self.cpus.len() {
@@ -114,13 +114,13 @@ impl Stack {
     }
 
     /// Time goes on to `now`; it never goes back.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn advance_clock(&mut self, now: Instant) {
         self.now = self.now.max(now);
         self.trace.now = self.now;
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn enter(&mut self, now: Instant, cpu: u8, context: Context) {
         self.advance_clock(now);
         self.cpu = if usize::from(cpu) < self.cpus.len() { cpu } else { 0 };
@@ -129,20 +129,20 @@ impl Stack {
     }
 
     /// A system call begins on a CPU.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn enter_process(&mut self, now: Instant, cpu: u8) {
         self.enter(now, cpu, Context::Process);
     }
 
     /// A system call ends: softirqs that it raised run (`local_bh_enable`).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn leave_process(&mut self) {
         self.do_softirq();
         self.settle();
     }
 
     /// What is left to do before others run: wake those who wait for room.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn settle(&mut self) {
         if !self.skbs.woken.is_empty() {
             self.wake_writers();

@@ -1,5 +1,6 @@
 //! UDP (RFC 768): `udp_sendmsg`, `udp_rcv` and `udp_err`, with the behaviour of Linux 6.12.
 
+pub(crate) mod cached;
 pub mod error;
 pub mod input;
 pub mod output;

@@ -9,6 +9,7 @@ use crate::skb::{Dst, IpSummed, Skb};
 use crate::socket::{Fd, PmtuDisc, Socket, SocketTable};
 use crate::stack::Stack;
 use crate::time::Instant;
+use crate::trace::PacketId;
 use crate::wire::checksum::{Checksum, pseudo_header};
 use crate::wire::ipv4::IPPROTO_UDP;
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -25,6 +26,8 @@ pub struct SendFlags {
     pub confirm: bool,
     /// MSG_DONTROUTE: only to hosts on the link.
     pub dontroute: bool,
+    /// MSG_DONTWAIT, or a nonblocking descriptor: EAGAIN goes to the application, and counts as a send that failed.
+    pub dontwait: bool,
 }
 
 impl Socket {
@@ -51,7 +54,7 @@ impl Stack {
     /// # Errors
     /// EAGAIN when the send buffer is full: try again when the socket is woken; EDESTADDRREQ without a peer; EMSGSIZE;
     /// EPERM from netfilter; what routing says; an error that was pending; ENOBUFS.
-    #[inline]
+    #[inline(never)]
     pub fn sendto(
         &mut self,
         now: Instant,
@@ -62,23 +65,60 @@ impl Stack {
         flags: SendFlags,
     ) -> Result<usize, Errno> {
         self.enter_process(now, cpu);
-        let result = self.udp_sendmsg(fd, payload, to, flags);
+        let result = if self.trace.is_on() {
+            self.udp_sendmsg_traced(fd, payload, to, flags)
+        } else {
+            self.udp_sendmsg::<false>(fd, payload, to, flags)
+        };
         self.leave_process();
         result
     }
 
-    fn udp_sendmsg(
+    /// The way out while the journal is on.
+    #[inline(never)]
+    fn udp_sendmsg_traced(
         &mut self,
         fd: Fd,
         payload: &[u8],
         to: Option<SocketAddrV4>,
         flags: SendFlags,
     ) -> Result<usize, Errno> {
-        let packet = self.trace.made(payload, payload.len());
-        self.trace.function(packet, "udp_sendmsg");
+        self.udp_sendmsg::<true>(fd, payload, to, flags)
+    }
+
+    #[inline(always)]
+    fn udp_sendmsg<const TRACED: bool>(
+        &mut self,
+        fd: Fd,
+        payload: &[u8],
+        to: Option<SocketAddrV4>,
+        flags: SendFlags,
+    ) -> Result<usize, Errno> {
+        let packet = if TRACED { self.trace.made(payload, payload.len()) } else { 0 };
+        if TRACED {
+            self.trace.function(packet, "udp_sendmsg");
+        }
         if payload.len() > PAYLOAD_MAX {
             return Err(Errno::EMSGSIZE);
         }
+        if flags == SendFlags::default()
+            && let Some(skb) = self.make_cached(fd, payload, to, packet)?
+        {
+            return self.udp_send_skb::<TRACED>(fd, skb).map(|()| payload.len());
+        }
+        self.udp_sendmsg_slow(fd, payload, to, flags, packet)
+    }
+
+    /// The long way: looks everything up, and remembers what it found.
+    #[inline(never)]
+    fn udp_sendmsg_slow(
+        &mut self,
+        fd: Fd,
+        payload: &[u8],
+        to: Option<SocketAddrV4>,
+        flags: SendFlags,
+        packet: PacketId,
+    ) -> Result<usize, Errno> {
         let socket = self.sockets.get(fd)?;
         let (daddr, dport, connected) = match (to, socket.peer) {
             (Some(to), _) if to.port() == 0 => return Err(Errno::EINVAL),
@@ -91,7 +131,12 @@ impl Stack {
             self.autobind(fd)?;
         }
         let route = self.udp_route(fd, daddr, dport, connected, flags)?;
-        self.sock_alloc_send_check(fd)?;
+        if let Err(errno) = self.sock_alloc_send_check(fd) {
+            if errno == Errno::EAGAIN && flags.dontwait {
+                self.mib.inc(Counter::UdpSndbufErrors);
+            }
+            return Err(errno);
+        }
         let mut flow = self.udp_flow(fd, daddr, &route)?;
         let socket = self.sockets.get_mut(fd)?;
         self.trace.function(packet, "__ip_append_data");
@@ -114,7 +159,13 @@ impl Stack {
         }
         let skb = self.udp_make_skb(&flow, sport, dport, payload)?;
         self.skbs[&skb].packet = packet;
-        self.udp_send_skb(fd, skb, &flow, no_check).map(|()| payload.len())
+        if !no_check {
+            self.udp_set_checksum(&skb, &flow);
+        }
+        if flags == SendFlags::default() && total <= flow.dst.mtu as usize {
+            self.remember_flow(fd, to, dport, &flow);
+        }
+        self.udp_send_skb::<true>(fd, skb).map(|()| payload.len())
     }
 
     /// The way out: the one that a connected socket remembers, or a new look-up.
@@ -211,13 +262,10 @@ impl Stack {
         Ok(skb)
     }
 
-    /// `udp_send_skb`: sees to the checksum, sends, and counts.
-    #[inline]
-    fn udp_send_skb(&mut self, fd: Fd, skb: Skb, flow: &Flow, no_check: bool) -> Result<(), Errno> {
-        if !no_check {
-            self.udp_set_checksum(&skb, flow);
-        }
-        match self.ip_local_out(skb) {
+    /// `udp_send_skb`: sends, and counts.
+    #[inline(always)]
+    fn udp_send_skb<const TRACED: bool>(&mut self, fd: Fd, skb: Skb) -> Result<(), Errno> {
+        match self.ip_local_out::<TRACED>(skb) {
             Ok(()) => {}
             Err(SendError::Congested) => {
                 // Counted in either case: here, or in `udp_sendmsg` where the error comes out.

@@ -65,6 +65,14 @@ pub const fn fold(sum: u64) -> u16 {
     ((sum >> 16) + (sum & 0xffff)) as u16
 }
 
+/// [`fold`] for a sum of no more than 65,536 words.
+#[inline(always)]
+#[must_use]
+pub const fn fold_small(sum: u32) -> u16 {
+    let sum = (sum >> 16) + (sum & 0xffff);
+    ((sum >> 16) + sum) as u16
+}
+
 /// The sum of `bytes` as 16-bit words in network order, folded and not inverted; an odd last byte is padded with zero.
 #[inline]
 #[must_use]

@@ -36,20 +36,17 @@ impl Igb {
             let skb = buffer.skb.take();
             ctx.bus.dma_unmap(buffer.dma, buffer.len);
             buffer.len = 0;
-            while i != last {
-                i = tx.ring.after(i);
-                let buffer = &mut tx.buffers[usize::from(i)];
-                if buffer.len != 0 {
-                    ctx.bus.dma_unmap(buffer.dma, buffer.len);
-                    buffer.len = 0;
-                }
+            if buffer.nr_frags != 0 {
+                tx.unmap_frags(ctx.bus, i, last);
             }
-            i = tx.ring.after(i);
+            i = tx.ring.after(last);
             if let Some(skb) = skb {
                 if ctx.trace.is_on() {
                     ctx.trace.step(ctx.skbs[&skb].packet, Step::Dequeued("ring"));
+                    ctx.skbs.consume(ctx.trace, skb);
+                } else {
+                    ctx.skbs.consume_untraced(skb);
                 }
-                ctx.skbs.consume(ctx.trace, skb);
             }
         }
         tx.ring.next_to_clean = i;

@@ -36,19 +36,19 @@ pub(super) const RXD_IPE: u32 = 1 << 30;
 pub(super) const RXD_FRAME_ERRORS: u32 = 1 << 24 | 1 << 25 | 1 << 26 | 1 << 28 | 1 << 31;
 
 /// The fourth word of a packet's first data descriptor.
-#[inline]
+#[inline(always)]
 pub(super) fn olinfo(paylen: u32, txsm: bool) -> u32 {
     paylen << PAYLEN_SHIFT | if txsm { POPTS_TXSM } else { 0 }
 }
 
 /// Writes a data descriptor at `at`: `len` bytes at the bus address `dma`.
-#[inline]
+#[inline(always)]
 pub(super) fn write_data(mem: &mut DmaMemory, at: usize, dma: u64, cmd_len: u32, olinfo: u32) {
     mem.write_le64_pair(at, [dma, u64::from(cmd_len) | u64::from(olinfo) << 32]);
 }
 
 /// Writes a context descriptor at `at` that asks for a checksum alone: slot 0, no segmentation.
-#[inline]
+#[inline(always)]
 pub(super) fn write_csum_context(mem: &mut DmaMemory, at: usize, maclen: u32, iplen: u32, l4t: u32) {
     mem.write_le64_pair(at, [u64::from(iplen | maclen << 9), u64::from(DTYP_CONTEXT | DCMD_DEXT | l4t)]);
 }

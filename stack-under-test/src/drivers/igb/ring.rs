@@ -8,6 +8,8 @@ use crate::skb::{BufId, HEAD_BYTES, Skb, SkbPool};
 use crate::time::Instant;
 use alloc::vec::Vec;
 
+/// It is not known what a context slot holds.
+pub(super) const NO_CONTEXT: u64 = u64::MAX;
 /// `next_to_watch` of a slot where no packet begins.
 pub(super) const NO_EOP: u16 = u16::MAX;
 
@@ -48,19 +50,19 @@ impl Ring {
     }
 
     /// Where descriptor `i` lies in the DMA region.
-    #[inline]
+    #[inline(always)]
     pub(super) fn at(&self, i: u16) -> usize {
         self.memory.offset + usize::from(i) * DESC_BYTES
     }
 
     /// The index after `i`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn after(&self, i: u16) -> u16 {
         if i + 1 == self.count { 0 } else { i + 1 }
     }
 
     /// Descriptors that may be written; one is always left, so that a full ring differs from an empty one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn unused(&self) -> u16 {
         let gap = self.next_to_clean + if self.next_to_clean > self.next_to_use { 0 } else { self.count };
         gap - self.next_to_use - 1
@@ -86,13 +88,23 @@ pub(super) struct TxBuffer {
     pub(super) bytecount: u32,
     /// The descriptor with the end of the packet, at the slot where it begins; [`NO_EOP`] elsewhere.
     pub(super) next_to_watch: u16,
+    /// Pieces beside the linear part, at the slot where the packet begins.
+    pub(super) nr_frags: u16,
     /// When the packet was posted.
     pub(super) time_stamp: Instant,
 }
 
 impl TxBuffer {
     fn empty() -> Self {
-        Self { skb: None, dma: 0, len: 0, bytecount: 0, next_to_watch: NO_EOP, time_stamp: Instant::ZERO }
+        Self {
+            skb: None,
+            dma: 0,
+            len: 0,
+            bytecount: 0,
+            next_to_watch: NO_EOP,
+            nr_frags: 0,
+            time_stamp: Instant::ZERO,
+        }
     }
 }
 
@@ -101,6 +113,8 @@ impl TxBuffer {
 pub(super) struct TxRing {
     pub(super) ring: Ring,
     pub(super) buffers: Vec<TxBuffer>,
+    /// What the device holds in the queue's context slot 0: see `tx_csum`.
+    pub(super) context: u64,
     /// When the driver last took a packet.
     pub(super) trans_start: Instant,
     /// The watchdog asks the next cleaning to look for a hang.
@@ -112,7 +126,21 @@ impl TxRing {
     pub(super) fn new(skbs: &mut SkbPool, bus: &mut dyn Bus, count: u16, index: u32) -> Option<Self> {
         let ring = Ring::new(skbs, bus, count, txq(index) + Q_TAIL)?;
         let buffers = (0..count).map(|_| TxBuffer::empty()).collect();
-        Some(Self { ring, buffers, trans_start: Instant::ZERO, detect_hang: false })
+        Some(Self { ring, buffers, context: NO_CONTEXT, trans_start: Instant::ZERO, detect_hang: false })
+    }
+
+    /// Takes back the pieces of a packet, which lie behind the slot `first`, `last` included.
+    #[inline(never)]
+    pub(super) fn unmap_frags(&mut self, bus: &mut dyn Bus, first: u16, last: u16) {
+        let mut i = first;
+        while i != last {
+            i = self.ring.after(i);
+            let buffer = &mut self.buffers[usize::from(i)];
+            if buffer.len != 0 {
+                bus.dma_unmap(buffer.dma, buffer.len);
+                buffer.len = 0;
+            }
+        }
     }
 
     /// Whether packets lie in it that the device has not finished.
@@ -138,6 +166,8 @@ impl TxRing {
             *buffer = TxBuffer::empty();
         }
         self.ring.rewind(skbs);
+        // Whoever resets the device empties its rings.
+        self.context = NO_CONTEXT;
         self.detect_hang = false;
     }
 

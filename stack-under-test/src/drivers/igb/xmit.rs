@@ -7,7 +7,7 @@ use crate::bus::{Bus, Direction};
 use crate::drop_reason::DropReason;
 use crate::netdev::{DriverCtx, NetdevTx};
 use crate::skb::pool::NONE;
-use crate::skb::{BufId, IpSummed, SkBuff, Skb, SkbPool};
+use crate::skb::{IpSummed, SkBuff, Skb, SkbPool};
 use crate::trace::{PacketId, Step};
 
 /// The most bytes that one descriptor names.
@@ -26,17 +26,31 @@ impl Igb {
     /// fragments (igb has no `NETIF_F_FRAGLIST`).
     #[inline]
     pub fn xmit_frame(&mut self, ctx: &mut DriverCtx<'_>, skb: Skb, queue: u16, more: bool) -> NetdevTx {
-        let meta = &ctx.skbs[&skb];
-        let usual = self.is_up() && meta.headlen() >= MIN_FRAME && meta.frag_list == NONE;
-        if ctx.trace.is_on() {
-            ctx.trace.function(meta.packet, "igb_xmit_frame");
+        self.xmit_frame_as::<true>(ctx, skb, queue, more)
+    }
+
+    /// [`Self::xmit_frame`]; without `TRACED` the journal is known to be off.
+    #[inline(always)]
+    pub(crate) fn xmit_frame_as<const TRACED: bool>(
+        &mut self,
+        ctx: &mut DriverCtx<'_>,
+        skb: Skb,
+        queue: u16,
+        more: bool,
+    ) -> NetdevTx {
+        let mut packet = Packet::of(&ctx.skbs[&skb]);
+        if TRACED {
+            ctx.trace.function(packet.name, "igb_xmit_frame");
         }
-        if !usual && let Err(reason) = self.make_usual(ctx.skbs, &skb) {
-            ctx.skbs.drop(ctx.trace, skb, reason);
-            return NetdevTx::Ok;
+        if !self.is_up() || packet.headlen < MIN_FRAME as u32 || packet.frag_list {
+            if let Err(reason) = self.make_usual(ctx.skbs, &skb) {
+                ctx.skbs.drop(ctx.trace, skb, reason);
+                return NetdevTx::Ok;
+            }
+            packet = Packet::of(&ctx.skbs[&skb]);
         }
         let q = if queue < self.config.queue_pairs { queue } else { queue % self.config.queue_pairs };
-        self.xmit_frame_ring(ctx, skb, q, more)
+        self.xmit_frame_ring::<TRACED>(ctx, skb, &packet, (q, more))
     }
 
     /// Pads a frame to what the device can pad (`skb_put_padto`), or says why the packet cannot be sent.
@@ -56,9 +70,14 @@ impl Igb {
     }
 
     /// `igb_xmit_frame_ring`.
-    #[inline]
-    fn xmit_frame_ring(&mut self, ctx: &mut DriverCtx<'_>, skb: Skb, q: u16, more: bool) -> NetdevTx {
-        let packet = &Packet::of(&ctx.skbs[&skb]);
+    #[inline(always)]
+    fn xmit_frame_ring<const TRACED: bool>(
+        &mut self,
+        ctx: &mut DriverCtx<'_>,
+        skb: Skb,
+        packet: &Packet,
+        (q, more): (u16, bool),
+    ) -> NetdevTx {
         let tx = &mut self.tx[usize::from(q)];
         let queue = &mut ctx.queues[usize::from(q)];
         // Neither a linear part nor a piece is longer than a descriptor can name.
@@ -70,11 +89,11 @@ impl Igb {
         }
 
         let first = tx.ring.next_to_use;
-        let start = if packet.partial { tx_csum(&tx.ring, ctx.skbs, packet, first) } else { first };
-        let dma = ctx.skbs.mem.bus_addr(ctx.skbs.buf_offset(packet.head) + usize::from(packet.data));
+        let start = if packet.partial { tx_csum(tx, ctx.skbs, packet, first) } else { first };
+        let dma = ctx.skbs.mem.bus_addr(packet.data_at);
         let last = tx_map(tx, ctx.skbs, ctx.bus, &skb, packet, (start, dma));
         let next = tx.ring.after(last);
-        if ctx.trace.is_on() {
+        if TRACED && ctx.trace.is_on() {
             ctx.trace.function(packet.name, "igb_tx_map");
             ctx.trace.step(packet.name, Step::Posted { queue: q, last_descriptor: last });
             ctx.trace.step(packet.name, Step::Queued("ring"));
@@ -90,14 +109,16 @@ impl Igb {
             len: packet.headlen,
             bytecount: packet.len,
             next_to_watch: last,
+            nr_frags: packet.nr_frags,
             time_stamp: ctx.now,
         };
         tx.ring.next_to_use = next;
 
-        if unused - packet.nr_frags - 1 - u16::from(packet.partial) < DESC_NEEDED {
+        if unused - packet.nr_frags - 1 - u16::from(start != first) < DESC_NEEDED {
             // The device is not run while the driver is, so what is free now is what the second look would find.
             queue.stop();
         }
+        ctx.bus.dma_map(dma, packet.headlen, Direction::ToDevice);
         if !more || queue.is_stopped() {
             self.hw.wr32(ctx.bus, tx.ring.tail, u32::from(next));
         }
@@ -111,9 +132,10 @@ struct Packet {
     len: u32,
     headlen: u32,
     nr_frags: u16,
-    head: BufId,
-    data: u16,
+    /// Where the linear data begins in the DMA region.
+    data_at: usize,
     partial: bool,
+    frag_list: bool,
     /// The lengths of the Ethernet and IP headers, and where the checksum goes; read when `partial`.
     maclen: u16,
     iplen: u16,
@@ -121,16 +143,16 @@ struct Packet {
 }
 
 impl Packet {
-    #[inline]
+    #[inline(always)]
     fn of(meta: &SkBuff) -> Self {
         Self {
             name: meta.packet,
             len: meta.len,
             headlen: u32::from(meta.tail - meta.data),
             nr_frags: u16::from(meta.nr_frags),
-            head: meta.head,
-            data: meta.data,
+            data_at: meta.head_at + usize::from(meta.data),
             partial: meta.ip_summed == IpSummed::Partial,
+            frag_list: meta.frag_list != NONE,
             maclen: meta.network_header.wrapping_sub(meta.data),
             iplen: meta.csum_start.wrapping_sub(meta.network_header),
             csum_offset: meta.csum_offset,
@@ -138,23 +160,38 @@ impl Packet {
     }
 }
 
+/// Sees to it that slot 0 of the queue holds the context for this packet's checksum; gives where its data descriptors begin.
+/// The device keeps the context until another is written, so that a run of packets of one kind needs it once (DPDK's igb
+/// driver does the same; Linux writes one a packet).
+#[inline(always)]
+fn tx_csum(tx: &mut TxRing, skbs: &mut SkbPool, packet: &Packet, i: u16) -> u16 {
+    let context =
+        u64::from(packet.maclen) | u64::from(packet.iplen) << 16 | u64::from(packet.csum_offset) << 32;
+    if tx.context == context {
+        return i;
+    }
+    tx.context = context;
+    write_context(&tx.ring, skbs, context, i)
+}
+
 /// Writes the context descriptor for a checksum at `i`, and gives the index after it. A packet whose offsets contradict
 /// each other gets a checksum at the wrong place, as on Linux, but nothing beyond it is touched.
-#[inline]
-fn tx_csum(ring: &Ring, skbs: &mut SkbPool, packet: &Packet, i: u16) -> u16 {
-    let l4t = match packet.csum_offset {
+#[inline(never)]
+fn write_context(ring: &Ring, skbs: &mut SkbPool, context: u64, i: u16) -> u16 {
+    let [maclen, iplen, csum_offset] = [context, context >> 16, context >> 32].map(|part| part as u16);
+    let l4t = match csum_offset {
         16 => TUCMD_L4T_TCP,
         8 => TUCMD_L4T_SCTP,
         _ => 0,
     };
-    let (maclen, iplen) = (u32::from(packet.maclen & 0x7F), u32::from(packet.iplen & 0x1FF));
+    let (maclen, iplen) = (u32::from(maclen & 0x7F), u32::from(iplen & 0x1FF));
     desc::write_csum_context(&mut skbs.mem, ring.at(i), maclen, iplen, l4t);
     ring.after(i)
 }
 
-/// Lends the packet's bytes and writes a data descriptor for each piece, from `start` on; gives the index of the last. The
-/// linear part lies at the bus address `dma`.
-#[inline]
+/// Writes a data descriptor for each piece of a packet, from `start` on, and lends the pieces; gives the index of the last.
+/// The linear part lies at the bus address `dma` and is lent by the caller.
+#[inline(always)]
 fn tx_map(
     tx: &mut TxRing,
     skbs: &mut SkbPool,
@@ -163,7 +200,6 @@ fn tx_map(
     packet: &Packet,
     (start, dma): (u16, u64),
 ) -> u16 {
-    bus.dma_map(dma, packet.headlen, Direction::ToDevice);
     let olinfo = desc::olinfo(packet.len, packet.partial);
     if packet.nr_frags != 0 {
         return tx_map_frags(tx, skbs, bus, skb, (start, dma, packet.headlen, olinfo));
@@ -173,6 +209,7 @@ fn tx_map(
 }
 
 /// The rest of [`tx_map`] for a packet with pieces: each descriptor is written when it is known whether another follows.
+#[inline(never)]
 fn tx_map_frags(
     tx: &mut TxRing,
     skbs: &mut SkbPool,

@@ -148,7 +148,7 @@ impl Qdiscs {
         let info = PacketInfo::of(cx.skbs, &skb);
         let stats = &mut self.get_mut(id).stats;
         stats.removed(info.len);
-        stats.sent(&info);
+        stats.sent(info.len, info.segs);
         Some(skb)
     }
 

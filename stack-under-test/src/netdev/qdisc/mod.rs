@@ -137,37 +137,40 @@ impl Qdiscs {
         matches!(self.of_queue(queue).discipline, Discipline::Noqueue)
     }
 
-    /// `TCQ_F_CAN_BYPASS`, and nothing lies in the queue: the packet may go straight to the driver (then call
-    /// [`Self::bypass`]).
-    #[inline]
+    /// `TCQ_F_CAN_BYPASS`, and nothing lies in the queue: the packet may go straight to the driver, and is counted.
+    #[inline(always)]
     #[must_use]
-    pub fn can_bypass(&self, queue: usize) -> bool {
-        let qdisc = self.of_queue(queue);
-        let allows = match &qdisc.discipline {
-            Discipline::PfifoFast(_) => true,
-            Discipline::Fifo(fifo) if fifo.in_bytes => fifo.limit >= self.device.full_frame(),
-            Discipline::Fifo(fifo) => fifo.limit >= 1,
-            _ => false,
-        };
-        allows && qdisc.stats.qlen == 0
+    pub fn bypass(&mut self, skbs: &SkbPool, queue: usize, skb: &Skb) -> bool {
+        let device = self.device;
+        let qdisc = self.of_queue_mut(queue);
+        let bypasses = qdisc.can_bypass(device);
+        if bypasses {
+            let meta = &skbs[skb];
+            if meta.gso_size == 0 {
+                qdisc.stats.sent(meta.len, 1);
+            } else {
+                let packet = stats::PacketInfo::of(skbs, skb);
+                qdisc.stats.sent(packet.len, packet.segs);
+            }
+        }
+        bypasses
     }
 
-    /// Counts a packet that goes past the qdisc.
-    #[inline]
-    pub fn bypass(&mut self, skbs: &SkbPool, queue: usize, skb: &Skb) {
-        let packet = stats::PacketInfo::of(skbs, skb);
-        self.of_queue_mut(queue).stats.sent(&packet);
+    /// Whether [`Self::bypass`] would let a packet pass.
+    #[must_use]
+    pub fn can_bypass(&self, queue: usize) -> bool {
+        self.of_queue(queue).can_bypass(self.device)
     }
 
     /// Packets that lie in the qdisc of a transmit queue, those put back included.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn qlen(&self, queue: usize) -> u32 {
         self.of_queue(queue).stats.qlen
     }
 
     /// Whether none does.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn is_empty(&self, queue: usize) -> bool {
         self.qlen(queue) == 0
@@ -248,22 +251,22 @@ impl Qdiscs {
         qdisc.children().into_iter().for_each(|child| self.list_below(child, hide, list));
     }
 
-    #[inline]
+    #[inline(always)]
     fn get(&self, id: QdiscId) -> &Qdisc {
         self.arena[id].as_ref().expect("a qdisc that is referred to exists")
     }
 
-    #[inline]
+    #[inline(always)]
     fn get_mut(&mut self, id: QdiscId) -> &mut Qdisc {
         self.arena[id].as_mut().expect("a qdisc that is referred to exists")
     }
 
-    #[inline]
+    #[inline(always)]
     fn of_queue(&self, queue: usize) -> &Qdisc {
         self.get(self.queues[queue])
     }
 
-    #[inline]
+    #[inline(always)]
     fn of_queue_mut(&mut self, queue: usize) -> &mut Qdisc {
         self.get_mut(self.queues[queue])
     }
@@ -279,6 +282,21 @@ impl QdiscDevice {
 impl Qdisc {
     fn new(handle: u32, parent: u32, discipline: Discipline) -> Self {
         Self { handle, parent, discipline, stats: QdiscStats::default(), gso_skb: SkbQueue::default() }
+    }
+
+    #[inline(always)]
+    fn can_bypass(&self, device: QdiscDevice) -> bool {
+        let allows = matches!(self.discipline, Discipline::PfifoFast(_)) || self.fifo_can_bypass(device);
+        allows && self.stats.qlen == 0
+    }
+
+    #[inline(never)]
+    fn fifo_can_bypass(&self, device: QdiscDevice) -> bool {
+        match &self.discipline {
+            Discipline::Fifo(fifo) if fifo.in_bytes => fifo.limit >= device.full_frame(),
+            Discipline::Fifo(fifo) => fifo.limit >= 1,
+            _ => false,
+        }
     }
 
     fn kind(&self) -> &'static str {

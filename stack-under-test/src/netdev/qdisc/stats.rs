@@ -33,9 +33,10 @@ impl QdiscStats {
     }
 
     /// `bstats_update`.
-    pub(super) fn sent(&mut self, packet: &PacketInfo) {
-        self.bytes += u64::from(packet.len);
-        self.packets += u64::from(packet.segs);
+    #[inline(always)]
+    pub(super) fn sent(&mut self, len: u32, segs: u32) {
+        self.bytes += u64::from(len);
+        self.packets += u64::from(segs);
     }
 
     pub(super) fn add(&mut self, other: &Self) {
@@ -61,7 +62,7 @@ pub(super) struct PacketInfo {
 }
 
 impl PacketInfo {
-    #[inline]
+    #[inline(always)]
     pub fn of(skbs: &SkbPool, skb: &Skb) -> Self {
         let meta = &skbs[skb];
         let len = meta.len() as u32;

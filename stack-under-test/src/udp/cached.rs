@@ -1,0 +1,153 @@
+//! What all datagrams of a socket to one destination have in common, remembered from one to the next.
+//!
+//! The tables are asked once (as with the `dst` that a connected socket of Linux holds, but here for unconnected ones too);
+//! then a datagram that goes in one piece costs a look whether nothing changed, and the fields that differ. Whatever is out
+//! of the ordinary takes the long way of [`super::output`], which does the same to the packet.
+
+use crate::errno::Errno;
+use crate::ip::Flow;
+use crate::ip::append::finish_ip_header;
+use crate::skb::datagram::{DATAGRAM_ROOM, HEADERS, Origin};
+use crate::skb::{Dst, Skb};
+use crate::socket::{Fd, SocketTable};
+use crate::stack::Stack;
+use crate::trace::PacketId;
+use crate::wire::checksum::{fold_small, pseudo_header};
+use crate::wire::ipv4::{HEADER_BYTES as IP_BYTES, IPPROTO_UDP};
+use core::net::SocketAddrV4;
+
+/// Where the identification of a packet comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum IdSource {
+    /// A connected socket counts its own.
+    Socket,
+    /// The counter of the flow: see [`crate::ip::ident`].
+    Bucket(u8),
+    /// It is 0: the packet cannot be fragmented.
+    Zero,
+}
+
+/// The destination that a socket sent to last, and what its packets have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CachedFlow {
+    /// What the caller asked for: the address given to sendto, or none.
+    to: u64,
+    /// [`Stack::route_generation`] when it was made.
+    generation: u64,
+    /// `ip_default_ttl` when it was made.
+    default_ttl: u8,
+    ids: IdSource,
+    /// The most bytes that go in one piece and into one buffer.
+    room: usize,
+    dst: Dst,
+    mark: u32,
+    priority: u32,
+    ignore_df: bool,
+    /// IP and UDP header, but for lengths, identification and checksums.
+    headers: [u8; HEADERS],
+    /// The sum of the IP header's words, and of the pseudo-header but for the length.
+    ip_sum: u32,
+    pseudo_sum: u32,
+}
+
+/// An address given to sendto, or none, as one number.
+#[inline(always)]
+fn packed(to: Option<SocketAddrV4>) -> u64 {
+    match to {
+        Some(to) => 1 << 48 | u64::from(to.port()) << 32 | u64::from(u32::from_ne_bytes(to.ip().octets())),
+        None => 0,
+    }
+}
+
+impl Stack {
+    /// Remembers a flow that a datagram was just sent with. One that checks its path's MTU, or adds up checksums itself, is
+    /// not remembered.
+    pub(super) fn remember_flow(&mut self, fd: Fd, to: Option<SocketAddrV4>, dport: u16, flow: &Flow) {
+        let generation = self.route_generation();
+        let default_ttl = self.sysctl.ip_default_ttl;
+        let bucket = self.ident.bucket((flow.daddr, flow.saddr, IPPROTO_UDP));
+        let Ok(socket) = self.sockets.get_mut(fd) else { return };
+        if socket.options.no_check || !self.path_mtus.is_empty() {
+            return;
+        }
+        let (ip, ip_sum) = flow.ip_header();
+        let mut headers = [0; HEADERS];
+        headers[..IP_BYTES].copy_from_slice(&ip);
+        headers[IP_BYTES..IP_BYTES + 2].copy_from_slice(&socket.sport.to_be_bytes());
+        headers[IP_BYTES + 2..IP_BYTES + 4].copy_from_slice(&dport.to_be_bytes());
+        let ids = if socket.peer.is_some() {
+            IdSource::Socket
+        } else if !flow.df || flow.ignore_df {
+            IdSource::Bucket(bucket)
+        } else {
+            IdSource::Zero
+        };
+        socket.cached_flow = Some(CachedFlow {
+            to: packed(to),
+            room: (flow.dst.mtu as usize).min(DATAGRAM_ROOM),
+            generation,
+            default_ttl,
+            ids,
+            dst: flow.dst,
+            mark: flow.mark,
+            priority: flow.priority,
+            ignore_df: flow.ignore_df,
+            headers,
+            ip_sum,
+            pseudo_sum: u32::from(pseudo_header(flow.saddr, flow.daddr, IPPROTO_UDP, 0)),
+        });
+    }
+
+    /// The packet of a datagram to the remembered destination, headers and all: `ip_make_skb`. `None` when the long way must
+    /// be taken, and nothing happened then.
+    ///
+    /// # Errors
+    /// EAGAIN when the send buffer is full.
+    #[inline(always)]
+    pub(super) fn make_cached(
+        &mut self,
+        fd: Fd,
+        payload: &[u8],
+        to: Option<SocketAddrV4>,
+        packet: PacketId,
+    ) -> Result<Option<Skb>, Errno> {
+        let generation = self.route_generation();
+        let slot = SocketTable::slot(fd);
+        let Ok(socket) = self.sockets.get_mut(fd) else { return Ok(None) };
+        let Some(flow) = &socket.cached_flow else { return Ok(None) };
+        let total = HEADERS + payload.len();
+        let same = flow.to == packed(to)
+            && flow.generation == generation
+            && flow.default_ttl == self.sysctl.ip_default_ttl
+            && self.dev.tx_checksum;
+        let plain = socket.err.is_none() && !socket.shutdown_write;
+        if !same || !plain || total > flow.room {
+            return Ok(None);
+        }
+        let charge = &mut self.skbs.charges[slot as usize];
+        if charge.wmem >= socket.options.sndbuf {
+            charge.nospace = true;
+            return Err(Errno::EAGAIN);
+        }
+        let (mark, priority, ignore_df) = (flow.mark, flow.priority, flow.ignore_df);
+        let origin = Origin { dst: flow.dst, mark, priority, ignore_df, sk: slot, packet };
+        let Some((skb, headers)) = self.skbs.alloc_datagram(&flow.headers, payload, &origin) else {
+            return Ok(None);
+        };
+        let id = match flow.ids {
+            IdSource::Bucket(bucket) => self.ident.next_in(self.now, &mut self.entropy, bucket),
+            IdSource::Zero => 0,
+            IdSource::Socket => {
+                let id = socket.inet_id;
+                socket.inet_id = id.wrapping_add(1);
+                id
+            }
+        };
+        finish_ip_header(headers, flow.ip_sum, total as u16, id);
+        let length = (total - IP_BYTES) as u16;
+        let pseudo = fold_small(flow.pseudo_sum + u32::from(length));
+        headers[IP_BYTES + 4..IP_BYTES + 6].copy_from_slice(&length.to_be_bytes());
+        headers[IP_BYTES + 6..].copy_from_slice(&pseudo.to_be_bytes());
+        Ok(Some(skb))
+    }
+}
