@@ -29,6 +29,10 @@ pub fn run(arguments: &RunArguments) -> io::Result<u8> {
             return Ok(CANNOT);
         }
     };
+    if arguments.lab.is_some() {
+        eprintln!("wireproof: rig {} has no lab to describe; --lab is for vfio", arguments.rig.name());
+        return Ok(CANNOT);
+    }
     let wanted = arguments.filter.as_deref().unwrap_or_default();
     let chosen: Vec<_> = trials.iter().filter(|trial| trial.name().contains(wanted)).collect();
     if chosen.is_empty() {

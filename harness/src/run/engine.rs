@@ -1,6 +1,6 @@
 //! Executes one trial on one rig, step by step.
 //!
-//! Nothing in here knows which rig it is. Time passes only in [`Engine::pump`]: frames that come on the way go to the
+//! Nothing in here knows which rig it is. Time passes only in `pump`: frames that come on the way go to the
 //! inbox, calls that end go to their table, and the automatic peer answers.
 
 use super::calls::Calls;

@@ -121,3 +121,6 @@ fn entries(
     };
     vec![entry, of_the_case]
 }
+
+#[cfg(test)]
+mod tests;

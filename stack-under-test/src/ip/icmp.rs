@@ -46,9 +46,11 @@ impl Stack {
             0 => self.mib.inc(Counter::IcmpInEchoReps),
             8 => {
                 self.mib.inc(Counter::IcmpInEchos);
-                let ignored =
-                    self.sysctl.icmp_echo_ignore_all || (to_all && self.sysctl.icmp_echo_ignore_broadcasts);
-                if !ignored {
+                let smurf = to_all && self.sysctl.icmp_echo_ignore_broadcasts;
+                if smurf {
+                    self.mib.inc(Counter::IcmpInErrors);
+                }
+                if !smurf && !self.sysctl.icmp_echo_ignore_all {
                     let tos = self.skbs.header(&skb, self.skbs[&skb].network_header)[1];
                     self.icmp_echo(&mut message, saddr, if to_all { None } else { Some(daddr) }, tos);
                 }
@@ -74,10 +76,10 @@ impl Stack {
     /// An error came: `icmp_unreach` finds out whose packet it is about.
     fn icmp_unreach(&mut self, message: &[u8]) {
         let (kind, code) = (message[0], message[1]);
-        self.mib.inc(if kind == ICMP_DEST_UNREACH {
-            Counter::IcmpInDestUnreachs
-        } else {
-            Counter::IcmpInTimeExcds
+        self.mib.inc(match kind {
+            ICMP_DEST_UNREACH => Counter::IcmpInDestUnreachs,
+            ICMP_TIME_EXCEEDED => Counter::IcmpInTimeExcds,
+            _ => Counter::IcmpInParmProbs,
         });
         let quoted = &message[HEADER_BYTES..];
         let Ok(ip) = Ipv4::parse_quoted(quoted) else {
@@ -103,8 +105,7 @@ impl Stack {
         let key = FlowKey { dst: quoted.dst, src: Some(quoted.src), tos: quoted.tos, ..FlowKey::default() };
         let Ok(route) = self.route_output(&key) else { return };
         self.trace.function(0, "ip_rt_update_pmtu");
-        // A router older than RFC 1191 gives none: half of what did not fit, as Linux takes it.
-        let mtu = if mtu == 0 { route.mtu / 2 } else { mtu };
+        // A router older than RFC 1191 gives none; 0 is then too narrow, as any MTU below `min_pmtu`.
         let (min_pmtu, expires) = (self.sysctl.min_pmtu, self.sysctl.mtu_expires);
         self.path_mtus.learn(self.now, quoted.dst, (mtu, route.mtu), (min_pmtu, expires));
     }

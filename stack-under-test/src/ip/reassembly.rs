@@ -1,6 +1,7 @@
 //! Putting fragments together: `ip_defrag` (RFC 791, section 3.2; RFC 5722's rule on overlaps, as Linux has it since 4.20).
 //!
-//! A fragment that repeats bytes that are there already is dropped; one that overlaps otherwise ends the datagram. A
+//! A fragment that repeats bytes that are there already is dropped; one that overlaps otherwise, or that contradicts where
+//! the datagram ends, ends the datagram. A
 //! datagram that is not whole after `ipfrag_time` is given up, and its sender told if the first fragment came.
 
 use crate::drop_reason::DropReason;
@@ -14,8 +15,8 @@ use core::net::Ipv4Addr;
 
 /// Datagrams that may be in pieces at once.
 pub const DATAGRAMS_MAX: usize = 1024;
-/// The largest datagram, IP header aside.
-const DATAGRAM_BYTES_MAX: usize = 65_535;
+/// The largest packet, its header included.
+const PACKET_BYTES_MAX: usize = 65_535;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Key {
@@ -56,7 +57,9 @@ pub struct Reassembly {
 enum Insert {
     Waiting,
     Whole,
-    Bad(Skb, DropReason),
+    Duplicate(Skb),
+    /// The datagram cannot be put together any more.
+    Impossible(Skb),
     Overlap(Skb),
 }
 
@@ -64,20 +67,18 @@ impl Datagram {
     fn insert(&mut self, part: Part, more: bool) -> Insert {
         let end = part.offset + part.len;
         let highest = self.parts.last().map_or(0, |p| p.offset + p.len);
+        // A second last fragment must agree with the first, and nothing may lie behind it.
+        let past_the_end = self.total.is_some_and(|total| if more { end > total } else { end != total });
+        if part.len == 0 || past_the_end || (!more && end < highest) {
+            return Insert::Impossible(part.skb);
+        }
         if !more {
-            // A second last fragment must agree with the first, and nothing may lie behind it.
-            if end < highest || self.total.is_some_and(|total| total != end) {
-                return Insert::Bad(part.skb, DropReason::NotSpecified);
-            }
             self.total = Some(end);
-        } else if part.len == 0 || !part.len.is_multiple_of(8) || self.total.is_some_and(|total| end > total)
-        {
-            return Insert::Bad(part.skb, DropReason::NotSpecified);
         }
         let at = self.parts.partition_point(|p| p.offset < part.offset);
         let covered = self.parts.iter().any(|p| p.offset <= part.offset && end <= p.offset + p.len);
-        if covered && part.len > 0 {
-            return Insert::Bad(part.skb, DropReason::DupFrag);
+        if covered {
+            return Insert::Duplicate(part.skb);
         }
         let before = at > 0 && self.parts[at - 1].offset + self.parts[at - 1].len > part.offset;
         let behind = self.parts.get(at).is_some_and(|p| p.offset < end);
@@ -111,14 +112,11 @@ impl Stack {
         }
         let key = Key { src: header.src, dst: header.dst, protocol: header.protocol, id: header.id };
         let offset = usize::from(header.fragment_offset);
-        let len = header.payload_len();
-        if offset + len > DATAGRAM_BYTES_MAX - usize::from(header.header_len) {
-            self.mib.inc(Counter::IpReasmFails);
-            self.skbs.drop(&mut self.trace, skb, DropReason::PktTooBig);
-            return None;
-        }
+        // All but the last carry a multiple of 8; what is over is cut off.
+        let len = if header.mf { header.payload_len() & !7 } else { header.payload_len() };
         let at = self.find_datagram(key)?;
         self.skbs.pull(&skb, usize::from(header.header_len));
+        self.skbs.trim(&skb, len);
         let datagram = &mut self.reassembly.datagrams[at];
         datagram.largest = datagram.largest.max(header.total_len);
         datagram.df |= header.df;
@@ -131,11 +129,14 @@ impl Stack {
                 self.reassembly.truesize += truesize;
                 self.reassemble(at)
             }
-            Insert::Bad(skb, reason) => {
-                if reason != DropReason::DupFrag {
-                    self.mib.inc(Counter::IpReasmFails);
-                }
-                self.skbs.drop(&mut self.trace, skb, reason);
+            Insert::Duplicate(skb) => {
+                self.skbs.drop(&mut self.trace, skb, DropReason::DupFrag);
+                None
+            }
+            Insert::Impossible(skb) => {
+                self.mib.inc(Counter::IpReasmFails);
+                self.skbs.drop(&mut self.trace, skb, DropReason::NotSpecified);
+                self.forget_datagram(at, DropReason::NotSpecified);
                 None
             }
             Insert::Overlap(skb) => {
@@ -180,6 +181,16 @@ impl Stack {
 
     /// All pieces are there: the first becomes the packet, the others its list.
     fn reassemble(&mut self, at: usize) -> Option<Skb> {
+        let datagram = &self.reassembly.datagrams[at];
+        let header_bytes = datagram.parts.first().map_or(0, |first| {
+            let meta = &self.skbs[&first.skb];
+            usize::from(meta.data_offset() - meta.network_header)
+        });
+        if header_bytes + datagram.received > PACKET_BYTES_MAX {
+            self.mib.inc(Counter::IpReasmFails);
+            self.forget_datagram(at, DropReason::PktTooBig);
+            return None;
+        }
         let datagram = self.reassembly.datagrams.remove(at);
         let (mut head, mut list, mut truesize) = (None, SkbQueue::default(), 0);
         for part in datagram.parts {

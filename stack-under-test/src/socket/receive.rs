@@ -3,6 +3,7 @@
 use super::{Fd, SocketTable};
 use crate::drop_reason::DropReason;
 use crate::errno::Errno;
+use crate::mib::Counter;
 use crate::skb::Skb;
 use crate::stack::Stack;
 use crate::time::Instant;
@@ -63,6 +64,8 @@ impl Stack {
             let socket = self.sockets.get_mut(fd)?;
             socket.receive_queue.push_front(&mut self.skbs, skb);
         } else {
+            // Linux counts what an application reads, not what it may never ask for.
+            self.mib.inc(Counter::UdpInDatagrams);
             self.skbs.consume(&mut self.trace, skb);
         }
         Ok(received)
@@ -96,7 +99,6 @@ impl Stack {
 
     /// Puts a datagram into a socket's queue (`__udp_enqueue_schedule_skb`), if it has room.
     pub(crate) fn enqueue_datagram(&mut self, slot: u32, skb: Skb) {
-        use crate::mib::Counter;
         let rmem = self.skbs.charges[slot as usize].rmem;
         let Some(socket) = self.sockets.at_mut(slot) else {
             self.skbs.drop(&mut self.trace, skb, DropReason::NoSocket);
@@ -111,7 +113,6 @@ impl Stack {
         }
         self.skbs.set_owner_r(&skb, slot);
         socket.receive_queue.push_back(&mut self.skbs, skb);
-        self.mib.inc(Counter::UdpInDatagrams);
         self.sockets.wake(slot);
     }
 

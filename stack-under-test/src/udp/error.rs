@@ -1,6 +1,7 @@
 //! Errors that come back: `udp_err` for what ICMP reports, and `ip_local_error` for our own (Linux 6.12).
 
 use crate::errno::Errno;
+use crate::mib::Counter;
 use crate::skb::Skb;
 use crate::socket::port::Demux;
 use crate::socket::{Fd, PmtuDisc, QueuedError, SocketTable};
@@ -44,7 +45,10 @@ impl Stack {
     /// An ICMP error quotes a UDP packet of ours, which begins with `quoted` at its IP header.
     pub(crate) fn udp_err(&mut self, error: IcmpError, quoted: &[u8]) {
         let Some((demux, payload)) = quoted_flow(quoted) else { return };
-        let Some(slot) = self.sockets.lookup(&demux) else { return };
+        let Some(slot) = self.sockets.lookup(&demux) else {
+            self.mib.inc(Counter::IcmpInErrors);
+            return;
+        };
         self.trace.function(0, "udp_err");
         let peer = SocketAddrV4::new(demux.saddr, demux.sport);
         let Some(socket) = self.sockets.at(slot) else { return };

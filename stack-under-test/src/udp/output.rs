@@ -26,6 +26,8 @@ pub struct SendFlags {
     pub confirm: bool,
     /// MSG_DONTROUTE: only to hosts on the link.
     pub dontroute: bool,
+    /// MSG_DONTWAIT, or a nonblocking descriptor: EAGAIN goes to the application, and counts as a send that failed.
+    pub dontwait: bool,
 }
 
 impl Socket {
@@ -129,7 +131,12 @@ impl Stack {
             self.autobind(fd)?;
         }
         let route = self.udp_route(fd, daddr, dport, connected, flags)?;
-        self.sock_alloc_send_check(fd)?;
+        if let Err(errno) = self.sock_alloc_send_check(fd) {
+            if errno == Errno::EAGAIN && flags.dontwait {
+                self.mib.inc(Counter::UdpSndbufErrors);
+            }
+            return Err(errno);
+        }
         let mut flow = self.udp_flow(fd, daddr, &route)?;
         let socket = self.sockets.get_mut(fd)?;
         self.trace.function(packet, "__ip_append_data");
@@ -261,11 +268,10 @@ impl Stack {
         match self.ip_local_out::<TRACED>(skb) {
             Ok(()) => {}
             Err(SendError::Congested) => {
-                if self.sockets.get(fd).is_ok_and(|socket| socket.options.recverr) {
-                    return Err(Errno::ENOBUFS);
-                }
+                // Counted in either case: here, or in `udp_sendmsg` where the error comes out.
                 self.mib.inc(Counter::UdpSndbufErrors);
-                return Ok(());
+                let told = self.sockets.get(fd).is_ok_and(|socket| socket.options.recverr);
+                return if told { Err(Errno::ENOBUFS) } else { Ok(()) };
             }
             Err(SendError::Errno(errno)) => return Err(errno),
         }

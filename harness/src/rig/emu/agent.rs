@@ -209,9 +209,13 @@ fn send(
     (payload, to): (&[u8], Option<std::net::SocketAddrV4>),
     flags: &[String],
 ) -> Attempt {
-    let known = SendFlags { confirm: has(flags, "MSG_CONFIRM"), dontroute: has(flags, "MSG_DONTROUTE") };
+    let known = SendFlags {
+        confirm: has(flags, "MSG_CONFIRM"),
+        dontroute: has(flags, "MSG_DONTROUTE"),
+        dontwait: socket.nonblocking || has(flags, "MSG_DONTWAIT"),
+    };
     let sent = stack.sendto(now, cpu, socket.fd, payload, to, known);
-    let sent = or_block(sent, socket.nonblocking || has(flags, "MSG_DONTWAIT"))?;
+    let sent = or_block(sent, known.dontwait)?;
     Ok(value(sent as i64))
 }
 

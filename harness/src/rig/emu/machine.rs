@@ -118,3 +118,38 @@ impl HostMemory for Reach<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: u64 = 0x1000;
+
+    #[test]
+    fn a_reach_beyond_what_is_lent_is_refused_and_kept() {
+        let mut memory = DmaMemory::zeroed(4096, BASE);
+        let mut lent = Lent::default();
+        lent.lend(BASE, 64, Direction::ToDevice);
+        let mut violations = Vec::new();
+        let mut reach = Reach { memory: &mut memory, lent: &lent, violations: &mut violations, now: 7 };
+        let mut bytes = [0; 64];
+        assert_eq!(reach.read(BASE, &mut bytes), Ok(()));
+        assert_eq!(reach.read(BASE + 1, &mut bytes), Err(DmaFault));
+        assert_eq!(reach.write(BASE, &bytes), Err(DmaFault));
+        assert_eq!(reach.read(BASE + 1_000_000, &mut bytes), Err(DmaFault), "outside of memory altogether");
+        assert_eq!(violations.len(), 3);
+        assert!(violations[0].contains("at 7 ns the device reads 64 bytes at 0x1001"), "{violations:?}");
+    }
+
+    #[test]
+    fn memory_that_was_not_lent_cannot_be_taken_back() {
+        let nic = Nic::new(nic_emu::Config::new([2, 0, 0, 0, 0, 1], 0));
+        let machine = Rc::new(RefCell::new(Machine::new(nic)));
+        let mut bus = EmuBus(Rc::clone(&machine));
+        bus.dma_map(BASE, 64, Direction::ToDevice);
+        bus.dma_unmap(BASE, 64);
+        assert_eq!(machine.borrow_mut().take_violations(), Vec::<String>::new());
+        bus.dma_unmap(BASE, 64);
+        assert_eq!(machine.borrow_mut().take_violations().len(), 1);
+    }
+}
