@@ -130,21 +130,12 @@ impl Stack {
         dst: Dst,
     ) -> Result<(), SendError> {
         self.mib.inc(Counter::IpOutTransmits);
-        match dst.kind {
-            RouteKind::Multicast => {
-                self.count_packet(Counter::IpExtOutMcastPkts, Counter::IpExtOutMcastOctets, &skb);
-            }
-            RouteKind::Broadcast => {
-                self.count_packet(Counter::IpExtOutBcastPkts, Counter::IpExtOutBcastOctets, &skb);
-            }
-            _ => {}
+        if matches!(dst.kind, RouteKind::Broadcast | RouteKind::Multicast) {
+            return self.ip_finish_output_many(skb, dst.kind, dst.nexthop, dst.oif);
         }
         if dst.oif == OifId::LO {
             self.loopback_xmit(skb);
             return Ok(());
-        }
-        if matches!(dst.kind, RouteKind::Broadcast | RouteKind::Multicast) {
-            return self.ip_finish_output_many(skb, dst.kind, dst.nexthop);
         }
         let Some(mac) = self.neigh.resolve_connected(dst.nexthop) else {
             return self.neigh_resolve_output(dst.nexthop, skb);
@@ -156,8 +147,24 @@ impl Stack {
 
     /// The end of [`Self::ip_finish_output2`] for a broadcast or a group, which have no neighbour.
     #[inline(never)]
-    fn ip_finish_output_many(&mut self, skb: Skb, kind: RouteKind, to: Ipv4Addr) -> Result<(), SendError> {
-        let mac = if kind == RouteKind::Broadcast { BROADCAST } else { multicast_mac(to) };
+    fn ip_finish_output_many(
+        &mut self,
+        skb: Skb,
+        kind: RouteKind,
+        to: Ipv4Addr,
+        oif: OifId,
+    ) -> Result<(), SendError> {
+        let mac = if kind == RouteKind::Broadcast {
+            self.count_packet(Counter::IpExtOutBcastPkts, Counter::IpExtOutBcastOctets, &skb);
+            BROADCAST
+        } else {
+            self.count_packet(Counter::IpExtOutMcastPkts, Counter::IpExtOutMcastOctets, &skb);
+            multicast_mac(to)
+        };
+        if oif == OifId::LO {
+            self.loopback_xmit(skb);
+            return Ok(());
+        }
         self.push_eth_header(&skb, &mac, ETH_P_IP);
         Self::xmit_result(self.dev_queue_xmit::<true>(skb))
     }

@@ -8,7 +8,8 @@ use crate::errno::Errno;
 use crate::ip::Flow;
 use crate::ip::append::finish_ip_header;
 use crate::route::{OifId, RouteKind};
-use crate::skb::datagram::{DATAGRAM_ROOM, HEADERS, Origin};
+use crate::skb::datagram::{DATAGRAM_ROOM, HEADERS, LINK_RESERVE, Origin};
+use crate::skb::pool::truesize;
 use crate::skb::{Dst, Skb};
 use crate::socket::{Fd, SocketTable};
 use crate::stack::Stack;
@@ -153,8 +154,11 @@ impl Stack {
             return Err(Errno::EAGAIN);
         }
         let (mark, priority, ignore_df) = (flow.mark, flow.priority, flow.ignore_df);
-        let origin = Origin { dst: flow.dst, mark, priority, ignore_df, sk: slot, packet };
+        let truesize = truesize(total as u32 + LINK_RESERVE);
+        charge.wmem += truesize;
+        let origin = Origin { dst: flow.dst, mark, priority, ignore_df, sk: slot, truesize, packet };
         let Some((skb, headers)) = self.skbs.alloc_datagram(&flow.headers, payload, &origin) else {
+            self.skbs.charges[slot as usize].wmem -= truesize;
             return Ok(None);
         };
         let id = if let IdSource::Bucket(bucket) = flow.ids {
