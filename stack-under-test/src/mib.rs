@@ -112,6 +112,8 @@ mib! {
     IcmpOutDestUnreachs = "Icmp.OutDestUnreachs",
     /// Time exceeded was sent.
     IcmpOutTimeExcds = "Icmp.OutTimeExcds",
+    /// Parameter problem was sent.
+    IcmpOutParmProbs = "Icmp.OutParmProbs",
     /// An echo reply was sent.
     IcmpOutEchoReps = "Icmp.OutEchoReps",
     /// An application read a datagram.

@@ -328,6 +328,8 @@ pub struct Order {
     pub of: &'static crate::frame::Field,
     /// Its values in the order of the wire.
     pub is: Vec<crate::frame::Value>,
+    /// Whether numbers count from that of the first frame, in the width of the field.
+    pub relative: bool,
     /// By when after the previous step; default 1 s.
     pub within: Option<Duration>,
 }

@@ -354,6 +354,7 @@ pub static STEPS: &[StepShape] = &[
         Form::Keys(&[&[
             must("of", Form::Text, "A field: `udp.dst_port`."),
             must("is", Form::Values, "Its values, in the order of the wire."),
+            key("relative", Form::Boolean, "Numbers count from that of the first frame: `[0, 1, 2]`."),
             WITHIN,
         ]]),
         "Exactly the next frames that have a field, by its values.",

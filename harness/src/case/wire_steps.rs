@@ -9,6 +9,7 @@ use super::reader::{Fields, Read};
 use super::shape::{EXPECT, INJECT, keys_of};
 use super::trial::TrialReader;
 use super::yaml::{Kind, Node};
+use crate::frame::field::Kind as FieldKind;
 use crate::frame::{FIELDS, Field, Layer};
 use std::time::Duration;
 
@@ -72,7 +73,7 @@ impl TrialReader<'_> {
         Ok(Action::AnyOrder(frames))
     }
 
-    /// `order: {of: FIELD, is: […]}`
+    /// `order: {of: FIELD, is: […]}`, and `relative: true`
     pub fn order(&mut self, node: &Node) -> Read<Action> {
         let fields = self.r.fields(node, "order", keys_of("order"))?;
         let (of, is) = (self.r.need(&fields, "of")?, self.r.need(&fields, "is")?);
@@ -87,7 +88,14 @@ impl TrialReader<'_> {
         }
         let values =
             items.iter().map(|item| field_value(&mut self.r, field, item)).collect::<Read<Vec<_>>>()?;
-        Ok(Action::Order(Order { of: field, is: values, within: self.within(&fields)? }))
+        let relative = match fields.get("relative") {
+            Some(node) if !matches!(field.kind, FieldKind::Number { .. }) => {
+                return self.r.wrong(node, "a field that is a number", "such as `of: ipv4.id`");
+            }
+            Some(node) => self.r.boolean(node)?,
+            None => false,
+        };
+        Ok(Action::Order(Order { of: field, is: values, relative, within: self.within(&fields)? }))
     }
 
     /// The full name of a field.

@@ -17,6 +17,7 @@ use core::net::Ipv4Addr;
 const QUOTE_BYTES_MAX: usize = 576 - 20 - HEADER_BYTES;
 const ICMP_DEST_UNREACH: u8 = 3;
 const ICMP_TIME_EXCEEDED: u8 = 11;
+const ICMP_PARAMETERPROB: u8 = 12;
 const ICMP_EXC_FRAGTIME: u8 = 1;
 /// IPTOS_PREC_INTERNETCONTROL: the precedence of an error (RFC 1812, section 4.3.2.5).
 const ERROR_TOS: u8 = 0xc0;
@@ -55,7 +56,7 @@ impl Stack {
                     self.icmp_echo(&mut message, saddr, if to_all { None } else { Some(daddr) }, tos);
                 }
             }
-            ICMP_DEST_UNREACH | ICMP_TIME_EXCEEDED | 12 => self.icmp_unreach(&message),
+            ICMP_DEST_UNREACH | ICMP_TIME_EXCEEDED | ICMP_PARAMETERPROB => self.icmp_unreach(&message),
             _ => return self.skbs.drop(&mut self.trace, skb, DropReason::IcmpUnhandled),
         }
         self.skbs.consume(&mut self.trace, skb);
@@ -120,7 +121,13 @@ impl Stack {
         self.icmp_send(skb, ICMP_TIME_EXCEEDED, ICMP_EXC_FRAGTIME, 0);
     }
 
-    fn icmp_send(&mut self, skb: &Skb, kind: u8, code: u8, mtu: u32) {
+    /// `icmp_send` of "parameter problem": what is wrong is at this octet of the header.
+    pub(crate) fn icmp_send_parameter_problem(&mut self, skb: &Skb, octet: u8) {
+        self.icmp_send(skb, ICMP_PARAMETERPROB, 0, u32::from(octet) << 24);
+    }
+
+    /// `info` is the second word of the message: an MTU or a pointer.
+    fn icmp_send(&mut self, skb: &Skb, kind: u8, code: u8, info: u32) {
         let quoted = self.quote(skb, QUOTE_BYTES_MAX);
         let Ok(ip) = Ipv4::parse_quoted(&quoted) else { return };
         if !self.may_send_error(skb, &ip, &quoted) {
@@ -133,17 +140,17 @@ impl Stack {
             return;
         }
         let mut message = Vec::with_capacity(HEADER_BYTES + quoted.len());
-        message.extend_from_slice(&[kind, code, 0, 0, 0, 0]);
-        message.extend_from_slice(&(mtu as u16).to_be_bytes());
+        message.extend_from_slice(&[kind, code, 0, 0]);
+        message.extend_from_slice(&info.to_be_bytes());
         message.extend_from_slice(&quoted);
         let checksum = crate::wire::checksum::checksum(&message);
         message[2..4].copy_from_slice(&checksum.to_be_bytes());
         let from = self.fib.is_own(ip.dst).then_some(ip.dst);
         if self.icmp_push_reply(&message, ip.src, from, (ip.tos & 0x1e) | ERROR_TOS) {
-            let counter = if kind == ICMP_DEST_UNREACH {
-                Counter::IcmpOutDestUnreachs
-            } else {
-                Counter::IcmpOutTimeExcds
+            let counter = match kind {
+                ICMP_DEST_UNREACH => Counter::IcmpOutDestUnreachs,
+                ICMP_TIME_EXCEEDED => Counter::IcmpOutTimeExcds,
+                _ => Counter::IcmpOutParmProbs,
             };
             self.mib.inc(counter);
         }

@@ -1,5 +1,6 @@
 //! The way in of an IPv4 packet: `ip_rcv` → PRE_ROUTING → routing → `ip_local_deliver` (Linux 6.12).
 
+use super::options;
 use crate::drop_reason::DropReason;
 use crate::mib::Counter;
 use crate::netfilter::Hook;
@@ -80,7 +81,11 @@ impl Stack {
         let (tos, protocol) = (header.tos, header.protocol);
         let key =
             FlowKey { dst: header.dst, src: Some(header.src), tos, mark, protocol, ..FlowKey::default() };
-        match self.fib.input(&key, self.skbs[&skb].iif) {
+        let route = self.fib.input(&key, self.skbs[&skb].iif);
+        if route.is_ok() && header.header_len > 20 && !self.ip_rcv_options(&skb, header) {
+            return self.skbs.drop(&mut self.trace, skb, DropReason::IpInHdr);
+        }
+        match route {
             Ok(RouteKind::Local) if broadcast_frame => {
                 // A unicast address in a frame for all is not for us (RFC 1122, section 3.3.6).
                 self.skbs.drop(&mut self.trace, skb, DropReason::IpInvalidSource);
@@ -108,6 +113,21 @@ impl Stack {
     pub(crate) fn count_packet(&mut self, packets: Counter, octets: Counter, skb: &Skb) {
         self.mib.inc(packets);
         self.mib.add(octets, self.skbs[skb].len());
+    }
+
+    /// `ip_rcv_options`: whether the options of a packet let it in. The sender of a wrong one is told which octet it is.
+    #[cold]
+    fn ip_rcv_options(&mut self, skb: &Skb, header: &Ipv4) -> bool {
+        let bytes = self.skbs.header(skb, self.skbs[skb].network_header);
+        match options::judge(&bytes[..usize::from(header.header_len).min(bytes.len())]) {
+            options::Verdict::Fine => true,
+            options::Verdict::SourceRoute => false,
+            options::Verdict::Wrong(octet) => {
+                self.mib.inc(Counter::IpInHdrErrors);
+                self.icmp_send_parameter_problem(skb, octet);
+                false
+            }
+        }
     }
 
     /// The addresses of a packet whose network header is set: source, destination.

@@ -6,6 +6,7 @@ pub mod fragment;
 pub mod icmp;
 pub mod ident;
 pub mod input;
+pub mod options;
 pub mod output;
 pub mod pmtu;
 pub mod rate_limit;

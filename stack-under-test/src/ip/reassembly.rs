@@ -1,8 +1,8 @@
 //! Putting fragments together: `ip_defrag` (RFC 791, section 3.2; RFC 5722's rule on overlaps, as Linux has it since 4.20).
 //!
 //! A fragment that repeats bytes that are there already is dropped; one that overlaps otherwise, or that contradicts where
-//! the datagram ends, ends the datagram. A
-//! datagram that is not whole after `ipfrag_time` is given up, and its sender told if the first fragment came.
+//! the datagram ends, ends the datagram. A datagram that is not whole after `ipfrag_time` is given up, and its sender told
+//! if the first fragment came.
 
 use crate::drop_reason::DropReason;
 use crate::mib::Counter;
@@ -231,5 +231,50 @@ impl Stack {
             }
             self.forget_datagram(at, DropReason::FragReasmTimeout);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    /// A fragment: offset, length, whether more follow.
+    type Fragment = (usize, usize, bool);
+
+    /// What becomes of each fragment of a datagram, in a word.
+    fn outcomes(fragments: &[Fragment]) -> Vec<&'static str> {
+        let key = Key { src: Ipv4Addr::LOCALHOST, dst: Ipv4Addr::LOCALHOST, protocol: 17, id: 1 };
+        let (parts, expires) = (Vec::new(), Instant::ZERO);
+        let mut datagram = Datagram { key, parts, total: None, received: 0, largest: 0, df: false, expires };
+        let mut outcome = |(slot, &(offset, len, more)): (usize, &Fragment)| match datagram
+            .insert(Part { offset, len, skb: Skb(slot as u32) }, more)
+        {
+            Insert::Waiting => "waits",
+            Insert::Whole => "whole",
+            Insert::Duplicate(_) => "again",
+            Insert::Impossible(_) => "impossible",
+            Insert::Overlap(_) => "overlaps",
+        };
+        fragments.iter().enumerate().map(&mut outcome).collect()
+    }
+
+    #[rstest]
+    #[case::in_order(&[(0, 8, true), (8, 8, true), (16, 3, false)], "whole")]
+    #[case::in_reverse(&[(16, 3, false), (8, 8, true), (0, 8, true)], "whole")]
+    #[case::the_same_again(&[(0, 16, true), (0, 16, true)], "again")]
+    #[case::a_part_of_one_again(&[(0, 24, true), (8, 8, true)], "again")]
+    #[case::over_the_end_of_one(&[(0, 16, true), (8, 16, true)], "overlaps")]
+    #[case::over_the_beginning_of_one(&[(16, 16, true), (8, 16, true)], "overlaps")]
+    #[case::around_one(&[(8, 8, true), (0, 24, true)], "overlaps")]
+    #[case::behind_the_last(&[(8, 8, false), (16, 8, true)], "impossible")]
+    #[case::a_last_that_ends_elsewhere(&[(8, 8, false), (8, 16, false)], "impossible")]
+    #[case::a_last_before_what_came(&[(16, 8, true), (8, 8, false)], "impossible")]
+    #[case::without_data(&[(0, 8, true), (8, 0, true)], "impossible")]
+    #[case::a_last_without_data(&[(0, 8, true), (8, 0, false)], "impossible")]
+    fn the_last_fragment_decides(#[case] fragments: &[Fragment], #[case] outcome: &str) {
+        let all = outcomes(fragments);
+        assert_eq!(all.last(), Some(&outcome), "{all:?}");
+        assert!(all[..all.len() - 1].iter().all(|earlier| *earlier == "waits"), "{all:?}");
     }
 }

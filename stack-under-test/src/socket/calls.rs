@@ -197,7 +197,7 @@ impl Stack {
         charge.nospace = true;
         Ok(Readiness {
             readable: !socket.receive_queue.is_empty() || socket.shutdown_read,
-            writable: charge.wmem < socket.sndbuf() / 2,
+            writable: socket.is_writeable(charge.wmem),
             error: socket.err.is_some() || !socket.error_queue.is_empty(),
             hangup: socket.shutdown_read && socket.shutdown_write,
             read_hangup: socket.shutdown_read,
@@ -226,13 +226,13 @@ impl Stack {
         self.sockets.take_woken()
     }
 
-    /// Packets were freed: wakes those who waited for room (`sock_def_write_space`), and frees slots of closed sockets.
+    /// Packets were freed: wakes those who waited for room (`sock_def_write_space_wfree`), and frees slots of closed sockets.
     #[inline]
     pub(crate) fn wake_writers(&mut self) {
         while let Some(slot) = self.skbs.woken.pop() {
             let charge = self.skbs.charges[slot as usize];
             match self.sockets.at(slot) {
-                Some(socket) if charge.wmem.saturating_mul(2) <= socket.sndbuf() => {
+                Some(socket) if socket.is_writeable(charge.wmem) => {
                     self.skbs.charges[slot as usize].nospace = false;
                     self.sockets.wake(slot);
                 }

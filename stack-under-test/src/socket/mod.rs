@@ -117,6 +117,13 @@ impl Socket {
         self.options.sndbuf
     }
 
+    /// `sock_writeable`: whether there is so much room that it is worth waking a writer. Linux counts one byte for the
+    /// socket itself.
+    #[inline]
+    pub(crate) fn is_writeable(&self, wmem: u32) -> bool {
+        wmem.saturating_add(1) < self.sndbuf() / 2
+    }
+
     /// `ip_sk_ignore_df`: larger packets are fragmented though DF might be wanted.
     #[inline]
     pub(crate) fn ignores_df(&self) -> bool {

@@ -235,7 +235,7 @@ fn order_looks_at_one_field_of_the_next_frames(#[case] ports: &[u64], #[case] ho
     }
     let is = [7, 8, 7].map(Value::Number).to_vec();
     let of = field::find(Layer::Udp, "dst_port").expect("the field is in the table");
-    let trial = trial(vec![Action::Order(Order { of, is, within: None })]);
+    let trial = trial(vec![Action::Order(Order { of, is, relative: false, within: None })]);
     assert_eq!(run(&mut rig, &trial).is_ok(), holds);
 }
 
