@@ -104,15 +104,22 @@ impl Stack {
     fn ip_finish_output<const TRACED: bool>(&mut self, skb: Skb) -> Result<(), SendError> {
         self.trace_skb::<TRACED>(&skb, "ip_finish_output");
         let meta = &self.skbs[&skb];
-        let Some(dst) = meta.dst else {
+        match meta.dst {
+            Some(dst) if meta.len() <= dst.mtu as usize && meta.frag_max_size == 0 => {
+                self.ip_finish_output2::<TRACED>(skb, dst)
+            }
+            _ => self.ip_finish_output_slow(skb),
+        }
+    }
+
+    /// A packet that must be cut, or that was not routed.
+    #[cold]
+    fn ip_finish_output_slow(&mut self, skb: Skb) -> Result<(), SendError> {
+        let Some(dst) = self.skbs[&skb].dst else {
             self.skbs.drop(&mut self.trace, skb, DropReason::IpOutNoRoutes);
             return Err(SendError::Errno(Errno::EHOSTUNREACH));
         };
-        if meta.len() > dst.mtu as usize || meta.frag_max_size != 0 {
-            let dst = Dst { ..dst };
-            return self.ip_fragment(skb, &dst);
-        }
-        self.ip_finish_output2::<TRACED>(skb, dst)
+        self.ip_fragment(skb, &dst)
     }
 
     /// Finds the neighbour's address, puts the Ethernet header on, and hands the packet to the device.
@@ -123,21 +130,12 @@ impl Stack {
         dst: Dst,
     ) -> Result<(), SendError> {
         self.mib.inc(Counter::IpOutTransmits);
-        match dst.kind {
-            RouteKind::Multicast => {
-                self.count_packet(Counter::IpExtOutMcastPkts, Counter::IpExtOutMcastOctets, &skb);
-            }
-            RouteKind::Broadcast => {
-                self.count_packet(Counter::IpExtOutBcastPkts, Counter::IpExtOutBcastOctets, &skb);
-            }
-            _ => {}
+        if matches!(dst.kind, RouteKind::Broadcast | RouteKind::Multicast) {
+            return self.ip_finish_output_many(skb, dst.kind, dst.nexthop, dst.oif);
         }
         if dst.oif == OifId::LO {
             self.loopback_xmit(skb);
             return Ok(());
-        }
-        if matches!(dst.kind, RouteKind::Broadcast | RouteKind::Multicast) {
-            return self.ip_finish_output_many(skb, dst.kind, dst.nexthop);
         }
         let Some(mac) = self.neigh.resolve_connected(dst.nexthop) else {
             return self.neigh_resolve_output(dst.nexthop, skb);
@@ -149,8 +147,24 @@ impl Stack {
 
     /// The end of [`Self::ip_finish_output2`] for a broadcast or a group, which have no neighbour.
     #[inline(never)]
-    fn ip_finish_output_many(&mut self, skb: Skb, kind: RouteKind, to: Ipv4Addr) -> Result<(), SendError> {
-        let mac = if kind == RouteKind::Broadcast { BROADCAST } else { multicast_mac(to) };
+    fn ip_finish_output_many(
+        &mut self,
+        skb: Skb,
+        kind: RouteKind,
+        to: Ipv4Addr,
+        oif: OifId,
+    ) -> Result<(), SendError> {
+        let mac = if kind == RouteKind::Broadcast {
+            self.count_packet(Counter::IpExtOutBcastPkts, Counter::IpExtOutBcastOctets, &skb);
+            BROADCAST
+        } else {
+            self.count_packet(Counter::IpExtOutMcastPkts, Counter::IpExtOutMcastOctets, &skb);
+            multicast_mac(to)
+        };
+        if oif == OifId::LO {
+            self.loopback_xmit(skb);
+            return Ok(());
+        }
         self.push_eth_header(&skb, &mac, ETH_P_IP);
         Self::xmit_result(self.dev_queue_xmit::<true>(skb))
     }

@@ -1,6 +1,6 @@
 //! A packet that is made in one go: headers and payload in one linear buffer, everything known from the start.
 
-use super::pool::{NONE, truesize};
+use super::pool::NONE;
 use super::{BufId, Charge, Dst, HEAD_BYTES, IpSummed, MAX_HEADER, PacketType, SkBuff, Skb, SkbPool};
 use crate::time::Instant;
 use crate::trace::PacketId;
@@ -28,8 +28,9 @@ pub(crate) struct Origin {
     pub(crate) priority: u32,
     /// May be fragmented though DF is set.
     pub(crate) ignore_df: bool,
-    /// The socket that is charged.
+    /// The socket that is charged, by the caller, and with how much.
     pub(crate) sk: u32,
+    pub(crate) truesize: u32,
     /// Its name in the trace.
     pub(crate) packet: PacketId,
 }
@@ -45,11 +46,8 @@ impl SkbPool {
         origin: &Origin,
     ) -> Option<(Skb, &mut [u8; HEADERS])> {
         let len = HEADERS + payload.len();
-        if len > DATAGRAM_ROOM {
-            return None;
-        }
+        debug_assert!(len <= DATAGRAM_ROOM, "the caller asks for no more");
         let slot = self.take_whole()?;
-        let truesize = truesize(len as u32 + LINK_RESERVE);
         let meta = &mut self.meta[slot as usize];
         let (head, head_at) = (meta.head, meta.head_at);
         *meta = SkBuff {
@@ -68,13 +66,12 @@ impl SkbPool {
             csum_offset: CHECKSUM_OFFSET,
             sk: origin.sk,
             charge: Charge::Wmem,
-            truesize,
+            truesize: origin.truesize,
             ignore_df: origin.ignore_df,
             dst: Some(origin.dst),
             packet: origin.packet,
             ..SkBuff::EMPTY
         };
-        self.charges[origin.sk as usize].wmem += truesize;
         self.copied_bytes += payload.len() as u64;
         let at = head_at + NETWORK_HEADER;
         let (out, rest) = self.mem.bytes_mut(at, len).split_first_chunk_mut::<HEADERS>()?;

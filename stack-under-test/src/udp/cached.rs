@@ -8,7 +8,8 @@ use crate::errno::Errno;
 use crate::ip::Flow;
 use crate::ip::append::finish_ip_header;
 use crate::route::{OifId, RouteKind};
-use crate::skb::datagram::{DATAGRAM_ROOM, HEADERS, Origin};
+use crate::skb::datagram::{DATAGRAM_ROOM, HEADERS, LINK_RESERVE, Origin};
+use crate::skb::pool::truesize;
 use crate::skb::{Dst, Skb};
 use crate::socket::{Fd, SocketTable};
 use crate::stack::Stack;
@@ -153,8 +154,11 @@ impl Stack {
             return Err(Errno::EAGAIN);
         }
         let (mark, priority, ignore_df) = (flow.mark, flow.priority, flow.ignore_df);
-        let origin = Origin { dst: flow.dst, mark, priority, ignore_df, sk: slot, packet };
+        let truesize = truesize(total as u32 + LINK_RESERVE);
+        charge.wmem += truesize;
+        let origin = Origin { dst: flow.dst, mark, priority, ignore_df, sk: slot, truesize, packet };
         let Some((skb, headers)) = self.skbs.alloc_datagram(&flow.headers, payload, &origin) else {
+            self.skbs.charges[slot as usize].wmem -= truesize;
             return Ok(None);
         };
         let id = if let IdSource::Bucket(bucket) = flow.ids {
@@ -171,5 +175,87 @@ impl Stack {
         headers[IP_BYTES + 4..IP_BYTES + 6].copy_from_slice(&length.to_be_bytes());
         headers[IP_BYTES + 6..].copy_from_slice(&pseudo.to_be_bytes());
         Ok(Some(skb))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::{Bus, Direction};
+    use crate::dma::DmaMemory;
+    use crate::socket::SocketOption;
+    use crate::stack::Config;
+    use crate::time::Instant;
+    use alloc::boxed::Box;
+    use rstest::rstest;
+
+    /// A machine without a device: what is sent here stays on `lo`.
+    struct NoDevice;
+
+    impl Bus for NoDevice {
+        fn read32(&mut self, _: u32) -> u32 {
+            u32::MAX
+        }
+        fn write32(&mut self, _: u32, _: u32) {}
+        fn dma_map(&mut self, _: u64, _: u32, _: Direction) {}
+        fn dma_unmap(&mut self, _: u64, _: u32) {}
+    }
+
+    const TO: Option<SocketAddrV4> = Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9));
+
+    fn command(stack: &mut Stack, words: &str) {
+        let words: alloc::vec::Vec<&str> = words.split(' ').collect();
+        let command = crate::control::parse(&words).expect("a command");
+        stack.control(Instant::ZERO, &command).expect("a command that is done");
+    }
+
+    fn option(stack: &mut Stack, fd: Fd, option: SocketOption, value: i32) {
+        stack.setsockopt(fd, option, value).expect("an option that can be set");
+    }
+
+    /// Whether the next datagram would take the short way.
+    fn is_remembered(stack: &mut Stack, fd: Fd, to: Option<SocketAddrV4>, bytes: usize) -> bool {
+        let made = stack.make_cached(fd, &alloc::vec![0; bytes], to, 0).expect("room to send");
+        made.map(|skb| stack.skbs.consume(&mut stack.trace, skb)).is_some()
+    }
+
+    fn sent_once() -> (Stack, Fd) {
+        let config = Config::default();
+        let memory = DmaMemory::zeroed(config.pool.bytes(), 0x1000_0000);
+        let mut stack = Stack::new(&config, memory, Box::new(NoDevice));
+        let fd = stack.socket_udp().expect("a socket");
+        assert!(!is_remembered(&mut stack, fd, TO, 10));
+        stack.sendto(Instant::ZERO, 0, fd, b"one", TO, Default::default()).expect("lo takes it");
+        (stack, fd)
+    }
+
+    #[test]
+    fn the_second_datagram_takes_the_short_way() {
+        let (mut stack, fd) = sent_once();
+        assert!(is_remembered(&mut stack, fd, TO, 10));
+        let other = Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 10));
+        assert!(!is_remembered(&mut stack, fd, other, 10));
+        assert!(!is_remembered(&mut stack, fd, None, 10));
+        assert!(!is_remembered(&mut stack, fd, TO, DATAGRAM_ROOM - HEADERS + 1));
+    }
+
+    #[rstest]
+    #[case::the_time_to_live(|stack: &mut Stack, fd: Fd| option(stack, fd, SocketOption::IpTtl, 3))]
+    #[case::the_type_of_service(|stack: &mut Stack, fd: Fd| option(stack, fd, SocketOption::IpTos, 0x10))]
+    #[case::the_mark(|stack: &mut Stack, fd: Fd| option(stack, fd, SocketOption::SoMark, 7))]
+    #[case::the_priority(|stack: &mut Stack, fd: Fd| option(stack, fd, SocketOption::SoPriority, 6))]
+    #[case::whether_to_fragment(|stack: &mut Stack, fd: Fd| option(stack, fd, SocketOption::IpMtuDiscover, 2))]
+    #[case::the_checksum(|stack: &mut Stack, fd: Fd| option(stack, fd, SocketOption::SoNoCheck, 1))]
+    #[case::the_device(|stack: &mut Stack, fd: Fd| stack.bind_to_device(fd, "lo").expect("lo is there"))]
+    #[case::a_peer(|stack: &mut Stack, fd: Fd| stack.connect(Instant::ZERO, fd, TO.expect("an address")).expect("a way"))]
+    #[case::no_more_writing(|stack: &mut Stack, fd: Fd| assert!(stack.shutdown(fd, false, true).is_err()))]
+    #[case::the_default_time_to_live(|stack: &mut Stack, _: Fd| command(stack, "sysctl -w net.ipv4.ip_default_ttl=3"))]
+    #[case::a_route(|stack: &mut Stack, _: Fd| command(stack, "ip route add unreachable 10.0.0.0/8"))]
+    #[case::a_rule(|stack: &mut Stack, _: Fd| command(stack, "ip rule add fwmark 1 lookup 100"))]
+    #[case::the_offload(|stack: &mut Stack, _: Fd| command(stack, "ethtool -K eth0 tx off"))]
+    fn a_change_makes_it_be_looked_up_anew(#[case] change: fn(&mut Stack, Fd)) {
+        let (mut stack, fd) = sent_once();
+        change(&mut stack, fd);
+        assert!(!is_remembered(&mut stack, fd, TO, 10));
     }
 }
