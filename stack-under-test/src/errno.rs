@@ -57,4 +57,55 @@ impl Errno {
     pub fn name(self) -> alloc::string::String {
         alloc::format!("{self:?}")
     }
+
+    /// The text of `strerror(3)`, as the GNU C library has it.
+    #[must_use]
+    pub const fn strerror(self) -> &'static str {
+        match self {
+            Self::EPERM => "Operation not permitted",
+            Self::ENOENT => "No such file or directory",
+            Self::ESRCH => "No such process",
+            Self::EINTR => "Interrupted system call",
+            Self::EIO => "Input/output error",
+            Self::EBADF => "Bad file descriptor",
+            Self::EAGAIN => "Resource temporarily unavailable",
+            Self::ENOMEM => "Cannot allocate memory",
+            Self::EACCES => "Permission denied",
+            Self::EFAULT => "Bad address",
+            Self::EBUSY => "Device or resource busy",
+            Self::EEXIST => "File exists",
+            Self::ENODEV => "No such device",
+            Self::EINVAL => "Invalid argument",
+            Self::EMLINK => "Too many links",
+            Self::EPIPE => "Broken pipe",
+            Self::EDOM => "Numerical argument out of domain",
+            Self::ERANGE => "Numerical result out of range",
+            Self::ELOOP => "Too many levels of symbolic links",
+            Self::ENOPROTOOPT => "Protocol not available",
+            Self::ENONET => "Machine is not on the network",
+            Self::EPROTO => "Protocol error",
+            Self::EPROTONOSUPPORT => "Protocol not supported",
+            Self::ESOCKTNOSUPPORT => "Socket type not supported",
+            Self::EOPNOTSUPP => "Operation not supported",
+            Self::EAFNOSUPPORT => "Address family not supported by protocol",
+            Self::EADDRINUSE => "Address already in use",
+            Self::EADDRNOTAVAIL => "Cannot assign requested address",
+            Self::ENETDOWN => "Network is down",
+            Self::ENETUNREACH => "Network is unreachable",
+            Self::ECONNABORTED => "Software caused connection abort",
+            Self::ECONNRESET => "Connection reset by peer",
+            Self::ENOBUFS => "No buffer space available",
+            Self::EISCONN => "Transport endpoint is already connected",
+            Self::ENOTCONN => "Transport endpoint is not connected",
+            Self::EDESTADDRREQ => "Destination address required",
+            Self::EMSGSIZE => "Message too long",
+            Self::EPROTOTYPE => "Protocol wrong type for socket",
+            Self::ETIMEDOUT => "Connection timed out",
+            Self::ECONNREFUSED => "Connection refused",
+            Self::EHOSTDOWN => "Host is down",
+            Self::EHOSTUNREACH => "No route to host",
+            Self::EALREADY => "Operation already in progress",
+            Self::EINPROGRESS => "Operation now in progress",
+        }
+    }
 }

@@ -62,6 +62,32 @@ mib! {
     IpExtInOctets = "IpExt.InOctets",
     /// Bytes of IPv4 packets handed to a device, before fragmentation.
     IpExtOutOctets = "IpExt.OutOctets",
+    /// A packet whose header checksum was wrong; it counts as `Ip.InHdrErrors` too.
+    IpExtInCsumErrors = "IpExt.InCsumErrors",
+    /// A packet came in whose sender does not know ECN (RFC 3168).
+    IpExtInNoEctPkts = "IpExt.InNoECTPkts",
+    /// It was marked ECT(1).
+    IpExtInEct1Pkts = "IpExt.InECT1Pkts",
+    /// It was marked ECT(0).
+    IpExtInEct0Pkts = "IpExt.InECT0Pkts",
+    /// It was marked by a congested router.
+    IpExtInCePkts = "IpExt.InCEPkts",
+    /// A packet to a group came in.
+    IpExtInMcastPkts = "IpExt.InMcastPkts",
+    /// A packet to a group, or a fragment of one, was handed to a device.
+    IpExtOutMcastPkts = "IpExt.OutMcastPkts",
+    /// A packet to everybody came in.
+    IpExtInBcastPkts = "IpExt.InBcastPkts",
+    /// A packet to everybody, or a fragment of one, was handed to a device.
+    IpExtOutBcastPkts = "IpExt.OutBcastPkts",
+    /// Bytes of IPv4 packets to groups that came in.
+    IpExtInMcastOctets = "IpExt.InMcastOctets",
+    /// Bytes of IPv4 packets to groups handed to a device.
+    IpExtOutMcastOctets = "IpExt.OutMcastOctets",
+    /// Bytes of IPv4 packets to everybody that came in.
+    IpExtInBcastOctets = "IpExt.InBcastOctets",
+    /// Bytes of IPv4 packets to everybody handed to a device.
+    IpExtOutBcastOctets = "IpExt.OutBcastOctets",
     /// An ICMP message came in.
     IcmpInMsgs = "Icmp.InMsgs",
     /// It was malformed, or could not be acted on.

@@ -70,6 +70,9 @@ fn main() {
     println!("packets {packets}");
     println!("allocations {allocated}");
     if let (Some(before), Some(after)) = (copied, subject.copied_bytes()) {
-        println!("copied_per_byte {:.3}", (after - before) as f64 / (packets as usize * payload.len()) as f64);
+        println!(
+            "copied_per_byte {:.3}",
+            (after - before) as f64 / (packets as usize * payload.len()) as f64
+        );
     }
 }

@@ -69,12 +69,26 @@ pub struct Smoltcp {
 
 impl Smoltcp {
     pub fn new(payload_bytes: usize) -> Self {
-        let mut ring =
-            Ring { memory: vec![0; SLOTS * SLOT_BYTES], lengths: [0; SLOTS], tail: 0, head: 0, sent: 0, answer: None };
+        let mut ring = Ring {
+            memory: vec![0; SLOTS * SLOT_BYTES],
+            lengths: [0; SLOTS],
+            tail: 0,
+            head: 0,
+            sent: 0,
+            answer: None,
+        };
         let mac = EthernetAddress([2, 0, 0, 0, 0, 1]);
-        let mut interface = Interface::new(Config::new(HardwareAddress::Ethernet(mac)), &mut ring, Instant::ZERO);
-        interface.update_ip_addrs(|list| list.push(IpCidr::new(IpAddress::v4(192, 0, 2, 1), 24)).expect("room for one"));
-        let buffer = || PacketBuffer::new(vec![PacketMetadata::EMPTY; BURST * 2], vec![0; BURST * 2 * payload_bytes.max(64)]);
+        let mut interface =
+            Interface::new(Config::new(HardwareAddress::Ethernet(mac)), &mut ring, Instant::ZERO);
+        interface.update_ip_addrs(|list| {
+            list.push(IpCidr::new(IpAddress::v4(192, 0, 2, 1), 24)).expect("room for one")
+        });
+        let buffer = || {
+            PacketBuffer::new(
+                vec![PacketMetadata::EMPTY; BURST * 2],
+                vec![0; BURST * 2 * payload_bytes.max(64)],
+            )
+        };
         let mut udp = Socket::new(buffer(), buffer());
         udp.bind(4000).expect("a free port");
         let mut sockets = SocketSet::new(Vec::new());

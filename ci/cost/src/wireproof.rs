@@ -112,13 +112,13 @@ impl Wireproof {
         let to = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 2), 9);
         Self { stack, ports, fd, now, head: 0, sent: 0, to }
     }
-
 }
 
 impl Subject for Wireproof {
     fn send(&mut self, payload: &[u8]) {
+        let (now, fd, to) = (self.now, self.fd, Some(self.to));
         for _ in 0..BURST {
-            let sent = self.stack.sendto(self.now, 0, self.fd, payload, Some(self.to), Default::default());
+            let sent = self.stack.sendto(now, 0, fd, payload, to, Default::default());
             assert!(sent.is_ok());
         }
     }

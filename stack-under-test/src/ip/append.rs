@@ -116,7 +116,8 @@ impl Flow {
     #[inline]
     pub(crate) fn ip_header(&self) -> ([u8; HEADER_BYTES], u32) {
         let frag = if self.df { 0x40 } else { 0 };
-        let mut out = [0x45, self.tos, 0, 0, 0, 0, frag, 0, self.ttl, self.protocol, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let mut out =
+            [0x45, self.tos, 0, 0, 0, 0, frag, 0, self.ttl, self.protocol, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         out[12..16].copy_from_slice(&self.saddr.octets());
         out[16..].copy_from_slice(&self.daddr.octets());
         (out, u32::from(sum(&out)))

@@ -50,6 +50,9 @@ impl Stack {
         let header = match Ipv4::parse_with_len(self.skbs.linear(&skb), len) {
             Ok(header) => header,
             Err(reason) => {
+                if reason == DropReason::IpCsum {
+                    self.mib.inc(Counter::IpExtInCsumErrors);
+                }
                 self.mib.inc(if reason == DropReason::PktTooSmall {
                     Counter::IpInTruncatedPkts
                 } else {
@@ -58,6 +61,12 @@ impl Stack {
                 return self.skbs.drop(&mut self.trace, skb, reason);
             }
         };
+        self.mib.inc(match header.tos & 3 {
+            0 => Counter::IpExtInNoEctPkts,
+            1 => Counter::IpExtInEct1Pkts,
+            2 => Counter::IpExtInEct0Pkts,
+            _ => Counter::IpExtInCePkts,
+        });
         // What lies behind the packet is padding of the link.
         self.skbs.trim(&skb, usize::from(header.total_len));
         let Ok(skb) = self.netfilter_hook(Hook::PreRouting, skb) else { return };
@@ -83,10 +92,12 @@ impl Stack {
             }
             Ok(RouteKind::Local) => self.ip_local_deliver(skb, header),
             Ok(RouteKind::Broadcast) => {
+                self.count_packet(Counter::IpExtInBcastPkts, Counter::IpExtInBcastOctets, &skb);
                 self.skbs[&skb].pkt_type = PacketType::Broadcast;
                 self.ip_local_deliver(skb, header);
             }
             Ok(RouteKind::Multicast) => {
+                self.count_packet(Counter::IpExtInMcastPkts, Counter::IpExtInMcastOctets, &skb);
                 self.skbs[&skb].pkt_type = PacketType::Multicast;
                 self.ip_local_deliver(skb, header);
             }
@@ -111,6 +122,12 @@ impl Stack {
                 false
             }
         }
+    }
+
+    /// `IP_UPD_PO_STATS`: one packet, and its bytes from the IPv4 header on.
+    pub(crate) fn count_packet(&mut self, packets: Counter, octets: Counter, skb: &Skb) {
+        self.mib.inc(packets);
+        self.mib.add(octets, self.skbs[skb].len());
     }
 
     /// The addresses of a packet whose network header is set: source, destination.

@@ -9,8 +9,8 @@ use crate::netfilter::{Hook, PacketView, Verdict};
 use crate::route::{OifId, RouteKind};
 use crate::skb::{Dst, Skb};
 use crate::stack::Stack;
-use core::net::Ipv4Addr;
 use crate::wire::ethernet::{BROADCAST, ETH_P_IP, Mac, multicast_mac};
+use core::net::Ipv4Addr;
 
 impl Stack {
     /// `ip_local_out`: asks LOCAL_OUT, and sends the packet on its way. Its header is whole.
@@ -109,6 +109,7 @@ impl Stack {
             return Err(SendError::Errno(Errno::EHOSTUNREACH));
         };
         if meta.len() > dst.mtu as usize || meta.frag_max_size != 0 {
+            let dst = Dst { ..dst };
             return self.ip_fragment(skb, &dst);
         }
         self.ip_finish_output2::<TRACED>(skb, dst)
@@ -116,14 +117,27 @@ impl Stack {
 
     /// Finds the neighbour's address, puts the Ethernet header on, and hands the packet to the device.
     #[inline(always)]
-    pub(crate) fn ip_finish_output2<const TRACED: bool>(&mut self, skb: Skb, dst: Dst) -> Result<(), SendError> {
+    pub(crate) fn ip_finish_output2<const TRACED: bool>(
+        &mut self,
+        skb: Skb,
+        dst: Dst,
+    ) -> Result<(), SendError> {
         self.mib.inc(Counter::IpOutTransmits);
+        match dst.kind {
+            RouteKind::Multicast => {
+                self.count_packet(Counter::IpExtOutMcastPkts, Counter::IpExtOutMcastOctets, &skb);
+            }
+            RouteKind::Broadcast => {
+                self.count_packet(Counter::IpExtOutBcastPkts, Counter::IpExtOutBcastOctets, &skb);
+            }
+            _ => {}
+        }
         if dst.oif == OifId::LO {
             self.loopback_xmit(skb);
             return Ok(());
         }
         if matches!(dst.kind, RouteKind::Broadcast | RouteKind::Multicast) {
-            return self.ip_finish_output_many(skb, dst);
+            return self.ip_finish_output_many(skb, dst.kind, dst.nexthop);
         }
         let Some(mac) = self.neigh.resolve_connected(dst.nexthop) else {
             return self.neigh_resolve_output(dst.nexthop, skb);
@@ -135,8 +149,8 @@ impl Stack {
 
     /// The end of [`Self::ip_finish_output2`] for a broadcast or a group, which have no neighbour.
     #[inline(never)]
-    fn ip_finish_output_many(&mut self, skb: Skb, dst: Dst) -> Result<(), SendError> {
-        let mac = if dst.kind == RouteKind::Broadcast { BROADCAST } else { multicast_mac(dst.nexthop) };
+    fn ip_finish_output_many(&mut self, skb: Skb, kind: RouteKind, to: Ipv4Addr) -> Result<(), SendError> {
+        let mac = if kind == RouteKind::Broadcast { BROADCAST } else { multicast_mac(to) };
         self.push_eth_header(&skb, &mac, ETH_P_IP);
         Self::xmit_result(self.dev_queue_xmit::<true>(skb))
     }

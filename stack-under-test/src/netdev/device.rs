@@ -36,7 +36,6 @@ pub enum NetdevTx {
 pub struct NetdevQueue {
     drv_xoff: bool,
     stack_xoff: bool,
-    frozen: bool,
     schedule: bool,
     bql: Dql,
 }
@@ -46,7 +45,6 @@ impl Default for NetdevQueue {
         Self {
             drv_xoff: false,
             stack_xoff: false,
-            frozen: false,
             schedule: false,
             bql: Dql::with_limit_min(LIMIT_MIN),
         }
@@ -63,7 +61,7 @@ impl NetdevQueue {
     #[inline(always)]
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        self.drv_xoff | self.stack_xoff | self.frozen
+        self.drv_xoff | self.stack_xoff
     }
 
     /// Stopped by the driver: its ring is full, or it is down.

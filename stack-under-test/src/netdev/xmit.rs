@@ -29,15 +29,8 @@ impl Stack {
     #[inline(always)]
     pub(crate) fn dev_queue_xmit<const TRACED: bool>(&mut self, skb: Skb) -> NetXmit {
         self.trace_skb::<TRACED>(&skb, "dev_queue_xmit");
-        if !self.dev.up {
-            self.skbs.drop(&mut self.trace, skb, DropReason::DevReady);
-            return NetXmit::NetDown;
-        }
         if !self.dev.active {
-            // Without carrier the device has the qdisc `noop`, which drops and says "congestion".
-            self.dev.carrier_dropped += 1;
-            self.skbs.drop(&mut self.trace, skb, DropReason::QdiscDrop);
-            return NetXmit::Cn;
+            return self.xmit_inactive(skb);
         }
         if self.dev.qdisc.bypass(&self.skbs, 0, &skb) {
             // Nothing lay in the qdisc, and nothing can have come: there is nothing to run it for.
@@ -45,6 +38,18 @@ impl Stack {
             return NetXmit::Success;
         }
         self.enqueue_and_run(skb)
+    }
+
+    #[inline(never)]
+    fn xmit_inactive(&mut self, skb: Skb) -> NetXmit {
+        if !self.dev.up {
+            self.skbs.drop(&mut self.trace, skb, DropReason::DevReady);
+            return NetXmit::NetDown;
+        }
+        // Without carrier the device has the qdisc `noop`, which drops and says "congestion".
+        self.dev.carrier_dropped += 1;
+        self.skbs.drop(&mut self.trace, skb, DropReason::QdiscDrop);
+        NetXmit::Cn
     }
 
     #[inline(never)]

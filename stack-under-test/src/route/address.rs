@@ -189,7 +189,7 @@ fn routes_of(addr: &Address, src: Ipv4Addr, up: bool, routes: &mut Vec<Route>) {
     if let Some(broadcast) = addr.broadcast.filter(|b| !b.is_broadcast()) {
         routes.push(route(RouteKind::Broadcast, Prefix::host(broadcast)));
     }
-    let zero = subnet.base() >> 24 == 0;
+    let zero = subnet.base() == 0;
     if zero || addr.secondary || host.is_multicast() || addr.local.len() == 32 {
         return;
     }

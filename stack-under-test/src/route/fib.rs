@@ -139,7 +139,7 @@ impl Fib {
     /// `inet_addr_type`: what the table `local` says of an address; unicast if nothing.
     #[must_use]
     pub fn addr_type(&self, addr: Ipv4Addr) -> RouteKind {
-        if addr.is_broadcast() || addr.octets()[0] == 0 {
+        if addr.is_broadcast() || addr.is_unspecified() {
             return RouteKind::Broadcast;
         }
         if addr.is_multicast() {

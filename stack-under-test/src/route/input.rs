@@ -23,11 +23,11 @@ impl Fib {
         if dst.is_broadcast() || (src.is_unspecified() && dst.is_unspecified()) {
             return self.input_broadcast(key, src);
         }
-        if src.octets()[0] == 0 {
+        if src.is_unspecified() {
             return Err(DropReason::IpInvalidSource);
         }
         if iif != OifId::LO {
-            if dst.octets()[0] == 0 || dst.is_loopback() {
+            if dst.is_unspecified() || dst.is_loopback() {
                 return Err(DropReason::IpLocalnet);
             }
             if src.is_loopback() {
@@ -55,7 +55,7 @@ impl Fib {
     fn input_group(&self, group: Ipv4Addr, src: Ipv4Addr) -> Result<RouteKind, DropReason> {
         let bad = src.is_multicast() || src.is_broadcast() || src.is_loopback();
         let [a, b, c, _] = group.octets();
-        let zero = src.octets()[0] == 0 && [a, b, c] != [224, 0, 0];
+        let zero = src.is_unspecified() && [a, b, c] != [224, 0, 0];
         if bad || zero {
             return Err(DropReason::IpInvalidSource);
         }

@@ -153,7 +153,7 @@ impl Fib {
     }
 
     fn check_source(&self, src: Ipv4Addr) -> Result<(), Errno> {
-        if src.is_multicast() || src.is_broadcast() || src.octets()[0] == 0 {
+        if src.is_multicast() || src.is_broadcast() {
             return Err(Errno::EINVAL);
         }
         if self.is_own(src) { Ok(()) } else { Err(Errno::ENETUNREACH) }
@@ -202,9 +202,6 @@ impl Fib {
         let kind = kind_of(key.dst, route.kind);
         if kind == RouteKind::Unicast {
             return Ok(self.by_route(key, route, oif, src));
-        }
-        if key.dst.octets()[0] == 0 && !key.dst.is_unspecified() {
-            return Err(Errno::EINVAL);
         }
         let to_self = kind == RouteKind::Broadcast || self.is_member(key.dst);
         // A broadcast has no use for the route's gateway and MTU, and a group only if the route is one for groups.

@@ -45,14 +45,14 @@ impl SkbPool {
         origin: &Origin,
     ) -> Option<(Skb, &mut [u8; HEADERS])> {
         let len = HEADERS + payload.len();
-        if len > DATAGRAM_ROOM || self.free_meta.is_empty() {
+        if len > DATAGRAM_ROOM {
             return None;
         }
-        let head = self.alloc_head()?;
-        let slot = self.free_meta.pop()?;
-        let head_at = self.head_offset(head);
+        let slot = self.take_whole()?;
         let truesize = truesize(len as u32 + LINK_RESERVE);
-        self.meta[slot as usize] = SkBuff {
+        let meta = &mut self.meta[slot as usize];
+        let (head, head_at) = (meta.head, meta.head_at);
+        *meta = SkBuff {
             head,
             head_at,
             data: NETWORK_HEADER as u16,

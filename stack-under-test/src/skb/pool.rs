@@ -64,7 +64,9 @@ pub struct SkbPool {
     pub mem: DmaMemory,
     pub(crate) meta: Vec<SkBuff>,
     frags: Vec<[Frag; MAX_SKB_FRAGS]>,
-    pub(super) free_meta: Vec<u32>,
+    free_meta: Vec<u32>,
+    /// Free descriptions that kept their linear buffer, with its one reference: a packet is made of one fastest.
+    whole: Vec<u32>,
     refs: Vec<u16>,
     free_heads: Vec<u32>,
     free_pages: Vec<u32>,
@@ -111,6 +113,7 @@ impl SkbPool {
             meta: alloc::vec![SkBuff::EMPTY; config.skbs as usize],
             frags: alloc::vec![[Frag::EMPTY; MAX_SKB_FRAGS]; config.skbs as usize],
             free_meta: (0..config.skbs).rev().collect(),
+            whole: Vec::with_capacity(config.skbs as usize),
             refs: alloc::vec![0; (config.heads + config.pages) as usize],
             free_heads: (0..config.heads).rev().collect(),
             free_pages: (config.heads..config.heads + config.pages).rev().collect(),
@@ -129,6 +132,9 @@ impl SkbPool {
     /// Takes a linear buffer, with one reference.
     #[inline(always)]
     pub fn alloc_head(&mut self) -> Option<BufId> {
+        if self.free_heads.is_empty() {
+            self.take_apart()?;
+        }
         let buf = self.free_heads.pop()?;
         self.refs[buf as usize] = 1;
         Some(BufId(buf))
@@ -158,12 +164,6 @@ impl SkbPool {
         }
     }
 
-    /// Where a linear buffer begins in the DMA region.
-    #[inline(always)]
-    pub(super) fn head_offset(&self, head: BufId) -> usize {
-        self.heads_at + head.0 as usize * HEAD_BYTES
-    }
-
     /// Where a buffer begins in the DMA region.
     #[inline(always)]
     #[must_use]
@@ -178,7 +178,7 @@ impl SkbPool {
     /// Linear buffers that are free.
     #[must_use]
     pub fn free_heads(&self) -> usize {
-        self.free_heads.len()
+        self.free_heads.len() + self.whole.len()
     }
 
     /// Takes `len` bytes for a descriptor ring, aligned to a page, zeroed.
@@ -216,6 +216,9 @@ impl SkbPool {
 
     #[inline]
     fn alloc_on(&mut self, head: BufId, data: u16) -> Option<Skb> {
+        if self.free_meta.is_empty() {
+            self.take_apart()?;
+        }
         let slot = self.free_meta.pop()?;
         let head_at = self.buf_offset(head);
         let meta = &mut self.meta[slot as usize];
@@ -249,7 +252,7 @@ impl SkbPool {
     /// A packet without data, with [`MAX_HEADER`] bytes of room for headers. `None` when memory is out.
     #[inline]
     pub fn alloc(&mut self) -> Option<Skb> {
-        if self.free_meta.is_empty() {
+        if self.free_meta.is_empty() && self.whole.is_empty() {
             return None;
         }
         let head = self.alloc_head()?;
@@ -276,7 +279,7 @@ impl SkbPool {
     /// Packets that were made and not freed.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.meta.len() - self.free_meta.len()
+        self.meta.len() - self.free_meta.len() - self.whole.len()
     }
 
     #[inline]
@@ -649,11 +652,38 @@ impl SkbPool {
         let (head, nr_frags) = (meta.head, meta.nr_frags());
         let charge = (core::mem::take(&mut meta.charge), meta.sk, meta.truesize);
         self.uncharge(charge);
-        self.put_buf(head);
         if nr_frags != 0 {
             self.put_frags(slot, nr_frags);
         }
+        if self.refs[head.0 as usize] == 1 {
+            self.whole.push(slot);
+        } else {
+            self.put_buf(head);
+            self.free_meta.push(slot);
+        }
+    }
+
+    /// Takes a free description and the linear buffer that it kept apart. `None` when there is none.
+    #[inline(never)]
+    fn take_apart(&mut self) -> Option<()> {
+        let slot = self.whole.pop()?;
+        self.put_buf(self.meta[slot as usize].head);
         self.free_meta.push(slot);
+        Some(())
+    }
+
+    /// A description with a linear buffer of its own that nobody else refers to; what else it says is old.
+    #[inline(always)]
+    pub(super) fn take_whole(&mut self) -> Option<u32> {
+        match self.whole.pop() {
+            Some(slot) => Some(slot),
+            None => self.make_whole(),
+        }
+    }
+
+    #[inline(never)]
+    fn make_whole(&mut self) -> Option<u32> {
+        self.alloc().map(|skb| skb.0)
     }
 
     #[inline(never)]
@@ -664,9 +694,15 @@ impl SkbPool {
     }
 
     /// `consume_skb`: the packet's way is done.
-    #[inline(always)]
+    #[inline]
     pub fn consume(&mut self, trace: &mut Trace, skb: Skb) {
         trace.step(self.meta[skb.0 as usize].packet, Step::Consumed);
+        self.consume_untraced(skb);
+    }
+
+    /// [`Self::consume`] while the journal is off.
+    #[inline(always)]
+    pub(crate) fn consume_untraced(&mut self, skb: Skb) {
         if self.meta[skb.0 as usize].frag_list == NONE { self.free_one(skb.0) } else { self.free(skb.0) }
     }
 

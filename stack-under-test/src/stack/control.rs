@@ -16,7 +16,6 @@ use crate::route::{
 use crate::time::Instant;
 use crate::trace::Context;
 use alloc::format;
-use alloc::string::String;
 use core::net::Ipv4Addr;
 
 fn oif(name: &str) -> Option<OifId> {
@@ -31,8 +30,9 @@ fn no_device(name: &str) -> Refusal {
     Refusal::new(Errno::ENODEV, format!("Cannot find device \"{name}\""))
 }
 
-fn refused(error: RouteError) -> Refusal {
-    let message = if error.message.is_empty() { error.errno.name() } else { String::from(error.message) };
+/// What `ip` prints of an error.
+pub(super) fn refused(error: RouteError) -> Refusal {
+    let message = if error.message.is_empty() { error.errno.strerror() } else { error.message };
     Refusal::new(error.errno, message)
 }
 
@@ -81,8 +81,14 @@ impl Stack {
         }
         if let Some(mtu) = set.mtu {
             let (igb, mut ctx) = self.driver();
-            igb.change_mtu(&mut ctx, mtu)
-                .map_err(|errno| Refusal::new(errno, "mtu out of range: 68 to 9216"))?;
+            igb.change_mtu(&mut ctx, mtu).map_err(|errno| {
+                let bound = if mtu < crate::drivers::igb::MIN_MTU {
+                    "less than device minimum"
+                } else {
+                    "greater than device maximum"
+                };
+                Refusal::new(errno, format!("mtu {bound}"))
+            })?;
             self.dev.mtu = mtu;
             self.dev.qdisc.set_mtu(mtu);
             self.fib.set_link_mtu(OifId::ETH0, mtu);
@@ -118,7 +124,7 @@ impl Stack {
             return Ok(());
         }
         let (igb, mut ctx) = self.driver();
-        igb.open(&mut ctx).map_err(|errno| Refusal::new(errno, errno.name()))?;
+        igb.open(&mut ctx).map_err(|errno| Refusal::new(errno, errno.strerror()))?;
         self.dev.mac = self.dev.igb.mac();
         self.dev.up = true;
         self.fib.set_link_up(OifId::ETH0, true);
@@ -212,22 +218,13 @@ impl Stack {
         if set.verb != Verb::Del {
             return self.fib.add_rule(rule).map_err(refused);
         }
-        let any_priority = set.preference.is_none();
-        let any_action = set.action.is_none();
-        let matches = |other: &Rule| {
-            let same = Rule { priority: other.priority, action: other.action, ..rule.clone() };
-            same == *other
-                && (any_priority || rule.priority == other.priority)
-                && (any_action || rule.action == other.action)
-        };
+        let matches = |other: &Rule| is_meant(set, &rule, other);
         self.fib.delete_rule(matches).map_err(refused)
     }
 
     fn qdisc_command(&mut self, command: &crate::control::tc::QdiscCommand) -> Result<(), Refusal> {
         let (qdisc, mut cx) = self.qdisc();
-        qdisc.apply(&mut cx, command)?;
-        self.netif_schedule();
-        Ok(())
+        qdisc.apply(&mut cx, command)
     }
 
     fn ethtool_command(&mut self, command: &EthtoolCommand) -> Result<(), Refusal> {
@@ -239,8 +236,12 @@ impl Stack {
                         self.dev.tx_checksum = *on;
                         Ok(())
                     }
+                    (Feature::Rx, on) => {
+                        self.dev.igb.set_rx_csum(*on);
+                        Ok(())
+                    }
                     // What UDP that fits the MTU never needs may be asked for either way.
-                    (Feature::Tso | Feature::Gso | Feature::Gro | Feature::Sg | Feature::Rx, true) => Ok(()),
+                    (Feature::Tso | Feature::Gso | Feature::Gro | Feature::Sg, true) => Ok(()),
                     (Feature::Tso | Feature::Gso | Feature::Gro, false) => Ok(()),
                     (feature, on) => Err(not_yet(&format!("{feature:?} {}", if *on { "on" } else { "off" }))),
                 })
@@ -331,4 +332,57 @@ fn policy_rule(set: &RuleSet, default_priority: u32) -> Result<Rule, Refusal> {
         dport: set.dport.map(|(low, high)| low..=high),
         ..Rule::new(set.preference.unwrap_or(default_priority), action)
     })
+}
+
+/// `rule_find`: whether `ip rule del` means the rule `other`. What the command does not say may be anything, `not` included.
+fn is_meant(set: &RuleSet, asked: &Rule, other: &Rule) -> bool {
+    let prefix = |asked: Prefix, other: Prefix| asked.len() == 0 || asked == other;
+    (set.preference.is_none() || asked.priority == other.priority)
+        && (set.action.is_none() || asked.action == other.action)
+        && prefix(asked.from, other.from)
+        && prefix(asked.to, other.to)
+        && (asked.tos == 0 || asked.tos == other.tos)
+        && (asked.fwmark.is_none() || asked.fwmark == other.fwmark)
+        && (asked.iif.is_none() || asked.iif == other.iif)
+        && (asked.oif.is_none() || asked.oif == other.oif)
+        && (asked.ipproto.is_none() || asked.ipproto == other.ipproto)
+        && (asked.sport.is_none() || asked.sport == other.sport)
+        && (asked.dport.is_none() || asked.dport == other.dport)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control;
+    use alloc::vec::Vec;
+    use rstest::rstest;
+
+    fn command(text: &str) -> RuleSet {
+        let words: Vec<&str> = text.split(' ').collect();
+        match control::parse(&words) {
+            Ok(Command::Rule(RuleCommand::Set(set))) => set,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    /// Each was tried on Linux 6.18.
+    #[rstest]
+    #[case::by_its_priority("priority 100", true)]
+    #[case::by_another_priority("priority 101", false)]
+    #[case::by_one_selector("fwmark 7", true)]
+    #[case::by_another_mark("fwmark 8", false)]
+    #[case::by_its_destination("to 198.51.100.0/24", true)]
+    #[case::by_a_shorter_prefix("to 198.51.100.0/23", false)]
+    #[case::by_a_selector_it_does_not_have("dport 7", false)]
+    #[case::by_its_table("lookup 100", true)]
+    #[case::by_another_table("lookup 101", false)]
+    #[case::by_all_of_it("not to 198.51.100.0/24 fwmark 7 priority 100 lookup 100", true)]
+    #[case::without_its_not("to 198.51.100.0/24 fwmark 7 priority 100 lookup 100", true)]
+    fn a_rule_is_deleted_by_what_the_command_says(#[case] deletion: &str, #[case] is_it: bool) {
+        let there = command("ip rule add not to 198.51.100.0/24 fwmark 7 priority 100 lookup 100");
+        let there = policy_rule(&there, 0).expect("it is a rule");
+        let set = command(&format!("ip rule del {deletion}"));
+        let asked = policy_rule(&set, 0).expect("it is a rule");
+        assert_eq!(is_meant(&set, &asked, &there), is_it);
+    }
 }

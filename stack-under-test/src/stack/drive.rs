@@ -59,7 +59,7 @@ impl Stack {
     pub fn run_timers(&mut self, now: Instant) {
         self.enter(now, 0, Context::Process);
         for _ in 0..TIMER_ROUNDS_MAX {
-            if !self.next_deadline().is_some_and(|deadline| deadline <= now) {
+            if self.next_deadline().is_none_or(|deadline| deadline > now) {
                 break;
             }
             for cpu in 0..self.cpus.len() {

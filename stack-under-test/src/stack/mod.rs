@@ -100,7 +100,7 @@ impl Stack {
         assert!((1..=64).contains(&config.cpus), "1 to 64 CPUs");
         let mut entropy = Entropy::new(config.seed);
         let ident = Identifications::new(&mut entropy);
-        let driver = igb::Igb::new(config.igb.clone());
+        let driver = igb::Igb::new(config.igb);
         let mut cpus = Vec::new();
         cpus.resize_with(usize::from(config.cpus), Cpu::default);
         let mut queues = Vec::new();

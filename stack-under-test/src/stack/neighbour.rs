@@ -1,6 +1,7 @@
 //! The neighbour table at work: doing what its actions say, ARP on the wire, and `ip neigh`.
 
 use super::Stack;
+use super::control::refused;
 use crate::control::Refusal;
 use crate::control::ip::Verb;
 use crate::control::ip::neigh::{NeighCommand, NudState as NudWord};
@@ -97,7 +98,6 @@ impl Stack {
                 self.dev_queue_xmit::<true>(skb);
             }
             Action::Error(skb) => {
-                self.trace.function(self.skbs[&skb].packet, "arp_error_report");
                 self.ipv4_link_failure(&skb);
                 self.skbs.drop(&mut self.trace, skb, DropReason::NeighFailed);
             }
@@ -121,10 +121,6 @@ impl Stack {
     }
 
     pub(crate) fn neigh_command(&mut self, command: &NeighCommand) -> Result<(), Refusal> {
-        let refused = |error: crate::route::RouteError| {
-            let text = if error.message.is_empty() { error.errno.name() } else { error.message.into() };
-            Refusal::new(error.errno, text)
-        };
         let (neigh, mut cx) = self.neigh();
         let result = match command {
             NeighCommand::Flush { to, nud, .. } => {

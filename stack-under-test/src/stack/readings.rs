@@ -46,7 +46,7 @@ impl Stack {
     /// What routing says.
     pub fn route_get(&mut self, now: Instant, key: &FlowKey) -> Result<RouteResult, Errno> {
         self.advance_clock(now);
-        self.route_output(key)
+        self.route_lookup(key)
     }
 
     /// Packets that were made and not freed; receive buffers that wait in the ring are not packets yet.

@@ -9,19 +9,28 @@ use crate::skb::{Dst, Skb};
 use crate::socket::Fd;
 
 impl Stack {
-    /// `ip_route_output_flow`, with the path MTU.
+    /// [`Self::route_lookup`] for a sender, who counts what goes nowhere (`udp_sendmsg`, `ip4_datagram_connect`).
     ///
     /// # Errors
     /// As [`crate::route::Fib::output`].
     #[inline]
     pub(crate) fn route_output(&mut self, key: &FlowKey) -> Result<RouteResult, Errno> {
-        self.trace.function(0, "ip_route_output_flow");
-        self.trace.function(0, "fib_lookup");
-        let mut route = self.fib.output(key).inspect_err(|errno| {
+        self.route_lookup(key).inspect_err(|errno| {
             if *errno == Errno::ENETUNREACH {
                 self.mib.inc(crate::mib::Counter::IpOutNoRoutes);
             }
-        })?;
+        })
+    }
+
+    /// `ip_route_output_flow`, with the path MTU.
+    ///
+    /// # Errors
+    /// As [`crate::route::Fib::output`].
+    #[inline]
+    pub(crate) fn route_lookup(&mut self, key: &FlowKey) -> Result<RouteResult, Errno> {
+        self.trace.function(0, "ip_route_output_flow");
+        self.trace.function(0, "fib_lookup");
+        let mut route = self.fib.output(key)?;
         if !self.path_mtus.is_empty()
             && !route.mtu_locked
             && let Some(path) = self.path_mtus.get(route.dst, self.now)
@@ -43,7 +52,7 @@ impl Stack {
         let socket = self.sockets.get(fd)?;
         let peer = socket.peer.ok_or(Errno::ENOTCONN)?;
         let key = socket.flow_key(*peer.ip(), peer.port());
-        self.route_output(&key).map(|route| route.mtu)
+        self.route_lookup(&key).map(|route| route.mtu)
     }
 
     /// `ip_route_me_harder`: a chain of type `route` changed what routing depends on.

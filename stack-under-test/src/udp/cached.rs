@@ -11,9 +11,9 @@ use crate::skb::datagram::{DATAGRAM_ROOM, HEADERS, Origin};
 use crate::skb::{Dst, Skb};
 use crate::socket::{Fd, SocketTable};
 use crate::stack::Stack;
+use crate::trace::PacketId;
 use crate::wire::checksum::{fold_small, pseudo_header};
 use crate::wire::ipv4::{HEADER_BYTES as IP_BYTES, IPPROTO_UDP};
-use crate::trace::PacketId;
 use core::net::SocketAddrV4;
 
 /// Where the identification of a packet comes from.
@@ -131,7 +131,9 @@ impl Stack {
         }
         let (mark, priority, ignore_df) = (flow.mark, flow.priority, flow.ignore_df);
         let origin = Origin { dst: flow.dst, mark, priority, ignore_df, sk: slot, packet };
-        let Some((skb, headers)) = self.skbs.alloc_datagram(&flow.headers, payload, &origin) else { return Ok(None) };
+        let Some((skb, headers)) = self.skbs.alloc_datagram(&flow.headers, payload, &origin) else {
+            return Ok(None);
+        };
         let id = match flow.ids {
             IdSource::Bucket(bucket) => self.ident.next_in(self.now, &mut self.entropy, bucket),
             IdSource::Zero => 0,

@@ -268,11 +268,10 @@ impl Stack {
         match self.ip_local_out::<TRACED>(skb) {
             Ok(()) => {}
             Err(SendError::Congested) => {
-                if self.sockets.get(fd).is_ok_and(|socket| socket.options.recverr) {
-                    return Err(Errno::ENOBUFS);
-                }
+                // Counted in either case: here, or in `udp_sendmsg` where the error comes out.
                 self.mib.inc(Counter::UdpSndbufErrors);
-                return Ok(());
+                let told = self.sockets.get(fd).is_ok_and(|socket| socket.options.recverr);
+                return if told { Err(Errno::ENOBUFS) } else { Ok(()) };
             }
             Err(SendError::Errno(errno)) => return Err(errno),
         }

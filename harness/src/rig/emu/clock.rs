@@ -16,7 +16,11 @@ impl EmuRig {
         let next = self.next_due().map(|at| at.max(self.now));
         match next.filter(|at| *at <= limit) {
             None => {
-                self.now = self.now.max(limit);
+                if limit > self.now {
+                    // The device takes what the driver writes next as written at the time of its last step.
+                    self.now = limit;
+                    self.step();
+                }
                 Ok(false)
             }
             Some(at) => {

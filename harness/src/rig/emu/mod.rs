@@ -23,7 +23,7 @@ use agent::Agent;
 use journal::Journal;
 use machine::Machine;
 use nic_emu::Output;
-use stack_under_test::control;
+use stack_under_test::control::{self, Refusal};
 use stack_under_test::stack::Stack;
 use stack_under_test::time::Instant;
 use std::cell::RefCell;
@@ -83,6 +83,17 @@ impl EmuRig {
     }
 }
 
+/// What the tool would print. `ip` and `tc` print the text of the extended acknowledgement, or without one that of the error
+/// number; what they find out by themselves stands alone.
+fn printed(words: &[&str], refusal: &Refusal) -> String {
+    let message = &refusal.message;
+    match words.first() {
+        Some(&"ip" | &"tc") if message == refusal.errno.strerror() => format!("RTNETLINK answers: {message}"),
+        Some(&"ip" | &"tc") if !message.starts_with("Cannot find device") => format!("Error: {message}"),
+        _ => message.clone(),
+    }
+}
+
 impl Rig for EmuRig {
     fn kind(&self) -> RigKind {
         RigKind::Emu
@@ -117,7 +128,7 @@ impl Rig for EmuRig {
         };
         let now = self.instant();
         if let Err(refusal) = self.stack.control(now, &parsed) {
-            return Ok(Self::refused(refusal.message));
+            return Ok(CommandResult { status: 2, output: printed(&words, &refusal) });
         }
         self.let_applications_go_on();
         let bound = self.now.saturating_add(CARRIER_BOUND);

@@ -134,14 +134,20 @@ pub fn encode(name: &str, value: &OptionValue) -> Result<Vec<u8>, String> {
 /// A sentence that names the first that is unknown.
 pub fn message_flags(names: &[String]) -> Result<MsgFlags, String> {
     names.iter().try_fold(MsgFlags::empty(), |all, name| {
-        let bit = MsgFlags::from_name(name).or_else(|| (name == "MSG_MORE").then_some(more()));
+        let bit = MsgFlags::from_name(name).or_else(|| unnamed(name));
         bit.map(|bit| all | bit).ok_or_else(|| format!("the linux rig knows no flag `{name}`"))
     })
 }
 
-/// MSG_MORE, which the wrapper does not name.
-fn more() -> MsgFlags {
-    MsgFlags::from_bits_retain(libc::MSG_MORE)
+/// Flags that the wrapper does not name.
+fn unnamed(name: &str) -> Option<MsgFlags> {
+    let bit = match name {
+        "MSG_CONFIRM" => libc::MSG_CONFIRM,
+        "MSG_DONTROUTE" => libc::MSG_DONTROUTE,
+        "MSG_MORE" => libc::MSG_MORE,
+        _ => return None,
+    };
+    Some(MsgFlags::from_bits_retain(bit))
 }
 
 /// Events of `poll` by their names.
@@ -212,7 +218,8 @@ mod tests {
 
     #[test]
     fn flags_add_up() {
-        let names = ["MSG_DONTWAIT".to_owned(), "MSG_MORE".to_owned()];
-        assert_eq!(message_flags(&names).map(|f| f.bits()), Ok(libc::MSG_DONTWAIT | libc::MSG_MORE));
+        let names = ["MSG_DONTWAIT", "MSG_MORE", "MSG_CONFIRM", "MSG_DONTROUTE"].map(str::to_owned);
+        let sum = libc::MSG_DONTWAIT | libc::MSG_MORE | libc::MSG_CONFIRM | libc::MSG_DONTROUTE;
+        assert_eq!(message_flags(&names).map(|f| f.bits()), Ok(sum));
     }
 }

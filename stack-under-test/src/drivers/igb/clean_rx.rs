@@ -147,7 +147,7 @@ impl Igb {
     /// the device may have taken its padding for SCTP.
     #[inline]
     fn rx_checksum(&mut self, q: usize, status: u32, len: usize) -> IpSummed {
-        if status & RXD_IXSM != 0 {
+        if !self.rx_csum || status & RXD_IXSM != 0 {
             return IpSummed::None;
         }
         if status & (RXD_L4E | RXD_IPE) != 0 {

@@ -43,8 +43,10 @@ impl Igb {
             if let Some(skb) = skb {
                 if ctx.trace.is_on() {
                     ctx.trace.step(ctx.skbs[&skb].packet, Step::Dequeued("ring"));
+                    ctx.skbs.consume(ctx.trace, skb);
+                } else {
+                    ctx.skbs.consume_untraced(skb);
                 }
-                ctx.skbs.consume(ctx.trace, skb);
             }
         }
         tx.ring.next_to_clean = i;

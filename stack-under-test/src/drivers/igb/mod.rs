@@ -100,6 +100,8 @@ pub struct Igb {
     config: Config,
     mac: [u8; 6],
     mtu: u32,
+    /// `NETIF_F_RXCSUM`: the device's word for checksums is taken.
+    rx_csum: bool,
     phase: Phase,
     want_up: bool,
     reset_requested: bool,
@@ -133,6 +135,7 @@ impl Igb {
             config,
             mac: config.mac.unwrap_or_default(),
             mtu: 1500,
+            rx_csum: true,
             phase: Phase::Unprobed,
             want_up: false,
             reset_requested: false,
@@ -207,6 +210,11 @@ impl Igb {
             self.advance(ctx);
         }
         Ok(())
+    }
+
+    /// Whether the device's word for received checksums is taken (`ethtool -K rx`). No reset is needed (`igb_set_features`).
+    pub fn set_rx_csum(&mut self, on: bool) {
+        self.rx_csum = on;
     }
 
     /// Sets the station address (`igb_set_mac`).

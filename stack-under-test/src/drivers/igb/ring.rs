@@ -8,6 +8,8 @@ use crate::skb::{BufId, HEAD_BYTES, Skb, SkbPool};
 use crate::time::Instant;
 use alloc::vec::Vec;
 
+/// It is not known what a context slot holds.
+pub(super) const NO_CONTEXT: u64 = u64::MAX;
 /// `next_to_watch` of a slot where no packet begins.
 pub(super) const NO_EOP: u16 = u16::MAX;
 
@@ -94,7 +96,15 @@ pub(super) struct TxBuffer {
 
 impl TxBuffer {
     fn empty() -> Self {
-        Self { skb: None, dma: 0, len: 0, bytecount: 0, next_to_watch: NO_EOP, nr_frags: 0, time_stamp: Instant::ZERO }
+        Self {
+            skb: None,
+            dma: 0,
+            len: 0,
+            bytecount: 0,
+            next_to_watch: NO_EOP,
+            nr_frags: 0,
+            time_stamp: Instant::ZERO,
+        }
     }
 }
 
@@ -103,8 +113,8 @@ impl TxBuffer {
 pub(super) struct TxRing {
     pub(super) ring: Ring,
     pub(super) buffers: Vec<TxBuffer>,
-    /// What the device holds in the queue's context slot 0: see `tx_csum`. `None`: not known.
-    pub(super) context: Option<u64>,
+    /// What the device holds in the queue's context slot 0: see `tx_csum`.
+    pub(super) context: u64,
     /// When the driver last took a packet.
     pub(super) trans_start: Instant,
     /// The watchdog asks the next cleaning to look for a hang.
@@ -116,7 +126,7 @@ impl TxRing {
     pub(super) fn new(skbs: &mut SkbPool, bus: &mut dyn Bus, count: u16, index: u32) -> Option<Self> {
         let ring = Ring::new(skbs, bus, count, txq(index) + Q_TAIL)?;
         let buffers = (0..count).map(|_| TxBuffer::empty()).collect();
-        Some(Self { ring, buffers, context: None, trans_start: Instant::ZERO, detect_hang: false })
+        Some(Self { ring, buffers, context: NO_CONTEXT, trans_start: Instant::ZERO, detect_hang: false })
     }
 
     /// Takes back the pieces of a packet, which lie behind the slot `first`, `last` included.
@@ -157,7 +167,7 @@ impl TxRing {
         }
         self.ring.rewind(skbs);
         // Whoever resets the device empties its rings.
-        self.context = None;
+        self.context = NO_CONTEXT;
         self.detect_hang = false;
     }
 

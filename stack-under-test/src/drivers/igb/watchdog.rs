@@ -42,6 +42,7 @@ impl Igb {
     }
 
     fn watchdog_knows_link(&mut self, ctx: &mut DriverCtx<'_>, link: bool) {
+        ctx.trace.function(0, "igb_watchdog_task");
         if link && !self.link.carrier {
             let status = self.hw.rd32(ctx.bus, STATUS);
             self.link.speed = match status >> STATUS_SPEED_SHIFT & 3 {
@@ -71,10 +72,11 @@ impl Igb {
         self.kick(ctx);
     }
 
-    /// `dev_watchdog`: the queue is stopped with packets in it, and the driver took none for five seconds.
+    /// `dev_watchdog`: the queue is stopped, by the driver or by its byte limit (`netif_xmit_stopped`), with packets in it, and
+    /// the driver took none for five seconds.
     fn tx_timed_out(&self, ctx: &DriverCtx<'_>, q: usize) -> bool {
         let tx = &self.tx[q];
-        ctx.queues[q].is_stopped_by_driver() && tx.has_work() && ctx.now > tx.trans_start + TX_TIMEOUT
+        ctx.queues[q].is_stopped() && tx.has_work() && ctx.now > tx.trans_start + TX_TIMEOUT
     }
 
     /// `igb_tx_timeout`: counts, and resets the device. The driver's own watchdog calls it; so may the layer above.

@@ -82,7 +82,8 @@ impl Igb {
         let queue = &mut ctx.queues[usize::from(q)];
         // Neither a linear part nor a piece is longer than a descriptor can name.
         const _: () = assert!(crate::skb::PAGE_BYTES <= MAX_DATA_PER_TXD as usize);
-        if tx.ring.unused() < packet.nr_frags + 1 + 3 {
+        let unused = tx.ring.unused();
+        if unused < packet.nr_frags + 1 + 3 {
             queue.stop();
             return NetdevTx::Busy(skb);
         }
@@ -113,10 +114,11 @@ impl Igb {
         };
         tx.ring.next_to_use = next;
 
-        if tx.ring.unused() < DESC_NEEDED {
+        if unused - packet.nr_frags - 1 - u16::from(start != first) < DESC_NEEDED {
             // The device is not run while the driver is, so what is free now is what the second look would find.
             queue.stop();
         }
+        ctx.bus.dma_map(dma, packet.headlen, Direction::ToDevice);
         if !more || queue.is_stopped() {
             self.hw.wr32(ctx.bus, tx.ring.tail, u32::from(next));
         }
@@ -165,10 +167,10 @@ impl Packet {
 fn tx_csum(tx: &mut TxRing, skbs: &mut SkbPool, packet: &Packet, i: u16) -> u16 {
     let context =
         u64::from(packet.maclen) | u64::from(packet.iplen) << 16 | u64::from(packet.csum_offset) << 32;
-    if tx.context == Some(context) {
+    if tx.context == context {
         return i;
     }
-    tx.context = Some(context);
+    tx.context = context;
     write_context(&tx.ring, skbs, context, i)
 }
 
@@ -187,8 +189,8 @@ fn write_context(ring: &Ring, skbs: &mut SkbPool, context: u64, i: u16) -> u16 {
     ring.after(i)
 }
 
-/// Lends the packet's bytes and writes a data descriptor for each piece, from `start` on; gives the index of the last. The
-/// linear part lies at the bus address `dma`.
+/// Writes a data descriptor for each piece of a packet, from `start` on, and lends the pieces; gives the index of the last.
+/// The linear part lies at the bus address `dma` and is lent by the caller.
 #[inline(always)]
 fn tx_map(
     tx: &mut TxRing,
@@ -198,7 +200,6 @@ fn tx_map(
     packet: &Packet,
     (start, dma): (u16, u64),
 ) -> u16 {
-    bus.dma_map(dma, packet.headlen, Direction::ToDevice);
     let olinfo = desc::olinfo(packet.len, packet.partial);
     if packet.nr_frags != 0 {
         return tx_map_frags(tx, skbs, bus, skb, (start, dma, packet.headlen, olinfo));

@@ -286,15 +286,17 @@ impl Qdisc {
 
     #[inline(always)]
     fn can_bypass(&self, device: QdiscDevice) -> bool {
-        if matches!(self.discipline, Discipline::PfifoFast(_)) {
-            return self.stats.qlen == 0;
-        }
-        let allows = match &self.discipline {
+        let allows = matches!(self.discipline, Discipline::PfifoFast(_)) || self.fifo_can_bypass(device);
+        allows && self.stats.qlen == 0
+    }
+
+    #[inline(never)]
+    fn fifo_can_bypass(&self, device: QdiscDevice) -> bool {
+        match &self.discipline {
             Discipline::Fifo(fifo) if fifo.in_bytes => fifo.limit >= device.full_frame(),
             Discipline::Fifo(fifo) => fifo.limit >= 1,
             _ => false,
-        };
-        allows && self.stats.qlen == 0
+        }
     }
 
     fn kind(&self) -> &'static str {

@@ -446,6 +446,8 @@ fn without_the_rule_for_local_an_own_address_is_a_neighbour() {
 #[case::a_group_not_joined("224.0.0.5", "192.0.2.2", Err(DropReason::IpInNoRoutes))]
 #[case::for_a_neighbour("192.0.2.9", "192.0.2.2", Err(DropReason::IpInNoRoutes))]
 #[case::for_nobody_we_know("8.8.8.8", "192.0.2.2", Err(DropReason::IpInNoRoutes))]
+#[case::from_the_block_that_once_was_none("192.0.2.1", "0.0.0.9", Ok(RouteKind::Local))]
+#[case::to_the_block_that_once_was_none("0.0.0.9", "192.0.2.2", Err(DropReason::IpInNoRoutes))]
 #[case::from_itself("192.0.2.1", "192.0.2.1", Err(DropReason::IpInvalidSource))]
 #[case::from_a_group("192.0.2.1", "224.0.0.1", Err(DropReason::IpInvalidSource))]
 #[case::from_everybody("192.0.2.1", "255.255.255.255", Err(DropReason::IpInvalidSource))]
