@@ -109,6 +109,12 @@ impl Stack {
         }
     }
 
+    /// `IP_UPD_PO_STATS`: one packet, and its bytes from the IPv4 header on.
+    pub(crate) fn count_packet(&mut self, packets: Counter, octets: Counter, skb: &Skb) {
+        self.mib.inc(packets);
+        self.mib.add(octets, self.skbs[skb].len());
+    }
+
     /// `ip_rcv_options`: whether the options of a packet let it in. The sender of a wrong one is told which octet it is.
     #[cold]
     fn ip_rcv_options(&mut self, skb: &Skb, header: &Ipv4) -> bool {
@@ -122,12 +128,6 @@ impl Stack {
                 false
             }
         }
-    }
-
-    /// `IP_UPD_PO_STATS`: one packet, and its bytes from the IPv4 header on.
-    pub(crate) fn count_packet(&mut self, packets: Counter, octets: Counter, skb: &Skb) {
-        self.mib.inc(packets);
-        self.mib.add(octets, self.skbs[skb].len());
     }
 
     /// The addresses of a packet whose network header is set: source, destination.

@@ -42,12 +42,7 @@ pub struct NetdevQueue {
 
 impl Default for NetdevQueue {
     fn default() -> Self {
-        Self {
-            drv_xoff: false,
-            stack_xoff: false,
-            schedule: false,
-            bql: Dql::with_limit_min(LIMIT_MIN),
-        }
+        Self { drv_xoff: false, stack_xoff: false, schedule: false, bql: Dql::with_limit_min(LIMIT_MIN) }
     }
 }
 

@@ -623,16 +623,14 @@ impl SkbPool {
 
     #[inline(always)]
     fn uncharge(&mut self, (charge, sk, truesize): (Charge, u32, u32)) {
-        match charge {
-            Charge::None => {}
-            Charge::Wmem => {
-                let charge = &mut self.charges[sk as usize];
-                charge.wmem -= truesize;
-                if charge.nospace {
-                    self.woken.push(sk);
-                }
+        if charge == Charge::Wmem {
+            let charge = &mut self.charges[sk as usize];
+            charge.wmem -= truesize;
+            if charge.nospace {
+                self.woken.push(sk);
             }
-            Charge::Rmem => self.charges[sk as usize].rmem -= truesize,
+        } else if charge == Charge::Rmem {
+            self.charges[sk as usize].rmem -= truesize;
         }
     }
 

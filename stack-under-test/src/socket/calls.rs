@@ -6,6 +6,7 @@ use crate::errno::Errno;
 use crate::skb::SkbQueue;
 use crate::stack::Stack;
 use crate::time::Instant;
+use crate::udp::cached::CachedFlow;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -38,7 +39,7 @@ impl Stack {
             addr_locked: false,
             peer: None,
             cached_route: None,
-            cached_flow: None,
+            cached_flow: CachedFlow::NONE,
             receive_queue: SkbQueue::default(),
             err: None,
             error_queue: VecDeque::new(),
@@ -68,7 +69,7 @@ impl Stack {
         if socket.sport != 0 || socket.peer.is_some() {
             return Err(Errno::EINVAL);
         }
-        socket.cached_flow = None;
+        socket.cached_flow = CachedFlow::NONE;
         socket.saddr = *to.ip();
         let slot = SocketTable::slot(fd);
         let bound = if to.port() == 0 {
@@ -119,7 +120,7 @@ impl Stack {
         let socket = self.sockets.get_mut(fd)?;
         socket.peer = None;
         socket.cached_route = None;
-        socket.cached_flow = None;
+        socket.cached_flow = CachedFlow::NONE;
         let key = socket.flow_key(daddr, to.port());
         let route = self.route_output(&key)?;
         let generation = self.route_generation();
@@ -144,7 +145,7 @@ impl Stack {
         let socket = self.sockets.get_mut(fd)?;
         socket.peer = None;
         socket.cached_route = None;
-        socket.cached_flow = None;
+        socket.cached_flow = CachedFlow::NONE;
         if !socket.addr_locked {
             socket.saddr = Ipv4Addr::UNSPECIFIED;
         }
@@ -180,6 +181,7 @@ impl Stack {
         let socket = self.sockets.get_mut(fd)?;
         socket.shutdown_read |= read;
         socket.shutdown_write |= write;
+        socket.cached_flow = CachedFlow::NONE;
         let connected = socket.peer.is_some();
         self.sockets.wake(SocketTable::slot(fd));
         if connected { Ok(()) } else { Err(Errno::ENOTCONN) }

@@ -77,7 +77,7 @@ pub struct Socket {
     /// The way to the peer, valid while nothing in the routing changed.
     pub(crate) cached_route: Option<(u64, RouteResult)>,
     /// What datagrams to the last destination have in common; forgotten when an option or an address changes.
-    pub(crate) cached_flow: Option<CachedFlow>,
+    pub(crate) cached_flow: CachedFlow,
     /// Received datagrams, from the IP header on.
     pub(crate) receive_queue: SkbQueue,
     /// `sk_err`: given once, by whichever call comes first.

@@ -105,7 +105,7 @@ impl Stack {
         let on = value != 0;
         let buffer = |max: u32| (value.max(0) as u32).min(max).saturating_mul(2).min(i32::MAX as u32);
         let socket = self.sockets.get_mut(fd)?;
-        socket.cached_flow = None;
+        socket.cached_flow = crate::udp::cached::CachedFlow::NONE;
         let options = &mut socket.options;
         match option {
             SocketOption::SoSndbuf => options.sndbuf = buffer(wmem_max).max(SOCK_MIN_SNDBUF),
@@ -173,7 +173,7 @@ impl Stack {
         };
         let socket = self.sockets.get_mut(fd)?;
         socket.options.bound_dev = index;
-        socket.cached_flow = None;
+        socket.cached_flow = crate::udp::cached::CachedFlow::NONE;
         socket.cached_route = None;
         Ok(())
     }

@@ -127,7 +127,7 @@ mod tests {
             addr_locked: false,
             peer: peer.map(|ip| SocketAddrV4::new(ip, 9)),
             cached_route: None,
-            cached_flow: None,
+            cached_flow: crate::udp::cached::CachedFlow::NONE,
             receive_queue: crate::skb::SkbQueue::default(),
             err: None,
             error_queue: alloc::collections::VecDeque::new(),

@@ -58,6 +58,7 @@ impl Stack {
     /// What the tool would print, and the error number behind it.
     pub fn control(&mut self, now: Instant, command: &Command) -> Result<(), Refusal> {
         self.enter(now, 0, Context::Process);
+        self.commands += 1;
         let result = match command {
             Command::Link(set) => self.link_set(set),
             Command::Addr(command) => self.address_command(command),

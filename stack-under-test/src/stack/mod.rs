@@ -87,6 +87,8 @@ pub struct Stack {
     pub(crate) backlog: SkbQueue,
     pub(crate) mcast_slots: Vec<u32>,
     pub(crate) dev: Interface,
+    /// How many commands were given: each may change what was remembered.
+    pub(crate) commands: u64,
     pub(crate) bus: Box<dyn Bus>,
 }
 
@@ -126,6 +128,7 @@ impl Stack {
             backlog: SkbQueue::default(),
             mcast_slots: Vec::new(),
             dev: Interface::new(driver, queues),
+            commands: 0,
             bus,
         }
     }

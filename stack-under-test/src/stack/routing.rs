@@ -9,12 +9,14 @@ use crate::skb::{Dst, Skb};
 use crate::socket::Fd;
 
 impl Stack {
-    /// [`Self::route_lookup`] for a sender, who counts what goes nowhere (`udp_sendmsg`, `ip4_datagram_connect`).
+    /// `ip_route_output_flow`, with the path MTU.
     ///
     /// # Errors
     /// As [`crate::route::Fib::output`].
     #[inline]
     pub(crate) fn route_output(&mut self, key: &FlowKey) -> Result<RouteResult, Errno> {
+        self.trace.function(0, "ip_route_output_flow");
+        self.trace.function(0, "fib_lookup");
         self.route_lookup(key).inspect_err(|errno| {
             if *errno == Errno::ENETUNREACH {
                 self.mib.inc(crate::mib::Counter::IpOutNoRoutes);
@@ -22,14 +24,12 @@ impl Stack {
         })
     }
 
-    /// `ip_route_output_flow`, with the path MTU.
+    /// The same for somebody who only asks: nothing is counted, and no packet goes this way.
     ///
     /// # Errors
     /// As [`crate::route::Fib::output`].
     #[inline]
-    pub(crate) fn route_lookup(&mut self, key: &FlowKey) -> Result<RouteResult, Errno> {
-        self.trace.function(0, "ip_route_output_flow");
-        self.trace.function(0, "fib_lookup");
+    pub(crate) fn route_lookup(&self, key: &FlowKey) -> Result<RouteResult, Errno> {
         let mut route = self.fib.output(key)?;
         if !self.path_mtus.is_empty()
             && !route.mtu_locked

@@ -7,6 +7,7 @@
 use crate::errno::Errno;
 use crate::ip::Flow;
 use crate::ip::append::finish_ip_header;
+use crate::route::{OifId, RouteKind};
 use crate::skb::datagram::{DATAGRAM_ROOM, HEADERS, Origin};
 use crate::skb::{Dst, Skb};
 use crate::socket::{Fd, SocketTable};
@@ -14,7 +15,7 @@ use crate::stack::Stack;
 use crate::trace::PacketId;
 use crate::wire::checksum::{fold_small, pseudo_header};
 use crate::wire::ipv4::{HEADER_BYTES as IP_BYTES, IPPROTO_UDP};
-use core::net::SocketAddrV4;
+use core::net::{Ipv4Addr, SocketAddrV4};
 
 /// Where the identification of a packet comes from.
 #[derive(Clone, Copy, Debug)]
@@ -32,10 +33,8 @@ pub(crate) enum IdSource {
 pub(crate) struct CachedFlow {
     /// What the caller asked for: the address given to sendto, or none.
     to: u64,
-    /// [`Stack::route_generation`] when it was made.
+    /// [`Stack::flow_generation`] when it was made.
     generation: u64,
-    /// `ip_default_ttl` when it was made.
-    default_ttl: u8,
     ids: IdSource,
     /// The most bytes that go in one piece and into one buffer.
     room: usize,
@@ -50,6 +49,26 @@ pub(crate) struct CachedFlow {
     pseudo_sum: u32,
 }
 
+/// No address is packed into this.
+const NOWHERE: u64 = u64::MAX;
+
+impl CachedFlow {
+    /// Nothing is remembered.
+    pub(crate) const NONE: Self = Self {
+        to: NOWHERE,
+        generation: 0,
+        ids: IdSource::Zero,
+        room: 0,
+        dst: Dst { nexthop: Ipv4Addr::UNSPECIFIED, mtu: 0, kind: RouteKind::Unicast, oif: OifId::LO },
+        mark: 0,
+        priority: 0,
+        ignore_df: false,
+        headers: [0; HEADERS],
+        ip_sum: 0,
+        pseudo_sum: 0,
+    };
+}
+
 /// An address given to sendto, or none, as one number.
 #[inline(always)]
 fn packed(to: Option<SocketAddrV4>) -> u64 {
@@ -60,14 +79,23 @@ fn packed(to: Option<SocketAddrV4>) -> u64 {
 }
 
 impl Stack {
+    /// Changes with everything but the socket that a remembered flow depends on: each part only grows.
+    #[inline(always)]
+    fn flow_generation(&self) -> u64 {
+        u64::from(self.fib.generation()) + self.path_mtus.generation() + self.commands
+    }
+
     /// Remembers a flow that a datagram was just sent with. One that checks its path's MTU, or adds up checksums itself, is
     /// not remembered.
     pub(super) fn remember_flow(&mut self, fd: Fd, to: Option<SocketAddrV4>, dport: u16, flow: &Flow) {
-        let generation = self.route_generation();
-        let default_ttl = self.sysctl.ip_default_ttl;
+        let generation = self.flow_generation();
         let bucket = self.ident.bucket((flow.daddr, flow.saddr, IPPROTO_UDP));
         let Ok(socket) = self.sockets.get_mut(fd) else { return };
-        if socket.options.no_check || !self.path_mtus.is_empty() {
+        if socket.options.no_check
+            || socket.shutdown_write
+            || !self.dev.tx_checksum
+            || !self.path_mtus.is_empty()
+        {
             return;
         }
         let (ip, ip_sum) = flow.ip_header();
@@ -82,11 +110,10 @@ impl Stack {
         } else {
             IdSource::Zero
         };
-        socket.cached_flow = Some(CachedFlow {
+        socket.cached_flow = CachedFlow {
             to: packed(to),
             room: (flow.dst.mtu as usize).min(DATAGRAM_ROOM),
             generation,
-            default_ttl,
             ids,
             dst: flow.dst,
             mark: flow.mark,
@@ -95,7 +122,7 @@ impl Stack {
             headers,
             ip_sum,
             pseudo_sum: u32::from(pseudo_header(flow.saddr, flow.daddr, IPPROTO_UDP, 0)),
-        });
+        };
     }
 
     /// The packet of a datagram to the remembered destination, headers and all: `ip_make_skb`. `None` when the long way must
@@ -111,17 +138,13 @@ impl Stack {
         to: Option<SocketAddrV4>,
         packet: PacketId,
     ) -> Result<Option<Skb>, Errno> {
-        let generation = self.route_generation();
+        let generation = self.flow_generation();
         let slot = SocketTable::slot(fd);
         let Ok(socket) = self.sockets.get_mut(fd) else { return Ok(None) };
-        let Some(flow) = &socket.cached_flow else { return Ok(None) };
+        let flow = &socket.cached_flow;
         let total = HEADERS + payload.len();
-        let same = flow.to == packed(to)
-            && flow.generation == generation
-            && flow.default_ttl == self.sysctl.ip_default_ttl
-            && self.dev.tx_checksum;
-        let plain = socket.err.is_none() && !socket.shutdown_write;
-        if !same || !plain || total > flow.room {
+        let same = flow.to == packed(to) && flow.generation == generation;
+        if !same || socket.err.is_some() || total > flow.room {
             return Ok(None);
         }
         let charge = &mut self.skbs.charges[slot as usize];
@@ -134,14 +157,13 @@ impl Stack {
         let Some((skb, headers)) = self.skbs.alloc_datagram(&flow.headers, payload, &origin) else {
             return Ok(None);
         };
-        let id = match flow.ids {
-            IdSource::Bucket(bucket) => self.ident.next_in(self.now, &mut self.entropy, bucket),
-            IdSource::Zero => 0,
-            IdSource::Socket => {
-                let id = socket.inet_id;
-                socket.inet_id = id.wrapping_add(1);
-                id
-            }
+        let id = if let IdSource::Bucket(bucket) = flow.ids {
+            self.ident.next_in(self.now, &mut self.entropy, bucket)
+        } else {
+            let counts = matches!(flow.ids, IdSource::Socket);
+            let id = if counts { socket.inet_id } else { 0 };
+            socket.inet_id = socket.inet_id.wrapping_add(u16::from(counts));
+            id
         };
         finish_ip_header(headers, flow.ip_sum, total as u16, id);
         let length = (total - IP_BYTES) as u16;

@@ -183,3 +183,27 @@ impl Rig for EmuRig {
         Finished { violations: self.machine.borrow_mut().take_violations(), ..Finished::default() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use stack_under_test::errno::Errno;
+
+    /// As iproute2 6.1 prints them.
+    #[rstest]
+    #[case::an_error_number("ip route", Errno::EEXIST, "File exists", "RTNETLINK answers: File exists")]
+    #[case::an_acknowledgement("ip route", Errno::EINVAL, "Invalid scope.", "Error: Invalid scope.")]
+    #[case::a_device("ip link", Errno::ENODEV, "Cannot find device \"e\"", "Cannot find device \"e\"")]
+    #[case::of_a_queue("tc qdisc", Errno::ENOENT, "Qdisc not found.", "Error: Qdisc not found.")]
+    #[case::of_another_tool("nft add", Errno::ENOENT, "No such file", "No such file")]
+    fn a_refusal_is_printed_as_the_tool_does(
+        #[case] words: &str,
+        #[case] errno: Errno,
+        #[case] message: &str,
+        #[case] expected: &str,
+    ) {
+        let words: Vec<&str> = words.split(' ').collect();
+        assert_eq!(printed(&words, &Refusal::new(errno, message)), expected);
+    }
+}

@@ -200,14 +200,17 @@ fn a_poll_cleans_128_packets_and_asks_for_another() {
 }
 
 #[rstest]
-#[case::stuck(0, 1, 2)]
-#[case::only_paused(1 << 4, 0, 1)]
+#[case::stuck(0, 3028, true, 1)]
+#[case::only_paused(1 << 4, 3028, false, 0)]
+#[case::paused_and_stopped_by_the_byte_limit(1 << 4, 0, false, 1)]
 fn a_ring_that_does_not_move_gets_the_device_reset(
     #[case] status: u32,
-    #[case] hangs: u32,
-    #[case] resets: u32,
+    #[case] byte_limit: u64,
+    #[case] hangs: bool,
+    #[case] timeouts: u32,
 ) {
     let mut rig = Rig::up();
+    rig.queues[0].set_limit_min(byte_limit);
     rig.bus.regs.insert(0x0008, status);
     let skb = rig.packet(60);
     assert!(rig.xmit(skb, false));
@@ -217,7 +220,7 @@ fn a_ring_that_does_not_move_gets_the_device_reset(
         assert!(rig.bus.written.contains(&(0x1520, 2)));
         rig.poll();
     }
-    assert_eq!((rig.igb.faults(Fault::TxHang) > 0, rig.bus.resets), (hangs > 0, resets));
-    assert_eq!(rig.ethtool("tx_timeout_count"), u64::from(hangs));
-    assert!(rig.igb.is_up() && rig.skbs.in_flight() == 1 - hangs as usize);
+    assert_eq!((rig.igb.faults(Fault::TxHang) > 0, rig.bus.resets), (hangs, 1 + timeouts));
+    assert_eq!(rig.ethtool("tx_timeout_count"), u64::from(timeouts));
+    assert!(rig.igb.is_up() && rig.skbs.in_flight() == 1 - timeouts as usize);
 }
