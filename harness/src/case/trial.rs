@@ -296,10 +296,10 @@ impl<'l> TrialReader<'l> {
         let fields = self.r.fields(node, "sysfs", keys_of("sysfs"))?;
         let (path, value) = (self.r.need(&fields, "path")?, self.r.need(&fields, "value")?);
         let text = self.r.text(path)?.to_owned();
-        if !text.starts_with("/sys/") || text.split('/').any(|part| part == "..") {
+        if !text.starts_with("/sys/class/net/") || text.split('/').any(|part| part == "..") {
             return self.r.wrong(
                 path,
-                "a path under /sys",
+                "a path under /sys/class/net",
                 "such as `/sys/class/net/eth0/queues/tx-0/xps_cpus`",
             );
         }
