@@ -106,7 +106,10 @@ impl Commands {
             return r.wrong(node, "a command", "such as `ip link set dev eth0 mtu 9000`");
         };
         if words.len() > WORDS {
-            return Err(r.report(Problem::at(&node.span, format!("a command of more than {WORDS} words"))));
+            return Err(r.report(
+                Problem::at(&node.span, format!("a command of more than {WORDS} words"))
+                    .help("write several commands, each a `run:` of its own"),
+            ));
         }
         if !PROGRAMS.contains(&first.text.as_str()) {
             let problem = Problem::at(
