@@ -105,9 +105,7 @@ impl Stack {
         self.trace_skb::<TRACED>(&skb, "ip_finish_output");
         let meta = &self.skbs[&skb];
         match meta.dst {
-            Some(dst) if meta.len() <= dst.mtu as usize && meta.frag_max_size == 0 => {
-                self.ip_finish_output2::<TRACED>(skb, dst)
-            }
+            Some(dst) if meta.len() <= dst.mtu as usize => self.ip_finish_output2::<TRACED>(skb, dst),
             _ => self.ip_finish_output_slow(skb),
         }
     }
