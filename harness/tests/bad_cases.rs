@@ -54,6 +54,9 @@ fn every_bad_case_is_refused_where_it_is_wrong() {
         let problems = load(std::slice::from_ref(&path)).unwrap_err();
         let wanted = wanted(&text);
         assert!(!wanted.is_empty(), "{name} does not say what is wrong with it");
+        for problem in problems.iter().filter(|problem| !problem.has_help()) {
+            wrong.push(format!("{name}: no help for {problem}"));
+        }
         if problems.len() != wanted.len() {
             wrong.push(format!("{name}: {} problems instead of {}: {said}", problems.len(), wanted.len()));
         }
@@ -93,7 +96,8 @@ fn a_large_file_is_refused_by_its_size(#[case] bytes: usize, #[case] words: &str
     text.extend(std::iter::repeat_n('x', bytes - text.len()));
     fs::write(&path, text).unwrap();
     let said = plain(&refused(&path));
-    assert!(said.contains(words) && said.contains("large.yaml"), "{said}");
+    assert!(said.contains(words) && said.contains("large.yaml:1:1]"), "{said}");
+    assert!(said.contains("1 about: A case.") && said.contains("help: make several cases"), "{said}");
 }
 
 #[rstest]
@@ -107,6 +111,31 @@ fn a_file_that_is_not_even_yaml(#[case] bytes: &[u8], #[case] words: &str, #[cas
     fs::write(&path, bytes).unwrap();
     let said = plain(&refused(&path));
     assert!(said.contains(words) && said.contains(place), "{said}");
+}
+
+#[rstest]
+#[case::brackets_without_end("about: Deep.\nsteps: ", &"[".repeat(100_000), "", ":2:72]", "2 …[[[[")]
+#[case::a_key_of_100_kb("about: A case.\nsteps:\n  - ", &"k".repeat(100_000), ": 1\n", ":3:100005]", "kkk: 1")]
+#[case::a_key_that_yaml_takes("about: A case.\nsteps:\n  - ", &"k".repeat(1_000), ": 1\n", ":3:5]", "3 - kkkk")]
+#[case::far_in_the_line("about: A case.\nsteps: [{wait: 1s}, ", &"{wait: 1s}, ".repeat(5_000), "{wait: long}]\n",
+    ":2:60028]", "{wait: 1s}, {wait: long}]")]
+#[case::a_long_line_beside_it("about: A case.\nsteps: []\n# ", &"x".repeat(100_000), "", ":2:8]", "2 steps: []")]
+#[case::nothing_but_one_long_line("", &"é".repeat(100_000), "", ":1:1]", "1 ééé")]
+fn of_a_very_long_line_the_part_that_is_wrong_is_shown(
+    #[case] begins: &str,
+    #[case] middle: &str,
+    #[case] ends: &str,
+    #[case] place: &str,
+    #[case] line: &str,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.yaml");
+    fs::write(&path, format!("{begins}{middle}{ends}")).unwrap();
+    let shown = refused(&path);
+    let said = plain(&shown);
+    assert!(said.contains(place) && said.contains(line) && said.contains("help: "), "{shown}");
+    assert!(shown.lines().all(|line| line.chars().count() <= 130), "{shown}");
+    assert!(shown.lines().any(|line| line.contains("╰── ")), "nothing points at it: {shown}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `run:` - commands of an administrator, split into words and checked against a grammar.
 
+use super::confine::stays_inside;
 use super::model::{Command, RigKind};
 use super::problem::{Problem, choose};
 use super::reader::{Read, Reader};
@@ -105,7 +106,10 @@ impl Commands {
             return r.wrong(node, "a command", "such as `ip link set dev eth0 mtu 9000`");
         };
         if words.len() > WORDS {
-            return Err(r.report(Problem::at(&node.span, format!("a command of more than {WORDS} words"))));
+            return Err(r.report(
+                Problem::at(&node.span, format!("a command of more than {WORDS} words"))
+                    .help("write several commands, each a `run:` of its own"),
+            ));
         }
         if !PROGRAMS.contains(&first.text.as_str()) {
             let problem = Problem::at(
@@ -118,19 +122,28 @@ impl Commands {
             return Err(r.report(problem));
         }
         let list: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+        if let Err(problem) = stays_inside(&list) {
+            return Err(r.report(shown(node, text, &words, problem)));
+        }
         if let Err(problem) = (self.grammar)(&list) {
-            let (span, label) = match words.get(problem.word_index) {
-                Some(word) => (node.part(word.from, word.to), "this word"),
-                None => (node.part(text.trim_end().len(), text.len()), "something is missing here"),
-            };
-            let mut shown = Problem::at(&span, problem.message).label(label);
-            if !problem.expected.is_empty() {
-                shown = shown.help(format!("here can stand: {}", problem.expected));
-            }
-            return Err(r.report(shown.and_help("the `linux` rig alone takes all that Linux's tools do")));
+            let problem = shown(node, text, &words, problem);
+            return Err(r.report(problem.and_help("the `linux` rig alone takes all that Linux's tools do")));
         }
         Ok(words.into_iter().map(|word| word.text).collect())
     }
+}
+
+/// A problem at the word that it is about.
+fn shown(node: &Node, text: &str, words: &[Word], problem: CommandProblem) -> Problem {
+    let (span, label) = match words.get(problem.word_index) {
+        Some(word) => (node.part(word.from, word.to), "this word"),
+        None => (node.part(text.trim_end().len(), text.len()), "something is missing here"),
+    };
+    let shown = Problem::at(&span, problem.message).label(label);
+    if problem.expected.is_empty() {
+        return shown;
+    }
+    shown.help(format!("here can stand: {}", problem.expected))
 }
 
 /// A word with where it stands in the command.

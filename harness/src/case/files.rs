@@ -12,6 +12,10 @@ use std::sync::Arc;
 
 /// The largest file in bytes.
 pub const FILE_BYTES: u64 = 1 << 20;
+/// What is kept of a file that is too large, in bytes: enough to show its first line.
+const BEGINNING: usize = 4096;
+/// The help for what is no file that can be read.
+const READABLE: &str = "a case is a file of text that you may read";
 /// Folders inside of each other.
 const FOLDERS: usize = 16;
 /// Files of one call.
@@ -43,7 +47,7 @@ impl Files {
             }
         };
         if !self.known.contains_key(&canonical) {
-            let read = text(&shown).map_err(|message| vec![about(message)]);
+            let read = text(&shown).map_err(|(message, help)| vec![about(message).help(help)]);
             let tree = read.and_then(|file| match file {
                 Ok(file) => parse(&file).map(Rc::new),
                 Err(problem) => Err(vec![problem]),
@@ -59,23 +63,36 @@ impl Files {
 }
 
 fn unreadable(problem: Problem, from: Option<&Span>) -> Problem {
-    if from.is_some() { problem.help("the path is relative to the file that includes it") } else { problem }
+    problem.help(match from {
+        Some(_) => "the path is relative to the file that includes it",
+        None => "is it there, and may you read it?",
+    })
 }
 
+/// A message with its help.
+type Told = (String, &'static str);
+
 /// The text of a file. The outer error has no place in the file, the inner one has.
-fn text(path: &Path) -> Result<Result<Arc<SourceFile>, Problem>, String> {
+fn text(path: &Path) -> Result<Result<Arc<SourceFile>, Problem>, Told> {
     let shown = path.display();
-    let cannot = |error: std::io::Error| format!("cannot read `{shown}`: {error}");
+    let cannot = |error: std::io::Error| (format!("cannot read `{shown}`: {error}"), READABLE);
     let about = fs::metadata(path).map_err(cannot)?;
     if !about.is_file() {
-        return Err(format!("`{shown}` is not a file"));
+        return Err((format!("`{shown}` is not a file"), READABLE));
     }
     let mut bytes = Vec::new();
     let file = fs::File::open(path).map_err(cannot)?;
     file.take(FILE_BYTES + 1).read_to_end(&mut bytes).map_err(cannot)?;
     if bytes.len() as u64 > FILE_BYTES {
         let mib = about.len().div_ceil(1 << 20);
-        return Err(format!("`{shown}` has {mib} MiB; the limit for a case is 1 MiB"));
+        bytes.truncate(BEGINNING);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let end = text.len();
+        let file = Arc::new(SourceFile { path: path.to_owned(), text });
+        let message = format!("`{shown}` has {mib} MiB; the limit for a case is 1 MiB");
+        return Ok(Err(Problem::at(&Span::of(&file, 0, end), message).label("it begins here").help(
+            "make several cases of it; a long payload is written as `{pattern: counting, length: …}`",
+        )));
     }
     Ok(match String::from_utf8(bytes) {
         Ok(text) => Ok(Arc::new(SourceFile { path: path.to_owned(), text })),
@@ -141,7 +158,9 @@ pub fn discover(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Vec<Problem>> {
 }
 
 fn folder(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Problem> {
-    let cannot = |error: std::io::Error| Problem::new(format!("cannot read `{}`: {error}", path.display()));
+    let cannot = |error: std::io::Error| {
+        Problem::new(format!("cannot read `{}`: {error}", path.display())).help("may you read it?")
+    };
     if depth > FOLDERS || found.len() > FILES {
         let limit = format!("`{}`: more than {FOLDERS} folders deep or {FILES} files", path.display());
         return Err(Problem::new(limit).help("is a link circular?"));

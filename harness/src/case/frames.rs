@@ -133,7 +133,8 @@ fn number(
     let value = r.number(node, i64::MIN, i64::MAX)?;
     if !(0..=most).contains(&value) {
         let problem = Problem::at(&node.span, format!("{value} is not a value of `{}`", field.name()))
-            .label(format!("it has {bits} bits: 0 to {most}"));
+            .label(format!("it has {bits} bits"))
+            .help(format!("a number from 0 to {most}"));
         return Err(r.report(problem));
     }
     Ok(Value::Number(value.unsigned_abs()))
@@ -152,7 +153,11 @@ fn flags(r: &mut Reader, field: &Field, node: &Node, names: &'static [(&'static 
             return Err(r.report(problem));
         };
         if value & bit != 0 {
-            return Err(r.report(Problem::at(&item.span, format!("`{text}` stands twice")).label("again")));
+            return Err(r.report(
+                Problem::at(&item.span, format!("`{text}` stands twice"))
+                    .label("again")
+                    .help("name each flag once"),
+            ));
         }
         value |= bit;
     }

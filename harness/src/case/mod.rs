@@ -5,6 +5,7 @@ pub mod model;
 mod calls;
 mod checks;
 pub mod command;
+mod confine;
 mod files;
 mod frames;
 mod load;

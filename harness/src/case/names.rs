@@ -73,8 +73,9 @@ impl Names {
         match self.known.get(&name) {
             Some((Named::Socket { closed: false }, _)) => Ok(name),
             Some((Named::Socket { closed: true }, _)) => {
-                let problem =
-                    Problem::at(&node.span, format!("the socket `{name}` was closed")).label("closed before");
+                let problem = Problem::at(&node.span, format!("the socket `{name}` was closed"))
+                    .label("closed before")
+                    .help("put this step before its `close:`, or make another socket with `socket: {as: …}`");
                 Err(r.report(problem))
             }
             _ => self.unknown(r, node, &name, "socket", |n| matches!(n, Named::Socket { .. })).map(|()| name),
@@ -109,7 +110,9 @@ impl Names {
                 Ok((name, *judged))
             }
             Some((Named::Background { .. }, _)) => Err(r.report(
-                Problem::at(&node.span, format!("`{name}` was joined before")).label("joined twice"),
+                Problem::at(&node.span, format!("`{name}` was joined before"))
+                    .label("joined twice")
+                    .help("a call ends once: remove one of the two `join:`"),
             )),
             _ => {
                 let fits = |n| matches!(n, Named::Background { .. });

@@ -13,8 +13,11 @@ use std::sync::Arc;
 const SHOWN: usize = 25;
 /// A message or help longer than this many characters is cut.
 const LONGEST_MESSAGE: usize = 1_500;
-/// A source line longer than this many bytes is not shown.
-const LONGEST_LINE: usize = 600;
+/// Of a source line longer than this many bytes only a part is shown.
+const LONGEST_LINE: usize = 200;
+/// So many characters of a long line are shown before what is wrong, and so many from there on.
+const SHOWN_BEFORE: usize = 30;
+const SHOWN_AFTER: usize = 50;
 
 /// A stretch of a file, from one byte to another.
 #[derive(Clone, Debug)]
@@ -70,12 +73,63 @@ impl Span {
         (start, text.lines().next().map_or(0, |line| line.trim_end().len()))
     }
 
-    fn line_is_long(&self) -> bool {
-        let text = self.file.text.as_bytes();
+    /// The line that it begins in, shortened, if that or a line beside it, which would be shown too, is very long.
+    fn excerpt(&self) -> Option<Excerpt> {
+        let text = self.file.text.as_str();
         let start = self.start.min(text.len());
-        let before = text[..start].iter().rev().take_while(|b| **b != b'\n').take(LONGEST_LINE + 1).count();
-        let after = text[start..].iter().take_while(|b| **b != b'\n').take(LONGEST_LINE + 1).count();
-        before + after > LONGEST_LINE
+        let begin = text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let end = text[start..].find('\n').map_or(text.len(), |at| start + at);
+        let before = text[..begin.saturating_sub(1)].bytes().rev().take_while(|b| *b != b'\n');
+        let after = text[end..].bytes().skip(1).take_while(|b| *b != b'\n');
+        let many = |count: usize| count > LONGEST_LINE;
+        let limit = LONGEST_LINE + 1;
+        if !many(end - begin) && !many(before.take(limit).count()) && !many(after.take(limit).count()) {
+            return None;
+        }
+        let visible = |c: char| if c.is_control() { ' ' } else { c };
+        let ahead: Vec<char> = text[begin..start].chars().rev().take(SHOWN_BEFORE).collect();
+        let behind: String = text[start..end].chars().take(SHOWN_AFTER).map(visible).collect();
+        let ahead_bytes: usize = ahead.iter().map(|c| c.len_utf8()).sum();
+        let cut = |is_cut: bool| if is_cut { "…" } else { "" };
+        let mut line = cut(begin + ahead_bytes < start).to_owned();
+        line.extend(ahead.into_iter().rev().map(visible));
+        let place = line.len();
+        let rest = text[start..end].chars().nth(SHOWN_AFTER).is_some();
+        line.push_str(&behind);
+        let length = self.underlined().1.min(behind.trim_end().len());
+        line.push_str(cut(rest));
+        Some(Excerpt { span: self.clone(), line, place, length })
+    }
+}
+
+/// A part of a very long line, around what is wrong.
+#[derive(Clone, Debug)]
+struct Excerpt {
+    span: Span,
+    /// With `…` where it was cut.
+    line: String,
+    /// Where in it is what is wrong, in bytes.
+    place: usize,
+    /// How many bytes of it are wrong.
+    length: usize,
+}
+
+impl SourceCode for Excerpt {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let inner = self.line.read_span(span, before, after)?;
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.span.file.path.display().to_string(),
+            inner.data(),
+            *inner.span(),
+            self.span.line.saturating_sub(1) as usize,
+            self.span.column.saturating_sub(1) as usize,
+            inner.line_count(),
+        )))
     }
 }
 
@@ -103,6 +157,7 @@ impl SourceCode for SourceFile {
 pub struct Problem {
     message: String,
     place: Option<Span>,
+    excerpt: Option<Box<Excerpt>>,
     label: String,
     help: Option<String>,
 }
@@ -111,13 +166,19 @@ impl Problem {
     /// Something wrong that has no place in a file.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: printable(&message.into()), place: None, label: "here".into(), help: None }
+        Self {
+            message: printable(&message.into()),
+            place: None,
+            excerpt: None,
+            label: "here".into(),
+            help: None,
+        }
     }
 
     /// Something wrong at a place.
     #[must_use]
     pub fn at(span: &Span, message: impl Into<String>) -> Self {
-        Self { place: Some(span.clone()), ..Self::new(message) }
+        Self { place: Some(span.clone()), excerpt: span.excerpt().map(Box::new), ..Self::new(message) }
     }
 
     /// What stands under the source line.
@@ -140,6 +201,12 @@ impl Problem {
         let help = self.help.take().map_or_else(String::new, |help| help + "\n");
         self.help = Some(help + &printable(more));
         self
+    }
+
+    /// Whether it says what would be right.
+    #[must_use]
+    pub fn has_help(&self) -> bool {
+        self.help.is_some()
     }
 
     /// Where it is, if it is in a file.
@@ -176,13 +243,7 @@ fn printable(text: &str) -> String {
 
 impl Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        match &self.place {
-            Some(span) if span.line_is_long() => {
-                write!(f, " ({}:{}:{})", span.file.path.display(), span.line, span.column)
-            }
-            _ => Ok(()),
-        }
+        f.write_str(&self.message)
     }
 }
 
@@ -194,12 +255,17 @@ impl Diagnostic for Problem {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        let span = self.place.as_ref()?;
-        if span.line_is_long() { None } else { Some(&*span.file as &dyn SourceCode) }
+        match &self.excerpt {
+            Some(excerpt) => Some(&**excerpt as &dyn SourceCode),
+            None => Some(&*self.place.as_ref()?.file as &dyn SourceCode),
+        }
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let (start, length) = self.place.as_ref()?.underlined();
+        let (start, length) = match &self.excerpt {
+            Some(excerpt) => (excerpt.place, excerpt.length),
+            None => self.place.as_ref()?.underlined(),
+        };
         Some(Box::new(std::iter::once(LabeledSpan::new(Some(self.label.clone()), start, length))))
     }
 }

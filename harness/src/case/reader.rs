@@ -104,7 +104,10 @@ impl Reader {
     pub fn need<'n>(&mut self, fields: &Fields<'n>, key: &str) -> Read<&'n Node> {
         match fields.get(key) {
             Some(node) => Ok(node),
-            None => Err(self.report(Problem::at(&fields.node.span, format!("`{key}:` is missing")))),
+            None => Err(self.report(
+                Problem::at(&fields.node.span, format!("`{key}:` is missing"))
+                    .help(format!("add `{key}: …`")),
+            )),
         }
     }
 
@@ -164,9 +167,11 @@ impl Reader {
         for item in items {
             let word = self.one_of(item, words)?;
             if found.contains(&word) {
-                return Err(
-                    self.report(Problem::at(&item.span, format!("`{word}` stands twice")).label("again"))
-                );
+                return Err(self.report(
+                    Problem::at(&item.span, format!("`{word}` stands twice"))
+                        .label("again")
+                        .help("name each once"),
+                ));
             }
             found.push(word);
         }

@@ -108,7 +108,10 @@ impl Variables {
             self.made.set(self.made.get() + value.weight());
             if self.made.get() > MADE {
                 let message = format!("the `${{…}}` of one row make more than {} MiB", MADE >> 20);
-                problems.push(Problem::at(&node.part(begin, end), message));
+                problems.push(
+                    Problem::at(&node.part(begin, end), message)
+                        .help("shorten the values that stand for them, or use them less often"),
+                );
                 return spoilt(node);
             }
             match value {

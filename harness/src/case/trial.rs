@@ -204,7 +204,11 @@ impl<'l> TrialReader<'l> {
             if self.steps_left == 0 {
                 let message =
                     format!("a trial of more than {STEPS_AT_MOST} steps, repeats and includes counted");
-                return Err(self.r.report(Problem::at(&item.span, message)));
+                return Err(self.r.report(
+                    Problem::at(&item.span, message)
+                        .label("one too many")
+                        .help("repeat fewer times, or make several cases of it"),
+                ));
             }
             self.steps_left -= 1;
             self.charge(item, item.weight())?;
@@ -296,10 +300,10 @@ impl<'l> TrialReader<'l> {
         let fields = self.r.fields(node, "sysfs", keys_of("sysfs"))?;
         let (path, value) = (self.r.need(&fields, "path")?, self.r.need(&fields, "value")?);
         let text = self.r.text(path)?.to_owned();
-        if !text.starts_with("/sys/") || text.split('/').any(|part| part == "..") {
+        if !text.starts_with("/sys/class/net/") || text.split('/').any(|part| part == "..") {
             return self.r.wrong(
                 path,
-                "a path under /sys",
+                "a path under /sys/class/net",
                 "such as `/sys/class/net/eth0/queues/tx-0/xps_cpus`",
             );
         }
@@ -341,7 +345,9 @@ impl<'l> TrialReader<'l> {
         }
         if self.including.len() > INCLUDES {
             let message = format!("more than {INCLUDES} files include each other");
-            return Err(self.r.report(Problem::at(&node.span, message)));
+            return Err(self
+                .r
+                .report(Problem::at(&node.span, message).help("include fewer files inside of each other")));
         }
         let here = node.span.location();
         let from = format!("included from {}:{}:{}", here.file.path.display(), here.line, here.column);

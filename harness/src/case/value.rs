@@ -48,7 +48,8 @@ impl Reader {
         };
         if number < low || number > high {
             let problem = Problem::at(&node.span, format!("{number} is out of range"))
-                .label(format!("not between {low} and {high}"));
+                .label("out of range")
+                .help(range(low, high));
             return Err(self.report(problem));
         }
         Ok(number)
@@ -67,7 +68,11 @@ impl Reader {
     pub fn duration(&mut self, node: &Node) -> Read<Duration> {
         match node.text().and_then(duration) {
             Some(time) if time <= LONGEST => Ok(time),
-            Some(_) => Err(self.report(Problem::at(&node.span, "longer than 24 hours").label("too long"))),
+            Some(_) => Err(self.report(
+                Problem::at(&node.span, "longer than 24 hours")
+                    .label("too long")
+                    .help("at most `86400s`; what takes days is no case"),
+            )),
             None => self.wrong(node, "a duration", "a number with its unit: `10ns`, `1500us`, `50ms`, `1s`"),
         }
     }
@@ -149,9 +154,10 @@ impl Reader {
                 let held = || patterns.keys().map(|(_, length)| length).sum::<usize>();
                 if !patterns.contains_key(&(counting, length)) && held() + length > PATTERN_BYTES {
                     let limit = PATTERN_BYTES >> 20;
-                    return Err(
-                        self.report(Problem::at(&size.span, format!("the payloads exceed {limit} MiB")))
-                    );
+                    return Err(self.report(
+                        Problem::at(&size.span, format!("the payloads exceed {limit} MiB"))
+                            .help("make fewer or shorter ones: those of one length are counted once"),
+                    ));
                 }
                 Ok(patterns.entry((counting, length)).or_insert_with(|| pattern(counting, length)).clone())
             }
@@ -273,4 +279,12 @@ fn comparison(text: &str) -> Option<Expected> {
     ];
     let (sign, comparison) = signs.into_iter().find(|(sign, _)| text.starts_with(sign))?;
     Some(Expected::Compare(comparison, whole(text[sign.len()..].trim())?))
+}
+/// The help for a number that is out of range.
+fn range(low: i64, high: i64) -> String {
+    match (low, high) {
+        (i64::MIN, _) => format!("a number up to {high}"),
+        (_, i64::MAX) => format!("a number from {low}"),
+        _ => format!("a number from {low} to {high}"),
+    }
 }

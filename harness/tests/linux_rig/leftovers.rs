@@ -70,3 +70,43 @@ pub fn nothing_left() -> Outcome {
     assert_eq!((namespaces()?, wires_and_sockets()?), before);
     Ok(())
 }
+
+/// The rig does what `check` would have refused: it must not reach the machine.
+pub fn the_machine_stays_as_it_is() -> Outcome {
+    let mut bench = Bench::new()?;
+    for key in ["kernel.hostname", "vm.swappiness"] {
+        // What is there already, so that it does no harm should it be taken.
+        let path = format!("/proc/sys/{}", key.replace('.', "/"));
+        let Ok(value) = std::fs::read_to_string(path) else { continue };
+        let written = bench.run(&format!("sysctl -w {key}={}", value.trim()));
+        assert!(written.is_err(), "{key} was written");
+    }
+    let name = format!("wireproof-{}", std::process::id());
+    bench.run(&format!("ip netns add {name}"))?;
+    let left = std::path::Path::new("/run/netns").join(&name);
+    let is_left = left.exists();
+    if is_left {
+        std::process::Command::new("ip").args(["netns", "del", &name]).status()?;
+    }
+    assert!(!is_left, "a named namespace is left");
+    Ok(())
+}
+
+/// The names of namespaces, of the thread of the rig and of this one.
+pub fn own_namespaces() -> Outcome {
+    let kinds = ["net", "mnt", "uts", "ipc"];
+    let all = || -> Result<Vec<BTreeSet<String>>, Failed> {
+        let of = |kind: &str| -> Result<BTreeSet<String>, Failed> {
+            let tasks = std::fs::read_dir("/proc/self/task")?;
+            let paths = tasks.filter_map(|task| Some(task.ok()?.path().join("ns").join(kind)));
+            let links = paths.filter_map(|path| std::fs::read_link(path).ok());
+            Ok(links.map(|link| link.display().to_string()).collect())
+        };
+        kinds.iter().map(|kind| of(kind)).collect()
+    };
+    let _bench = Bench::new()?;
+    for (kind, names) in kinds.iter().zip(all()?) {
+        assert!(names.len() > 1, "the rig has no {kind} namespace of its own");
+    }
+    Ok(())
+}

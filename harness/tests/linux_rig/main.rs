@@ -23,7 +23,7 @@ const RULE: &str = "a_rule_that_drops_tells_the_sender_and_counts";
 
 fn main() {
     let arguments = Arguments::from_args();
-    let tests: [(&str, Test); 17] = [
+    let tests: [(&str, Test); 20] = [
         ("a_datagram_to_a_known_neighbour_is_one_frame", one_datagram),
         ("datagrams_wait_for_the_neighbours_address_and_leave_in_order", first_packet_waits),
         ("a_silent_neighbour_is_asked_three_times_and_the_socket_is_told", nobody_answers),
@@ -41,6 +41,9 @@ fn main() {
         ("the_engine_puts_the_kernels_fragments_together", trials::fragments),
         ("the_engine_holds_arp_to_its_times", trials::nobody_answers),
         ("what_is_not_there_is_a_skip", trials::skips),
+        ("a_command_does_not_reach_the_machine", leftovers::the_machine_stays_as_it_is),
+        ("each_rig_has_namespaces_of_its_own", leftovers::own_namespaces),
+        ("a_step_that_takes_eth0_away_fails", trials::eth0_gone),
     ];
     // Configuration and readings take iproute2; one test takes nft.
     let tools = trials::lacks(&["ip -V", "tc -V"]);
@@ -258,7 +261,9 @@ fn own_sysfs() -> Outcome {
     assert!(bench.run("ip link show dev eth0")?.contains("qlen 77"), "eth0 of the namespace was meant");
     let result = bench.rig.sysfs("/sys/class/net/eth0/no_such_file", "1")?;
     assert_ne!(result.status, 0, "a refused write is a result");
-    assert!(bench.rig.sysfs("/sys/../etc/passwd", "x").is_err(), "only sysfs may be written");
+    for path in ["/sys/class/net/../../../etc/passwd", "/sys/kernel/mm/ksm/run"] {
+        assert!(bench.rig.sysfs(path, "x").is_err(), "{path}: only devices may be written");
+    }
     Ok(())
 }
 

@@ -154,6 +154,19 @@ pub fn fragments() -> Outcome {
     Ok(())
 }
 
+/// `check` refuses the first of these; whatever takes the wire away, the step that did is named.
+pub fn eth0_gone() -> Outcome {
+    for text in ["ip link del eth0", "ip link set dev eth0 down name other"] {
+        let trial = trial(vec![run(text), socket(), call(sendto("s", peer(7), "hello"), None)]);
+        let Verdict::Fail(failure) = verdict(&trial) else {
+            return Err(format!("`{text}` passed").into());
+        };
+        let told = format!("{} {}", failure.message, failure.details.join(" "));
+        assert!(told.contains("eth0 is gone") && failure.at.is_some(), "{text}: {told}");
+    }
+    Ok(())
+}
+
 /// `arp/nobody_answers`: real time, held to a tenth of a second.
 pub fn nobody_answers() -> Outcome {
     let request = |after: Option<&str>| {

@@ -46,7 +46,7 @@ pub(crate) enum Happening {
     Broken(String),
 }
 
-/// A trial's kernel. Needs root: a user namespace of its own is not there yet.
+/// A trial's kernel. Needs root, or to be root of a user namespace (`unshare -Ur`): it makes none itself.
 #[derive(Debug)]
 pub struct LinuxRig {
     // In this order they are dropped: the wire stops, calls are woken, and the namespace goes with its last thread.
@@ -193,15 +193,15 @@ impl Rig for LinuxRig {
     fn command(&mut self, command: &Command) -> Result<CommandResult, RigError> {
         self.origin();
         let words = command.words.clone();
-        let result = self.namespace.run(move || command::run(&words))?;
+        let result = self.namespace.run(move || keep_the_wire(command::run(&words)?))?;
         self.took_time();
         result
     }
 
     fn sysfs(&mut self, path: &str, value: &str) -> Result<CommandResult, RigError> {
         self.origin();
-        if !path.starts_with("/sys/") || path.split('/').any(|part| part == "..") {
-            return Err(RigError::Broken(format!("`{path}` is no file of sysfs")));
+        if !path.starts_with("/sys/class/net/") || path.split('/').any(|part| part == "..") {
+            return Err(RigError::Broken(format!("`{path}` is no file of a network device")));
         }
         let (file, text) = (path.to_owned(), value.to_owned());
         let written = self.namespace.run(move || write_existing(&file, &text))?;
@@ -299,6 +299,19 @@ fn event_at(event: &Event) -> Nanos {
     match event {
         Event::Frame(frame) => frame.at,
         Event::Returned { at, .. } => *at,
+    }
+}
+
+/// What a command came to; it has failed if eth0 is gone after it, whatever it says: without its wire a trial cannot go on.
+fn keep_the_wire(result: CommandResult) -> Result<CommandResult, RigError> {
+    let device = format!("/sys/class/net/{}", tap::DEVICE);
+    match std::fs::exists(&device) {
+        Ok(true) => Ok(result),
+        Ok(false) => Ok(CommandResult {
+            status: 1,
+            output: format!("{}after this command {} is gone\n", result.output, tap::DEVICE),
+        }),
+        Err(e) => Err(RigError::Broken(format!("{device}: {e}"))),
     }
 }
 

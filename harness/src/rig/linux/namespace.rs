@@ -13,7 +13,7 @@ type Job = Box<dyn FnOnce() + Send>;
 /// How long a thread may take to end when a trial is over.
 const JOIN_DEADLINE: Duration = Duration::from_secs(6);
 
-/// A network and a mount namespace, and the thread that lives in them. Threads and processes that its work starts live there
+/// A network, a mount, a UTS and an IPC namespace, and the thread that lives in them. Threads and processes that its work starts live there
 /// too. Nothing is put into `/run/netns`: killed in whatever way, the process leaves nothing.
 #[derive(Debug)]
 pub struct Namespace {
@@ -74,15 +74,34 @@ impl Drop for Namespace {
     }
 }
 
-/// Leaves the namespaces of the process with the calling thread.
+/// Leaves the namespaces of the process with the calling thread. What a command may change there is its own: network,
+/// host name, System V IPC, `/run` (where `ip netns` keeps names), sysfs and `/proc/sys/net`. The rest of `/proc/sys` can only
+/// be read.
 fn enter() -> Result<(), String> {
     let none = None::<&str>;
-    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
-        .map_err(|e| format!("a network namespace cannot be made ({e:?}): the rig needs root"))?;
+    let flags = CloneFlags::CLONE_NEWNET
+        | CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWUTS
+        | CloneFlags::CLONE_NEWIPC;
+    unshare(flags).map_err(|e| format!("a network namespace cannot be made ({e:?}): the rig needs root"))?;
     mount(none, "/", none, MsFlags::MS_PRIVATE | MsFlags::MS_REC, none)
         .map_err(|e| format!("mounts cannot be made private ({e:?})"))?;
     mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), none)
-        .map_err(|e| format!("sysfs cannot be mounted ({e:?})"))
+        .map_err(|e| format!("sysfs cannot be mounted ({e:?})"))?;
+    mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), Some("size=1m"))
+        .map_err(|e| format!("a tmpfs cannot be mounted on /run ({e:?})"))?;
+    only_net_writable().map_err(|e| format!("/proc/sys cannot be made read-only ({e:?})"))
+}
+
+/// Makes `/proc/sys` read-only in the mount namespace of the calling thread, but for `/proc/sys/net`: a mount of its own.
+fn only_net_writable() -> nix::Result<()> {
+    let none = None::<&str>;
+    for path in ["/proc/sys", "/proc/sys/net"] {
+        mount(Some(path), path, none, MsFlags::MS_BIND | MsFlags::MS_REC, none)?;
+    }
+    // A user namespace may not take these away from a mount that has them.
+    let kept = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(none, "/proc/sys", none, MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | kept, none)
 }
 
 /// Waits for a thread to end, but not longer than `deadline`. `false`: it still runs.
