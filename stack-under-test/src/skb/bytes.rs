@@ -78,19 +78,17 @@ impl SkbPool {
         self.mem.bytes_mut(at, n)
     }
 
-    /// Puts an Ethernet header before the data: its addresses (destination, source) and type.
+    /// Puts an Ethernet header before the data: the destination, and the rest of it (source and type).
     #[inline(always)]
-    pub(crate) fn push_eth_header(&mut self, skb: &Skb, (dst, src): (&Mac, &Mac), ethertype: u16) {
+    pub(crate) fn push_eth_header(&mut self, skb: &Skb, dst: &Mac, end: &[u8; 8]) {
         let meta = &mut self.meta[skb.0 as usize];
         let data = meta.data.checked_sub(ETH_HEADER_BYTES as u16).expect("skb_push beyond the headroom");
         meta.data = data;
         meta.len += ETH_HEADER_BYTES as u32;
         meta.mac_header = data;
-        meta.protocol = ethertype;
         let out = self.mem.bytes_mut(meta.head_at + usize::from(data), ETH_HEADER_BYTES);
         out[..6].copy_from_slice(dst);
-        out[6..12].copy_from_slice(src);
-        out[12..].copy_from_slice(&ethertype.to_be_bytes());
+        out[6..].copy_from_slice(end);
     }
 
     /// `skb_pull`: the data begins `n` bytes later.
