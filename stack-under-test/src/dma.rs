@@ -2,31 +2,74 @@
 //!
 //! The only file of the stack with `unsafe` in it. The region is shared with a device, so nothing keeps a reference into it
 //! across a call that could let the device run; descriptors are read and written with volatile accesses.
+//!
+//! A part of the region at its end can be set apart ([`DmaMemory::set_apart`]): it is read and written by copies only, no
+//! reference into it exists, and so somebody else in the same thread may look into it at any time through a [`DmaPeer`].
 #![expect(
     unsafe_code,
     reason = "memory shared with a device is reached through a raw pointer, and only in this file"
 )]
 
 use alloc::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use alloc::rc::Rc;
 use core::ptr::NonNull;
 use core::sync::atomic::{Ordering, fence};
 
 /// The alignment of an owned region, and of the bus address of every region: a page.
 pub const PAGE_BYTES: usize = 4096;
 
-/// A region of memory that the device can reach.
+/// A region of memory that the device can reach. It stays in the thread that made it.
 #[derive(Debug)]
 pub struct DmaMemory {
     base: NonNull<u8>,
     len: usize,
+    /// References are given out up to here; the rest of the region is set apart.
+    slices: usize,
     bus_base: u64,
     /// What the allocator gave, if the region is our own: `base` is the first page boundary in it.
-    owned: Option<NonNull<u8>>,
+    owned: Option<Rc<Owned>>,
 }
 
-// SAFETY: the region is reached only through this value, which is not shared between threads (no `Sync`); the device that
-// reaches it as well is not a thread of this program, or is stepped by whoever holds the value.
-unsafe impl Send for DmaMemory {}
+/// An allocation of [`DmaMemory::zeroed`], freed with the last who refers to it.
+#[derive(Debug)]
+struct Owned {
+    start: NonNull<u8>,
+    layout: Layout,
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // SAFETY: `zeroed` made it with this layout, and it is freed once: this value is not copied.
+        unsafe { dealloc(self.start.as_ptr(), self.layout) }
+    }
+}
+
+/// A look into the part of a region that is set apart, as the device could take it at that moment.
+#[derive(Debug)]
+pub struct DmaPeer {
+    /// Where the part begins.
+    start: NonNull<u8>,
+    len: usize,
+    bus_start: u64,
+    /// Keeps the bytes alive: the region itself may be gone.
+    _owned: Rc<Owned>,
+}
+
+impl DmaPeer {
+    /// Copies out the bytes at the bus address `addr`. `false`, and nothing copied, when not all lie within the part.
+    #[must_use]
+    pub fn read(&self, addr: u64, into: &mut [u8]) -> bool {
+        let offset = addr.checked_sub(self.bus_start).and_then(|offset| usize::try_from(offset).ok());
+        let Some(offset) = offset.filter(|&at| at <= self.len && into.len() <= self.len - at) else {
+            return false;
+        };
+        // SAFETY: within the part (checked), which the allocation outlives (`_owned`); nobody has a reference into it, as
+        // `DmaMemory` gives none beyond `slices`, so that `into` lies elsewhere too; and nobody writes at the same time, as
+        // neither value leaves its thread (`NonNull` and `Rc` are not `Send`).
+        unsafe { self.start.as_ptr().add(offset).copy_to_nonoverlapping(into.as_mut_ptr(), into.len()) }
+        true
+    }
+}
 
 impl DmaMemory {
     /// A zeroed region of `len` bytes on the heap, which the device finds at `bus_base`.
@@ -38,10 +81,10 @@ impl DmaMemory {
         assert!(len > 0 && bus_base.is_multiple_of(PAGE_BYTES as u64));
         let layout = Self::layout(len);
         // SAFETY: the layout has a size greater than zero (asserted above).
-        let Some(owned) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
+        let Some(start) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
         // SAFETY: the allocation has a page more than `len`, so the next page boundary and `len` bytes lie within it.
-        let base = unsafe { owned.add(owned.align_offset(PAGE_BYTES)) };
-        Self { base, len, bus_base, owned: Some(owned) }
+        let base = unsafe { start.add(start.align_offset(PAGE_BYTES)) };
+        Self { base, len, slices: len, bus_base, owned: Some(Rc::new(Owned { start, layout })) }
     }
 
     /// A region that somebody else owns: mapped from a file, a hugepage, or a guest's physical memory.
@@ -51,7 +94,23 @@ impl DmaMemory {
     /// [`PAGE_BYTES`], and reached by nobody else in this program.
     #[must_use]
     pub unsafe fn from_raw(base: NonNull<u8>, len: usize, bus_base: u64) -> Self {
-        Self { base, len, bus_base, owned: None }
+        Self { base, len, slices: len, bus_base, owned: None }
+    }
+
+    /// Sets the region apart from `offset` on: [`Self::bytes`] and [`Self::bytes_mut`] panic there from now on, the
+    /// accesses to words and the copies stay. Gives a second handle on that part; what was set apart before stays so.
+    /// `None` when the region is somebody else's ([`Self::from_raw`]): nothing would keep it alive for the handle.
+    ///
+    /// # Panics
+    /// If `offset` lies beyond the region.
+    #[must_use]
+    pub fn set_apart(&mut self, offset: usize) -> Option<DmaPeer> {
+        let owned = Rc::clone(self.owned.as_ref()?);
+        self.check(offset, 0);
+        self.slices = self.slices.min(offset);
+        // SAFETY: within the region, or at its end (checked).
+        let start = unsafe { self.base.add(offset) };
+        Some(DmaPeer { start, len: self.len - offset, bus_start: self.bus_addr(offset), _owned: owned })
     }
 
     /// A page more than `len`, with the allocator's own alignment: asked for zeroed memory aligned to a page, it would
@@ -86,14 +145,19 @@ impl DmaMemory {
         assert!(offset <= self.len && len <= self.len - offset, "outside the DMA region");
     }
 
+    #[inline(always)]
+    fn check_slice(&self, offset: usize, len: usize) {
+        assert!(offset <= self.slices && len <= self.slices - offset, "outside the DMA region, or set apart");
+    }
+
     /// The bytes at `offset`.
     ///
     /// # Panics
-    /// If they do not lie within the region.
+    /// If they do not lie within the region, or are set apart.
     #[inline(always)]
     #[must_use]
     pub fn bytes(&self, offset: usize, len: usize) -> &[u8] {
-        self.check(offset, len);
+        self.check_slice(offset, len);
         // SAFETY: within the region (checked); initialised (zeroed at first); not written while borrowed, since writing
         // takes `&mut self` and the device is not run while the stack is.
         unsafe { core::slice::from_raw_parts(self.base.as_ptr().add(offset), len) }
@@ -102,13 +166,43 @@ impl DmaMemory {
     /// The bytes at `offset`, to be written.
     ///
     /// # Panics
-    /// If they do not lie within the region.
+    /// If they do not lie within the region, or are set apart.
     #[inline(always)]
     #[must_use]
     pub fn bytes_mut(&mut self, offset: usize, len: usize) -> &mut [u8] {
-        self.check(offset, len);
+        self.check_slice(offset, len);
         // SAFETY: as in `bytes`, and exclusive through `&mut self`.
         unsafe { core::slice::from_raw_parts_mut(self.base.as_ptr().add(offset), len) }
+    }
+
+    /// Copies the bytes at `offset` out.
+    ///
+    /// # Panics
+    /// If they do not lie within the region.
+    pub fn copy_out(&self, offset: usize, into: &mut [u8]) {
+        self.check(offset, into.len());
+        // SAFETY: within the region (checked); `into` is not, as a reference into the region borrows `self` mutably.
+        unsafe { self.base.as_ptr().add(offset).copy_to_nonoverlapping(into.as_mut_ptr(), into.len()) }
+    }
+
+    /// Copies `bytes` to `offset`.
+    ///
+    /// # Panics
+    /// If they do not lie within the region.
+    pub fn copy_in(&mut self, offset: usize, bytes: &[u8]) {
+        self.check(offset, bytes.len());
+        // SAFETY: within the region (checked); `bytes` are not, as a reference into the region borrows `self`.
+        unsafe { self.base.as_ptr().add(offset).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) }
+    }
+
+    /// Writes zero to `len` bytes at `offset`.
+    ///
+    /// # Panics
+    /// If they do not lie within the region.
+    pub fn zero(&mut self, offset: usize, len: usize) {
+        self.check(offset, len);
+        // SAFETY: within the region (checked), and nobody has a reference into it, through `&mut self`.
+        unsafe { self.base.as_ptr().add(offset).write_bytes(0, len) }
     }
 
     /// Reads the little-endian 32-bit word at `offset`, which the device may have written.
@@ -177,11 +271,44 @@ impl DmaMemory {
     }
 }
 
-impl Drop for DmaMemory {
-    fn drop(&mut self) {
-        if let Some(owned) = self.owned {
-            // SAFETY: `zeroed` made it with this layout, and it is freed once.
-            unsafe { dealloc(owned.as_ptr(), Self::layout(self.len)) }
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_set_apart_is_seen_by_both_handles_even_when_the_region_is_gone() {
+        let mut memory = DmaMemory::zeroed(2 * PAGE_BYTES, 0x1_0000);
+        let peer = memory.set_apart(PAGE_BYTES).expect("a region of our own");
+        memory.write_le64_pair(PAGE_BYTES + 16, [1, 2]);
+        memory.copy_in(2 * PAGE_BYTES - 2, &[3, 4]);
+        drop(memory);
+        let mut seen = [0; 16];
+        assert!(peer.read(0x1_0000 + 4096 + 16, &mut seen));
+        assert_eq!(seen, [1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]);
+        assert!(peer.read(0x1_0000 + 8192 - 2, &mut seen[..2]));
+        assert_eq!(seen[..2], [3, 4]);
+        assert!(!peer.read(0x1_0000 + 8192 - 2, &mut seen[..3]), "beyond the end");
+        assert!(!peer.read(0x1_0000 + 4095, &mut seen[..1]), "before the part");
+        assert!(!peer.read(0, &mut seen[..1]), "before the region");
+    }
+
+    #[test]
+    #[should_panic(expected = "set apart")]
+    fn no_reference_is_given_into_what_is_set_apart() {
+        let mut memory = DmaMemory::zeroed(2 * PAGE_BYTES, 0);
+        let _peer = memory.set_apart(PAGE_BYTES);
+        let _ = memory.set_apart(2 * PAGE_BYTES);
+        let _ = memory.bytes(PAGE_BYTES - 1, 2);
+    }
+
+    #[test]
+    fn copies_and_zeroes_reach_what_is_set_apart() {
+        let mut memory = DmaMemory::zeroed(2 * PAGE_BYTES, 0);
+        let _peer = memory.set_apart(PAGE_BYTES);
+        memory.copy_in(PAGE_BYTES - 1, &[1, 2, 3]);
+        memory.zero(PAGE_BYTES, 1);
+        let mut bytes = [9; 3];
+        memory.copy_out(PAGE_BYTES - 1, &mut bytes);
+        assert_eq!(bytes, [1, 0, 3]);
     }
 }

@@ -1,13 +1,13 @@
 //! `journey.json`: the journeys of a trial, for people (Chrome's trace event format, which Perfetto and `about:tracing`
 //! open) and for `wireproof show` (the `packets` and `alone` beside it), in one object.
 
-use super::create;
+use super::replace;
 use crate::case::model::Nanos;
 use crate::rig::journey::{Journey, Moment, Packet, What};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 /// Writes the journeys to a file, which is made anew. The same journeys give the same bytes.
@@ -15,7 +15,7 @@ use std::path::Path;
 /// # Errors
 /// When the file cannot be written.
 pub fn write(path: &Path, trial: &str, rig: &str, journey: &Journey) -> io::Result<()> {
-    create(path)?.write_all(text(trial, rig, journey).as_bytes())
+    replace(path, text(trial, rig, journey).as_bytes())
 }
 
 /// The text of the file: an event, a packet or a moment per line.

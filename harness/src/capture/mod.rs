@@ -5,9 +5,9 @@ pub mod pcapng;
 pub mod read;
 
 use crate::case::model::{Location, Nanos};
-use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// All frames of a trial. Their number in `wire.pcapng` is their index here plus 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,20 +94,54 @@ impl Capture {
     }
 }
 
-/// A new file at a path. What is there is unlinked first: to write an existing file anew costs milliseconds on ext4.
-pub(crate) fn create(path: &Path) -> io::Result<File> {
-    match std::fs::remove_file(path) {
-        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
-        _ => {}
+/// Puts a file at a path, whole: another run that writes or reads it at the same time sees the old one or the new one. What is
+/// there is unlinked first: to replace an existing file costs milliseconds on ext4, by writing anew as by renaming.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()));
+    let number = LAST.fetch_add(1, Ordering::Relaxed);
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}-{number}", std::process::id()));
+    let new = path.with_file_name(name);
+    let written = std::fs::write(&new, bytes).and_then(|()| match std::fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+        _ => std::fs::rename(&new, path),
+    });
+    if written.is_err() {
+        let _ = std::fs::remove_file(&new);
     }
-    File::options().write(true).create_new(true).open(path)
+    written.map_err(named)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::in_its_folder;
+    use super::*;
     use rstest::rstest;
-    use std::path::Path;
+
+    #[test]
+    fn many_writers_of_one_file_do_not_trouble_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wire.pcapng");
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                let path = &path;
+                scope.spawn(move || {
+                    for _ in 0..100 {
+                        replace(path, &[writer; 8]).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(std::fs::read(&path).unwrap().len(), 8);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_named() {
+        let error = replace(Path::new("no/such/folder/wire.pcapng"), b"").unwrap_err().to_string();
+        assert!(error.starts_with("cannot write no/such/folder/wire.pcapng: "), "{error}");
+    }
 
     #[rstest]
     #[case::as_a_folder_is_run("cases/udp/one_datagram.yaml", "udp/one_datagram.yaml")]

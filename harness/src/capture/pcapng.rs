@@ -1,6 +1,6 @@
 //! `wire.pcapng`: every frame in both directions, with the step that it belongs to as a packet comment.
 
-use super::{Capture, Direction, Explained, create};
+use super::{Capture, Direction, Explained, replace};
 use pcap_file::pcapng::PcapNgWriter;
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
 use pcap_file::pcapng::blocks::interface_description::{
@@ -8,7 +8,7 @@ use pcap_file::pcapng::blocks::interface_description::{
 };
 use pcap_file::{DataLink, Endianness, PcapError};
 use std::borrow::Cow;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ const COMMENT_BYTES: usize = 4096;
 /// # Errors
 /// When the file cannot be written.
 pub fn write(path: &Path, capture: &Capture, epoch: Duration) -> io::Result<()> {
-    create(path)?.write_all(&bytes(capture, epoch)?)
+    replace(path, &bytes(capture, epoch)?)
 }
 
 /// The bytes of the file: one Ethernet interface `eth0`, nanoseconds, little endian.

@@ -3,11 +3,11 @@
 use super::check::refuse;
 use crate::case::load;
 use crate::case::model::{RigKind, Trial};
+use crate::report::output::{printable, put};
 use serde_json::json;
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// What `list` can be told.
 #[derive(Debug, clap::Args)]
@@ -30,19 +30,19 @@ pub enum ListFormat {
 }
 
 /// Lists the cases. Exit status 2 when one of them is wrong.
-#[must_use]
-pub fn run(args: &ListArgs) -> ExitCode {
+///
+/// # Errors
+/// When nothing can be printed.
+pub fn run(args: &ListArgs) -> io::Result<u8> {
     let trials = match load(&args.paths) {
         Ok(trials) => trials,
-        Err(problems) => return refuse(&problems),
+        Err(problems) => return Ok(refuse(&problems)),
     };
     let text = match args.format {
         ListFormat::Human => human(&trials),
         ListFormat::Json => json_lines(&trials),
     };
-    // A closed pipe, as behind `head`, is no failure.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    ExitCode::SUCCESS
+    put(&text).map(|()| 0)
 }
 
 /// The trials of each case; those of a case follow each other.
@@ -59,13 +59,11 @@ fn human(trials: &[Trial]) -> String {
     let rows: Vec<[String; 5]> = cases(trials)
         .map(|case| {
             let first = &case[0];
-            [
-                first.case.clone(),
-                case.len().to_string(),
-                rigs(first).join(","),
-                first.covers.join(","),
-                first.about.split_whitespace().collect::<Vec<_>>().join(" "),
-            ]
+            let about = first.about.split_whitespace().collect::<Vec<_>>().join(" ");
+            let covers = first.covers.join(",");
+            // Widths are of what is shown.
+            [first.case.clone(), case.len().to_string(), rigs(first).join(","), covers, about]
+                .map(|cell| printable(&cell).into_owned())
         })
         .collect();
     let head = ["CASE", "TRIALS", "RIGS", "COVERS", "ABOUT"];

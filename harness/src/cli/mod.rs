@@ -4,12 +4,13 @@ pub mod args;
 pub mod check;
 pub mod doctor;
 pub mod list;
+mod places;
 pub mod run;
 pub mod show;
 mod stop;
 
+use crate::report::output::complain;
 use args::{Arguments, Command};
-use std::io;
 use std::process::ExitCode;
 
 /// It could not be done as asked.
@@ -20,16 +21,15 @@ pub const CANNOT: u8 = 2;
 pub fn main(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
-        Command::List(arguments) => return list::run(&arguments),
-        Command::Check(arguments) => return check::run(&arguments),
+        Command::List(arguments) => list::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
         Command::Doctor { rig } => doctor::run(rig),
     };
     match done {
         Ok(status) => ExitCode::from(status),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("wireproof: {error}");
+            complain(&error.to_string());
             ExitCode::from(CANNOT)
         }
     }

@@ -1,8 +1,9 @@
 //! `wireproof run`.
 
-use super::CANNOT;
 use super::args::RunArguments;
+use super::{CANNOT, places};
 use crate::case::{self, model::RigKind};
+use crate::report::output::complain;
 use crate::report::progress::Progress;
 use crate::run::pool::{self, Options};
 use crate::run::{RigFactory, TrialReport, Verdict, artifacts, rigs};
@@ -13,40 +14,37 @@ use std::sync::atomic::Ordering;
 /// Reads the cases, runs those that the filter lets through, and tells how they ended.
 ///
 /// # Errors
-/// When results cannot be printed or kept.
+/// When no case failed, and results cannot be printed or kept.
 pub fn run(arguments: &RunArguments) -> io::Result<u8> {
     let trials = match case::load(&arguments.paths) {
         Ok(trials) => trials,
-        Err(problems) => {
-            let _ = super::check::refuse(&problems);
-            return Ok(CANNOT);
-        }
+        Err(problems) => return Ok(super::check::refuse(&problems)),
     };
     let factory = match rigs::factory(arguments.rig) {
         Ok(factory) => factory,
-        Err(why) => {
-            eprintln!("wireproof: rig {}: {why}", arguments.rig.name());
-            return Ok(CANNOT);
-        }
+        Err(why) => return Ok(cannot(&format!("rig {}: {why}", arguments.rig.name()))),
     };
     if arguments.lab.is_some() {
-        eprintln!("wireproof: rig {} has no lab to describe; --lab is for vfio", arguments.rig.name());
-        return Ok(CANNOT);
+        let rig = arguments.rig.name();
+        return Ok(cannot(&format!("rig {rig} has no lab to describe; --lab is for vfio")));
     }
     let wanted = arguments.filter.as_deref().unwrap_or_default();
     let chosen: Vec<_> = trials.iter().filter(|trial| trial.name().contains(wanted)).collect();
     if chosen.is_empty() {
-        eprintln!("wireproof: no trial of {} has {wanted:?} in its name; nothing ran", trials.len());
-        return Ok(CANNOT);
+        let all = trials.len();
+        return Ok(cannot(&format!("no trial of {all} has {wanted:?} in its name; nothing ran")));
+    }
+    if let Err(why) = places::writable(&arguments.out, arguments.junit.as_deref()) {
+        return Ok(cannot(&why));
     }
     let cancelled = super::stop::on_signal();
     let options =
         Options { jobs: jobs(arguments, factory.as_ref()), max_wait: arguments.max_wait, cancelled };
     let mut progress = Progress::new(arguments.format, chosen.len());
+    // What cannot be kept or printed changes no verdict: the run goes on to its end, and says so then.
     let trouble: Mutex<Option<io::Error>> = Mutex::new(None);
     let note = |result: io::Result<()>| {
         if let (Err(error), Ok(mut trouble)) = (result, trouble.lock()) {
-            cancelled.store(true, Ordering::Relaxed);
             trouble.get_or_insert(error);
         }
     };
@@ -56,14 +54,26 @@ pub fn run(arguments: &RunArguments) -> io::Result<u8> {
         }
     };
     pool::run(factory.as_ref(), &trials, &chosen, options, &keep, &mut |entry| note(progress.tell(entry)));
-    if let Some(error) = trouble.into_inner().ok().flatten() {
-        return Err(error);
+    let (tally, written) = progress.finish(arguments.rig, arguments.junit.as_deref());
+    note(written);
+    if tally.ran() + tally.not_run == 0 {
+        complain("nothing ran");
     }
-    let tally = progress.finish(arguments.rig, arguments.junit.as_deref())?;
-    if tally.ran() == 0 {
-        eprintln!("wireproof: nothing ran");
+    let status =
+        if cancelled.load(Ordering::Relaxed) { 1.max(tally.exit_status()) } else { tally.exit_status() };
+    match trouble.into_inner().ok().flatten() {
+        Some(error) if status == 1 => {
+            complain(&error.to_string());
+            Ok(status)
+        }
+        Some(error) => Err(error),
+        None => Ok(status),
     }
-    Ok(if cancelled.load(Ordering::Relaxed) { 1.max(tally.exit_status()) } else { tally.exit_status() })
+}
+
+fn cannot(why: &str) -> u8 {
+    complain(why);
+    CANNOT
 }
 
 /// In real time trials one after the other, unless told otherwise: they would make each other late.

@@ -4,6 +4,7 @@ use super::CANNOT;
 use super::args::ShowArguments;
 use crate::capture;
 use crate::case::name_of_file;
+use crate::report::output::{Output, complain, printable};
 use crate::report::{failure, ladder};
 use crate::run::artifacts::{EPOCH, JOURNEY, RESULT, WIRE, file_name};
 use serde_json::Value;
@@ -27,18 +28,17 @@ pub fn run(arguments: &ShowArguments) -> io::Result<u8> {
     };
     let folders: Vec<_> = folders.into_iter().filter(|folder| folder.join(RESULT).is_file()).collect();
     if folders.is_empty() {
-        eprintln!(
-            "wireproof: no run of {} on {} is kept below {}",
-            arguments.case,
-            arguments.rig.name(),
-            arguments.out.display()
-        );
-        eprintln!("run it with: wireproof run --rig {} --filter '{}'", arguments.rig.name(), arguments.case);
+        let (case, rig, out) = (&arguments.case, arguments.rig.name(), arguments.out.display());
+        complain(&format!(
+            "no run of {case} on {rig} is kept below {out}\nrun it with: wireproof run --rig {rig} --filter '{case}'"
+        ));
         return Ok(CANNOT);
     }
-    let mut out = io::stdout().lock();
+    let mut out = Output::new(io::stdout().lock());
     for folder in folders {
-        show(&mut out, &folder)?;
+        let mut text = Vec::new();
+        show(&mut text, &folder)?;
+        out.put(&printable(&String::from_utf8_lossy(&text)))?;
     }
     Ok(0)
 }

@@ -11,19 +11,22 @@ static STOPPED: AtomicBool = AtomicBool::new(false);
 const ONE_WISH: Duration = Duration::from_millis(300);
 
 /// From now on SIGINT and SIGTERM set the flag that is given back; another one later ends the process at once. To be called
-/// before any thread is started: threads inherit that these signals wait for the one that listens.
+/// before any thread is started: threads inherit that these signals wait for the one that listens. Where that one cannot be
+/// started, a signal ends the process as it always did.
 pub fn on_signal() -> &'static AtomicBool {
     let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
-    if signals.thread_block().is_ok() {
-        std::thread::spawn(move || {
-            let mut first: Option<Instant> = None;
-            while let Ok(signal) = signals.wait() {
-                STOPPED.store(true, Ordering::Relaxed);
-                if first.get_or_insert_with(Instant::now).elapsed() > ONE_WISH {
-                    std::process::exit(128 + signal as i32);
-                }
-            }
-        });
+    if signals.thread_block().is_ok() && std::thread::Builder::new().spawn(move || listen(signals)).is_err() {
+        let _ = signals.thread_unblock();
     }
     &STOPPED
+}
+
+fn listen(signals: SigSet) {
+    let mut first: Option<Instant> = None;
+    while let Ok(signal) = signals.wait() {
+        STOPPED.store(true, Ordering::Relaxed);
+        if first.get_or_insert_with(Instant::now).elapsed() > ONE_WISH {
+            std::process::exit(128 + signal as i32);
+        }
+    }
 }

@@ -1,16 +1,23 @@
 //! Results for people: a line for each trial, failures in full.
 
-use crate::run::pool::Entry;
+use super::output::printable;
+use crate::run::pool::{Entry, NOT_RUN};
 use crate::run::{Failure, Verdict};
 use std::fmt::Write as _;
 
-/// Lines about one result; of a pass only one, and none of it when `quiet`.
+/// Lines about one result, without what could command a terminal; of a pass only one, and none of it when `quiet`. A trial
+/// that did not run because the run was interrupted has none.
 #[must_use]
 pub fn lines(entry: &Entry, quiet: bool) -> String {
+    printable(&raw(entry, quiet)).into_owned()
+}
+
+fn raw(entry: &Entry, quiet: bool) -> String {
     let mut text = String::new();
     let (rig, name) = (entry.rig.name(), &entry.name);
     match &entry.verdict {
         Verdict::Pass | Verdict::Skip(_) if quiet => {}
+        Verdict::Inconclusive(why) if why == NOT_RUN => {}
         Verdict::Pass => drop(writeln!(text, "pass  {rig}  {name}")),
         Verdict::Skip(why) => drop(writeln!(text, "skip  {rig}  {name}: {why}")),
         Verdict::Inconclusive(why) => drop(writeln!(text, "????  {rig}  {name}: inconclusive: {why}")),

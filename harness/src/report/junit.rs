@@ -3,7 +3,7 @@
 use super::human::in_full;
 use crate::case::model::RigKind;
 use crate::run::Verdict;
-use crate::run::pool::Entry;
+use crate::run::pool::{Entry, NOT_RUN};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use std::io;
 use std::path::Path;
@@ -20,7 +20,10 @@ pub fn write(path: &Path, rig: RigKind, entries: &[Entry]) -> io::Result<()> {
     suite.add_test_cases(entries.iter().map(test_case));
     let mut report = Report::new("wireproof");
     report.add_test_suite(suite);
-    report.serialize(std::fs::File::create(path)?).map_err(io::Error::other)
+    let unwritten =
+        |error: io::Error| io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()));
+    let file = std::fs::File::create(path).map_err(unwritten)?;
+    report.serialize(file).map_err(|error| unwritten(io::Error::other(error)))
 }
 
 fn test_case(entry: &Entry) -> TestCase {
@@ -29,6 +32,11 @@ fn test_case(entry: &Entry) -> TestCase {
         Verdict::Skip(why) => {
             let mut status = TestCaseStatus::skipped();
             status.set_message(why.as_str());
+            status
+        }
+        Verdict::Inconclusive(why) if why == NOT_RUN => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+            status.set_message(NOT_RUN);
             status
         }
         Verdict::Inconclusive(why) => {

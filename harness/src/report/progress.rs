@@ -1,10 +1,11 @@
 //! Results as they come: a bar on a terminal, plain lines elsewhere, objects for `--format json`.
 
+use super::output::Output;
 use super::{Tally, human, json, junit};
 use crate::case::model::RigKind;
 use crate::run::pool::Entry;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::time::Instant;
 
@@ -24,6 +25,7 @@ pub struct Progress {
     begin: Instant,
     entries: Vec<Entry>,
     tally: Tally,
+    output: Output<io::Stdout>,
 }
 
 impl Progress {
@@ -35,13 +37,14 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}") {
             bar.set_style(style);
         }
-        Self { format, bar, begin: Instant::now(), entries: Vec::new(), tally: Tally::default() }
+        let output = Output::new(io::stdout());
+        Self { format, bar, begin: Instant::now(), entries: Vec::new(), tally: Tally::default(), output }
     }
 
-    /// Prints a result.
+    /// Prints a result, as long as somebody reads it.
     ///
     /// # Errors
-    /// When nobody reads it any more, or it cannot be written.
+    /// When it cannot be written.
     pub fn tell(&mut self, entry: Entry) -> io::Result<()> {
         self.tally.add(&entry);
         let text = match self.format {
@@ -54,25 +57,22 @@ impl Progress {
         if text.is_empty() {
             return Ok(());
         }
-        self.bar.suspend(|| io::stdout().write_all(text.as_bytes()))
+        self.bar.suspend(|| self.output.put(&text))
     }
 
-    /// Writes the JUnit file if one is wanted, and prints the summary for people.
-    ///
-    /// # Errors
-    /// When either cannot be written.
-    pub fn finish(self, rig: RigKind, junit_file: Option<&Path>) -> io::Result<Tally> {
+    /// Prints the summary for people, and writes the JUnit file if one is wanted. Gives the counts, and the first thing that
+    /// could not be written.
+    #[must_use]
+    pub fn finish(mut self, rig: RigKind, junit_file: Option<&Path>) -> (Tally, io::Result<()>) {
         self.bar.finish_and_clear();
-        if let Some(path) = junit_file {
-            junit::write(path, rig, &self.entries)?;
-        }
+        let mut written = Ok(());
         if self.format == Format::Human {
-            let mut out = io::stdout().lock();
-            for line in self.tally.summary(self.begin.elapsed()) {
-                writeln!(out, "{line}")?;
-            }
-            out.flush()?;
+            let lines = self.tally.summary(self.begin.elapsed());
+            written = self.output.put(&(lines.join("\n") + "\n"));
         }
-        Ok(self.tally)
+        if let Some(path) = junit_file {
+            written = written.and(junit::write(path, rig, &self.entries));
+        }
+        (self.tally, written)
     }
 }

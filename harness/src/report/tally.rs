@@ -1,7 +1,7 @@
 //! How many trials ended how.
 
 use crate::run::Verdict;
-use crate::run::pool::Entry;
+use crate::run::pool::{Entry, NOT_RUN};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -14,8 +14,10 @@ pub struct Tally {
     pub failed: usize,
     /// Trials that were not run, by the reason.
     pub skipped: BTreeMap<String, usize>,
-    /// Trials that say nothing.
+    /// Trials that were run and say nothing.
     pub inconclusive: usize,
+    /// Trials that did not run, because the run was interrupted.
+    pub not_run: usize,
     /// Checks that were for other rigs.
     pub skipped_checks: u32,
 }
@@ -28,6 +30,7 @@ impl Tally {
             Verdict::Pass => self.passed += 1,
             Verdict::Fail(_) => self.failed += 1,
             Verdict::Skip(reason) => *self.skipped.entry(reason.clone()).or_default() += 1,
+            Verdict::Inconclusive(why) if why == NOT_RUN => self.not_run += 1,
             Verdict::Inconclusive(_) => self.inconclusive += 1,
         }
     }
@@ -44,11 +47,12 @@ impl Tally {
         self.skipped.values().sum()
     }
 
-    /// The exit status: 0 all passed; 1 one failed or was inconclusive; 2 nothing ran.
+    /// The exit status: 0 all passed; 1 one failed, was inconclusive, or did not run because the run was interrupted; 2
+    /// nothing ran.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
-        match (self.ran(), self.failed + self.inconclusive) {
-            (0, _) => 2,
+        match (self.ran(), self.failed + self.inconclusive + self.not_run) {
+            (0, 0) => 2,
             (_, 0) => 0,
             _ => 1,
         }
@@ -65,6 +69,10 @@ impl Tally {
             self.skips(),
             self.inconclusive
         )];
+        if self.not_run > 0 {
+            let all = self.ran() + self.skips() + self.not_run;
+            lines.push(format!("interrupted: {} of {all} trials did not run", self.not_run));
+        }
         lines.extend(self.skipped.iter().map(|(reason, count)| format!("  skipped {count}: {reason}")));
         if self.skipped_checks > 0 {
             lines.push(format!("  {} checks are for other rigs and were skipped", self.skipped_checks));
@@ -96,6 +104,8 @@ mod tests {
     #[case::one_was_skipped(&[Verdict::Pass, Verdict::Skip("no".into())], 0)]
     #[case::one_failed(&[Verdict::Pass, Verdict::fail(Failure::new("x"))], 1)]
     #[case::one_was_inconclusive(&[Verdict::Pass, Verdict::Inconclusive("late".into())], 1)]
+    #[case::the_rest_did_not_run(&[Verdict::Pass, Verdict::Inconclusive(NOT_RUN.into())], 1)]
+    #[case::none_had_run(&[Verdict::Inconclusive(NOT_RUN.into())], 1)]
     #[case::nothing_ran(&[Verdict::Skip("no".into())], 2)]
     #[case::there_was_nothing(&[], 2)]
     fn the_exit_status_tells_how_a_run_ended(#[case] verdicts: &[Verdict], #[case] status: u8) {

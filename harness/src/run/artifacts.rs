@@ -9,7 +9,7 @@ use crate::report::failure::Failure as FullFailure;
 use crate::rig::journey::{Moment, What};
 use crate::rig::{Journey, Reading};
 use std::collections::BTreeMap;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -116,7 +116,8 @@ pub fn explain(
 /// When the folder or a file cannot be written.
 pub fn write(out: &Path, rig: RigKind, trial: &Trial, report: &mut TrialReport) -> io::Result<Capture> {
     let folder = folder(out, rig, trial);
-    std::fs::create_dir_all(&folder)?;
+    std::fs::create_dir_all(&folder)
+        .map_err(|e| io::Error::new(e.kind(), format!("cannot make {}: {e}", folder.display())))?;
     let capture = capture(&report.record, trial);
     capture::pcapng::write(&folder.join(WIRE), &capture, EPOCH)?;
     if let Some(journey) = &mut report.journey {
@@ -124,8 +125,8 @@ pub fn write(out: &Path, rig: RigKind, trial: &Trial, report: &mut TrialReport) 
         capture::journal::write(&folder.join(JOURNEY), &trial.name(), rig.name(), journey)?;
     }
     explain(rig, trial, report, &capture, Some(folder.join(WIRE)));
-    let mut file = capture::create(&folder.join(RESULT))?;
-    file.write_all((result(rig, trial, report).to_string() + "\n").as_bytes())?;
+    let result = result(rig, trial, report).to_string() + "\n";
+    capture::replace(&folder.join(RESULT), result.as_bytes())?;
     Ok(capture)
 }
 

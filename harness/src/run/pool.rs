@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+/// Why a trial has no result when the run was interrupted before it began.
+pub const NOT_RUN: &str = "not run: the run was interrupted";
+
 /// How a run is done.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'r> {
@@ -40,7 +43,9 @@ pub struct Entry {
 
 /// Runs `trials`, of which `all` are every one that there is (a case of which only some rows run is not judged by what it
 /// covers). `keep` is called in the worker thread, as soon as a trial is over; `tell` in this one, in the order of `trials`.
-/// A run that is stopped gives no more results.
+/// A run that is stopped is inconclusive for each trial that did not run, with [`NOT_RUN`] as the reason.
+///
+/// Where no thread can be started, trials run in this one, and what they gave is told at the end.
 pub fn run(
     factory: &dyn RigFactory,
     all: &[Trial],
@@ -52,25 +57,33 @@ pub fn run(
     let next = AtomicUsize::new(0);
     let (results, inbox) = mpsc::channel();
     let workers = options.jobs.clamp(1, trials.len().max(1));
-    std::thread::scope(|scope| {
-        for _ in 0..workers {
-            let (results, next) = (results.clone(), &next);
-            scope.spawn(move || {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(trial) = trials.get(index) else { return };
-                    if options.cancelled.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    let begin = Instant::now();
-                    let mut report = execute(factory, trial, options.max_wait, options.cancelled);
-                    keep(trial, &mut report);
-                    // Nobody listens any more when the other side has died; then there is nobody to tell that either.
-                    let _ = results.send((index, report, begin.elapsed()));
-                }
-            });
+    let work = |results: mpsc::Sender<(usize, TrialReport, Duration)>| {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(trial) = trials.get(index) else { return };
+            if options.cancelled.load(Ordering::Relaxed) {
+                return;
+            }
+            let begin = Instant::now();
+            let mut report = execute(factory, trial, options.max_wait, options.cancelled);
+            keep(trial, &mut report);
+            // Nobody listens any more when the other side has died; then there is nobody to tell that either.
+            let _ = results.send((index, report, begin.elapsed()));
         }
-        drop(results);
+    };
+    std::thread::scope(|scope| {
+        let work = &work;
+        let started = (0..workers)
+            .take_while(|_| {
+                let results = results.clone();
+                std::thread::Builder::new().spawn_scoped(scope, move || work(results)).is_ok()
+            })
+            .count();
+        if started == 0 {
+            work(results);
+        } else {
+            drop(results);
+        }
         let mut coverage = Coverage::of(all);
         let mut waiting = BTreeMap::new();
         let mut due = 0;
@@ -83,7 +96,18 @@ pub fn run(
                 due += 1;
             }
         }
+        for index in due..trials.len() {
+            let not_run = || TrialReport::only(Verdict::Inconclusive(NOT_RUN.to_owned()));
+            let (report, took) = waiting.remove(&index).unwrap_or_else(|| (not_run(), Duration::ZERO));
+            tell(entry(factory.kind(), trials[index], report, took));
+        }
     });
+}
+
+/// The result of a trial.
+fn entry(rig: RigKind, trial: &Trial, report: TrialReport, took: Duration) -> Entry {
+    let TrialReport { verdict, shown, skipped_checks, .. } = report;
+    Entry { name: trial.name(), rig, verdict, shown, took, skipped_checks }
 }
 
 /// The result of a trial, and that of its case when this was the last row of several and something it covers was not seen.
@@ -95,15 +119,9 @@ fn entries(
     coverage: &mut Coverage,
 ) -> Vec<Entry> {
     let seen = report.journey.is_some().then(|| report.functions());
-    let missing = coverage.row(trial, seen);
-    let mut entry = Entry {
-        name: trial.name(),
-        rig,
-        verdict: report.verdict,
-        shown: report.shown,
-        took,
-        skipped_checks: report.skipped_checks,
-    };
+    // What was interrupted may not have come to where it should have gone.
+    let missing = if report.is_interrupted() { None } else { coverage.row(trial, seen) };
+    let mut entry = entry(rig, trial, report, took);
     let Some(failure) = missing else { return vec![entry] };
     if trial.row.is_empty() {
         if entry.verdict.is_pass() {

@@ -18,6 +18,9 @@ use std::time::Duration;
 /// In real time, how late the harness may be before a result says nothing.
 const LATENESS_BOUND: Duration = Duration::from_millis(20);
 
+/// Why a trial says nothing when somebody stopped the run.
+const INTERRUPTED: &str = "interrupted";
+
 /// Values that `show` gives besides frames and journeys.
 const SHOWN: [Source; 6] =
     [Source::Netdev, Source::Ethtool, Source::Snmp, Source::Softirqs, Source::Qdisc, Source::Skb];
@@ -51,6 +54,12 @@ impl TrialReport {
             counters: BTreeMap::new(),
             skipped_checks: 0,
         }
+    }
+
+    /// Whether somebody stopped the run while the trial was under way.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        matches!(&self.verdict, Verdict::Inconclusive(why) if why == INTERRUPTED)
     }
 
     /// The functions that a packet, or the stack on its own, went through.
@@ -113,7 +122,7 @@ fn on_a_rig(
 /// The verdict from how the steps ended and what the rig found.
 fn judge(trial: &Trial, result: Result<(), Stop>, finished: Finished) -> Verdict {
     let failure = match result {
-        Err(Stop::Cancelled) => return Verdict::Inconclusive("interrupted".to_owned()),
+        Err(Stop::Cancelled) => return Verdict::Inconclusive(INTERRUPTED.to_owned()),
         Err(Stop::Rig(error)) => return died(&error),
         Err(Stop::Failed(failure)) => Some(*failure),
         Ok(()) => None,

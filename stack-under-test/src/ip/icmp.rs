@@ -194,7 +194,7 @@ impl Stack {
             dst: Dst { nexthop: route.nexthop(), mtu: route.mtu, kind: route.kind, oif: route.oif },
             sk: u32::MAX,
         };
-        flow.id = self.ident.next(self.now, &mut self.entropy, (to, flow.saddr, IPPROTO_ICMP));
+        flow.id = self.ident.next(self.jiffies, &mut self.entropy, (to, flow.saddr, IPPROTO_ICMP));
         let (header, payload) = message.split_at(HEADER_BYTES);
         let Ok(skb) = self.ip_append_data(&flow, header, payload) else { return false };
         let packet = self.trace.made(message, message.len());

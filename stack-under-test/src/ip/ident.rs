@@ -1,21 +1,18 @@
 //! The identification of IPv4 packets (RFC 6864; `ip_select_ident_segs`, Linux 6.12).
 
 use crate::entropy::Entropy;
-use crate::time::Instant;
 use core::net::Ipv4Addr;
 
 const BUCKETS: usize = 256;
 
 /// Counters for packets that belong to no connected socket, hashed by addresses and protocol. Between two packets a
-/// counter goes on by one, plus at random up to the ticks (4 ms) that passed, so that its pace tells nothing.
+/// counter goes on by one, plus at random up to the ticks ([`Stack::jiffies`](crate::stack::Stack)) that passed, so that its pace tells nothing.
 #[derive(Debug)]
 pub(crate) struct Identifications {
     key: u64,
     /// The next identification, and the tick of the last packet.
     buckets: [(u16, u64); BUCKETS],
 }
-
-const TICK_NS: u64 = 4_000_000;
 
 impl Identifications {
     pub(crate) fn new(entropy: &mut Entropy) -> Self {
@@ -28,11 +25,11 @@ impl Identifications {
     #[inline]
     pub(crate) fn next(
         &mut self,
-        now: Instant,
+        jiffies: u64,
         entropy: &mut Entropy,
         flow: (Ipv4Addr, Ipv4Addr, u8),
     ) -> u16 {
-        self.next_in(now, entropy, self.bucket(flow))
+        self.next_in(jiffies, entropy, self.bucket(flow))
     }
 
     /// The counter of a flow, for [`Self::next_in`].
@@ -46,12 +43,11 @@ impl Identifications {
 
     /// The identification of the next packet of a flow whose counter is known.
     #[inline(always)]
-    pub(crate) fn next_in(&mut self, now: Instant, entropy: &mut Entropy, bucket: u8) -> u16 {
+    pub(crate) fn next_in(&mut self, jiffies: u64, entropy: &mut Entropy, bucket: u8) -> u16 {
         let (id, last) = &mut self.buckets[usize::from(bucket)];
-        let tick = now.0 / TICK_NS;
-        let ticks = tick.saturating_sub(*last);
+        let ticks = jiffies.saturating_sub(*last);
         let delta = if ticks == 0 { 0 } else { entropy.below(u32::try_from(ticks).unwrap_or(u32::MAX)) };
-        *last = tick;
+        *last = jiffies;
         *id = id.wrapping_add(1).wrapping_add(delta as u16);
         id.wrapping_sub(1)
     }
@@ -68,7 +64,7 @@ mod tests {
     fn within_a_tick_identifications_step_by_one() {
         let mut entropy = Entropy::new(7);
         let mut ident = Identifications::new(&mut entropy);
-        let now = Instant(TICK_NS * 10);
+        let now = 10;
         let first = ident.next(now, &mut entropy, (PEER, US, 17));
         for step in 1..100 {
             assert_eq!(ident.next(now, &mut entropy, (PEER, US, 17)), first.wrapping_add(step));
@@ -79,10 +75,10 @@ mod tests {
     fn after_a_pause_they_jump_by_no_more_than_the_ticks_that_passed() {
         let mut entropy = Entropy::new(7);
         let mut ident = Identifications::new(&mut entropy);
-        let mut last = ident.next(Instant(TICK_NS), &mut entropy, (PEER, US, 17));
+        let mut last = ident.next(1, &mut entropy, (PEER, US, 17));
         let mut jumped = false;
         for round in 1..200_u64 {
-            let id = ident.next(Instant(TICK_NS * (1 + round * 50)), &mut entropy, (PEER, US, 17));
+            let id = ident.next(1 + round * 50, &mut entropy, (PEER, US, 17));
             let step = id.wrapping_sub(last);
             assert!((1..=50).contains(&step), "stepped by {step}");
             jumped |= step > 1;

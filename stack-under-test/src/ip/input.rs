@@ -19,7 +19,7 @@ impl Stack {
             Ok(ethernet) => ethernet,
             Err(reason) => return self.skbs.drop(&mut self.trace, skb, reason),
         };
-        let pkt_type = ethernet.packet_type(&self.dev.mac);
+        let pkt_type = ethernet.packet_type(&self.dev.mac());
         let now = self.now;
         self.skbs.pull(&skb, ETH_HEADER_BYTES);
         let meta = &mut self.skbs[&skb];

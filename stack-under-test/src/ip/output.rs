@@ -105,9 +105,7 @@ impl Stack {
         self.trace_skb::<TRACED>(&skb, "ip_finish_output");
         let meta = &self.skbs[&skb];
         match meta.dst {
-            Some(dst) if meta.len() <= dst.mtu as usize && meta.frag_max_size == 0 => {
-                self.ip_finish_output2::<TRACED>(skb, dst)
-            }
+            Some(dst) if meta.len() <= dst.mtu as usize => self.ip_finish_output2::<TRACED>(skb, dst),
             _ => self.ip_finish_output_slow(skb),
         }
     }
@@ -140,7 +138,7 @@ impl Stack {
         let Some(mac) = self.neigh.resolve_connected(dst.nexthop) else {
             return self.neigh_resolve_output(dst.nexthop, skb);
         };
-        self.skbs.push_eth_header(&skb, (mac, &self.dev.mac), ETH_P_IP);
+        self.skbs.push_eth_header(&skb, mac, self.dev.header_end());
         self.trace_skb::<TRACED>(&skb, "neigh_resolve_output");
         Self::xmit_result(self.dev_queue_xmit::<TRACED>(skb))
     }
@@ -175,7 +173,7 @@ impl Stack {
         let Some(mac) = self.neigh.resolve(nexthop, self.now) else {
             return self.neigh_output_slow(nexthop, skb);
         };
-        self.skbs.push_eth_header(&skb, (mac, &self.dev.mac), ETH_P_IP);
+        self.skbs.push_eth_header(&skb, mac, self.dev.header_end());
         self.trace_skb::<true>(&skb, "neigh_resolve_output");
         Self::xmit_result(self.dev_queue_xmit::<true>(skb))
     }
@@ -203,6 +201,9 @@ impl Stack {
     /// Puts the Ethernet header on.
     #[inline(always)]
     pub(crate) fn push_eth_header(&mut self, skb: &Skb, dst: &Mac, ethertype: u16) {
-        self.skbs.push_eth_header(skb, (dst, &self.dev.mac), ethertype);
+        let [end @ .., _, _] = *self.dev.header_end();
+        let ([a, b, c, d, e, f], [g, h]) = (end, ethertype.to_be_bytes());
+        self.skbs.push_eth_header(skb, dst, &[a, b, c, d, e, f, g, h]);
+        self.skbs[skb].protocol = ethertype;
     }
 }

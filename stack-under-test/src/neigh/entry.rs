@@ -5,27 +5,28 @@ use crate::time::Instant;
 use crate::wire::Mac;
 use core::net::Ipv4Addr;
 
-/// How sure it is that the neighbour has the address: `NUD_*`.
+/// How sure it is that the neighbour has the address: `NUD_*`, with Linux's values, so that a set of states is a mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
 pub enum NudState {
     /// Nothing was tried yet.
-    None,
+    None = 0,
     /// It is being asked for; packets wait.
-    Incomplete,
+    Incomplete = 0x01,
     /// It answered of late.
-    Reachable,
+    Reachable = 0x02,
     /// It may have gone; the next packet starts finding out.
-    Stale,
+    Stale = 0x04,
     /// It is used, and will be asked unless something confirms it before.
-    Delay,
+    Delay = 0x08,
     /// It is being asked, while packets still go to it.
-    Probe,
+    Probe = 0x10,
     /// It did not answer.
-    Failed,
+    Failed = 0x20,
     /// It needs no asking: a broadcast address.
-    NoArp,
+    NoArp = 0x40,
     /// An administrator said so.
-    Permanent,
+    Permanent = 0x80,
 }
 
 impl NudState {
@@ -40,7 +41,7 @@ impl NudState {
     #[inline]
     #[must_use]
     pub const fn is_connected(self) -> bool {
-        matches!(self, Self::Permanent | Self::NoArp | Self::Reachable)
+        self as u8 & (Self::Permanent as u8 | Self::NoArp as u8 | Self::Reachable as u8) != 0
     }
 
     /// `NUD_IN_TIMER`: the state ends by itself.

@@ -4,7 +4,8 @@ use super::NetdevQueue;
 use super::qdisc::{QdiscDevice, Qdiscs};
 use crate::drivers::igb::Igb;
 use crate::skb::SkbQueue;
-use crate::wire::ethernet::Mac;
+use crate::wire::Mac;
+use crate::wire::ethernet::ETH_P_IP;
 
 /// The device under test, as the layers above the driver see it.
 #[derive(Debug)]
@@ -17,8 +18,8 @@ pub struct Interface {
     pub qdisc: Qdiscs,
     /// Frames that the driver handed up in the poll that runs.
     pub(crate) rx: SkbQueue,
-    /// The address.
-    pub mac: Mac,
+    /// The address, with the ethertype of IPv4 behind it: how the Ethernet header of what is sent ends.
+    hh: [u8; 8],
     /// The largest IP packet, in bytes.
     pub mtu: u32,
     /// IFF_UP.
@@ -44,12 +45,36 @@ pub struct Interface {
 /// DEFAULT_TX_QUEUE_LEN, in packets.
 pub const DEFAULT_TX_QUEUE_LEN: u32 = 1000;
 
+fn header_end(mac: Mac) -> [u8; 8] {
+    let ([a, b, c, d, e, f], [g, h]) = (mac, ETH_P_IP.to_be_bytes());
+    [a, b, c, d, e, f, g, h]
+}
+
 impl Interface {
+    /// The address.
+    #[inline]
+    #[must_use]
+    pub fn mac(&self) -> Mac {
+        let [mac @ .., _, _] = self.hh;
+        mac
+    }
+
+    /// Sets the address that frames are sent from.
+    pub(crate) fn set_mac(&mut self, mac: Mac) {
+        self.hh = header_end(mac);
+    }
+
+    /// The last eight bytes of the Ethernet header of an IPv4 packet that is sent.
+    #[inline(always)]
+    pub(crate) fn header_end(&self) -> &[u8; 8] {
+        &self.hh
+    }
+
     /// The interface of a driver, down, with the default qdisc.
     pub(crate) fn new(igb: Igb, queues: alloc::vec::Vec<NetdevQueue>) -> Self {
         let mtu = igb.mtu();
         Self {
-            mac: igb.mac(),
+            hh: header_end(igb.mac()),
             qdisc: Qdiscs::new(QdiscDevice {
                 tx_queues: queues.len(),
                 tx_queue_len: DEFAULT_TX_QUEUE_LEN,

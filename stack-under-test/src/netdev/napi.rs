@@ -16,6 +16,7 @@ impl Stack {
     #[inline]
     pub(crate) fn raise_softirq(&mut self, which: Softirq) {
         self.cpus[usize::from(self.cpu)].softirq.raise(which);
+        self.softirq_raised = true;
     }
 
     /// `napi_schedule` on the CPU that runs.
@@ -24,20 +25,21 @@ impl Stack {
         if !cpu.poll_list.contains(&napi) {
             cpu.poll_list.push_back(napi);
         }
-        cpu.softirq.raise(Softirq::NetRx);
+        self.raise_softirq(Softirq::NetRx);
     }
 
     /// Runs what is pending on the CPU that runs, at the end of an interrupt or where a system call lets softirqs in
     /// again. What is left after ten rounds is ksoftirqd's: the next deadline is now.
     #[inline(always)]
     pub(crate) fn do_softirq(&mut self) {
-        if self.cpus[usize::from(self.cpu)].softirq.is_pending() {
-            self.do_softirq_slow();
+        if self.softirq_raised {
+            self.do_softirq_now();
         }
     }
 
-    #[cold]
-    fn do_softirq_slow(&mut self) {
+    /// [`Self::do_softirq`], whoever raised what is pending.
+    #[inline(never)]
+    pub(crate) fn do_softirq_now(&mut self) {
         let before = self.trace.context;
         for _ in 0..MAX_SOFTIRQ_RESTART {
             let pending = self.cpus[usize::from(self.cpu)].softirq.take_all();
@@ -55,6 +57,7 @@ impl Stack {
             }
         }
         self.trace.context = before;
+        self.softirq_raised = false;
     }
 
     /// `net_rx_action`: polls who asked for it, each at most 64 packets, at most 300 in all.

@@ -4,7 +4,12 @@
 //! flight for ever. The bytes lie in DMA memory, in buffers that are counted: a fragment, a clone or a retransmission
 //! refers to them and copies nothing. The handle's description is reached through the [`SkbPool`].
 
+mod buffers;
+mod bytes;
+mod charge;
+mod coherent;
 pub(crate) mod datagram;
+mod pieces;
 pub mod pool;
 pub mod queue;
 

@@ -98,7 +98,7 @@ impl Stack {
             let (igb, mut ctx) = self.driver();
             igb.set_mac(&mut ctx, address)
                 .map_err(|errno| Refusal::new(errno, "Cannot assign requested address"))?;
-            self.dev.mac = address;
+            self.dev.set_mac(address);
             self.neigh_ifdown();
         }
         if let Some(length) = set.txqueuelen {
@@ -126,7 +126,7 @@ impl Stack {
         }
         let (igb, mut ctx) = self.driver();
         igb.open(&mut ctx).map_err(|errno| Refusal::new(errno, errno.strerror()))?;
-        self.dev.mac = self.dev.igb.mac();
+        self.dev.set_mac(self.dev.igb.mac());
         self.dev.up = true;
         self.fib.set_link_up(OifId::ETH0, true);
         self.follow_carrier();

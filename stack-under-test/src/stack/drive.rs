@@ -1,6 +1,6 @@
 //! Driving the stack: time, interrupts, timers, and what is done before it returns.
 
-use super::Stack;
+use super::{Stack, TICK_NS};
 use crate::netdev::softirq::Softirq;
 use crate::time::{Instant, earliest};
 use crate::trace::Context;
@@ -65,7 +65,7 @@ impl Stack {
             for cpu in 0..self.cpus.len() {
                 self.cpu = cpu as u8;
                 self.trace.cpu = cpu as u8;
-                self.do_softirq();
+                self.do_softirq_now();
             }
             self.cpu = 0;
             self.trace.cpu = 0;
@@ -116,16 +116,23 @@ impl Stack {
     /// Time goes on to `now`; it never goes back.
     #[inline(always)]
     pub(crate) fn advance_clock(&mut self, now: Instant) {
-        self.now = self.now.max(now);
-        self.trace.now = self.now;
+        if now > self.now {
+            self.now = now;
+            self.jiffies = now.0 / TICK_NS;
+        }
+        if self.trace.is_on() {
+            self.trace.now = self.now;
+        }
     }
 
     #[inline(always)]
     pub(crate) fn enter(&mut self, now: Instant, cpu: u8, context: Context) {
         self.advance_clock(now);
         self.cpu = if usize::from(cpu) < self.cpus.len() { cpu } else { 0 };
-        self.trace.cpu = self.cpu;
-        self.trace.context = context;
+        if self.trace.is_on() {
+            self.trace.cpu = self.cpu;
+            self.trace.context = context;
+        }
     }
 
     /// A system call begins on a CPU.

@@ -65,9 +65,16 @@ pub(crate) struct Cpu {
     pub(crate) time_squeeze: u64,
 }
 
+/// The length of a tick: HZ is 250, as Debian's kernels have it.
+pub(crate) const TICK_NS: u64 = 4_000_000;
+
 /// A host with one network device.
 pub struct Stack {
     pub(crate) now: Instant,
+    /// Ticks of [`TICK_NS`] since the start.
+    pub(crate) jiffies: u64,
+    /// A softirq was raised on the CPU that runs, since it last looked.
+    pub(crate) softirq_raised: bool,
     pub(crate) cpu: u8,
     pub(crate) cpus: Vec<Cpu>,
     pub(crate) skbs: SkbPool,
@@ -109,6 +116,8 @@ impl Stack {
         queues.resize_with(usize::from(driver.queue_pairs()), Default::default);
         Self {
             now: Instant::ZERO,
+            jiffies: 0,
+            softirq_raised: false,
             cpu: 0,
             cpus,
             skbs: SkbPool::new(memory, &config.pool),

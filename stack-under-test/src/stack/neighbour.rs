@@ -88,10 +88,10 @@ impl Stack {
             Action::Solicit { target, lladdr, saddr } => {
                 self.trace.function(0, "arp_solicit");
                 let spa = solicit_source(&self.fib, saddr, target);
-                self.arp_send(&Arp::request(self.dev.mac, spa, target), lladdr.unwrap_or(BROADCAST));
+                self.arp_send(&Arp::request(self.dev.mac(), spa, target), lladdr.unwrap_or(BROADCAST));
             }
             Action::Reply { lladdr, target, saddr } => {
-                self.arp_send(&Arp::reply(self.dev.mac, saddr, lladdr, target), lladdr);
+                self.arp_send(&Arp::reply(self.dev.mac(), saddr, lladdr, target), lladdr);
             }
             Action::Transmit { skb, lladdr } => {
                 self.push_eth_header(&skb, &lladdr, ETH_P_IP);

@@ -36,7 +36,7 @@ fn stack() -> Stack {
     let pool = PoolConfig { skbs: 512, heads: 512, pages: 64, coherent_bytes: 4096 };
     let config = Config { pool, ..Config::default() };
     let mut stack = Stack::new(&config, DmaMemory::zeroed(pool.bytes(), 0x1000_0000), Box::new(NoDevice));
-    stack.dev.mac = OUR_MAC;
+    stack.dev.set_mac(OUR_MAC);
     stack.dev.up = true;
     stack.fib.set_link_up(OifId::ETH0, true);
     // A fifth of the memory that there is here, as 4 MiB are of the usual.

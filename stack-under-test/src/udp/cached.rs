@@ -162,7 +162,7 @@ impl Stack {
             return Ok(None);
         };
         let id = if let IdSource::Bucket(bucket) = flow.ids {
-            self.ident.next_in(self.now, &mut self.entropy, bucket)
+            self.ident.next_in(self.jiffies, &mut self.entropy, bucket)
         } else {
             let counts = matches!(flow.ids, IdSource::Socket);
             let id = if counts { socket.inet_id } else { 0 };

@@ -155,7 +155,7 @@ impl Stack {
             flow.id = socket.inet_id;
             socket.inet_id = socket.inet_id.wrapping_add(1);
         } else if !flow.df || flow.ignore_df {
-            flow.id = self.ident.next(self.now, &mut self.entropy, (daddr, flow.saddr, IPPROTO_UDP));
+            flow.id = self.ident.next(self.jiffies, &mut self.entropy, (daddr, flow.saddr, IPPROTO_UDP));
         }
         let skb = self.udp_make_skb(&flow, sport, dport, payload)?;
         self.skbs[&skb].packet = packet;

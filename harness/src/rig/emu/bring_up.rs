@@ -41,9 +41,11 @@ pub(super) fn rig(faults: &[Wanted]) -> Result<EmuRig, RigError> {
 
 fn boot(faults: Vec<Fault>) -> Result<EmuRig, RigError> {
     let nic = Nic::new(nic_emu::Config { faults, ..nic_emu::Config::new(topology::SUT_MAC, SEED) });
-    let machine = Rc::new(RefCell::new(Machine::new(nic)));
     let config = Config { seed: SEED, ..Config::default() };
-    let memory = DmaMemory::zeroed(config.pool.bytes().max(FRESH_BYTES), BUS_BASE);
+    let mut memory = DmaMemory::zeroed(config.pool.bytes().max(FRESH_BYTES), BUS_BASE);
+    let rings = memory.set_apart(config.pool.coherent_at());
+    let rings = rings.ok_or_else(|| RigError::Broken("the memory of the rig is not its own".into()))?;
+    let machine = Rc::new(RefCell::new(Machine::new(nic, rings)));
     let mut rig = EmuRig {
         stack: Stack::new(&config, memory, Box::new(EmuBus(Rc::clone(&machine)))),
         machine,

@@ -1,9 +1,10 @@
 //! The machine around the NIC: the bus that the driver uses, and the memory that the device reaches.
 
+use super::announced::Announced;
 use super::lent::{Access, Lent};
 use nic_emu::{DmaFault, HostMemory, Nic, Output};
 use stack_under_test::bus::{Bus, Direction};
-use stack_under_test::dma::DmaMemory;
+use stack_under_test::dma::{DmaMemory, DmaPeer};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -15,20 +16,21 @@ pub struct Machine {
     /// The device.
     pub nic: Nic,
     lent: Lent,
+    announced: Announced,
     violations: Vec<String>,
 }
 
 impl Machine {
-    /// A machine with this NIC in it, and nothing lent.
+    /// A machine with this NIC in it, and nothing lent. Descriptor rings lie in `rings`.
     #[must_use]
-    pub fn new(nic: Nic) -> Self {
-        Self { nic, lent: Lent::default(), violations: Vec::new() }
+    pub fn new(nic: Nic, rings: DmaPeer) -> Self {
+        Self { nic, lent: Lent::default(), announced: Announced::new(rings), violations: Vec::new() }
     }
 
     /// Lets the device do what is due at or before `now`, in nanoseconds.
     pub fn step(&mut self, now: u64, memory: &mut DmaMemory, out: &mut Output) {
-        let Self { nic, lent, violations } = self;
-        let mut reach = Reach { memory, lent, violations, now };
+        let Self { nic, lent, announced, violations } = self;
+        let mut reach = Reach { memory, lent, announced, violations, now };
         nic.step(now, &mut reach, out);
     }
 
@@ -60,7 +62,9 @@ impl Bus for EmuBus {
     }
 
     fn write32(&mut self, offset: u32, value: u32) {
-        self.0.borrow_mut().nic.write32(offset, value);
+        let machine = &mut *self.0.borrow_mut();
+        machine.announced.before_write(&machine.nic, offset, value);
+        machine.nic.write32(offset, value);
     }
 
     fn dma_map(&mut self, addr: u64, len: u32, direction: Direction) {
@@ -69,6 +73,7 @@ impl Bus for EmuBus {
 
     fn dma_unmap(&mut self, addr: u64, len: u32) {
         let mut machine = self.0.borrow_mut();
+        machine.announced.forget(addr, len);
         if !machine.lent.take_back(addr, len) {
             let now = machine.nic.now();
             machine.violated(format!(
@@ -82,6 +87,7 @@ impl Bus for EmuBus {
 struct Reach<'m> {
     memory: &'m mut DmaMemory,
     lent: &'m Lent,
+    announced: &'m mut Announced,
     violations: &'m mut Vec<String>,
     now: u64,
 }
@@ -108,48 +114,20 @@ impl Reach<'_> {
 impl HostMemory for Reach<'_> {
     fn read(&mut self, addr: u64, into: &mut [u8]) -> Result<(), DmaFault> {
         let offset = self.offset(addr, into.len(), Access::Read)?;
-        into.copy_from_slice(self.memory.bytes(offset, into.len()));
+        self.memory.copy_out(offset, into);
+        let Self { announced, violations, now, .. } = self;
+        announced.fetched(addr, into, &mut |what| {
+            note(violations, format!("at {now} ns the device found that {what}"))
+        });
         Ok(())
     }
 
     fn write(&mut self, addr: u64, bytes: &[u8]) -> Result<(), DmaFault> {
         let offset = self.offset(addr, bytes.len(), Access::Write)?;
-        self.memory.bytes_mut(offset, bytes.len()).copy_from_slice(bytes);
+        self.memory.copy_in(offset, bytes);
         Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BASE: u64 = 0x1000;
-
-    #[test]
-    fn a_reach_beyond_what_is_lent_is_refused_and_kept() {
-        let mut memory = DmaMemory::zeroed(4096, BASE);
-        let mut lent = Lent::default();
-        lent.lend(BASE, 64, Direction::ToDevice);
-        let mut violations = Vec::new();
-        let mut reach = Reach { memory: &mut memory, lent: &lent, violations: &mut violations, now: 7 };
-        let mut bytes = [0; 64];
-        assert_eq!(reach.read(BASE, &mut bytes), Ok(()));
-        assert_eq!(reach.read(BASE + 1, &mut bytes), Err(DmaFault));
-        assert_eq!(reach.write(BASE, &bytes), Err(DmaFault));
-        assert_eq!(reach.read(BASE + 1_000_000, &mut bytes), Err(DmaFault), "outside of memory altogether");
-        assert_eq!(violations.len(), 3);
-        assert!(violations[0].contains("at 7 ns the device reads 64 bytes at 0x1001"), "{violations:?}");
-    }
-
-    #[test]
-    fn memory_that_was_not_lent_cannot_be_taken_back() {
-        let nic = Nic::new(nic_emu::Config::new([2, 0, 0, 0, 0, 1], 0));
-        let machine = Rc::new(RefCell::new(Machine::new(nic)));
-        let mut bus = EmuBus(Rc::clone(&machine));
-        bus.dma_map(BASE, 64, Direction::ToDevice);
-        bus.dma_unmap(BASE, 64);
-        assert_eq!(machine.borrow_mut().take_violations(), Vec::<String>::new());
-        bus.dma_unmap(BASE, 64);
-        assert_eq!(machine.borrow_mut().take_violations().len(), 1);
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@
 //! Nothing waits: time jumps to the next thing that is due, in the NIC, in the stack, or in an application's `poll`.
 
 mod agent;
+mod announced;
 mod bring_up;
 mod clock;
 mod journal;

@@ -69,7 +69,7 @@ impl Ring {
     }
 
     fn rewind(&mut self, skbs: &mut SkbPool) {
-        skbs.mem.bytes_mut(self.memory.offset, self.memory.len).fill(0);
+        skbs.mem.zero(self.memory.offset, self.memory.len);
         self.next_to_use = 0;
         self.next_to_clean = 0;
     }

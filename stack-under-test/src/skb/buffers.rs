@@ -1,0 +1,57 @@
+//! Counted buffers in the DMA region: linear ones for headers and received frames, pages for the rest, and where they lie.
+
+use super::{BufId, HEAD_BYTES, PAGE_BYTES, SkbPool};
+
+impl SkbPool {
+    /// Takes a linear buffer, with one reference.
+    #[inline(always)]
+    pub fn alloc_head(&mut self) -> Option<BufId> {
+        if self.free_heads.is_empty() {
+            self.take_apart()?;
+        }
+        let buf = self.free_heads.pop()?;
+        self.refs[buf as usize] = 1;
+        Some(BufId(buf))
+    }
+
+    /// Takes a page buffer, with one reference.
+    #[inline]
+    pub fn alloc_page(&mut self) -> Option<BufId> {
+        let buf = self.free_pages.pop()?;
+        self.refs[buf as usize] = 1;
+        Some(BufId(buf))
+    }
+
+    /// One more reference to a buffer.
+    #[inline]
+    pub fn get_buf(&mut self, buf: BufId) {
+        self.refs[buf.0 as usize] += 1;
+    }
+
+    /// One reference less; the last one gives it back.
+    #[inline(always)]
+    pub fn put_buf(&mut self, buf: BufId) {
+        let refs = &mut self.refs[buf.0 as usize];
+        *refs -= 1;
+        if *refs == 0 {
+            if buf.0 < self.heads { self.free_heads.push(buf.0) } else { self.free_pages.push(buf.0) }
+        }
+    }
+
+    /// Where a buffer begins in the DMA region.
+    #[inline(always)]
+    #[must_use]
+    pub fn buf_offset(&self, buf: BufId) -> usize {
+        if buf.0 < self.heads {
+            self.heads_at + buf.0 as usize * HEAD_BYTES
+        } else {
+            self.pages_at + (buf.0 - self.heads) as usize * PAGE_BYTES
+        }
+    }
+
+    /// Linear buffers that are free.
+    #[must_use]
+    pub fn free_heads(&self) -> usize {
+        self.free_heads.len() + self.whole.len()
+    }
+}
