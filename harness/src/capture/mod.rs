@@ -54,7 +54,7 @@ pub enum Explained {
 /// A step, as it is named to people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepRef {
-    /// The file, as it was named or found.
+    /// The file by its folder and its name, `udp/one_datagram.yaml`: the same wherever it is run from.
     pub file: String,
     /// Line, from 1.
     pub line: u32,
@@ -69,11 +69,20 @@ impl StepRef {
         let line = at.line.max(1) as usize - 1;
         let text = at.file.text.lines().nth(line).unwrap_or_default().trim();
         Self {
-            file: at.file.path.display().to_string(),
+            file: in_its_folder(&at.file.path),
             line: at.line,
             text: text.strip_prefix("- ").unwrap_or(text).to_owned(),
         }
     }
+}
+
+/// The last folder of a path and the file's name; the folder is looked up where the path does not say it.
+fn in_its_folder(path: &Path) -> String {
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let file = name(path).unwrap_or_else(|| path.display().to_string());
+    let said = path.parent().and_then(name);
+    let folder = said.or_else(|| name(std::fs::canonicalize(path).ok()?.parent()?));
+    folder.map_or_else(|| file.clone(), |folder| format!("{folder}/{file}"))
 }
 
 impl Capture {
@@ -131,5 +140,29 @@ mod tests {
     fn what_cannot_be_written_is_named() {
         let error = replace(Path::new("no/such/folder/wire.pcapng"), b"").unwrap_err().to_string();
         assert!(error.starts_with("cannot write no/such/folder/wire.pcapng: "), "{error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_its_folder;
+    use rstest::rstest;
+    use std::path::Path;
+
+    #[rstest]
+    #[case::as_a_folder_is_run("cases/udp/one_datagram.yaml", "udp/one_datagram.yaml")]
+    #[case::from_the_root("/somewhere/cases/udp/one_datagram.yaml", "udp/one_datagram.yaml")]
+    #[case::from_beside("../udp/one_datagram.yaml", "udp/one_datagram.yaml")]
+    #[case::that_is_not_there("no_such_file.yaml", "no_such_file.yaml")]
+    fn a_file_is_named_alike_wherever_it_is_run_from(#[case] path: &str, #[case] named: &str) {
+        assert_eq!(in_its_folder(Path::new(path)), named);
+    }
+
+    #[test]
+    fn the_folder_of_a_file_in_the_working_folder_is_looked_up() {
+        // Tests are run in the folder of their package.
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).file_name().unwrap_or_default().to_string_lossy();
+        assert_eq!(in_its_folder(Path::new("Cargo.toml")), format!("{folder}/Cargo.toml"));
+        assert_eq!(in_its_folder(Path::new("./Cargo.toml")), format!("{folder}/Cargo.toml"));
     }
 }

@@ -24,5 +24,6 @@ mod value;
 mod wire_steps;
 mod yaml;
 
+pub use files::case_name as name_of_file;
 pub use load::{load, load_filtered, load_with};
 pub use problem::{Problem, Problems};

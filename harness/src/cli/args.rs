@@ -79,7 +79,7 @@ pub struct RunArguments {
 /// `wireproof show`.
 #[derive(Debug, Args)]
 pub struct ShowArguments {
-    /// A case, or one row of it: `ip/fragments[mtu=576,length=549]`
+    /// A case by its name or its file, or one row of it: `ip/fragments[mtu=576,length=549]`
     pub case: String,
     /// The rig that it ran on
     #[arg(long, value_name = "NAME", default_value = "emu")]

@@ -3,6 +3,7 @@
 use super::CANNOT;
 use super::args::ShowArguments;
 use crate::capture;
+use crate::case::name_of_file;
 use crate::report::output::{Output, complain, printable};
 use crate::report::{failure, ladder};
 use crate::run::artifacts::{EPOCH, JOURNEY, RESULT, WIRE, file_name};
@@ -20,7 +21,7 @@ pub fn run(arguments: &ShowArguments) -> io::Result<u8> {
         Some((case, row)) => (case, Some(row.trim_end_matches(']'))),
         None => (arguments.case.as_str(), None),
     };
-    let folder = base.join(case.trim_end_matches(".yaml"));
+    let folder = base.join(case_name(case));
     let folders = match row {
         Some(row) => vec![folder.join(file_name(row))],
         None => rows(&folder)?,
@@ -40,6 +41,15 @@ pub fn run(arguments: &ShowArguments) -> io::Result<u8> {
         out.put(&printable(&String::from_utf8_lossy(&text)))?;
     }
     Ok(0)
+}
+
+/// The name of a case that was given by its name or, as `run` takes it, by its file.
+fn case_name(case: &str) -> String {
+    match case.strip_suffix(".yaml") {
+        Some(_) if Path::new(case).is_file() => name_of_file(Path::new(case)),
+        Some(name) => name.to_owned(),
+        None => case.to_owned(),
+    }
 }
 
 /// The folder of a case, and those of its rows, in the order of their names.
@@ -91,4 +101,23 @@ fn show(out: &mut impl io::Write, folder: &Path) -> io::Result<()> {
         }
     }
     writeln!(out, "\ncapture: {}\n", folder.join(WIRE).display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::case_name;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::by_its_name("udp/one_datagram", "udp/one_datagram")]
+    #[case::by_its_file_below_the_cases("udp/one_datagram.yaml", "udp/one_datagram")]
+    #[case::by_the_path_that_run_takes("../cases/udp/one_datagram.yaml", "udp/one_datagram")]
+    #[case::by_a_whole_path(
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../cases/udp/one_datagram.yaml"),
+        "udp/one_datagram"
+    )]
+    fn a_case_is_named_by_its_path_too(#[case] given: &str, #[case] name: &str) {
+        // Tests are run in the folder of their package.
+        assert_eq!(case_name(given), name);
+    }
 }

@@ -21,9 +21,11 @@ const MS: Nanos = 1_000_000;
 
 const RULE: &str = "a_rule_that_drops_tells_the_sender_and_counts";
 
+const USER: &str = "root_of_a_user_namespace_is_enough";
+
 fn main() {
     let arguments = Arguments::from_args();
-    let tests: [(&str, Test); 20] = [
+    let tests: [(&str, Test); 21] = [
         ("a_datagram_to_a_known_neighbour_is_one_frame", one_datagram),
         ("datagrams_wait_for_the_neighbours_address_and_leave_in_order", first_packet_waits),
         ("a_silent_neighbour_is_asked_three_times_and_the_socket_is_told", nobody_answers),
@@ -43,6 +45,7 @@ fn main() {
         ("what_is_not_there_is_a_skip", trials::skips),
         ("a_command_does_not_reach_the_machine", leftovers::the_machine_stays_as_it_is),
         ("each_rig_has_namespaces_of_its_own", leftovers::own_namespaces),
+        (USER, trials::in_a_user_namespace),
         ("a_step_that_takes_eth0_away_fails", trials::eth0_gone),
     ];
     // Configuration and readings take iproute2; one test takes nft.
@@ -50,7 +53,8 @@ fn main() {
     let tests = tests.map(|(name, test)| {
         let nft = || trials::lacks(&["nft -v"]).filter(|_| name == RULE);
         let trial = Trial::test(name, test);
-        match tools.clone().or_else(nft) {
+        let user = || trials::no_user_namespace().filter(|_| name == USER);
+        match tools.clone().or_else(nft).or_else(user) {
             Some(why) => trial.with_ignored_flag(true).with_kind(format!("skipped: {why}")),
             None => trial,
         }

@@ -154,6 +154,27 @@ pub fn fragments() -> Outcome {
     Ok(())
 }
 
+/// Root of a user namespace is enough: no right outside of it is used.
+pub fn in_a_user_namespace() -> Outcome {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let out = tempfile::tempdir()?;
+    let output = std::process::Command::new("unshare")
+        .args(["-Ur", env!("CARGO_BIN_EXE_wireproof"), "run", "--rig", "linux", "--out"])
+        .arg(out.path())
+        .arg("cases/udp/one_datagram.yaml")
+        .current_dir(root)
+        .output()?;
+    let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    if output.status.success() && told.contains("1 passed") { Ok(()) } else { Err(told.into()) }
+}
+
+/// Why no user namespace can be made here.
+pub fn no_user_namespace() -> Option<String> {
+    let made = std::process::Command::new("unshare").args(["-Ur", "true"]).output();
+    let made = made.is_ok_and(|output| output.status.success());
+    (!made).then(|| "user namespaces cannot be made here".to_owned())
+}
+
 /// `check` refuses the first of these; whatever takes the wire away, the step that did is named.
 pub fn eth0_gone() -> Outcome {
     for text in ["ip link del eth0", "ip link set dev eth0 down name other"] {

@@ -132,7 +132,7 @@ fn tshark_shows_direction_and_step() {
         [
             "0x00000002\tautomatic peer,packet 1\t0.000000000",
             "0x00000001\tunexplained\t0.000000001",
-            "0x00000002\tcases/udp/one.yaml:2 expect: {udp: {dst_port: 7}, payload: \"hello\"},packet 2\t2.999987697",
+            "0x00000002\tudp/one.yaml:2 expect: {udp: {dst_port: 7}, payload: \"hello\"},packet 2\t2.999987697",
         ]
     );
 }

@@ -52,27 +52,28 @@ fn kernel() -> Finding {
     Finding { what: "kernel".to_owned(), ok, detail: release, remedy }
 }
 
-/// Root, or what stands in its way; a user namespace is looked at, though the rig does not make one yet.
+/// Root, of the machine or of a user namespace; or what stands in the way of either.
 fn rights() -> Finding {
     let what = "right to make a network namespace".to_owned();
-    match capability::wire() {
-        Ok(()) => {
-            let detail = "a namespace and a TAP could be made".to_owned();
-            Finding { what, ok: true, detail, remedy: None }
-        }
-        Err(why) => {
-            let forbidding: Vec<_> = USER_NAMESPACES.iter().filter_map(forbids).collect();
-            let user = match forbidding.as_slice() {
-                [] => "user namespaces are allowed, but the rig does not use one yet".to_owned(),
-                names => format!("user namespaces are forbidden by {}", names.join(", ")),
-            };
-            Finding {
-                what,
-                ok: false,
-                detail: format!("{why}; {user}"),
-                remedy: Some("sudo wireproof …".to_owned()),
-            }
-        }
+    let Err(why) = capability::wire() else {
+        let detail = "a namespace and a TAP could be made".to_owned();
+        return Finding { what, ok: true, detail, remedy: None };
+    };
+    let forbidding: Vec<_> = USER_NAMESPACES.iter().filter_map(forbids).collect();
+    let user = match forbidding.as_slice() {
+        [] => "user namespaces are allowed".to_owned(),
+        names => format!("user namespaces are forbidden by {}", names.join(", ")),
+    };
+    let remedy = Some(way_in(forbidding.is_empty(), open_tun().is_ok()).to_owned());
+    Finding { what, ok: false, detail: format!("{why}; {user}"), remedy }
+}
+
+/// How to get the rights: a user namespace helps where it may be made, and where this user may open the TAP device.
+fn way_in(user_namespaces: bool, tun: bool) -> &'static str {
+    if user_namespaces && tun {
+        "unshare -Ur wireproof …, or sudo wireproof …"
+    } else {
+        "sudo wireproof …"
     }
 }
 
@@ -88,12 +89,23 @@ fn forbids((key, value): &(&str, &str)) -> Option<String> {
     (text.trim() == *value).then(|| format!("{key}={value}"))
 }
 
+/// The device that TAPs are made with.
+const TUN: &str = "/dev/net/tun";
+
+fn open_tun() -> std::io::Result<std::fs::File> {
+    std::fs::OpenOptions::new().read(true).write(true).open(TUN)
+}
+
 fn tun() -> Finding {
-    let path = "/dev/net/tun";
-    let opened = std::fs::OpenOptions::new().read(true).write(true).open(path);
-    let remedy = opened.is_err().then(|| "modprobe tun, and root".to_owned());
-    let detail = opened.as_ref().err().map_or_else(|| "opens".to_owned(), ToString::to_string);
-    Finding { what: path.to_owned(), ok: opened.is_ok(), detail, remedy }
+    let (detail, remedy) = match open_tun() {
+        Ok(_) => ("opens".to_owned(), None),
+        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
+            // udev gives it this mode; root of a user namespace has no right to a device of another.
+            (e.to_string(), Some(format!("root, or a mode that lets you: sudo chmod 0666 {TUN}")))
+        }
+        Err(e) => (e.to_string(), Some("sudo modprobe tun".to_owned())),
+    };
+    Finding { what: TUN.to_owned(), ok: remedy.is_none(), detail, remedy }
 }
 
 fn tool(name: &str) -> Finding {
@@ -127,5 +139,24 @@ fn machine_setting(pin: &pins::Pin) -> Finding {
         ok,
         detail: format!("`{}`", text.trim()),
         remedy: (!ok).then(|| format!("sysctl -w {}='{}'", pin.key, pin.value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::way_in;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::nothing_stands_in_its_way(true, true, true)]
+    #[case::user_namespaces_are_forbidden(false, true, false)]
+    #[case::the_tap_device_is_roots_alone(true, false, false)]
+    fn a_user_namespace_is_offered_where_it_helps(
+        #[case] allowed: bool,
+        #[case] tun: bool,
+        #[case] offered: bool,
+    ) {
+        assert_eq!(way_in(allowed, tun).contains("unshare -Ur"), offered);
+        assert!(way_in(allowed, tun).contains("sudo"), "root always can");
     }
 }

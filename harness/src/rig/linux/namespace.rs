@@ -83,7 +83,9 @@ fn enter() -> Result<(), String> {
         | CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWUTS
         | CloneFlags::CLONE_NEWIPC;
-    unshare(flags).map_err(|e| format!("a network namespace cannot be made ({e:?}): the rig needs root"))?;
+    unshare(flags).map_err(|e| {
+        format!("a network namespace cannot be made ({e:?}): the rig needs root, if only of a user namespace")
+    })?;
     mount(none, "/", none, MsFlags::MS_PRIVATE | MsFlags::MS_REC, none)
         .map_err(|e| format!("mounts cannot be made private ({e:?})"))?;
     mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), none)
