@@ -7,6 +7,7 @@ mod checks;
 pub mod command;
 mod files;
 mod frames;
+mod functions;
 mod load;
 mod names;
 mod not_built;
