@@ -117,6 +117,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rstest::rstest;
 
     #[test]
     fn many_writers_of_one_file_do_not_trouble_each_other() {
@@ -141,13 +142,6 @@ mod tests {
         let error = replace(Path::new("no/such/folder/wire.pcapng"), b"").unwrap_err().to_string();
         assert!(error.starts_with("cannot write no/such/folder/wire.pcapng: "), "{error}");
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::in_its_folder;
-    use rstest::rstest;
-    use std::path::Path;
 
     #[rstest]
     #[case::as_a_folder_is_run("cases/udp/one_datagram.yaml", "udp/one_datagram.yaml")]
