@@ -4,6 +4,7 @@
 //! test, `…::covers`: its rows together must have gone where it says. Trials in real time run one after the other.
 
 use harness::case::{self, model::RigKind, model::Trial};
+use harness::report::again::Again;
 use harness::run::{RigFactory, TrialReport, Verdict, artifacts, covers, execute, rigs, select};
 use libtest_mimic::{Arguments, Failed, Trial as Test};
 use std::collections::{BTreeMap, BTreeSet};
@@ -108,7 +109,7 @@ fn run(shared: &Shared, trial: &Trial) -> Result<(), Failed> {
     if let Some(journey) = &mut report.journey {
         artifacts::note_wire(journey, &capture);
     }
-    artifacts::explain(kind, trial, &mut report, &capture, None);
+    artifacts::explain(kind, trial, &mut report, &capture, None, &Again::default());
     match &report.verdict {
         Verdict::Pass => {}
         Verdict::Fail(_) => return Err(Failed::from(report.shown)),

@@ -203,3 +203,122 @@ fn an_interrupted_run_says_what_did_not_run(#[case] format: &str) {
     assert!(junit.contains("<error message=\"not run: the run was interrupted\""));
     assert_eq!(output.status.code(), Some(1));
 }
+
+/// What a run of one case prints; it must fail.
+fn failure_of(case: &str) -> String {
+    let folder = folder();
+    fs::write(folder.path().join("cases/one.yaml"), case).unwrap();
+    let output = run(wireproof(folder.path(), "run cases/one.yaml"));
+    assert_eq!(output.status.code(), Some(1), "{}{}", text(&output.stdout), text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[test]
+fn the_journey_shown_is_that_of_the_packet_that_was_dropped() {
+    let said = failure_of(
+        r#"
+about: A rule drops what is expected, and something else waits for an address.
+steps:
+  - run: "nft add table ip t"
+  - run: "nft add chain ip t out { type filter hook output priority 0 ; }"
+  - run: "nft add rule ip t out udp dport 7 drop"
+  - socket: {as: s, type: udp}
+  - sendto: {socket: s, to: "${peer.ip}:7", payload: "gone", error: EPERM}
+  - sendto: {socket: s, to: "192.0.2.77:8", payload: "else"}
+  - expect: {arp: {op: request, tpa: 192.0.2.77}}
+  - expect: {udp: {dst_port: 7}, within: 10ms}
+"#,
+    );
+    assert!(said.contains("was dropped after nf_hook_slow: NETFILTER_DROP"), "{said}");
+    assert!(!said.contains("192.0.2.77:8)"), "{said}");
+}
+
+#[rstest]
+#[case::without_a_route("ENETUNREACH", "10.9.9.9:7", "\"gone\"", "ip_route_output_flow")]
+#[case::to_port_0("EINVAL", "192.0.2.2:0", "\"gone\"", "udp_sendmsg")]
+fn a_call_that_failed_shows_why(
+    #[case] errno: &str,
+    #[case] to: &str,
+    #[case] payload: &str,
+    #[case] function: &str,
+) {
+    let said = failure_of(&format!(
+        "about: Refused.\nsteps:\n  - socket: {{as: s, type: udp}}\n  - sendto: {{socket: s, to: \"{to}\", payload: {payload}, returns: 4}}\n"
+    ));
+    assert!(said.contains(errno) && said.contains(&format!("refused: {errno}")), "{said}");
+    assert!(said.contains(&format!("  {function}\n")), "{said}");
+}
+
+#[test]
+fn a_wrong_return_value_accuses_no_packet_that_is_on_its_way() {
+    let said = failure_of(
+        "about: Wrong.\nsteps:\n  - socket: {as: s, type: udp}\n  - sendto: {socket: s, to: \"192.0.2.2:7\", payload: \"well\", returns: 5}\n",
+    );
+    assert!(said.contains("sendto: returned") || said.contains("sendto: "), "{said}");
+    assert!(!said.contains("packet 1 "), "{said}");
+    // What was on its way is seen on the wire.
+    assert!(said.contains("> 192.0.2.2:7 UDP 4"), "{said}");
+}
+
+#[rstest]
+#[case::too_late(
+    "  - wait: 1ms\n  - run: \"tc qdisc replace dev eth0 root tbf rate 8kbit burst 1600 limit 10000\"\n  - sendto: {socket: s, to: \"192.0.2.2:7\", payload: {pattern: counting, length: 1400}}\n  - sendto: {socket: s, to: \"192.0.2.2:8\", payload: {pattern: counting, length: 500}}\n  - expect: {udp: {dst_port: 7}}\n  - expect: {udp: {dst_port: 8}, within: 20ms}\n",
+    "too late: no frame came by"
+)]
+#[case::over_before_the_step(
+    "  - sendto: {socket: s, to: \"192.0.2.2:7\", payload: \"a\"}\n  - expect: {as: first, udp: {dst_port: 7}}\n  - wait: 2s\n  - expect: {udp: {dst_port: 8}, after: {first: 100ms}}\n",
+    "that was over before this step began"
+)]
+#[case::with_the_place_of_the_field(
+    "  - sendto: {socket: s, to: \"192.0.2.2:7\", payload: \"a\"}\n  - expect: {ipv4: {src: 192.0.2.1, ttl: 63}}\n",
+    "one.yaml:5:42"
+)]
+#[case::a_frame_too_many(
+    "  - sendto: {socket: s, to: \"192.0.2.2:7\", payload: \"a\"}\n  - wait: 1ms\n",
+    "expected: no frame"
+)]
+#[case::a_frame_in_the_quiet(
+    "  - sendto: {socket: s, to: \"192.0.2.2:7\", payload: \"a\"}\n  - quiet: 1ms\n",
+    "expected: no frame"
+)]
+#[case::an_order(
+    "  - sendto: {socket: s, to: \"192.0.2.2:7\", payload: \"a\"}\n  - order: {of: udp.dst_port, is: [8]}\n",
+    "expected: udp.dst_port 8"
+)]
+#[case::fragments(
+    "  - fragments: {mtu: 576, udp: {dst_port: 7}, payload: {pattern: counting, length: 1000}}\n",
+    "got:      nothing"
+)]
+fn a_failure_says(#[case] steps: &str, #[case] words: &str) {
+    let said = failure_of(&format!("about: A case.\nsteps:\n  - socket: {{as: s, type: udp}}\n{steps}"));
+    assert!(said.contains(words), "{said}");
+}
+
+#[rstest]
+#[case::of_one_trial("", "one.yaml:2:23")]
+#[case::of_all_rows("matrix: {x: [a, b]}\n", "one.yaml:2:23")]
+fn what_is_not_covered_has_its_place_and_its_command(#[case] matrix: &str, #[case] place: &str) {
+    let said = failure_of(&format!(
+        "about: Covers too much.\ncovers: [udp_sendmsg, tcp_sendmsg]\n{matrix}steps:\n  - socket: {{as: s, type: udp}}\n  - sendto: {{socket: s, to: \"192.0.2.2:7\", payload: \"{}\"}}\n  - expect: {{udp: {{dst_port: 7}}}}\n",
+        if matrix.is_empty() { "x" } else { "${x}" }
+    ));
+    assert!(said.contains(place) && said.contains("again: "), "{said}");
+}
+
+#[test]
+fn the_command_that_runs_a_trial_again_works_as_pasted() {
+    let folder = folder();
+    let mut command = wireproof(folder.path(), "run cases/red.yaml --max-wait 20s --out");
+    let output = run({
+        command.arg("my runs");
+        command
+    });
+    let said = text(&output.stdout);
+    let again = said.lines().find_map(|line| line.trim().strip_prefix("again: ")).unwrap();
+    assert!(again.contains("--out 'my runs' --max-wait 20"), "{again}");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", again]).current_dir(folder.path());
+    let output = run(shell);
+    assert!(text(&output.stdout).contains("0 passed, 1 failed"), "{again}\n{}", text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1));
+}

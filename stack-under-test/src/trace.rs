@@ -3,8 +3,10 @@
 //! Untraced, a step costs one test of a flag. Traced, events go into a list that whoever drives the stack takes out.
 
 use crate::drop_reason::DropReason;
+use crate::errno::Errno;
 use crate::time::Instant;
 use alloc::vec::Vec;
+use core::net::Ipv4Addr;
 
 /// Names a packet in the trace; a fragment or clone has its own, and says what it came from. Zero: not traced.
 pub type PacketId = u32;
@@ -34,6 +36,17 @@ pub enum Step {
         /// How many there are.
         total: u32,
     },
+    /// Where an application sends it, and from which port (0: none was chosen yet).
+    Flow {
+        /// The address that it is sent to.
+        daddr: Ipv4Addr,
+        /// The port that it is sent to.
+        dport: u16,
+        /// The port that it is sent from.
+        sport: u16,
+        /// The protocol number of IP.
+        protocol: u8,
+    },
     /// The packet was made out of another: a fragment, a clone, a segment.
     Derived {
         /// The packet that it came from.
@@ -54,6 +67,8 @@ pub enum Step {
     Consumed,
     /// It was dropped.
     Dropped(DropReason),
+    /// The call that made it failed with this error; the packet may have been dropped before.
+    Refused(Errno),
 }
 
 /// One line of the journal.
@@ -84,6 +99,8 @@ pub struct Trace {
     pub cpu: u8,
     /// What it runs.
     pub context: Context,
+    /// The packet that a system call is making, while that is traced; 0 otherwise.
+    pub making: PacketId,
     last_packet: PacketId,
     events: Vec<Event>,
 }

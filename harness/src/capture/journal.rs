@@ -3,11 +3,12 @@
 
 use super::replace;
 use crate::case::model::Nanos;
-use crate::rig::journey::{Journey, Moment, Packet, What};
+use crate::rig::journey::{Flow, Journey, Moment, Packet, What};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io;
+use std::net::SocketAddrV4;
 use std::path::Path;
 
 /// Writes the journeys to a file, which is made anew. The same journeys give the same bytes.
@@ -132,6 +133,7 @@ pub fn label(what: &What) -> String {
         What::Wire(frame) => format!("wire, frame {frame}"),
         What::Consumed => "consumed".to_owned(),
         What::Dropped(reason) => format!("dropped: {reason}"),
+        What::Refused(error) => format!("refused: {error}"),
     }
 }
 
@@ -168,7 +170,17 @@ struct StoredPacket {
     /// In hexadecimal.
     head: String,
     total: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    flow: Option<StoredFlow>,
     moments: Vec<StoredMoment>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredFlow {
+    to: SocketAddrV4,
+    /// The port.
+    from: u16,
+    protocol: u8,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -190,6 +202,7 @@ enum StoredWhat {
     Wire(u32),
     Consumed(bool),
     Dropped(String),
+    Refused(String),
 }
 
 impl StoredPacket {
@@ -199,6 +212,11 @@ impl StoredPacket {
             parent: packet.parent,
             head: hex(&packet.head),
             total: packet.total,
+            flow: packet.flow.map(|f| StoredFlow {
+                to: SocketAddrV4::new(f.daddr, f.dport),
+                from: f.sport,
+                protocol: f.protocol,
+            }),
             moments: packet.moments.iter().map(StoredMoment::of).collect(),
         }
     }
@@ -206,7 +224,10 @@ impl StoredPacket {
     fn restore(&self, names: &mut Names) -> io::Result<Packet> {
         let head = unhex(&self.head).ok_or_else(|| io::Error::other("a packet's head is not hexadecimal"))?;
         let moments = self.moments.iter().map(|m| m.restore(names)).collect::<Result<_, _>>()?;
-        Ok(Packet { id: self.id, parent: self.parent, head, total: self.total, moments })
+        let flow = self.flow.as_ref();
+        let flow =
+            flow.map(|f| Flow { daddr: *f.to.ip(), dport: f.to.port(), sport: f.from, protocol: f.protocol });
+        Ok(Packet { id: self.id, parent: self.parent, head, total: self.total, flow, moments })
     }
 }
 
@@ -220,6 +241,7 @@ impl StoredMoment {
             What::Wire(frame) => StoredWhat::Wire(frame),
             What::Consumed => StoredWhat::Consumed(true),
             What::Dropped(reason) => StoredWhat::Dropped(reason.to_owned()),
+            What::Refused(ref error) => StoredWhat::Refused(error.clone()),
         };
         Self { at: moment.at, cpu: moment.cpu, context: moment.context.to_owned(), what }
     }
@@ -235,6 +257,7 @@ impl StoredMoment {
             StoredWhat::Wire(frame) => What::Wire(*frame),
             StoredWhat::Consumed(_) => What::Consumed,
             StoredWhat::Dropped(reason) => What::Dropped(names.keep(reason)?),
+            StoredWhat::Refused(error) => What::Refused(error.clone()),
         };
         Ok(Moment { at: self.at, cpu: self.cpu, context: names.keep(&self.context)?, what })
     }

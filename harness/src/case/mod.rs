@@ -8,6 +8,7 @@ pub mod command;
 mod confine;
 mod files;
 mod frames;
+mod functions;
 mod load;
 mod names;
 mod not_built;

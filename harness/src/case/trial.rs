@@ -3,10 +3,11 @@
 use super::checks::Matrix;
 use super::command::{CommandCheck, Commands};
 use super::files::Files;
+use super::functions::FUNCTIONS;
 use super::model::{Action, Differs, Fault, RigKind, Step, Trial};
 use super::names::Names;
 use super::not_built::not_built;
-use super::problem::{Problem, choose};
+use super::problem::{Problem, choose, nearest};
 use super::reader::{Fields, Read, Reader, Reported};
 use super::shape::{CASE, DIFFERS, PEER, STEPS, StepShape, keys_of};
 use super::substitute::Variables;
@@ -118,6 +119,17 @@ impl<'l> TrialReader<'l> {
         let about = self.r.need(fields, "about").and_then(|node| self.r.text(node))?.trim().to_owned();
         let texts = |r: &mut Reader, key| fields.get(key).map_or(Ok(Vec::new()), |node| r.texts(node));
         let covers = texts(&mut self.r, "covers")?;
+        let nodes =
+            fields.get("covers").map_or(Ok(&[][..]), |node| self.r.list(node, "write `[one, two]`"))?;
+        for (node, name) in nodes.iter().zip(&covers).filter(|(_, name)| !FUNCTIONS.contains(&name.as_str()))
+        {
+            let problem = Problem::at(&node.span, format!("no function of the path is named `{name}`"));
+            let near = nearest(name, FUNCTIONS.iter().copied());
+            let help = near.map(|near| format!("did you mean `{near}`?"));
+            let help =
+                help.unwrap_or_else(|| "a `journey.json` of a run has the names of those on the way".into());
+            self.r.report(problem.label("is never traced").help(help));
+        }
         let refs = texts(&mut self.r, "refs")?;
         self.rigs = fields.get("rigs").map(|node| self.rigs(node)).transpose()?;
         if let Some(node) = fields.get("peer") {

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// Where runs leave what they saw.
 pub const DEFAULT_OUT: &str = "target/wireproof";
+/// In real time, a case that itself waits for longer is skipped.
+pub const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(10);
 /// Where cases are.
 pub const DEFAULT_CASES: &str = "cases";
 

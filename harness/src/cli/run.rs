@@ -1,13 +1,15 @@
 //! `wireproof run`.
 
-use super::args::RunArguments;
+use super::args::{DEFAULT_MAX_WAIT, DEFAULT_OUT, RunArguments};
 use super::{CANNOT, places};
 use crate::case::{self, model::RigKind};
+use crate::report::again::Again;
 use crate::report::output::complain;
 use crate::report::progress::Progress;
 use crate::run::pool::{self, Options};
 use crate::run::{RigFactory, TrialReport, Verdict, artifacts, rigs};
 use std::io;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
@@ -38,8 +40,13 @@ pub fn run(arguments: &RunArguments) -> io::Result<u8> {
         return Ok(cannot(&why));
     }
     let cancelled = super::stop::on_signal();
-    let options =
-        Options { jobs: jobs(arguments, factory.as_ref()), max_wait: arguments.max_wait, cancelled };
+    let again = again(arguments);
+    let options = Options {
+        jobs: jobs(arguments, factory.as_ref()),
+        max_wait: arguments.max_wait,
+        cancelled,
+        again: &again,
+    };
     let mut progress = Progress::new(arguments.format, chosen.len());
     // What cannot be kept or printed changes no verdict: the run goes on to its end, and says so then.
     let trouble: Mutex<Option<io::Error>> = Mutex::new(None);
@@ -50,7 +57,7 @@ pub fn run(arguments: &RunArguments) -> io::Result<u8> {
     };
     let keep = |trial: &case::model::Trial, report: &mut TrialReport| {
         if !matches!(report.verdict, Verdict::Skip(_)) {
-            note(artifacts::write(&arguments.out, arguments.rig, trial, report).map(drop));
+            note(artifacts::write(&arguments.out, arguments.rig, trial, report, &again).map(drop));
         }
     };
     pool::run(factory.as_ref(), &trials, &chosen, options, &keep, &mut |entry| note(progress.tell(entry)));
@@ -69,6 +76,18 @@ pub fn run(arguments: &RunArguments) -> io::Result<u8> {
         Some(error) => Err(error),
         None => Ok(status),
     }
+}
+
+/// How to run one trial again, as this run runs it.
+fn again(arguments: &RunArguments) -> Again {
+    let mut again = Again::this_program();
+    if arguments.out != Path::new(DEFAULT_OUT) {
+        again = again.with("--out", &arguments.out.display().to_string());
+    }
+    if arguments.max_wait != DEFAULT_MAX_WAIT {
+        again = again.with("--max-wait", &format!("{}us", arguments.max_wait.as_micros()));
+    }
+    again
 }
 
 fn cannot(why: &str) -> u8 {

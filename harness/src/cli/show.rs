@@ -5,7 +5,7 @@ use super::args::ShowArguments;
 use crate::capture;
 use crate::case::name_of_file;
 use crate::report::output::{Output, complain, printable};
-use crate::report::{failure, ladder};
+use crate::report::{ladder, missing};
 use crate::run::artifacts::{EPOCH, JOURNEY, RESULT, WIRE, file_name};
 use serde_json::Value;
 use std::io;
@@ -88,7 +88,7 @@ fn show(out: &mut impl io::Write, folder: &Path) -> io::Result<()> {
     if let Ok(journey) = capture::journal::read(&folder.join(JOURNEY)) {
         writeln!(out, "\njourneys:")?;
         for packet in &journey.packets {
-            write!(out, "{}", failure::packet_text(packet, &journey))?;
+            write!(out, "{}", missing::packet_text(packet, &journey))?;
         }
     }
     let counters = result["counters"].as_object();

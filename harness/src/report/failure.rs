@@ -1,13 +1,14 @@
 //! A failed trial as text: the step in its file, what was expected beside the nearest frame that came, the wire so far, the
 //! journey of the packet that is missing, and the command that runs just this trial again.
 
-use super::ladder::{end_of_ladder, seconds};
-use crate::capture::journal::label;
-use crate::capture::{Capture, Direction, Explained};
-use crate::case::model::{Location, RigKind, Trial};
+use super::again::Again;
+use super::ladder::end_of_ladder;
+use super::missing::{missing_packet, packet_of_call, packet_text};
+use crate::capture::{Capture, Direction, Explained, StepRef};
+use crate::case::model::{Location, Nanos, RigKind, Trial};
 use crate::frame::{FrameSpec, decode};
-use crate::judge::pattern::{Mismatch, excerpt, nearest};
-use crate::rig::journey::{Journey, Packet, What};
+use crate::judge::pattern::{Mismatch, matches, nearest};
+use crate::rig::journey::Journey;
 use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 
@@ -19,8 +20,6 @@ const RUNGS: usize = 24;
 pub struct Failure {
     /// The name of the trial: `ip/fragments[mtu=576,length=549]`.
     pub trial: String,
-    /// The file of its case.
-    pub file: String,
     /// The rig.
     pub rig: RigKind,
     /// The line that did not hold, if it is about one.
@@ -37,6 +36,10 @@ pub struct Failure {
     pub journey: String,
     /// Where `wire.pcapng` is.
     pub pcapng: Option<PathBuf>,
+    /// The command that runs just this trial again.
+    pub again: String,
+    /// The frame that is what the pattern wants, but another step took it: its number, and that step.
+    pub taken: Option<(usize, StepRef)>,
 }
 
 impl Failure {
@@ -45,7 +48,6 @@ impl Failure {
     pub fn new(trial: &Trial, rig: RigKind, at: Option<&Location>, message: &str) -> Self {
         Self {
             trial: trial.name(),
-            file: trial.file.path.display().to_string(),
             rig,
             at: at.cloned(),
             message: message.to_owned(),
@@ -54,19 +56,26 @@ impl Failure {
             wire: String::new(),
             journey: String::new(),
             pcapng: None,
+            again: Again::default().of(trial, rig),
+            taken: None,
         }
     }
 
-    /// Shows a pattern beside the nearest frame of the system under test: one that no step took, or if there is none, any.
+    /// Shows a pattern beside the nearest frame of the system under test; of equals, one that no step took. One that fits, but
+    /// another step took it, is named besides.
     #[must_use]
     pub fn beside(mut self, spec: &FrameSpec, capture: &Capture) -> Self {
-        let sent = || capture.frames.iter().enumerate().filter(|(_, f)| f.direction == Direction::Outbound);
-        let mut candidates: Vec<_> = sent().filter(|(_, f)| f.explained == Explained::No).collect();
-        if candidates.is_empty() {
-            candidates = sent().collect();
-        }
+        let mut candidates: Vec<_> =
+            capture.frames.iter().enumerate().filter(|(_, f)| f.direction == Direction::Outbound).collect();
+        // Of equals, the last is the nearest.
+        candidates.sort_by_key(|(_, f)| f.explained == Explained::No);
         let decoded: Vec<_> = candidates.iter().map(|(_, f)| decode(&f.bytes)).collect();
         self.nearest = nearest(spec, &decoded).map(|(i, mismatch)| (candidates[i].0 + 1, mismatch));
+        let fits = decoded.iter().map(|d| matches(spec, d).is_ok());
+        self.taken = fits.zip(&candidates).find_map(|(fits, (index, frame))| match &frame.explained {
+            Explained::Step(step) if fits => Some((index + 1, step.clone())),
+            _ => None,
+        });
         self
     }
 
@@ -79,9 +88,23 @@ impl Failure {
 
     /// Shows where the packet that should have been on the wire went.
     #[must_use]
-    pub fn missing(mut self, spec: Option<&FrameSpec>, journey: &Journey) -> Self {
-        let payload = spec.and_then(|s| s.payload.as_ref()).map(|p| &p.0[..]);
-        self.journey = missing_packet(journey, payload).map(|p| packet_text(p, journey)).unwrap_or_default();
+    pub fn missing(mut self, spec: &FrameSpec, journey: &Journey) -> Self {
+        self.journey = missing_packet(journey, spec).map(|p| packet_text(p, journey)).unwrap_or_default();
+        self
+    }
+
+    /// Shows where the packet went that a call made of these bytes, if it was lost.
+    #[must_use]
+    pub fn of_a_call(mut self, since: Nanos, payload: &[u8], journey: &Journey) -> Self {
+        let packet = packet_of_call(journey, since, payload);
+        self.journey = packet.map(|p| packet_text(p, journey)).unwrap_or_default();
+        self
+    }
+
+    /// Says how to run the trial again.
+    #[must_use]
+    pub fn again(mut self, command: String) -> Self {
+        self.again = command;
         self
     }
 
@@ -90,15 +113,6 @@ impl Failure {
     pub fn kept_in(mut self, pcapng: PathBuf) -> Self {
         self.pcapng = Some(pcapng);
         self
-    }
-
-    /// The command that runs just this trial again.
-    #[must_use]
-    pub fn again(&self) -> String {
-        let quote = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
-        let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-        let file = if self.file.chars().all(plain) { self.file.clone() } else { quote(&self.file) };
-        format!("wireproof run {file} --filter {} --rig {}", quote(&self.trial), self.rig.name())
     }
 }
 
@@ -115,6 +129,9 @@ impl fmt::Display for Failure {
             writeln!(f, "expected, beside frame {frame}, the nearest that came:")?;
             f.write_str(&mismatch_text(mismatch))?;
         }
+        if let Some((frame, step)) = &self.taken {
+            writeln!(f, "frame {frame} is such a frame, but {}:{} took it", step.file, step.line)?;
+        }
         if self.wire.is_empty() {
             writeln!(f, "the wire: no frame")?;
         } else {
@@ -124,7 +141,7 @@ impl fmt::Display for Failure {
         if let Some(path) = &self.pcapng {
             writeln!(f, "capture: {}", path.display())?;
         }
-        writeln!(f, "again: {}", self.again())
+        writeln!(f, "again: {}", self.again)
     }
 }
 
@@ -161,59 +178,6 @@ pub fn mismatch_text(mismatch: &Mismatch) -> String {
     }
     for problem in &mismatch.problems {
         let _ = writeln!(text, "  ! malformed: {problem}");
-    }
-    text
-}
-
-/// The packet that should have been on the wire: one that carries this payload and is not there, or was dropped; if there is
-/// none, the last one dropped or still on its way.
-#[must_use]
-pub fn missing_packet<'j>(journey: &'j Journey, payload: Option<&[u8]>) -> Option<&'j Packet> {
-    let absent = || journey.packets.iter().rev().filter(|p| !reached_the_wire(p, journey));
-    let carries = |p: &&Packet| {
-        payload.is_some_and(|wanted| {
-            let known = p.head.len().min(wanted.len());
-            p.total as usize == wanted.len() && known > 0 && p.head[..known] == wanted[..known]
-        })
-    };
-    let unfinished = |p: &&Packet| !matches!(p.moments.last().map(|m| &m.what), None | Some(What::Consumed));
-    absent().find(carries).or_else(|| absent().find(unfinished))
-}
-
-/// Whether a packet, or one that was made out of it, was on the wire.
-fn reached_the_wire(packet: &Packet, journey: &Journey) -> bool {
-    let sent = |p: &Packet| p.moments.iter().any(|m| matches!(m.what, What::Wire(_)));
-    // A packet is made after its parent, so one pass finds all that come from it.
-    let mut family = vec![packet.id];
-    journey.packets.iter().any(|p| {
-        let kin = p.id == packet.id || p.parent.is_some_and(|parent| family.contains(&parent));
-        if kin {
-            family.push(p.id);
-        }
-        kin && sent(p)
-    })
-}
-
-/// The journey of one packet: where it ended, then step by step.
-#[must_use]
-pub fn packet_text(packet: &Packet, journey: &Journey) -> String {
-    let place = packet.moments.iter().rev().find_map(|m| match m.what {
-        What::Function(name) | What::Queued(name) => Some(name),
-        What::Posted { .. } => Some("the ring"),
-        _ => None,
-    });
-    let place = place.unwrap_or("no function");
-    let end = match packet.moments.last().map(|m| &m.what) {
-        Some(What::Dropped(reason)) => format!("was dropped after {place}: {reason}"),
-        Some(What::Consumed) => format!("was consumed after {place}"),
-        _ if reached_the_wire(packet, journey) => "reached the wire".to_owned(),
-        _ => format!("never reached the wire; it was last seen at {place}"),
-    };
-    let mut text =
-        format!("packet {} ({} bytes, {}) {end}\n", packet.id, packet.total, excerpt(&packet.head));
-    for moment in &packet.moments {
-        let (time, what) = (seconds(moment.at), label(&moment.what));
-        let _ = writeln!(text, "{time:>18}  CPU {} {:<8} {what}", moment.cpu, moment.context);
     }
     text
 }

@@ -62,7 +62,6 @@ impl Progress {
 
     /// Prints the summary for people, and writes the JUnit file if one is wanted. Gives the counts, and the first thing that
     /// could not be written.
-    #[must_use]
     pub fn finish(mut self, rig: RigKind, junit_file: Option<&Path>) -> (Tally, io::Result<()>) {
         self.bar.finish_and_clear();
         let mut written = Ok(());

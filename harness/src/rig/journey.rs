@@ -1,6 +1,7 @@
 //! Journeys as the harness keeps them: each packet with the steps it took, independent of the stack that told them.
 
 use crate::case::model::Nanos;
+use std::net::Ipv4Addr;
 
 /// All packets of a trial, and what the stack did on its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,7 +13,7 @@ pub struct Journey {
 }
 
 /// One packet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Packet {
     /// Its number, from 1.
     pub id: u32,
@@ -22,8 +23,23 @@ pub struct Packet {
     pub head: Vec<u8>,
     /// How many there are in all.
     pub total: u32,
+    /// Where an application sent it, if one did.
+    pub flow: Option<Flow>,
     /// What it went through.
     pub moments: Vec<Moment>,
+}
+
+/// Where an application sends a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// The address that it is sent to.
+    pub daddr: Ipv4Addr,
+    /// The port that it is sent to.
+    pub dport: u16,
+    /// The port that it is sent from; 0: none was chosen yet.
+    pub sport: u16,
+    /// The protocol number of IP.
+    pub protocol: u8,
 }
 
 /// One line of a journey.
@@ -61,4 +77,6 @@ pub enum What {
     Consumed,
     /// Dropped: Linux's name of the reason.
     Dropped(&'static str),
+    /// The call that made it failed: the name of the error.
+    Refused(String),
 }

@@ -5,6 +5,7 @@ use super::record::{Explained, From as Sender, Record};
 use super::trial::TrialReport;
 use crate::capture::{self, Capture, CapturedFrame, Direction, StepRef};
 use crate::case::model::{RigKind, Trial};
+use crate::report::again::Again;
 use crate::report::failure::Failure as FullFailure;
 use crate::rig::journey::{Moment, What};
 use crate::rig::{Journey, Reading};
@@ -93,16 +94,21 @@ pub fn explain(
     report: &mut TrialReport,
     capture: &Capture,
     kept: Option<PathBuf>,
+    again: &Again,
 ) {
     let super::Verdict::Fail(failure) = &report.verdict else { return };
-    let mut full = FullFailure::new(trial, rig, failure.at.as_ref(), &failure.message).on_the_wire(capture);
+    let mut full = FullFailure::new(trial, rig, failure.at.as_ref(), &failure.message)
+        .on_the_wire(capture)
+        .again(again.of(trial, rig));
     full.details.clone_from(&failure.details);
     let wanted = failure.wanted.as_deref();
     if let Some(pattern) = wanted {
         full = full.beside(pattern, capture);
     }
-    if let Some(journey) = &report.journey {
-        full = full.missing(wanted, journey);
+    match (&report.journey, wanted, &failure.sent) {
+        (Some(journey), Some(pattern), _) => full = full.missing(pattern, journey),
+        (Some(journey), None, Some((since, payload))) => full = full.of_a_call(*since, payload, journey),
+        _ => {}
     }
     if let Some(path) = kept {
         full = full.kept_in(path);
@@ -114,7 +120,13 @@ pub fn explain(
 ///
 /// # Errors
 /// When the folder or a file cannot be written.
-pub fn write(out: &Path, rig: RigKind, trial: &Trial, report: &mut TrialReport) -> io::Result<Capture> {
+pub fn write(
+    out: &Path,
+    rig: RigKind,
+    trial: &Trial,
+    report: &mut TrialReport,
+    again: &Again,
+) -> io::Result<Capture> {
     let folder = folder(out, rig, trial);
     std::fs::create_dir_all(&folder)
         .map_err(|e| io::Error::new(e.kind(), format!("cannot make {}: {e}", folder.display())))?;
@@ -124,7 +136,7 @@ pub fn write(out: &Path, rig: RigKind, trial: &Trial, report: &mut TrialReport) 
         note_wire(journey, &capture);
         capture::journal::write(&folder.join(JOURNEY), &trial.name(), rig.name(), journey)?;
     }
-    explain(rig, trial, report, &capture, Some(folder.join(WIRE)));
+    explain(rig, trial, report, &capture, Some(folder.join(WIRE)), again);
     let result = result(rig, trial, report).to_string() + "\n";
     capture::replace(&folder.join(RESULT), result.as_bytes())?;
     Ok(capture)

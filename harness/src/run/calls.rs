@@ -48,19 +48,25 @@ impl<'t> Engine<'t> {
                 self.calls.background.insert(name.clone(), started);
                 Ok(())
             }
-            None => self.finish_call(step, &started, &call.outcome),
+            None => self.finish_call(step, &started, &call.outcome, Some(&call.call)),
         }
     }
 
     /// Waits for the end of a call in the background.
     pub(super) fn join(&mut self, step: &'t Step, join: &Join) -> Result<(), Stop> {
         match self.calls.background.remove(&join.call) {
-            Some(started) => self.finish_call(step, &started, &join.outcome),
+            Some(started) => self.finish_call(step, &started, &join.outcome, None),
             None => Err(Failure::at(&step.at, format!("no call {} is under way", join.call)).into()),
         }
     }
 
-    fn finish_call(&mut self, step: &Step, started: &Started, wanted: &Outcome) -> Result<(), Stop> {
+    fn finish_call(
+        &mut self,
+        step: &Step,
+        started: &Started,
+        wanted: &Outcome,
+        call: Option<&Syscall>,
+    ) -> Result<(), Stop> {
         let bound = match wanted.after {
             // A call may well be expected to take longer than the usual bound.
             Some((delay, _)) => CALL_BOUND.max(delay + CALL_BOUND),
@@ -82,7 +88,18 @@ impl<'t> Engine<'t> {
             return Ok(());
         }
         let first = format!("{}: {}", started.what, wrong.remove(0));
-        Err(Failure::at(&step.at, first).with(wrong).into())
+        let failure = Failure::at(&step.at, first).with(wrong);
+        Err(call.and_then(payload).iter().fold(failure, |f, bytes| f.sending(started.at, bytes)).into())
+    }
+}
+
+/// What a call sends.
+fn payload(call: &Syscall) -> Option<&[u8]> {
+    match call {
+        Syscall::Send { payload, .. } | Syscall::Sendto { payload, .. } | Syscall::Write { payload, .. } => {
+            Some(&payload.0)
+        }
+        _ => None,
     }
 }
 

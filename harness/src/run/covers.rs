@@ -1,7 +1,8 @@
 //! `covers:` - the trace must have seen each function in at least one row of the case.
 
-use super::verdict::Failure;
-use crate::case::model::Trial;
+use super::trial::TrialReport;
+use super::verdict::{Failure, Verdict};
+use crate::case::model::{Location, Trial};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the rows of each case have seen so far.
@@ -39,7 +40,8 @@ impl Coverage {
             rows.kept_journeys = true;
             rows.seen.extend(seen);
         }
-        if rows.done != rows.expected || !rows.kept_journeys {
+        // A case without rows is judged with its only trial.
+        if trial.row.is_empty() || rows.done != rows.expected || !rows.kept_journeys {
             return None;
         }
         missing(trial, &rows.seen)
@@ -56,5 +58,33 @@ pub fn missing(trial: &Trial, seen: &BTreeSet<&'static str>) -> Option<Failure> 
     }
     let what = format!("{} covers {}, and no row of it went there", trial.case, missing.join(", "));
     let seen = format!("seen: {}", seen.iter().copied().collect::<Vec<_>>().join(", "));
-    Some(Failure::new(what).with([seen]))
+    Some(Failure::at(&place(trial, missing[0]), what).with([seen]))
+}
+
+/// Fails a trial that is all of its case, passed, and did not go where the case says.
+pub fn judge(trial: &Trial, report: &mut TrialReport) {
+    if trial.row.is_empty()
+        && report.verdict.is_pass()
+        && report.journey.is_some()
+        && let Some(failure) = missing(trial, &report.functions())
+    {
+        report.verdict = Verdict::fail(failure);
+    }
+}
+
+/// Where a function stands below `covers:`; where it cannot be found, the head of the file.
+fn place(trial: &Trial, name: &str) -> Location {
+    let lines = || trial.file.text.lines().enumerate();
+    let begin = lines().find(|(_, line)| line.starts_with("covers:")).map_or(0, |(index, _)| index);
+    let own = |line: &str| {
+        let is_part = |c: char| c.is_alphanumeric() || c == '_';
+        line.match_indices(name)
+            .map(|(at, _)| at)
+            .find(|at| !line[..*at].ends_with(is_part) && !line[at + name.len()..].starts_with(is_part))
+    };
+    let found =
+        lines().skip(begin).find_map(|(index, line)| own(line).map(|at| (index, line[..at].chars().count())));
+    let (line, column) = found.unwrap_or((begin, 0));
+    let number = |n: usize| u32::try_from(n + 1).unwrap_or(u32::MAX);
+    Location { file: trial.file.clone(), line: number(line), column: number(column) }
 }

@@ -22,6 +22,8 @@ const CHECK_BOUND: Duration = Duration::from_millis(500);
 const CHECK_PAUSE: Duration = Duration::from_millis(10);
 /// In virtual time, what the device still has to do before counters are read: its write-back and its interrupt.
 const SETTLE: Duration = Duration::from_millis(1);
+/// In virtual time, how long a trial goes on after a failure, for what was under way.
+const AFTERMATH: Duration = Duration::from_millis(10);
 /// In real time, how long a wait may go on before somebody who wants to stop the run is heard.
 const SLICE: Duration = Duration::from_millis(100);
 
@@ -66,6 +68,8 @@ pub struct Engine<'t> {
     baseline: Baseline,
     /// The step that runs, from 0.
     pub(super) index: usize,
+    /// Whether the first step has begun.
+    begun: bool,
     /// When the previous step was over.
     pub(super) previous: Nanos,
     skipped_checks: u32,
@@ -93,16 +97,28 @@ impl<'t> Engine<'t> {
             deviations,
             baseline: Baseline::default(),
             index: 0,
+            begun: false,
             previous: 0,
             skipped_checks: 0,
         }
     }
 
-    /// Runs every step, then looks for frames that no step explains. What follows the last step is outside of the case.
+    /// Runs every step, then looks for frames that no step explains. What follows the last step is outside of the case. After
+    /// a step that did not hold, virtual time goes on a little, so that what was under way is seen where it ends.
     ///
     /// # Errors
     /// What ended the trial early.
     pub fn run(&mut self) -> Result<(), Stop> {
+        let result = self.steps();
+        if matches!(result, Err(Stop::Failed(_))) && self.rig.is_virtual() {
+            let until = self.rig.now().saturating_add(nanos(AFTERMATH));
+            // Whatever else is wrong came after what is told.
+            let _ = self.drain(until);
+        }
+        result
+    }
+
+    fn steps(&mut self) -> Result<(), Stop> {
         let trial = self.trial;
         self.baseline = Baseline::read(self.rig, trial)?;
         self.previous = self.rig.now();
@@ -111,6 +127,7 @@ impl<'t> Engine<'t> {
                 return Err(Stop::Cancelled);
             }
             self.index = index;
+            self.begun = true;
             self.step(step)?;
             self.previous = self.rig.now();
         }
@@ -121,6 +138,12 @@ impl<'t> Engine<'t> {
         }
         self.deviations.all_occurred()?;
         Ok(())
+    }
+
+    /// The index of the step that ran last, once one did.
+    #[must_use]
+    pub fn last_step(&self) -> Option<usize> {
+        self.begun.then_some(self.index)
     }
 
     /// How many checks were for other rigs.
@@ -287,7 +310,8 @@ impl<'t> Engine<'t> {
         let at = self.trial.steps.get(self.index).map(|step| &step.at);
         let summary = frame::summary::summary(&frame::decode(&frame.bytes));
         let what = format!("no step explains the frame at {}: {summary}", show_time(frame.at));
-        Failure { at: at.cloned(), ..Failure::new(what) }
+        let failure = Failure { at: at.cloned(), ..Failure::new(what) };
+        failure.with(["expected: no frame".to_owned(), format!("got:      {}", self.line(index).trim())])
     }
 }
 

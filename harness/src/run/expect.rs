@@ -8,7 +8,7 @@ use super::outcome::{nanos, show_time, slack};
 use super::record::Explained;
 use super::verdict::Failure;
 use crate::case::model::{self, Expect, Nanos, Step};
-use crate::frame::{decode, summary::summary};
+use crate::frame::{FrameSpec, decode, summary::summary};
 use crate::judge::pattern::{Mismatch, matches};
 use crate::judge::relation::{self, Progress, Relation};
 use crate::report::failure::mismatch_text;
@@ -16,6 +16,9 @@ use std::time::Duration;
 
 /// By when a frame must come after the previous step, where a case does not say.
 const DEFAULT_BOUND: Duration = Duration::from_secs(1);
+
+/// In virtual time, how long a frame that did not come in time is waited for, to say by how much it was late.
+const LATE: Duration = Duration::from_secs(1);
 
 /// When a frame may be on the wire.
 #[derive(Clone, Copy, Debug)]
@@ -27,10 +30,9 @@ struct Window {
 impl<'t> Engine<'t> {
     /// The next frame must be this one.
     pub(super) fn expect(&mut self, expect: &'t Expect) -> Result<(), Stop> {
-        let window = self.window(expect)?;
+        let (window, begin) = (self.window(expect)?, self.rig.now());
         let Some(frame) = self.next(window.to)? else {
-            let what = format!("no frame came by {}; expected {}", show_time(window.to), self.wanted(expect));
-            return Err(Failure::at(&expect.at, what).wanting(&expect.pattern).into());
+            return Err(self.nothing_came(expect, window, begin)?.into());
         };
         if let Err(mismatch) = self.fits(expect, frame) {
             return Err(self.another_frame(expect, frame, &mismatch).into());
@@ -51,14 +53,16 @@ impl<'t> Engine<'t> {
         let mut owner: Vec<Option<usize>> = vec![None; expects.len()];
         while frames.len() < expects.len() {
             let Some(frame) = self.next_after(frames.len(), deadline)? else {
-                let missing = expects.iter().zip(&owner).filter(|(_, o)| o.is_none()).map(|(e, _)| e);
-                let missing: Vec<_> = missing.map(|e| self.wanted(e)).collect();
+                let free: Vec<_> =
+                    expects.iter().zip(&owner).filter(|(_, o)| o.is_none()).map(|(e, _)| e).collect();
+                let missing: Vec<_> = free.iter().map(|e| self.wanted(e)).collect();
                 let what = format!(
                     "no frame came by {}; still missing: {}",
                     show_time(deadline),
                     missing.join("; ")
                 );
-                return Err(Failure::at(&step.at, what).into());
+                let failure = Failure::at(free.first().map_or(&step.at, |e| &e.at), what);
+                return Err(free.iter().take(1).fold(failure, |f, e| f.wanting(&e.pattern)).into());
             };
             frames.push(frame);
             let fits: Vec<Vec<bool>> =
@@ -77,12 +81,22 @@ impl<'t> Engine<'t> {
 
     /// `order: {of: FIELD, is: […]}`.
     pub(super) fn order(&mut self, step: &'t Step, order: &'t model::Order) -> Result<(), Stop> {
-        self.relation(step, &mut relation::Order::new(order), order.within)
+        let values: Vec<_> = order.is.iter().map(|value| order.of.show(value)).collect();
+        let expected = format!("{} {}", order.of.name(), values.join(", "));
+        self.relation(step, &mut relation::Order::new(order), order.within, (&expected, None))
     }
 
     /// `fragments: {…}`.
     pub(super) fn fragments(&mut self, step: &'t Step, fragments: &'t model::Fragments) -> Result<(), Stop> {
-        self.relation(step, &mut relation::Fragments::new(fragments), fragments.within)
+        let (mtu, length) = (fragments.mtu, fragments.payload.0.len());
+        let expected = format!("the frames of a datagram of {length} bytes, at an MTU of {mtu}");
+        let whole = FrameSpec { payload: Some(fragments.payload.clone()), ..fragments.pattern.clone() };
+        self.relation(
+            step,
+            &mut relation::Fragments::new(fragments),
+            fragments.within,
+            (&expected, Some(&whole)),
+        )
     }
 
     /// Hands frames to a relation until it is complete. What it says nothing about stays for other steps.
@@ -91,30 +105,33 @@ impl<'t> Engine<'t> {
         step: &'t Step,
         relation: &mut dyn Relation,
         within: Option<Duration>,
+        (expected, wanted): (&str, Option<&FrameSpec>),
     ) -> Result<(), Stop> {
         let deadline = self.previous.saturating_add(nanos(within.unwrap_or(DEFAULT_BOUND)));
         let mut others = 0;
-        let mut named = false;
+        let mut taken = Vec::new();
         loop {
             let Some(frame) = self.next_after(others, deadline)? else {
                 let what = format!("time was up at {}: {}", show_time(deadline), relation.awaited());
-                return Err(Failure::at(&step.at, what).into());
+                let failure = Failure::at(&step.at, what).with(self.beside(expected, &taken));
+                return Err(wanted.iter().fold(failure, |f, spec| f.wanting(spec)).into());
             };
             let progress = relation.push(&decode(&self.record.frame(frame).bytes));
             match progress {
                 Progress::NotMine => others += 1,
                 Progress::Failed(why) => {
-                    let mut details = vec![self.line(frame)];
+                    taken.push(frame);
+                    let mut details = self.beside(expected, &taken);
                     details.extend(why.mismatch.iter().flat_map(lines));
                     return Err(Failure::at(&step.at, why.what.clone()).with(details).into());
                 }
                 Progress::NeedMore | Progress::Complete => {
                     self.inbox.retain(|i| *i != frame);
                     self.record.explain(frame, Explained::Step(self.index));
-                    if !named {
-                        named = true;
+                    if taken.is_empty() {
                         self.remember_frame(step.name.as_deref(), frame);
                     }
+                    taken.push(frame);
                     if progress == Progress::Complete {
                         return Ok(());
                     }
@@ -130,7 +147,7 @@ impl<'t> Engine<'t> {
         loop {
             if let Some(&frame) = self.inbox.front() {
                 let what = format!("expected quiet for {}, but a frame came", show_time(nanos(time)));
-                return Err(Failure::at(&step.at, what).with([self.line(frame)]).into());
+                return Err(Failure::at(&step.at, what).with(self.beside("no frame", &[frame])).into());
             }
             if !self.pump(until)? {
                 return Ok(());
@@ -154,6 +171,27 @@ impl<'t> Engine<'t> {
         Ok(Window { from: at.saturating_sub(slack), to: within.map_or(to, |w| w.min(to)) })
     }
 
+    /// The failure when time was up. In virtual time, one that comes later is waited for, to say so.
+    fn nothing_came(&mut self, expect: &Expect, window: Window, begin: Nanos) -> Result<Failure, Stop> {
+        let by = show_time(window.to);
+        let mut what = format!("no frame came by {by}; expected {}", self.wanted(expect));
+        if window.to < begin {
+            what = format!("{what}; that was over before this step began, at {}", show_time(begin));
+        }
+        if self.rig.is_virtual() {
+            let until = self.rig.now().saturating_add(nanos(LATE));
+            if let Some(frame) = self.next(until)?
+                && self.fits(expect, frame).is_ok()
+            {
+                let at = self.record.frame(frame).at;
+                let late = show_time(at.saturating_sub(window.to));
+                what = format!("the frame came at {}, {late} too late: {what}", show_time(at));
+                return Ok(Failure::at(&expect.at, what).with([self.line(frame)]));
+            }
+        }
+        Ok(Failure::at(&expect.at, what).wanting(&expect.pattern))
+    }
+
     /// Whether a frame that fits came when it should.
     fn in_time(&mut self, expect: &'t Expect, frame: usize, window: Window) -> Result<(), Stop> {
         let at = self.record.frame(frame).at;
@@ -165,7 +203,12 @@ impl<'t> Engine<'t> {
         let what = if at < window.from {
             format!("the frame came at {}, too early: not before {}", show_time(at), show_time(window.from))
         } else {
-            format!("the frame came at {}, too late: not after {}", show_time(at), show_time(window.to))
+            let late = show_time(at.saturating_sub(window.to));
+            format!(
+                "the frame came at {}, {late} too late: not after {}",
+                show_time(at),
+                show_time(window.to)
+            )
         };
         Err(Failure::at(&expect.at, what).with([self.line(frame)]).into())
     }
@@ -219,6 +262,16 @@ impl<'t> Engine<'t> {
         format!("{:>12}  {}", show_time(frame.at), summary(&decode(&frame.bytes)))
     }
 
+    /// What was expected beside the frames that came.
+    fn beside(&self, expected: &str, frames: &[usize]) -> Vec<String> {
+        let mut lines = vec![format!("expected: {expected}")];
+        lines.extend(frames.iter().map(|frame| format!("got:      {}", self.line(*frame).trim())));
+        if frames.is_empty() {
+            lines.push("got:      nothing".to_owned());
+        }
+        lines
+    }
+
     /// What a pattern wants, in one line.
     fn wanted(&self, expect: &Expect) -> String {
         let layers = expect.pattern.layers.iter().map(|layer| layer.name().to_owned());
@@ -231,7 +284,10 @@ impl<'t> Engine<'t> {
 
     fn another_frame(&self, expect: &Expect, frame: usize, mismatch: &Mismatch) -> Failure {
         let what = format!("another frame came than the one expected: {}", first_difference(mismatch));
-        Failure::at(&expect.at, what).with([self.line(frame)]).wanting(&expect.pattern)
+        let differs = mismatch.lines.iter().find(|line| !line.same);
+        let field = differs.and_then(|l| expect.pattern.fields.iter().find(|f| f.field.name() == l.field));
+        let at = field.map_or(&expect.at, |f| &f.at);
+        Failure::at(at, what).with([self.line(frame)]).wanting(&expect.pattern)
     }
 
     /// The failure for a frame that none of the expected ones is.

@@ -155,6 +155,7 @@ mod tests {
             parent: None,
             head: b"one".to_vec(),
             total: 3,
+            flow: None,
             moments: vec![
                 moment(10, What::Function("udp_sendmsg")),
                 moment(20, What::Queued("arp_queue")),
@@ -166,6 +167,7 @@ mod tests {
             parent: Some(1),
             head: Vec::new(),
             total: 3,
+            flow: None,
             moments: vec![moment(80, What::Function("igb_xmit_frame"))],
         };
         Journey { packets: vec![first, child], alone: Vec::new() }

@@ -1,10 +1,12 @@
 //! Trials on worker threads; results in the order of the cases, the same for any number of threads.
 
-use super::covers::Coverage;
+use super::covers::{self, Coverage};
 use super::factory::RigFactory;
 use super::trial::{TrialReport, execute};
 use super::verdict::Verdict;
 use crate::case::model::{RigKind, Trial};
+use crate::report::again::Again;
+use crate::report::failure::Failure as FullFailure;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -22,6 +24,8 @@ pub struct Options<'r> {
     pub max_wait: Duration,
     /// Set by whoever wants the run to stop.
     pub cancelled: &'r AtomicBool,
+    /// How to run one trial again.
+    pub again: &'r Again,
 }
 
 /// One line of the results.
@@ -66,6 +70,7 @@ pub fn run(
             }
             let begin = Instant::now();
             let mut report = execute(factory, trial, options.max_wait, options.cancelled);
+            covers::judge(trial, &mut report);
             keep(trial, &mut report);
             // Nobody listens any more when the other side has died; then there is nobody to tell that either.
             let _ = results.send((index, report, begin.elapsed()));
@@ -90,16 +95,17 @@ pub fn run(
         for (index, report, took) in inbox {
             waiting.insert(index, (report, took));
             while let Some((report, took)) = waiting.remove(&due) {
-                for entry in entries(factory.kind(), trials[due], report, took, &mut coverage) {
+                let rig = factory.kind();
+                for entry in entries((rig, options.again), trials[due], report, took, &mut coverage) {
                     tell(entry);
                 }
                 due += 1;
             }
         }
-        for index in due..trials.len() {
+        for (index, trial) in trials.iter().enumerate().skip(due) {
             let not_run = || TrialReport::only(Verdict::Inconclusive(NOT_RUN.to_owned()));
             let (report, took) = waiting.remove(&index).unwrap_or_else(|| (not_run(), Duration::ZERO));
-            tell(entry(factory.kind(), trials[index], report, took));
+            tell(entry(factory.kind(), trial, report, took));
         }
     });
 }
@@ -112,7 +118,7 @@ fn entry(rig: RigKind, trial: &Trial, report: TrialReport, took: Duration) -> En
 
 /// The result of a trial, and that of its case when this was the last row of several and something it covers was not seen.
 fn entries(
-    rig: RigKind,
+    (rig, again): (RigKind, &Again),
     trial: &Trial,
     report: TrialReport,
     took: Duration,
@@ -121,19 +127,17 @@ fn entries(
     let seen = report.journey.is_some().then(|| report.functions());
     // What was interrupted may not have come to where it should have gone.
     let missing = if report.is_interrupted() { None } else { coverage.row(trial, seen) };
-    let mut entry = entry(rig, trial, report, took);
+    let entry = entry(rig, trial, report, took);
     let Some(failure) = missing else { return vec![entry] };
-    if trial.row.is_empty() {
-        if entry.verdict.is_pass() {
-            entry.verdict = Verdict::fail(failure);
-        }
-        return vec![entry];
-    }
+    let mut shown = FullFailure::new(trial, rig, failure.at.as_ref(), &failure.message);
+    shown.trial.clone_from(&trial.case);
+    shown.details.clone_from(&failure.details);
+    shown.again = again.command(&trial.file.path, &trial.case, rig);
     let of_the_case = Entry {
         name: trial.case.clone(),
         rig,
         verdict: Verdict::fail(failure),
-        shown: String::new(),
+        shown: shown.to_string(),
         took: Duration::ZERO,
         skipped_checks: 0,
     };

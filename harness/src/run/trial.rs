@@ -6,7 +6,7 @@ use super::factory::RigFactory;
 use super::record::Record;
 use super::select;
 use super::verdict::{Failure, Verdict};
-use crate::case::model::{Source, Trial};
+use crate::case::model::{Source, Step, Trial};
 use crate::rig::journey::What;
 use crate::rig::{Finished, Journey, Readings, RigError};
 use std::any::Any;
@@ -100,13 +100,14 @@ fn on_a_rig(
 ) -> Verdict {
     let mut rig = match factory.create(trial) {
         Ok(rig) => rig,
-        Err(error) => return died(&error),
+        Err(error) => return died(&error, None),
     };
     let rig = rig.as_mut();
     let baseline = if rig.is_virtual() { Baseline::of(rig, &SHOWN) } else { Baseline::default() };
     let mut engine = Engine::new(rig, trial, &mut report.record, cancelled);
     let result = engine.run();
     report.skipped_checks = engine.skipped_checks();
+    let last = engine.last_step().and_then(|index| trial.steps.get(index));
     if rig.is_virtual() {
         for source in &SHOWN {
             if let Ok(now) = rig.read(source) {
@@ -116,14 +117,14 @@ fn on_a_rig(
         }
     }
     report.journey = rig.journey().cloned();
-    judge(trial, result, rig.finish())
+    judge(trial, result, last, rig.finish())
 }
 
 /// The verdict from how the steps ended and what the rig found.
-fn judge(trial: &Trial, result: Result<(), Stop>, finished: Finished) -> Verdict {
+fn judge(trial: &Trial, result: Result<(), Stop>, last: Option<&Step>, finished: Finished) -> Verdict {
     let failure = match result {
         Err(Stop::Cancelled) => return Verdict::Inconclusive(INTERRUPTED.to_owned()),
-        Err(Stop::Rig(error)) => return died(&error),
+        Err(Stop::Rig(error)) => return died(&error, last),
         Err(Stop::Failed(failure)) => Some(*failure),
         Ok(()) => None,
     };
@@ -146,10 +147,14 @@ fn judge(trial: &Trial, result: Result<(), Stop>, finished: Finished) -> Verdict
     failure.map_or(Verdict::Pass, Verdict::fail)
 }
 
-fn died(error: &RigError) -> Verdict {
+/// The rig could not go on in a step, or before the first.
+fn died(error: &RigError, step: Option<&Step>) -> Verdict {
+    let at = step.map(|step| step.at.clone());
     match error {
         RigError::Missing(what) => Verdict::Inconclusive(format!("not there on this machine: {what}")),
-        RigError::Broken(what) => Verdict::fail(Failure::new(format!("the rig died: {what}"))),
+        RigError::Broken(what) => {
+            Verdict::fail(Failure { at, ..Failure::new(format!("the rig died: {what}")) })
+        }
     }
 }
 
@@ -159,4 +164,23 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
         .cloned()
         .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
         .unwrap_or_else(|| "without a message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rig_that_died_is_told_with_the_step_in_which_it_did() {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let path = folder.path().join("a.yaml");
+        std::fs::write(&path, "about: A case.\nsteps:\n  - wait: 1s\n  - quiet: 1s\n")
+            .expect("it can be written");
+        let trials = crate::case::load(&[path]).expect("the case is right");
+        let broken = || Err(Stop::Rig(RigError::Broken("no more memory".to_owned())));
+        let said = |step| judge(&trials[0], broken(), step, Finished::default()).why();
+        let why = said(trials[0].steps.get(1));
+        assert!(why.ends_with("a.yaml:4:5: the rig died: no more memory"), "{why}");
+        assert_eq!(said(None), "the rig died: no more memory");
+    }
 }

@@ -1,6 +1,6 @@
 //! How a trial ended.
 
-use crate::case::model::Location;
+use crate::case::model::{Location, Nanos};
 use crate::frame::FrameSpec;
 
 /// How a trial ended.
@@ -60,6 +60,8 @@ pub struct Failure {
     pub message: String,
     /// What helps to understand it: field by field, the frames around it. Lines, shown below the message.
     pub details: Vec<String>,
+    /// The bytes that a call was to send and since when, if it is about one: its packet's journey is shown where it was lost.
+    pub sent: Option<(Nanos, Vec<u8>)>,
     /// The frame that should have come, if it is about one: shown beside the nearest that did.
     pub wanted: Option<Box<FrameSpec>>,
 }
@@ -84,6 +86,13 @@ impl Failure {
         self
     }
 
+    /// The same with what a call was to send, since when.
+    #[must_use]
+    pub fn sending(mut self, since: Nanos, payload: &[u8]) -> Self {
+        self.sent = Some((since, payload.to_vec()));
+        self
+    }
+
     /// The same with the frame that should have come.
     #[must_use]
     pub fn wanting(mut self, pattern: &FrameSpec) -> Self {
@@ -95,7 +104,7 @@ impl Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if let Some(at) = &self.at {
-            write!(f, "{}:{}: ", at.file.path.display(), at.line)?;
+            write!(f, "{}:{}:{}: ", at.file.path.display(), at.line, at.column)?;
         }
         f.write_str(&self.message)
     }

@@ -15,8 +15,8 @@ impl Stack {
     /// As [`crate::route::Fib::output`].
     #[inline]
     pub(crate) fn route_output(&mut self, key: &FlowKey) -> Result<RouteResult, Errno> {
-        self.trace.function(0, "ip_route_output_flow");
-        self.trace.function(0, "fib_lookup");
+        self.trace.function(self.trace.making, "ip_route_output_flow");
+        self.trace.function(self.trace.making, "fib_lookup");
         self.route_lookup(key).inspect_err(|errno| {
             if *errno == Errno::ENETUNREACH {
                 self.mib.inc(crate::mib::Counter::IpOutNoRoutes);

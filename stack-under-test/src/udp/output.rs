@@ -9,7 +9,7 @@ use crate::skb::{Dst, IpSummed, Skb};
 use crate::socket::{Fd, PmtuDisc, Socket, SocketTable};
 use crate::stack::Stack;
 use crate::time::Instant;
-use crate::trace::PacketId;
+use crate::trace::{PacketId, Step};
 use crate::wire::checksum::{Checksum, pseudo_header};
 use crate::wire::ipv4::IPPROTO_UDP;
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -74,7 +74,7 @@ impl Stack {
         result
     }
 
-    /// The way out while the journal is on.
+    /// The way out while the journal is on; the packet's journey says where it is sent, and how the call failed.
     #[inline(never)]
     fn udp_sendmsg_traced(
         &mut self,
@@ -83,7 +83,21 @@ impl Stack {
         to: Option<SocketAddrV4>,
         flags: SendFlags,
     ) -> Result<usize, Errno> {
-        self.udp_sendmsg::<true>(fd, payload, to, flags)
+        let result = self.udp_sendmsg::<true>(fd, payload, to, flags);
+        let packet = core::mem::take(&mut self.trace.making);
+        if let Err(errno) = result {
+            self.trace.step(packet, Step::Refused(errno));
+        }
+        result
+    }
+
+    /// Says in the journal which packet the call makes, and where that is sent.
+    fn trace_flow(&mut self, packet: PacketId, fd: Fd, to: Option<SocketAddrV4>) {
+        self.trace.making = packet;
+        let Ok(socket) = self.sockets.get(fd) else { return };
+        let Some(to) = to.or(socket.peer) else { return };
+        let (daddr, dport, sport) = (*to.ip(), to.port(), socket.sport);
+        self.trace.step(packet, Step::Flow { daddr, dport, sport, protocol: IPPROTO_UDP });
     }
 
     #[inline(always)]
@@ -96,6 +110,7 @@ impl Stack {
     ) -> Result<usize, Errno> {
         let packet = if TRACED { self.trace.made(payload, payload.len()) } else { 0 };
         if TRACED {
+            self.trace_flow(packet, fd, to);
             self.trace.function(packet, "udp_sendmsg");
         }
         if payload.len() > PAYLOAD_MAX {

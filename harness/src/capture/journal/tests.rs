@@ -1,6 +1,7 @@
 //! A journey with everything that can happen, there and back.
 
 use super::*;
+use std::net::Ipv4Addr;
 
 fn moment(at: Nanos, what: What) -> Moment {
     Moment { at, cpu: 0, context: "process", what }
@@ -20,11 +21,20 @@ pub(crate) fn journey() -> Journey {
         moment(60_000_000, What::Function("udp_sendmsg")),
         moment(60_000_250, What::Function("nf_hook_slow")),
         moment(60_000_300, What::Dropped("NETFILTER_DROP")),
+        moment(60_000_300, What::Refused("EPERM".to_owned())),
     ];
+    let flow = Flow { daddr: Ipv4Addr::new(192, 0, 2, 2), dport: 80, sport: 0, protocol: 17 };
     Journey {
         packets: vec![
-            Packet { id: 1, parent: None, head: b"one".to_vec(), total: 3, moments: one },
-            Packet { id: 2, parent: Some(1), head: b"lost".to_vec(), total: 4, moments: lost },
+            Packet { id: 1, parent: None, head: b"one".to_vec(), total: 3, flow: None, moments: one },
+            Packet {
+                id: 2,
+                parent: Some(1),
+                head: b"lost".to_vec(),
+                total: 4,
+                flow: Some(flow),
+                moments: lost,
+            },
         ],
         alone: vec![Moment {
             cpu: 1,

@@ -4,7 +4,6 @@ use super::*;
 use crate::capture::journal::tests::journey;
 use crate::frame::fixtures::{nowhere, spec};
 use crate::report::ladder::tests::capture;
-use rstest::rstest;
 
 fn trial() -> Trial {
     Trial {
@@ -26,11 +25,12 @@ fn trial() -> Trial {
 fn a_failure_says_where_what_and_how_to_see_it_again() {
     let wanted =
         spec("ipv4: {ttl: 64, flags: 0}; tcp: {src_port: 40000, dst_port: 80, flags: SYN}", Some(b"lost"));
+    let lost = spec("udp: {dst_port: 80}", Some(b"lost"));
     let failure =
         Failure::new(&trial(), RigKind::Emu, Some(&nowhere()), "another frame came than the one expected")
             .beside(&wanted, &capture())
             .on_the_wire(&capture())
-            .missing(Some(&wanted), &journey())
+            .missing(&lost, &journey())
             .kept_in("target/wireproof/emu/udp/one/wire.pcapng".into());
     insta::assert_snapshot!(failure, @r#"
     udp/one[length=4] failed on emu: another frame came than the one expected
@@ -54,36 +54,27 @@ fn a_failure_says_where_what_and_how_to_see_it_again() {
        5    1.000000000 → 192.0.2.1:40000 > 192.0.2.2:8080 TCP S seq=0 0 win=65535 <020405b4>  unexplained
        6    1.000012304 ← 192.0.2.2 > 192.0.2.1 ICMP echo_request id=7 seq=3 4              unexplained
        7    1.000024608 → 192.0.2.1:4000 > 192.0.2.2:7 UDP 5 [udp.checksum: is 0x2857, right is 0x2757]  unexplained
-    packet 2 (4 bytes, "lost") was dropped after nf_hook_slow: NETFILTER_DROP
+    packet 2 (4 bytes, "lost", to 192.0.2.2:80) was dropped after nf_hook_slow: NETFILTER_DROP
            0.060000000  CPU 0 process  udp_sendmsg
            0.060000250  CPU 0 process  nf_hook_slow
            0.060000300  CPU 0 process  dropped: NETFILTER_DROP
+           0.060000300  CPU 0 process  refused: EPERM
     capture: target/wireproof/emu/udp/one/wire.pcapng
-    again: wireproof run cases/udp/one.yaml --filter 'udp/one[length=4]' --rig emu
+    again: cargo run --release -- run cases/udp/one.yaml --filter 'udp/one[length=4]' --rig emu
     "#);
 }
 
-#[rstest]
-#[case::of_this_payload(Some(&b"lost"[..]), 2)]
-#[case::else_the_last_that_was_dropped(Some(&b"other"[..]), 3)]
-#[case::not_one_of_this_payload_that_is_on_the_wire(Some(&b"one"[..]), 3)]
-#[case::of_any_payload(None, 3)]
-fn the_missing_packet_is_one_that_is_not_on_the_wire(#[case] payload: Option<&[u8]>, #[case] id: u32) {
-    let mut journey = journey();
-    let dropped = Packet { id: 3, head: b"late".to_vec(), ..journey.packets[1].clone() };
-    let mut received = Packet { id: 4, parent: None, head: vec![2; 16], ..dropped.clone() };
-    received.moments[2].what = What::Consumed;
-    journey.packets.extend([dropped, received]);
-    assert_eq!(missing_packet(&journey, payload).map(|p| p.id), Some(id));
-}
-
 #[test]
-fn a_packet_whose_fragment_was_on_the_wire_is_not_missing() {
-    let mut journey = journey();
-    let wire = journey.packets[0].moments[4].clone();
-    journey.packets[0].moments.truncate(2);
-    journey.packets[1].moments = vec![wire];
-    assert_eq!(missing_packet(&journey, Some(b"one")), None);
+fn a_frame_that_another_step_took_is_nearest_where_it_is_and_named_where_it_fits() {
+    let wanted = spec("udp: {src_port: 4000, dst_port: 8}", None);
+    let near = Failure::new(&trial(), RigKind::Emu, None, "no frame came").beside(&wanted, &capture());
+    assert_eq!(near.nearest.map(|(frame, _)| frame), Some(3));
+    let wanted = spec("udp: {src_port: 4000, dst_port: 7}", Some(b"hello"));
+    let taken = Failure::new(&trial(), RigKind::Emu, None, "no frame came").beside(&wanted, &capture());
+    assert!(
+        taken.to_string().contains("frame 3 is such a frame, but cases/udp/one.yaml:2 took it"),
+        "{taken}"
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::case::model::Nanos;
 use crate::rig::Journey;
-use crate::rig::journey::{Moment, Packet, What};
+use crate::rig::journey::{Flow, Moment, Packet, What};
 use stack_under_test::trace::{Context, Event, Step};
 use std::collections::BTreeMap;
 
@@ -39,6 +39,12 @@ impl Journal {
                 self.packet(id, (from > 0).then_some(from), Vec::new(), 0);
                 return;
             }
+            Step::Flow { daddr, dport, sport, protocol } => {
+                if let Some(packet) = self.known(id) {
+                    packet.flow = Some(Flow { daddr, dport, sport, protocol });
+                }
+                return;
+            }
             Step::Function(name) => What::Function(name),
             Step::Queued(queue) => What::Queued(queue),
             Step::Dequeued(queue) => What::Dequeued(queue),
@@ -48,6 +54,7 @@ impl Journal {
             }
             Step::Consumed => What::Consumed,
             Step::Dropped(reason) => What::Dropped(reason.name()),
+            Step::Refused(errno) => What::Refused(errno.name()),
         };
         let context = match event.context {
             Context::Process => "process",
@@ -55,11 +62,14 @@ impl Journal {
             Context::Softirq(softirq) => softirq.name(),
         };
         let moment = Moment { at, cpu: event.cpu, context, what };
-        let packet = id.checked_sub(1).and_then(|index| self.journey.packets.get_mut(index as usize));
-        match packet {
+        match self.known(id) {
             Some(packet) => packet.moments.push(moment),
             None => self.journey.alone.push(moment),
         }
+    }
+
+    fn known(&mut self, id: u32) -> Option<&mut Packet> {
+        self.journey.packets.get_mut(id.checked_sub(1)? as usize)
     }
 
     /// A packet that was made; numbers come in order, so a gap is filled with packets of which nothing is known.
@@ -67,10 +77,10 @@ impl Journal {
         let packets = &mut self.journey.packets;
         while packets.len() + 1 < id as usize {
             let id = packets.len() as u32 + 1;
-            packets.push(Packet { id, parent: None, head: Vec::new(), total: 0, moments: Vec::new() });
+            packets.push(Packet { id, ..Packet::default() });
         }
         if packets.len() + 1 == id as usize {
-            packets.push(Packet { id, parent, head, total, moments: Vec::new() });
+            packets.push(Packet { id, parent, head, total, ..Packet::default() });
         }
     }
 

@@ -43,9 +43,10 @@ fn trials(folder: &Path, files: &[(&str, &str)]) -> Vec<Trial> {
 fn run_all(trials: &[Trial], jobs: usize, out: &Path) -> (Vec<String>, BTreeMap<String, Vec<u8>>) {
     let factory = rigs::factory(RigKind::Emu).expect("the emu rig needs nothing");
     let cancelled = AtomicBool::new(false);
-    let options = Options { jobs, max_wait: Duration::from_secs(10), cancelled: &cancelled };
+    let again = Again::default();
+    let options = Options { jobs, max_wait: Duration::from_secs(10), cancelled: &cancelled, again: &again };
     let keep = |trial: &Trial, report: &mut TrialReport| {
-        artifacts::write(out, RigKind::Emu, trial, report).expect("the folder can be written");
+        artifacts::write(out, RigKind::Emu, trial, report, &again).expect("the folder can be written");
     };
     let mut entries = Vec::new();
     let chosen: Vec<_> = trials.iter().collect();
@@ -83,7 +84,9 @@ fn a_case_fails_when_no_row_went_where_it_says(#[case] rows: Option<usize>, #[ca
     let trials = trials(folder.path(), &[("a.yaml", UNCOVERED)]);
     let factory = rigs::factory(RigKind::Emu).expect("the emu rig needs nothing");
     let cancelled = AtomicBool::new(false);
-    let options = Options { jobs: 1, max_wait: Duration::from_secs(10), cancelled: &cancelled };
+    let again = Again::default();
+    let options =
+        Options { jobs: 1, max_wait: Duration::from_secs(10), cancelled: &cancelled, again: &again };
     let chosen: Vec<_> = trials.iter().take(rows.unwrap_or(usize::MAX)).collect();
     let mut failed = Vec::new();
     run(factory.as_ref(), &trials, &chosen, options, &|_, _| (), &mut |entry| {
