@@ -71,10 +71,7 @@ fn a_frame_that_another_step_took_is_nearest_where_it_is_and_named_where_it_fits
     assert_eq!(near.nearest.map(|(frame, _)| frame), Some(3));
     let wanted = spec("udp: {src_port: 4000, dst_port: 7}", Some(b"hello"));
     let taken = Failure::new(&trial(), RigKind::Emu, None, "no frame came").beside(&wanted, &capture());
-    assert!(
-        taken.to_string().contains("frame 3 is such a frame, but cases/udp/one.yaml:2 took it"),
-        "{taken}"
-    );
+    assert!(taken.to_string().contains("frame 3 is such a frame, but udp/one.yaml:2 took it"), "{taken}");
 }
 
 #[test]
