@@ -34,12 +34,21 @@ const QDISCS: [(&str, &str); 8] = [
 pub fn doctor() -> Vec<Finding> {
     let mut findings = vec![kernel(), rights(), tun()];
     findings.extend(["ip", "tc", "nft", "ethtool", "sysctl"].map(tool));
+    findings.push(protocols());
     let can_try = capability::wire().is_ok() && command::find("tc").is_some();
     if can_try {
         findings.extend(QDISCS.map(|(kind, option)| qdisc(kind, option)));
     }
     findings.extend(pins::all().filter(|pin| pin.of_the_machine).map(|pin| machine_setting(&pin)));
     findings
+}
+
+/// iproute2 looks names of protocols up where the C library does; the smallest systems do not have the file.
+fn protocols() -> Finding {
+    let ok = std::path::Path::new("/etc/protocols").exists();
+    let detail = if ok { "is there" } else { "missing: `ip rule add ipproto udp` is refused without it" };
+    let remedy = (!ok).then(|| "apt-get install netbase".to_owned());
+    Finding { what: "/etc/protocols".to_owned(), ok, detail: detail.to_owned(), remedy }
 }
 
 fn kernel() -> Finding {
