@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 fn of_a_rig(kind: RigKind, trials: &[Trial]) -> Vec<Test> {
     let for_it = trials.iter().filter(|trial| trial.rigs.as_ref().is_none_or(|rigs| rigs.contains(&kind)));
     let trials: Vec<Arc<Trial>> = for_it.cloned().map(Arc::new).collect();
-    let factory = match rigs::factory(kind) {
+    let factory = match rigs::factory(kind, &rigs::With::default()) {
         Ok(factory) => factory,
         Err(why) => return without_a_rig(kind, &trials, &why),
     };

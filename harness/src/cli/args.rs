@@ -4,6 +4,8 @@ use super::check::CheckArgs;
 use super::list::ListArgs;
 use crate::case::model::RigKind;
 use crate::report::progress::Format;
+use crate::rig::linux::wire::WireKind;
+use crate::run::rigs::With;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -58,6 +60,9 @@ pub struct RunArguments {
     /// The description of a lab, for rigs that need one
     #[arg(long, value_name = "FILE")]
     pub lab: Option<PathBuf>,
+    /// The wire of the linux rig
+    #[arg(long, value_name = "KIND", default_value = "auto")]
+    pub wire: WireKind,
     /// Only trials whose name contains this text
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,
@@ -76,6 +81,14 @@ pub struct RunArguments {
     /// In real time, skip cases that themselves wait for longer than this
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub max_wait: Duration,
+}
+
+impl RunArguments {
+    /// What the rig is to be made with.
+    #[must_use]
+    pub fn with(&self) -> With {
+        With { wire: self.wire, lab: self.lab.clone() }
+    }
 }
 
 /// `wireproof show`.

@@ -25,7 +25,7 @@ pub fn run(rig: Option<RigKind>) -> io::Result<u8> {
     let mut usable = true;
     for kind in rigs {
         let findings = findings(kind);
-        let ready = crate::run::rigs::factory(kind).is_ok();
+        let ready = crate::run::rigs::factory(kind, &crate::run::rigs::With::default()).is_ok();
         usable &= ready;
         let _ = writeln!(out, "{}: {}", kind.name(), if ready { "ready" } else { "not ready" });
         for finding in findings {

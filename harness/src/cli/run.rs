@@ -22,14 +22,10 @@ pub fn run(arguments: &RunArguments) -> io::Result<u8> {
         Ok(trials) => trials,
         Err(problems) => return Ok(super::check::refuse(&problems)),
     };
-    let factory = match rigs::factory(arguments.rig) {
+    let factory = match rigs::factory(arguments.rig, &arguments.with()) {
         Ok(factory) => factory,
         Err(why) => return Ok(cannot(&format!("rig {}: {why}", arguments.rig.name()))),
     };
-    if arguments.lab.is_some() {
-        let rig = arguments.rig.name();
-        return Ok(cannot(&format!("rig {rig} has no lab to describe; --lab is for vfio")));
-    }
     let wanted = arguments.filter.as_deref().unwrap_or_default();
     let chosen: Vec<_> = trials.iter().filter(|trial| trial.name().contains(wanted)).collect();
     if chosen.is_empty() {

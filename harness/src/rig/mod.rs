@@ -37,6 +37,8 @@ pub enum Event {
 pub struct SeenFrame {
     /// When its last bit was on the wire (or when the harness read it, in real time).
     pub at: Nanos,
+    /// By how much that may be later than it was: how late the harness was to read it. 0 in virtual time.
+    pub late: Nanos,
     /// From the destination address on, without the frame check sequence.
     pub bytes: Vec<u8>,
     /// The packet of the journey that it was made from, where the rig knows.

@@ -215,7 +215,7 @@ impl<'t> Engine<'t> {
     fn send(&mut self, bytes: Vec<u8>, from: Sender, explained: Explained) -> Result<(), Stop> {
         self.rig.inject(&bytes)?;
         let at = self.rig.now();
-        self.record.push(WireFrame { at, from, bytes, packet: None, explained });
+        self.record.push(WireFrame { at, late: 0, from, bytes, packet: None, explained });
         Ok(())
     }
 
@@ -293,8 +293,8 @@ impl<'t> Engine<'t> {
     fn arrived(&mut self, frame: SeenFrame) -> Result<(), Stop> {
         let answer = if self.automatic_arp { frame::automatic_peer(&frame.bytes) } else { None };
         let explained = if answer.is_some() { Explained::Automatic } else { Explained::No };
-        let SeenFrame { at, bytes, packet } = frame;
-        let index = self.record.push(WireFrame { at, from: Sender::Sut, bytes, packet, explained });
+        let SeenFrame { at, late, bytes, packet } = frame;
+        let index = self.record.push(WireFrame { at, late, from: Sender::Sut, bytes, packet, explained });
         match answer {
             Some(reply) => self.send(reply, Sender::AutomaticPeer, Explained::Automatic),
             None => {

@@ -29,6 +29,8 @@ pub enum Explained {
 pub struct WireFrame {
     /// When.
     pub at: Nanos,
+    /// How late the harness was: to read a frame of the system under test, to send one of the peer. 0 in virtual time.
+    pub late: Nanos,
     /// Who sent it.
     pub from: From,
     /// From the destination address on, without the frame check sequence.

@@ -2,13 +2,27 @@
 
 use super::factory::RigFactory;
 use crate::case::model::{RigKind, Trial};
+use crate::rig::linux::wire::WireKind;
 use crate::rig::{Rig, RigError, emu, linux};
+use std::path::PathBuf;
+
+/// What a rig is to be made with, where it has a choice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct With {
+    /// The wire of the linux rig.
+    pub wire: WireKind,
+    /// The description of a lab.
+    pub lab: Option<PathBuf>,
+}
 
 /// The factory of a rig.
 ///
 /// # Errors
 /// Why it cannot be had on this machine, and what would get it.
-pub fn factory(kind: RigKind) -> Result<Box<dyn RigFactory>, String> {
+pub fn factory(kind: RigKind, with: &With) -> Result<Box<dyn RigFactory>, String> {
+    if with.lab.is_some() {
+        return Err(format!("rig {} has no lab to describe; --lab is for vfio", kind.name()));
+    }
     match kind {
         RigKind::Emu => Ok(Box::new(EmuFactory)),
         RigKind::Linux => match linux::unusable() {

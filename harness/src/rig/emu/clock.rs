@@ -52,7 +52,7 @@ impl EmuRig {
         for frame in output.frames.drain(..) {
             let packet = self.journal.packet_of(frame.queue, frame.last_descriptor);
             let at = self.relative(frame.at);
-            self.events.push_back(Event::Frame(SeenFrame { at, bytes: frame.bytes, packet }));
+            self.events.push_back(Event::Frame(SeenFrame { at, late: 0, bytes: frame.bytes, packet }));
         }
         let now = Instant(self.now);
         for message in output.interrupts.drain(..) {

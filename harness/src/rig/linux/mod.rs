@@ -20,6 +20,7 @@ mod pins;
 mod sockets;
 mod sources;
 mod tap;
+pub mod wire;
 
 pub use capability::{missing, unusable};
 pub use doctor::Finding;
@@ -34,6 +35,7 @@ use std::cell::OnceCell;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use tap::Tap;
+use wire::Wire as _;
 
 /// What the threads of a trial tell.
 #[derive(Debug)]
@@ -161,7 +163,7 @@ impl LinuxRig {
         let at = at.max(self.last);
         self.last = at;
         Ok(match happening {
-            Happening::Frame { bytes, .. } => Event::Frame(SeenFrame { at, bytes, packet: None }),
+            Happening::Frame { bytes, .. } => Event::Frame(SeenFrame { at, late: 0, bytes, packet: None }),
             Happening::Returned { call, result, .. } => Event::Returned { call, at, result },
             Happening::Broken(why) => return Err(RigError::Broken(why)),
         })

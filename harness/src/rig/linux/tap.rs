@@ -3,6 +3,7 @@
 use super::Happening;
 use super::ioctl::{self, Change};
 use super::namespace::join_before;
+use super::wire::Wire;
 use crate::case::model::topology;
 use crate::rig::RigError;
 use nix::errno::Errno;
@@ -94,12 +95,14 @@ impl Tap {
             .map_err(|e| RigError::Broken(format!("a thread cannot be made: {e}")))?;
         Ok(Self { end, stop, reader: Some(reader) })
     }
+}
 
+impl Wire for Tap {
     /// Puts a frame on the wire. At a device that is down, or that has no carrier, it is lost, as it would be.
     ///
     /// # Errors
     /// When the TAP refuses it otherwise: a runt of less than 14 bytes, more than it can take.
-    pub fn inject(&self, frame: &[u8]) -> Result<(), RigError> {
+    fn inject(&self, frame: &[u8]) -> Result<(), RigError> {
         match nix::unistd::write(&self.end, frame) {
             Ok(_) | Err(Errno::EIO) => Ok(()),
             Err(e) => Err(RigError::Broken(format!("a frame of {} bytes: the TAP says {e:?}", frame.len()))),
@@ -110,13 +113,18 @@ impl Tap {
     ///
     /// # Errors
     /// [`RigError::Missing`] before Linux 4.20.
-    pub fn set_carrier(&self, up: bool) -> Result<(), RigError> {
+    fn set_carrier(&self, up: bool) -> Result<(), RigError> {
         ioctl::set_carrier(self.end.as_fd(), up)
             .map_err(|e| RigError::Missing(format!("this kernel has no carrier for a TAP ({e:?})")))
     }
 
+    /// None that it knows of: a frame that the reader is too slow for is counted by the device, as `tx_dropped`.
+    fn lost(&self) -> u64 {
+        0
+    }
+
     /// Stops reading; what the device still sends is lost. `false`: the reader did not end in time.
-    pub fn stop(&mut self) -> bool {
+    fn stop(&mut self) -> bool {
         // It can only fail when the counter is at its end, and then the reader is awake.
         let _ = self.stop.write(1);
         self.reader.take().is_none_or(|reader| join_before(reader, Instant::now() + Duration::from_secs(1)))

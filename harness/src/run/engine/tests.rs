@@ -32,7 +32,7 @@ impl Scripted {
     }
 
     fn sends(mut self, at: Nanos, bytes: Vec<u8>) -> Self {
-        self.at(at, Event::Frame(SeenFrame { at, bytes, packet: None }));
+        self.at(at, Event::Frame(SeenFrame { at, late: 0, bytes, packet: None }));
         self
     }
 }
@@ -52,7 +52,7 @@ impl Rig for Scripted {
             self.calls.pop_front().unwrap_or_else(|| (Ok(Returned::default()), 0, Vec::new()));
         for (delay, bytes) in frames {
             let at = self.now + delay;
-            self.at(at, Event::Frame(SeenFrame { at, bytes, packet: None }));
+            self.at(at, Event::Frame(SeenFrame { at, late: 0, bytes, packet: None }));
         }
         let at = self.now + takes;
         self.at(at, Event::Returned { call, at, result });

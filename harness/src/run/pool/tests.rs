@@ -41,7 +41,7 @@ fn trials(folder: &Path, files: &[(&str, &str)]) -> Vec<Trial> {
 
 /// Runs all, and gives the results, without their time, and every file that was left.
 fn run_all(trials: &[Trial], jobs: usize, out: &Path) -> (Vec<String>, BTreeMap<String, Vec<u8>>) {
-    let factory = rigs::factory(RigKind::Emu).expect("the emu rig needs nothing");
+    let factory = rigs::factory(RigKind::Emu, &rigs::With::default()).expect("the emu rig needs nothing");
     let cancelled = AtomicBool::new(false);
     let again = Again::default();
     let options = Options { jobs, max_wait: Duration::from_secs(10), cancelled: &cancelled, again: &again };
@@ -82,7 +82,7 @@ fn a_run_leaves_the_same_bytes_and_verdicts_with_one_thread_and_with_four() {
 fn a_case_fails_when_no_row_went_where_it_says(#[case] rows: Option<usize>, #[case] fails: bool) {
     let folder = tempfile::tempdir().expect("there is room for a folder");
     let trials = trials(folder.path(), &[("a.yaml", UNCOVERED)]);
-    let factory = rigs::factory(RigKind::Emu).expect("the emu rig needs nothing");
+    let factory = rigs::factory(RigKind::Emu, &rigs::With::default()).expect("the emu rig needs nothing");
     let cancelled = AtomicBool::new(false);
     let again = Again::default();
     let options =
