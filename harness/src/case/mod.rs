@@ -11,13 +11,12 @@ mod frames;
 mod functions;
 mod load;
 mod names;
-mod not_built;
 pub mod problem;
 mod reader;
 pub mod schema;
 mod shape;
 mod substitute;
-mod symbols;
+pub(crate) mod symbols;
 #[cfg(test)]
 mod tests;
 mod trial;

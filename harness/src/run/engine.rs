@@ -6,6 +6,7 @@
 use super::calls::Calls;
 use super::check::{self, Baseline};
 use super::differs::Deviations;
+use super::flows::Flows;
 use super::outcome::{nanos, show_time};
 use super::record::{Explained, From as Sender, Record, WireFrame};
 use super::verdict::Failure;
@@ -64,6 +65,8 @@ pub struct Engine<'t> {
     /// The frame that each named `expect` took.
     named_frames: BTreeMap<&'t str, usize>,
     pub(super) deviations: Deviations<'t>,
+    /// The TCP connections.
+    pub(super) flows: Flows,
     automatic_arp: bool,
     baseline: Baseline,
     /// The step that runs, from 0.
@@ -95,6 +98,7 @@ impl<'t> Engine<'t> {
             times: BTreeMap::new(),
             named_frames: BTreeMap::new(),
             deviations,
+            flows: Flows::default(),
             baseline: Baseline::default(),
             index: 0,
             begun: false,
@@ -170,6 +174,7 @@ impl<'t> Engine<'t> {
             Action::AnyOrder(expects) => self.any_order(step, expects),
             Action::Order(order) => self.order(step, order),
             Action::Fragments(fragments) => self.fragments(step, fragments),
+            Action::Segments(segments) => self.segments(step, segments),
             Action::Inject(inject) => self.inject(step, inject),
             Action::Wait(time) => {
                 let until = self.rig.now().saturating_add(nanos(*time));
@@ -205,7 +210,7 @@ impl<'t> Engine<'t> {
                 None => return Err(Failure::at(&step.at, format!("no frame is named {name}")).into()),
             },
         };
-        let bytes = frame::build(&inject.frame, quoted)
+        let bytes = frame::build(&self.flows.injected(&inject.frame), quoted)
             .map_err(|error| Failure::at(&step.at, format!("the frame cannot be built: {error}")))?;
         self.remember(step.name.as_deref(), self.rig.now());
         self.send(bytes, Sender::Peer, Explained::Step(self.index))

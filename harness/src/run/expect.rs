@@ -62,7 +62,11 @@ impl<'t> Engine<'t> {
                     missing.join("; ")
                 );
                 let failure = Failure::at(free.first().map_or(&step.at, |e| &e.at), what);
-                return Err(free.iter().take(1).fold(failure, |f, e| f.wanting(&e.pattern)).into());
+                return Err(free
+                    .iter()
+                    .take(1)
+                    .fold(failure, |f, e| f.wanting(&self.flows.expected(&e.pattern)))
+                    .into());
             };
             frames.push(frame);
             let fits: Vec<Vec<bool>> =
@@ -97,6 +101,14 @@ impl<'t> Engine<'t> {
             fragments.within,
             (&expected, Some(&whole)),
         )
+    }
+
+    /// `segments: {…}`.
+    pub(super) fn segments(&mut self, step: &'t Step, segments: &'t model::Segments) -> Result<(), Stop> {
+        let (mss, range) = (segments.mss, crate::frame::tcp::range(segments.first, segments.length));
+        let expected = format!("the segments of {range}, at an MSS of {mss}");
+        let mut relation = relation::Segments::new(segments, self.flows.last_bases());
+        self.relation(step, &mut relation, segments.within, (&expected, None))
     }
 
     /// Hands frames to a relation until it is complete. What it says nothing about stays for other steps.
@@ -189,7 +201,7 @@ impl<'t> Engine<'t> {
                 return Ok(Failure::at(&expect.at, what).with([self.line(frame)]));
             }
         }
-        Ok(Failure::at(&expect.at, what).wanting(&expect.pattern))
+        Ok(Failure::at(&expect.at, what).wanting(&self.flows.expected(&expect.pattern)))
     }
 
     /// Whether a frame that fits came when it should.
@@ -215,7 +227,9 @@ impl<'t> Engine<'t> {
 
     /// Whether a frame is the one expected, known deviations aside.
     fn fits(&mut self, expect: &Expect, frame: usize) -> Result<(), Mismatch> {
-        let Err(mut mismatch) = matches(&expect.pattern, &decode(&self.record.frame(frame).bytes)) else {
+        let Err(mut mismatch) =
+            matches(&self.flows.expected(&expect.pattern), &decode(&self.record.frame(frame).bytes))
+        else {
             return Ok(());
         };
         if self.deviations.is_empty() {
@@ -236,6 +250,7 @@ impl<'t> Engine<'t> {
     fn take(&mut self, frame: usize, expect: &'t Expect) {
         self.inbox.retain(|i| *i != frame);
         self.record.explain(frame, Explained::Step(self.index));
+        self.flows.took(&expect.pattern, &decode(&self.record.frame(frame).bytes));
         self.remember_frame(expect.name.as_deref(), frame);
     }
 
@@ -287,7 +302,7 @@ impl<'t> Engine<'t> {
         let differs = mismatch.lines.iter().find(|line| !line.same);
         let field = differs.and_then(|l| expect.pattern.fields.iter().find(|f| f.field.name() == l.field));
         let at = field.map_or(&expect.at, |f| &f.at);
-        Failure::at(at, what).with([self.line(frame)]).wanting(&expect.pattern)
+        Failure::at(at, what).with([self.line(frame)]).wanting(&self.flows.expected(&expect.pattern))
     }
 
     /// The failure for a frame that none of the expected ones is.

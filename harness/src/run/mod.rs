@@ -8,6 +8,7 @@ mod differs;
 pub mod engine;
 mod expect;
 pub mod factory;
+mod flows;
 pub mod outcome;
 mod path;
 pub mod pool;

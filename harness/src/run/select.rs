@@ -1,7 +1,7 @@
 //! What is known of a trial before it runs: whether this rig can run it, and what it is about.
 
 use crate::case::model::RigKind;
-use crate::case::model::{Action, Trial};
+use crate::case::model::{Action, SocketKind, Syscall, Trial};
 use crate::frame::Layer;
 use std::time::Duration;
 
@@ -45,6 +45,7 @@ pub fn is_timed(trial: &Trial) -> bool {
         Action::Join(join) => join.outcome.after.is_some(),
         Action::Order(order) => order.within.is_some(),
         Action::Fragments(fragments) => fragments.within.is_some(),
+        Action::Segments(segments) => segments.within.is_some(),
         _ => false,
     })
 }
@@ -60,6 +61,10 @@ pub fn skip_reason(trial: &Trial, rig: RigKind, max_wait: Duration) -> Option<St
     }
     if rig != RigKind::Emu && !trial.faults.is_empty() {
         return Some("only the emulated NIC can be asked to misbehave".to_owned());
+    }
+    let is_tcp = |step: &crate::case::model::Step| matches!(&step.action, Action::Call(call) if matches!(&call.call, Syscall::Socket { kind: SocketKind::Tcp, .. }));
+    if rig == RigKind::Emu && trial.steps.iter().any(is_tcp) {
+        return Some("TCP is not built in our stack yet".to_owned());
     }
     let waits = own_waits(trial);
     if rig == RigKind::Linux && waits > max_wait {

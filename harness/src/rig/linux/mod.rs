@@ -20,6 +20,7 @@ mod pins;
 mod sockets;
 mod sources;
 mod tap;
+mod tcp_info;
 pub mod wire;
 
 pub use capability::{missing, unusable};
@@ -249,7 +250,7 @@ impl Rig for LinuxRig {
         self.origin();
         let readings = match source {
             Source::TcpInfo(name) => match self.agents.sockets().get(name) {
-                Some(socket) => sources::tcp_info(&socket),
+                Some(socket) => tcp_info::read(&socket),
                 None => Err(RigError::Broken(format!("no socket `{name}` is open"))),
             },
             _ => {

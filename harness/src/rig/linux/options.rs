@@ -33,6 +33,7 @@ const SOCKET: Numbers = numbers![
     SO_ERROR,
     SO_INCOMING_CPU,
     SO_KEEPALIVE,
+    SO_LINGER,
     SO_MARK,
     SO_NO_CHECK,
     SO_PRIORITY,
@@ -73,6 +74,7 @@ const TCP: Numbers = numbers![
     TCP_LINGER2,
     TCP_MAXSEG,
     TCP_NODELAY,
+    TCP_NOTSENT_LOWAT,
     TCP_QUICKACK,
     TCP_SYNCNT,
     TCP_USER_TIMEOUT,
@@ -115,6 +117,10 @@ pub fn encode(name: &str, value: &OptionValue) -> Result<Vec<u8>, String> {
     match value {
         OptionValue::Symbol(text) | OptionValue::Text(text) if TEXTS.contains(&name) => {
             Ok(text.as_bytes().to_vec())
+        }
+        OptionValue::Number(seconds) if name == "SO_LINGER" => {
+            let seconds = i32::try_from(*seconds).map_err(|_| format!("{seconds} does not fit {name}"))?;
+            Ok([i32::from(seconds >= 0), seconds.max(0)].iter().flat_map(|n| n.to_ne_bytes()).collect())
         }
         OptionValue::Number(_) if TEXTS.contains(&name) => Err(format!("{name} takes text")),
         OptionValue::Symbol(text) | OptionValue::Text(text) => lookup(SYMBOLS, text)
@@ -199,6 +205,8 @@ mod tests {
     #[rstest]
     #[case::a_symbol("IP_MTU_DISCOVER", OptionValue::Symbol("IP_PMTUDISC_DO".to_owned()), &[2, 0, 0, 0])]
     #[case::a_device("SO_BINDTODEVICE", OptionValue::Text("eth0".to_owned()), b"eth0")]
+    #[case::to_linger("SO_LINGER", OptionValue::Number(5), &[1, 0, 0, 0, 5, 0, 0, 0])]
+    #[case::not_to_linger("SO_LINGER", OptionValue::Number(-1), &[0, 0, 0, 0, 0, 0, 0, 0])]
     #[case::a_mark_with_its_top_bit("SO_MARK", OptionValue::Number(0x8000_0001), &[1, 0, 0, 0x80])]
     fn a_value_becomes_the_kernels_bytes(
         #[case] name: &str,

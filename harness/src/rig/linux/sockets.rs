@@ -183,9 +183,15 @@ impl Sockets {
         let (level, number) = options::number(level, name).map_err(|_| Errno::ENOPROTOOPT)?;
         let mut bytes = [0; 64];
         let length = ioctl::get_option(&*self.find(socket)?, level, number, &mut bytes[..])?;
+        let word = |at: usize| {
+            i64::from(i32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]))
+        };
         // Text has no number.
-        let option =
-            (length == 4).then(|| i64::from(i32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])));
+        let option = match (name, length) {
+            ("SO_LINGER", 8) => Some(if word(0) == 0 { -1 } else { word(4) }),
+            (_, 4) => Some(word(0)),
+            _ => None,
+        };
         Ok(Returned { option, ..Returned::default() })
     }
 }
