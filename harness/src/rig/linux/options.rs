@@ -2,7 +2,6 @@
 
 use crate::case::model::OptionValue;
 use nix::libc;
-use nix::poll::PollFlags;
 use nix::sys::socket::MsgFlags;
 
 /// A table of names: level, option, and its number.
@@ -156,21 +155,32 @@ fn unnamed(name: &str) -> Option<MsgFlags> {
     Some(MsgFlags::from_bits_retain(bit))
 }
 
+/// The events of poll(2); nix has no POLLRDHUP.
+const EVENTS: &[(&str, i16)] = &[
+    ("POLLIN", libc::POLLIN),
+    ("POLLPRI", libc::POLLPRI),
+    ("POLLOUT", libc::POLLOUT),
+    ("POLLERR", libc::POLLERR),
+    ("POLLHUP", libc::POLLHUP),
+    ("POLLNVAL", libc::POLLNVAL),
+    ("POLLRDHUP", libc::POLLRDHUP),
+];
+
 /// Events of `poll` by their names.
 ///
 /// # Errors
 /// A sentence that names the first that is unknown.
-pub fn poll_events(names: &[String]) -> Result<PollFlags, String> {
-    names.iter().try_fold(PollFlags::empty(), |all, name| {
-        let bit = PollFlags::from_name(name);
+pub fn poll_events(names: &[String]) -> Result<i16, String> {
+    names.iter().try_fold(0, |all, name| {
+        let bit = EVENTS.iter().find(|(known, _)| known == name).map(|(_, bit)| bit);
         bit.map(|bit| all | bit).ok_or_else(|| format!("the linux rig knows no event `{name}`"))
     })
 }
 
 /// The names of the events that poll reported.
 #[must_use]
-pub fn event_names(events: PollFlags) -> Vec<String> {
-    events.iter_names().map(|(name, _)| name.to_owned()).collect()
+pub fn event_names(events: i16) -> Vec<String> {
+    EVENTS.iter().filter(|(_, bit)| events & bit != 0).map(|(name, _)| (*name).to_owned()).collect()
 }
 
 fn lookup(table: Numbers, name: &str) -> Option<i32> {

@@ -6,7 +6,6 @@ use crate::case::model::{Payload, SocketKind, Syscall};
 use crate::rig::{CallResult, Returned};
 use nix::errno::Errno;
 use nix::libc;
-use nix::poll::{PollFd, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, Backlog, MsgFlags, Shutdown, SockFlag, SockType, SockaddrIn, bind, connect, getpeername,
     getsockname, listen, recvmsg, send, sendto, shutdown, socket,
@@ -164,9 +163,8 @@ impl Sockets {
     fn poll(&self, socket: &str, events: &[String], timeout_ms: i32) -> Result<Returned, Errno> {
         let socket = self.find(socket)?;
         let wanted = options::poll_events(events).map_err(|_| Errno::EINVAL)?;
-        let mut one = [PollFd::new(socket.as_fd(), wanted)];
-        let count = poll(&mut one, PollTimeout::try_from(timeout_ms).unwrap_or(PollTimeout::NONE))?;
-        let events = one[0].revents().map(options::event_names).unwrap_or_default();
+        let (count, reported) = ioctl::poll(socket.as_fd(), wanted, timeout_ms)?;
+        let events = options::event_names(reported);
         Ok(Returned { events, ..value(i64::from(count)) })
     }
 
