@@ -313,7 +313,7 @@ impl<'t> Engine<'t> {
     pub(super) fn unexplained(&self, index: usize) -> Failure {
         let frame = self.record.frame(index);
         let at = self.trial.steps.get(self.index).map(|step| &step.at);
-        let summary = frame::summary::summary(&frame::decode(&frame.bytes));
+        let summary = self.summary(index);
         let what = format!("no step explains the frame at {}: {summary}", show_time(frame.at));
         let failure = Failure { at: at.cloned(), ..Failure::new(what) };
         failure.with(["expected: no frame".to_owned(), format!("got:      {}", self.line(index).trim())])

@@ -8,7 +8,7 @@ use super::outcome::{nanos, show_time, slack};
 use super::record::Explained;
 use super::verdict::Failure;
 use crate::case::model::{self, Expect, Nanos, Step};
-use crate::frame::{FrameSpec, decode, summary::summary};
+use crate::frame::{FrameSpec, decode, summary::relative, tcp::Streams};
 use crate::judge::pattern::{Mismatch, matches};
 use crate::judge::relation::{self, Progress, Relation};
 use crate::report::failure::mismatch_text;
@@ -273,8 +273,16 @@ impl<'t> Engine<'t> {
 
     /// One line about a frame: when, and what.
     pub(super) fn line(&self, frame: usize) -> String {
-        let frame = self.record.frame(frame);
-        format!("{:>12}  {}", show_time(frame.at), summary(&decode(&frame.bytes)))
+        let at = show_time(self.record.frame(frame).at);
+        format!("{at:>12}  {}", self.summary(frame))
+    }
+
+    /// A frame in one line, its sequence numbers counted from the first of each stream of the trial.
+    pub(super) fn summary(&self, frame: usize) -> String {
+        let mut streams = Streams::default();
+        let frames = self.record.frames().iter().take(frame + 1);
+        let last = frames.map(|frame| streams.bases(&decode(&frame.bytes))).last().unwrap_or_default();
+        relative(&decode(&self.record.frame(frame).bytes), &last)
     }
 
     /// What was expected beside the frames that came.
@@ -292,8 +300,10 @@ impl<'t> Engine<'t> {
         let layers = expect.pattern.layers.iter().map(|layer| layer.name().to_owned());
         let fields =
             expect.pattern.fields.iter().map(|f| format!("{} {}", f.field.name(), f.field.show(&f.value)));
+        let segment = expect.pattern.tcp.iter().map(|tcp| format!("tcp {tcp}"));
         let payload = expect.pattern.payload.iter().map(|p| format!("{} bytes of payload", p.0.len()));
-        let text = layers.filter(|_| expect.pattern.fields.is_empty()).chain(fields).chain(payload);
+        let text =
+            layers.filter(|_| expect.pattern.fields.is_empty()).chain(fields).chain(segment).chain(payload);
         text.collect::<Vec<_>>().join(", ")
     }
 
@@ -301,7 +311,9 @@ impl<'t> Engine<'t> {
         let what = format!("another frame came than the one expected: {}", first_difference(mismatch));
         let differs = mismatch.lines.iter().find(|line| !line.same);
         let field = differs.and_then(|l| expect.pattern.fields.iter().find(|f| f.field.name() == l.field));
-        let at = field.map_or(&expect.at, |f| &f.at);
+        let segment =
+            expect.pattern.tcp.as_ref().filter(|_| differs.is_some_and(|l| l.field.starts_with("tcp.")));
+        let at = field.map(|f| &f.at).or(segment.map(|tcp| &tcp.at)).unwrap_or(&expect.at);
         Failure::at(at, what).with([self.line(frame)]).wanting(&self.flows.expected(&expect.pattern))
     }
 

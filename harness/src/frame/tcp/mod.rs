@@ -13,6 +13,7 @@ pub use streams::Streams;
 use super::decode::Decoded;
 use super::field::{Layer, Value, find};
 use crate::case::model::Location;
+use std::fmt;
 
 /// FIN, as in the field `tcp.flags`.
 pub const FIN: u8 = 1;
@@ -54,6 +55,22 @@ pub struct TcpSpec {
     pub options: Option<Vec<TcpOption>>,
     /// What the numbers count from, once a trial knows.
     pub bases: Bases,
+}
+
+impl fmt::Display for TcpSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let port = |port: Option<u16>| port.map_or_else(|| "*".to_owned(), |port| port.to_string());
+        if let Some((src, dst)) = self.ports {
+            write!(f, "{} > {} ", port(src), port(dst))?;
+        }
+        write!(f, "{} {}", letters(self.flags), range(self.seq, self.length))?;
+        let numbers =
+            [("ack", self.ack), ("win", self.window.map(u32::from)), ("urg", self.urgent.map(u32::from))];
+        for (name, number) in numbers.into_iter().filter_map(|(name, number)| Some((name, number?))) {
+            write!(f, " {name} {number}")?;
+        }
+        self.options.iter().try_for_each(|list| write!(f, " {}", options::show(list)))
+    }
 }
 
 /// What the numbers of a segment count from.

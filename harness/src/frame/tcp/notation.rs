@@ -21,7 +21,7 @@ type Parsed<T> = Result<T, NotationError>;
 
 /// Bytes of options that a header has room for (RFC 9293 section 3.1).
 const OPTIONS_ROOM: usize = 40;
-/// The largest shift of a window (RFC 7323 section 2.3) is 14; a case may send what the field holds.
+/// A whole segment, for messages.
 const WHOLE: &str = "`40000 > 8080 P. 1:11(10) ack 1 win 512 <nop,nop,TS val 1 ecr 2>`";
 
 /// Reads a segment: `[src > dst] FLAGS first:last(length) [ack N] [win N] [urg N] [<options>]`.
@@ -109,7 +109,6 @@ impl<'t> Parser<'t> {
     }
 
     /// `src > dst`, where it is there.
-    #[expect(clippy::type_complexity, reason = "two ports, each of which may be any, or none at all")]
     fn ports(&mut self) -> Parsed<Option<(Option<u16>, Option<u16>)>> {
         self.spaces();
         let begin = self.rest();

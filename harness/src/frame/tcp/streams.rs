@@ -20,12 +20,12 @@ impl Streams {
         let (Some(ip), Some(segment)) = (d.ipv4, Segment::of(d)) else { return Bases::default() };
         let (src, dst) = segment.ports;
         let (way, back) = ((ip.src, src, ip.dst, dst), (ip.dst, dst, ip.src, src));
-        if segment.has(SYN) {
-            if self.first.insert(way, segment.seq).is_some_and(|old| old != segment.seq) && !segment.has(ACK)
-            {
-                // A connection anew.
-                self.first.remove(&back);
-            }
+        let again = |first: &mut BTreeMap<Way, u32>| {
+            first.insert(way, segment.seq).is_some_and(|old| old != segment.seq)
+        };
+        if segment.has(SYN) && again(&mut self.first) && !segment.has(ACK) {
+            // A connection anew.
+            self.first.remove(&back);
         }
         let ports = (Some(src), Some(dst));
         Bases {

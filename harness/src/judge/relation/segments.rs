@@ -170,6 +170,9 @@ mod tests {
     use crate::frame::{build, decode};
     use rstest::rstest;
 
+    /// Sequence number, IP id, flags, window and payload of three segments.
+    type Three = [(u32, u16, u8, u16, Vec<u8>); 3];
+
     /// 25 bytes in segments of 10, from the absolute number 1001.
     fn step() -> model::Segments {
         let payload = Some(Payload((0..25).collect()));
@@ -205,7 +208,7 @@ mod tests {
         last
     }
 
-    fn three() -> [(u32, u16, u8, u16, Vec<u8>); 3] {
+    fn three() -> Three {
         [
             (1001, 7, 0x10, 5, (0..10).collect()),
             (1011, 8, 0x10, 5, (10..20).collect()),
@@ -213,7 +216,7 @@ mod tests {
         ]
     }
 
-    fn frames(all: &[(u32, u16, u8, u16, Vec<u8>)]) -> Vec<Vec<u8>> {
+    fn frames(all: &Three) -> Vec<Vec<u8>> {
         all.iter()
             .map(|(seq, id, flags, window, payload)| frame(*seq, *id, *flags, *window, payload))
             .collect()
@@ -225,17 +228,14 @@ mod tests {
     }
 
     #[rstest]
-    #[case::the_sequence_of_the_third(|all: &mut [(u32, u16, u8, u16, Vec<u8>); 3]| all[2].0 += 1, "segment 3 has the sequence number 22, the next in order is 21")]
-    #[case::an_id_that_stands_still(|all: &mut [(u32, u16, u8, u16, Vec<u8>); 3]| all[1].1 = 7, "segment 2 has ipv4.id 7; after the first segment 8 is right")]
-    #[case::fin_in_the_middle(|all: &mut [(u32, u16, u8, u16, Vec<u8>); 3]| all[1].2 = 0x11, "segment 2 has the flags F., expected .")]
-    #[case::cwr_in_the_middle(|all: &mut [(u32, u16, u8, u16, Vec<u8>); 3]| all[1].2 = 0x90, "segment 2 has the flags W., expected .")]
-    #[case::another_window(|all: &mut [(u32, u16, u8, u16, Vec<u8>); 3]| all[1].3 = 6, "segment 2 has tcp.window 6; after the first segment 5 is right")]
-    #[case::a_byte_too_few(|all: &mut [(u32, u16, u8, u16, Vec<u8>); 3]| { all[0].4.pop(); }, "segment 1 carries 9 bytes, not 10")]
-    #[case::another_byte(|all: &mut [(u32, u16, u8, u16, Vec<u8>); 3]| all[2].4[1] = 0, "segment 3 differs from byte 21 of the payload on: hex 00161718 instead of hex 15161718")]
-    fn what_a_cut_may_not_change_is_told(
-        #[case] spoil: fn(&mut [(u32, u16, u8, u16, Vec<u8>); 3]),
-        #[case] told: &str,
-    ) {
+    #[case::the_sequence_of_the_third(|all: &mut Three| all[2].0 += 1, "segment 3 has the sequence number 22, the next in order is 21")]
+    #[case::an_id_that_stands_still(|all: &mut Three| all[1].1 = 7, "segment 2 has ipv4.id 7; after the first segment 8 is right")]
+    #[case::fin_in_the_middle(|all: &mut Three| all[1].2 = 0x11, "segment 2 has the flags F., expected .")]
+    #[case::cwr_in_the_middle(|all: &mut Three| all[1].2 = 0x90, "segment 2 has the flags W., expected .")]
+    #[case::another_window(|all: &mut Three| all[1].3 = 6, "segment 2 has tcp.window 6; after the first segment 5 is right")]
+    #[case::a_byte_too_few(|all: &mut Three| { all[0].4.pop(); }, "segment 1 carries 9 bytes, not 10")]
+    #[case::another_byte(|all: &mut Three| all[2].4[1] = 0, "segment 3 differs from byte 21 of the payload on: hex 00161718 instead of hex 15161718")]
+    fn what_a_cut_may_not_change_is_told(#[case] spoil: fn(&mut Three), #[case] told: &str) {
         let mut all = three();
         spoil(&mut all);
         let Progress::Failed(why) = judge(&step(), &frames(&all)) else { panic!("it holds") };
