@@ -1,7 +1,7 @@
 //! What is known of a trial before it runs: whether this rig can run it, and what it is about.
 
 use crate::case::model::RigKind;
-use crate::case::model::{Action, SocketKind, Syscall, Trial};
+use crate::case::model::{Action, SocketKind, Step, Syscall, Trial};
 use crate::frame::Layer;
 use std::time::Duration;
 
@@ -50,6 +50,15 @@ pub fn is_timed(trial: &Trial) -> bool {
     })
 }
 
+/// Whether a step needs TCP in the stack.
+fn is_tcp(step: &Step) -> bool {
+    match &step.action {
+        Action::Call(call) => matches!(call.call, Syscall::Socket { kind: SocketKind::Tcp, .. }),
+        Action::Inject(inject) => inject.frame.tcp.is_some(),
+        _ => false,
+    }
+}
+
 /// Why a rig does not run a trial; `None`: it does.
 #[must_use]
 pub fn skip_reason(trial: &Trial, rig: RigKind, max_wait: Duration) -> Option<String> {
@@ -62,7 +71,6 @@ pub fn skip_reason(trial: &Trial, rig: RigKind, max_wait: Duration) -> Option<St
     if rig != RigKind::Emu && !trial.faults.is_empty() {
         return Some("only the emulated NIC can be asked to misbehave".to_owned());
     }
-    let is_tcp = |step: &crate::case::model::Step| matches!(&step.action, Action::Call(call) if matches!(&call.call, Syscall::Socket { kind: SocketKind::Tcp, .. }));
     if rig == RigKind::Emu && trial.steps.iter().any(is_tcp) {
         return Some("TCP is not built in our stack yet".to_owned());
     }
