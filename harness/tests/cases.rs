@@ -5,7 +5,7 @@
 
 use harness::case::{self, model::RigKind, model::Trial};
 use harness::report::again::Again;
-use harness::run::{RigFactory, TrialReport, Verdict, artifacts, covers, execute, rigs, select};
+use harness::run::{RigFactory, TrialReport, Verdict, artifacts, covers, execute, rigs, trial::skip_reason};
 use libtest_mimic::{Arguments, Failed, Trial as Test};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -82,7 +82,7 @@ fn without_a_rig(kind: RigKind, trials: &[Arc<Trial>], why: &str) -> Vec<Test> {
 
 fn of_a_trial(shared: &Arc<Shared>, trial: &Arc<Trial>) -> Test {
     let kind = shared.factory.kind();
-    let left_out = select::skip_reason(trial, kind, MAX_WAIT).or_else(|| shared.factory.missing(trial));
+    let left_out = skip_reason(shared.factory.as_ref(), trial, MAX_WAIT);
     let name = name_of(kind, trial);
     if let Some(why) = left_out {
         return Test::test(name, || Ok(())).with_kind(why).with_ignored_flag(true);

@@ -8,6 +8,7 @@ use super::check::{self, Baseline};
 use super::differs::Deviations;
 use super::outcome::{nanos, show_time};
 use super::record::{Explained, From as Sender, Record, WireFrame};
+use super::unread::Unread;
 use super::verdict::Failure;
 use crate::case::model::{Action, Check, Command, Inject, Nanos, Step, Trial};
 use crate::frame;
@@ -72,7 +73,8 @@ pub struct Engine<'t> {
     begun: bool,
     /// When the previous step was over.
     pub(super) previous: Nanos,
-    skipped_checks: u32,
+    /// Items of checks that this rig cannot read.
+    unread: &'t Unread,
 }
 
 impl<'t> Engine<'t> {
@@ -81,6 +83,7 @@ impl<'t> Engine<'t> {
         rig: &'t mut dyn Rig,
         trial: &'t Trial,
         record: &'t mut Record,
+        unread: &'t Unread,
         cancelled: &'t AtomicBool,
     ) -> Self {
         let deviations = Deviations::of(trial, rig);
@@ -99,7 +102,7 @@ impl<'t> Engine<'t> {
             index: 0,
             begun: false,
             previous: 0,
-            skipped_checks: 0,
+            unread,
         }
     }
 
@@ -120,7 +123,7 @@ impl<'t> Engine<'t> {
 
     fn steps(&mut self) -> Result<(), Stop> {
         let trial = self.trial;
-        self.baseline = Baseline::read(self.rig, trial)?;
+        self.baseline = Baseline::read(self.rig, trial, self.unread)?;
         self.previous = self.rig.now();
         for (index, step) in trial.steps.iter().enumerate() {
             if self.cancelled.load(Ordering::Relaxed) {
@@ -144,12 +147,6 @@ impl<'t> Engine<'t> {
     #[must_use]
     pub fn last_step(&self) -> Option<usize> {
         self.begun.then_some(self.index)
-    }
-
-    /// How many checks were for other rigs.
-    #[must_use]
-    pub fn skipped_checks(&self) -> u32 {
-        self.skipped_checks
     }
 
     fn step(&mut self, step: &'t Step) -> Result<(), Stop> {
@@ -220,8 +217,8 @@ impl<'t> Engine<'t> {
     }
 
     fn check(&mut self, check: &'t Check) -> Result<(), Stop> {
-        if !check::applies(check, self.rig.kind()) {
-            self.skipped_checks += 1;
+        let items: Vec<_> = self.unread.left(self.index, check).collect();
+        if items.is_empty() {
             return Ok(());
         }
         if self.rig.is_virtual() {
@@ -229,7 +226,7 @@ impl<'t> Engine<'t> {
         }
         let bound = self.rig.now().saturating_add(nanos(CHECK_BOUND));
         loop {
-            let mut wrong = check::wrong(self.rig, &self.baseline, check)?;
+            let mut wrong = check::wrong(self.rig, &self.baseline, &items)?;
             let more_time = !self.rig.is_virtual() && self.rig.now() < bound;
             if more_time && !wrong.is_empty() {
                 self.drain(self.rig.now().saturating_add(nanos(CHECK_PAUSE)))?;

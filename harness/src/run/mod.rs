@@ -15,6 +15,7 @@ pub mod record;
 pub mod rigs;
 pub mod select;
 pub mod trial;
+pub mod unread;
 pub mod verdict;
 
 pub use factory::RigFactory;

@@ -3,6 +3,7 @@
 use super::covers::{self, Coverage};
 use super::factory::RigFactory;
 use super::trial::{TrialReport, execute};
+use super::unread::SkippedChecks;
 use super::verdict::Verdict;
 use crate::case::model::{RigKind, Trial};
 use crate::report::again::Again;
@@ -41,8 +42,8 @@ pub struct Entry {
     pub shown: String,
     /// How long it took, in real time.
     pub took: Duration,
-    /// Checks that were for other rigs.
-    pub skipped_checks: u32,
+    /// Checks that this rig cannot make, by the reason.
+    pub skipped_checks: SkippedChecks,
 }
 
 /// Runs `trials`, of which `all` are every one that there is (a case of which only some rows run is not judged by what it
@@ -139,7 +140,7 @@ fn entries(
         verdict: Verdict::fail(failure),
         shown: shown.to_string(),
         took: Duration::ZERO,
-        skipped_checks: 0,
+        skipped_checks: SkippedChecks::new(),
     };
     vec![entry, of_the_case]
 }

@@ -5,6 +5,7 @@ use super::engine::{Engine, Stop};
 use super::factory::RigFactory;
 use super::record::Record;
 use super::select;
+use super::unread::{SkippedChecks, Unread};
 use super::verdict::{Failure, Verdict};
 use crate::case::model::{Source, Step, Trial};
 use crate::rig::journey::What;
@@ -38,8 +39,8 @@ pub struct TrialReport {
     pub journey: Option<Journey>,
     /// Counters at the end, as differences since the first step; only those that moved.
     pub counters: BTreeMap<&'static str, Readings>,
-    /// Checks that were for other rigs.
-    pub skipped_checks: u32,
+    /// Checks that this rig cannot make.
+    pub skipped_checks: SkippedChecks,
 }
 
 impl TrialReport {
@@ -52,7 +53,7 @@ impl TrialReport {
             record: Record::default(),
             journey: None,
             counters: BTreeMap::new(),
-            skipped_checks: 0,
+            skipped_checks: SkippedChecks::new(),
         }
     }
 
@@ -79,12 +80,13 @@ pub fn execute(
     max_wait: Duration,
     cancelled: &AtomicBool,
 ) -> TrialReport {
-    let skip = select::skip_reason(trial, factory.kind(), max_wait).or_else(|| factory.missing(trial));
-    if let Some(reason) = skip {
+    let unread = Unread::of(trial, factory);
+    if let Some(reason) = left_out(factory, trial, &unread, max_wait) {
         return TrialReport::only(Verdict::Skip(reason));
     }
     let mut report = TrialReport::only(Verdict::Pass);
-    let run = AssertUnwindSafe(|| on_a_rig(factory, trial, cancelled, &mut report));
+    report.skipped_checks.clone_from(unread.reasons());
+    let run = AssertUnwindSafe(|| on_a_rig(factory, trial, &unread, cancelled, &mut report));
     report.verdict = match catch_unwind(run) {
         Ok(verdict) => verdict,
         Err(panic) => Verdict::fail(Failure::new(format!("panicked: {}", panic_message(&*panic)))),
@@ -92,9 +94,22 @@ pub fn execute(
     report
 }
 
+/// Why a trial does not run on this rig and machine, found before the run; `None`: it does.
+#[must_use]
+pub fn skip_reason(factory: &dyn RigFactory, trial: &Trial, max_wait: Duration) -> Option<String> {
+    left_out(factory, trial, &Unread::of(trial, factory), max_wait)
+}
+
+fn left_out(factory: &dyn RigFactory, trial: &Trial, unread: &Unread, max_wait: Duration) -> Option<String> {
+    select::skip_reason(trial, factory.kind(), max_wait)
+        .or_else(|| factory.missing(trial))
+        .or_else(|| unread.nothing_left(trial))
+}
+
 fn on_a_rig(
     factory: &dyn RigFactory,
     trial: &Trial,
+    unread: &Unread,
     cancelled: &AtomicBool,
     report: &mut TrialReport,
 ) -> Verdict {
@@ -104,9 +119,8 @@ fn on_a_rig(
     };
     let rig = rig.as_mut();
     let baseline = if rig.is_virtual() { Baseline::of(rig, &SHOWN) } else { Baseline::default() };
-    let mut engine = Engine::new(rig, trial, &mut report.record, cancelled);
+    let mut engine = Engine::new(rig, trial, &mut report.record, unread, cancelled);
     let result = engine.run();
-    report.skipped_checks = engine.skipped_checks();
     let last = engine.last_step().and_then(|index| trial.steps.get(index));
     if rig.is_virtual() {
         for source in &SHOWN {

@@ -22,7 +22,7 @@ mod sources;
 mod tap;
 pub mod wire;
 
-pub use capability::{missing, unusable};
+pub use capability::{missing, unreadable, unusable};
 pub use doctor::Finding;
 pub use sources::unavailable;
 

@@ -161,7 +161,7 @@ const MS: Nanos = 1_000_000;
 fn run(rig: &mut Scripted, trial: &Trial) -> Result<(), String> {
     let mut record = Record::default();
     let cancelled = AtomicBool::new(false);
-    let result = Engine::new(rig, trial, &mut record, &cancelled).run();
+    let result = Engine::new(rig, trial, &mut record, &Unread::default(), &cancelled).run();
     result.map_err(|stop| match stop {
         Stop::Failed(failure) => failure.message,
         other => format!("{other:?}"),
@@ -382,16 +382,6 @@ fn a_counter_is_the_difference_since_the_first_step(#[case] value: i64, #[case] 
     assert_eq!(run(&mut Scripted::default(), &trial).is_ok(), holds);
 }
 
-#[test]
-fn a_check_for_another_rig_is_skipped_and_counted() {
-    let check = Check { rigs: Some(vec![RigKind::Linux]), ..counter_is(99) };
-    let trial = trial(vec![Action::Check(check)]);
-    let (mut rig, mut record, cancelled) = (Scripted::default(), Record::default(), AtomicBool::new(false));
-    let mut engine = Engine::new(&mut rig, &trial, &mut record, &cancelled);
-    assert!(engine.run().is_ok());
-    assert_eq!(engine.skipped_checks(), 1);
-}
-
 #[rstest]
 #[case::that_occurs_is_tolerated(8, Ok(()))]
 #[case::that_does_not_occur_is_stale(7, Err("stale"))]
@@ -415,5 +405,8 @@ fn a_listed_deviation(#[case] port: u64, #[case] result: Result<(), &str>) {
 fn a_run_that_is_stopped_stops_at_the_next_step() {
     let trial = trial(vec![expect(7)]);
     let (mut rig, mut record, cancelled) = (Scripted::default(), Record::default(), AtomicBool::new(true));
-    assert!(matches!(Engine::new(&mut rig, &trial, &mut record, &cancelled).run(), Err(Stop::Cancelled)));
+    assert!(matches!(
+        Engine::new(&mut rig, &trial, &mut record, &Unread::default(), &cancelled).run(),
+        Err(Stop::Cancelled)
+    ));
 }
