@@ -2,12 +2,14 @@
 
 pub mod artifacts;
 mod calls;
+pub mod canary;
 pub mod check;
 pub mod covers;
 mod differs;
 pub mod engine;
 mod expect;
 pub mod factory;
+pub mod lateness;
 pub mod outcome;
 mod path;
 pub mod pool;

@@ -1,23 +1,23 @@
 //! One trial from an empty rig to its verdict.
 
+use super::canary::Canaries;
 use super::check::{self, Baseline};
 use super::engine::{Engine, Stop};
 use super::factory::RigFactory;
+use super::lateness::{self, Late};
+use super::outcome::nanos;
 use super::record::Record;
 use super::select;
 use super::unread::{SkippedChecks, Unread};
 use super::verdict::{Failure, Verdict};
-use crate::case::model::{Source, Step, Trial};
+use crate::case::model::{RigKind, Source, Step, Trial};
 use crate::rig::journey::What;
 use crate::rig::{Finished, Journey, Readings, RigError};
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
-
-/// In real time, how late the harness may be before a result says nothing.
-const LATENESS_BOUND: Duration = Duration::from_millis(20);
+use std::time::{Duration, Instant};
 
 /// Why a trial says nothing when somebody stopped the run.
 const INTERRUPTED: &str = "interrupted";
@@ -41,6 +41,9 @@ pub struct TrialReport {
     pub counters: BTreeMap<&'static str, Readings>,
     /// Checks that this rig cannot make.
     pub skipped_checks: SkippedChecks,
+    /// On a rig in real time, how long the trial took beyond the time that it let pass: set-up, commands, reading of counters,
+    /// taking down.
+    pub overhead: Option<Duration>,
 }
 
 impl TrialReport {
@@ -54,6 +57,7 @@ impl TrialReport {
             journey: None,
             counters: BTreeMap::new(),
             skipped_checks: SkippedChecks::new(),
+            overhead: None,
         }
     }
 
@@ -113,14 +117,26 @@ fn on_a_rig(
     cancelled: &AtomicBool,
     report: &mut TrialReport,
 ) -> Verdict {
+    let begin = Instant::now();
+    // Before the rig is made, for its threads may be more urgent than others.
+    let canaries = (factory.kind() != RigKind::Emu).then(Canaries::watch);
     let mut rig = match factory.create(trial) {
         Ok(rig) => rig,
         Err(error) => return died(&error, None),
     };
     let rig = rig.as_mut();
     let baseline = if rig.is_virtual() { Baseline::of(rig, &SHOWN) } else { Baseline::default() };
-    let mut engine = Engine::new(rig, trial, &mut report.record, unread, cancelled);
+    let machine =
+        |ago| canaries.as_ref().map_or(0, |c| nanos(c.worst_of_the_last(Duration::from_nanos(ago))));
+    let mut engine = Engine::new(rig, trial, &mut report.record, unread, &machine, cancelled);
     let result = engine.run();
+    let late = match &result {
+        Err(Stop::Failed(failure)) => {
+            Late { harness: engine.late_since(0), failing: engine.all_late_since(failure.excuse.since()) }
+        }
+        _ => Late { harness: engine.late_since(0), failing: 0 },
+    };
+    let waited = engine.waited();
     let last = engine.last_step().and_then(|index| trial.steps.get(index));
     if rig.is_virtual() {
         for source in &SHOWN {
@@ -131,11 +147,19 @@ fn on_a_rig(
         }
     }
     report.journey = rig.journey().cloned();
-    judge(trial, result, last, rig.finish())
+    let finished = rig.finish();
+    report.overhead = (!rig.is_virtual()).then(|| begin.elapsed().saturating_sub(waited));
+    judge(trial, result, last, finished, late)
 }
 
 /// The verdict from how the steps ended and what the rig found.
-fn judge(trial: &Trial, result: Result<(), Stop>, last: Option<&Step>, finished: Finished) -> Verdict {
+fn judge(
+    trial: &Trial,
+    result: Result<(), Stop>,
+    last: Option<&Step>,
+    finished: Finished,
+    late: Late,
+) -> Verdict {
     let failure = match result {
         Err(Stop::Cancelled) => return Verdict::Inconclusive(INTERRUPTED.to_owned()),
         Err(Stop::Rig(error)) => return died(&error, last),
@@ -152,13 +176,8 @@ fn judge(trial: &Trial, result: Result<(), Stop>, last: Option<&Step>, finished:
     if finished.lost_frames > 0 {
         return Verdict::Inconclusive(format!("the capture lost {} frames", finished.lost_frames));
     }
-    if let Some(late) = finished.lateness
-        && late > LATENESS_BOUND
-        && (failure.is_some() || select::is_timed(trial))
-    {
-        return Verdict::Inconclusive(format!("the harness was late by {late:.1?}"));
-    }
-    failure.map_or(Verdict::Pass, Verdict::fail)
+    let harness = late.harness.max(finished.lateness.map_or(0, nanos));
+    lateness::decide(failure, Late { harness, ..late }, select::smallest_tolerance(trial))
 }
 
 /// The rig could not go on in a step, or before the first.
@@ -192,7 +211,7 @@ mod tests {
             .expect("it can be written");
         let trials = crate::case::load(&[path]).expect("the case is right");
         let broken = || Err(Stop::Rig(RigError::Broken("no more memory".to_owned())));
-        let said = |step| judge(&trials[0], broken(), step, Finished::default()).why();
+        let said = |step| judge(&trials[0], broken(), step, Finished::default(), Late::default()).why();
         let why = said(trials[0].steps.get(1));
         assert!(why.ends_with("a.yaml:4:5: the rig died: no more memory"), "{why}");
         assert_eq!(said(None), "the rig died: no more memory");
