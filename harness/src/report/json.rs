@@ -2,7 +2,8 @@
 
 use crate::run::pool::Entry;
 
-/// `{"case":…,"rig":…,"result":"pass|fail|skip|inconclusive","ms":…,"why":…}`, without a line end; with
+/// `{"case":…,"rig":…,"result":"pass|fail|skip|inconclusive","ms":…,"why":…}`, without a line end; in
+/// real time with `"overhead_ms":…`, beyond the trial's own waits, and `"late_ms":…`, of the harness or the machine at worst; with
 /// `"skipped_checks":{REASON:COUNT}` where the rig cannot make some.
 #[must_use]
 pub fn line(entry: &Entry) -> String {
@@ -14,6 +15,11 @@ pub fn line(entry: &Entry) -> String {
         "ms": ms,
         "why": entry.verdict.why(),
     });
+    if let Some(timing) = &entry.timing {
+        let ms = |nanos: u64| (nanos as f64 / 1e3).round() / 1e3;
+        object["overhead_ms"] = ms(timing.overhead.iter().sum()).into();
+        object["late_ms"] = ms(timing.worst()).into();
+    }
     if !entry.skipped_checks.is_empty() {
         object["skipped_checks"] = serde_json::json!(entry.skipped_checks);
     }

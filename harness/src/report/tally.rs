@@ -2,6 +2,7 @@
 
 use crate::run::Verdict;
 use crate::run::pool::{Entry, NOT_RUN};
+use crate::run::timing::Timing;
 use crate::run::unread::SkippedChecks;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub struct Tally {
     pub not_run: usize,
     /// Checks that the rig cannot make, by the reason.
     pub skipped_checks: SkippedChecks,
+    /// In real time, what that cost over all trials.
+    pub timing: Timing,
 }
 
 impl Tally {
@@ -28,6 +31,9 @@ impl Tally {
     pub fn add(&mut self, entry: &Entry) {
         for (reason, count) in &entry.skipped_checks {
             *self.skipped_checks.entry(reason.clone()).or_default() += count;
+        }
+        if let Some(timing) = &entry.timing {
+            self.timing.add(timing);
         }
         match &entry.verdict {
             Verdict::Pass => self.passed += 1,
@@ -76,6 +82,7 @@ impl Tally {
             let all = self.ran() + self.skips() + self.not_run;
             lines.push(format!("interrupted: {} of {all} trials did not run", self.not_run));
         }
+        lines.extend(self.timing.summary());
         lines.extend(self.skipped.iter().map(|(reason, count)| format!("  skipped {count}: {reason}")));
         let checks = self.skipped_checks.iter();
         lines.extend(checks.map(|(reason, count)| format!("  skipped {count} single checks: {reason}")));
@@ -97,6 +104,7 @@ mod tests {
             verdict,
             shown: String::new(),
             took: Duration::ZERO,
+            timing: None,
             skipped_checks: [("no NIC".to_owned(), 2)].into(),
         }
     }

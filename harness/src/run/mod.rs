@@ -16,6 +16,7 @@ pub mod pool;
 pub mod record;
 pub mod rigs;
 pub mod select;
+pub mod timing;
 pub mod trial;
 pub mod unread;
 pub mod verdict;

@@ -2,6 +2,7 @@
 
 use super::covers::{self, Coverage};
 use super::factory::RigFactory;
+use super::timing::Timing;
 use super::trial::{TrialReport, execute};
 use super::unread::SkippedChecks;
 use super::verdict::Verdict;
@@ -44,6 +45,8 @@ pub struct Entry {
     pub took: Duration,
     /// Checks that this rig cannot make, by the reason.
     pub skipped_checks: SkippedChecks,
+    /// In real time, what that cost.
+    pub timing: Option<Timing>,
 }
 
 /// Runs `trials`, of which `all` are every one that there is (a case of which only some rows run is not judged by what it
@@ -113,8 +116,8 @@ pub fn run(
 
 /// The result of a trial.
 fn entry(rig: RigKind, trial: &Trial, report: TrialReport, took: Duration) -> Entry {
-    let TrialReport { verdict, shown, skipped_checks, .. } = report;
-    Entry { name: trial.name(), rig, verdict, shown, took, skipped_checks }
+    let TrialReport { verdict, shown, skipped_checks, timing, .. } = report;
+    Entry { name: trial.name(), rig, verdict, shown, took, skipped_checks, timing }
 }
 
 /// The result of a trial, and that of its case when this was the last row of several and something it covers was not seen.
@@ -141,6 +144,7 @@ fn entries(
         shown: shown.to_string(),
         took: Duration::ZERO,
         skipped_checks: SkippedChecks::new(),
+        timing: None,
     };
     vec![entry, of_the_case]
 }

@@ -8,6 +8,7 @@ use super::lateness::{self, Late};
 use super::outcome::nanos;
 use super::record::Record;
 use super::select;
+use super::timing::Timing;
 use super::unread::{SkippedChecks, Unread};
 use super::verdict::{Failure, Verdict};
 use crate::case::model::{RigKind, Source, Step, Trial};
@@ -41,9 +42,8 @@ pub struct TrialReport {
     pub counters: BTreeMap<&'static str, Readings>,
     /// Checks that this rig cannot make.
     pub skipped_checks: SkippedChecks,
-    /// On a rig in real time, how long the trial took beyond the time that it let pass: set-up, commands, reading of counters,
-    /// taking down.
-    pub overhead: Option<Duration>,
+    /// On a rig in real time, what that cost.
+    pub timing: Option<Timing>,
 }
 
 impl TrialReport {
@@ -57,7 +57,7 @@ impl TrialReport {
             journey: None,
             counters: BTreeMap::new(),
             skipped_checks: SkippedChecks::new(),
-            overhead: None,
+            timing: None,
         }
     }
 
@@ -148,7 +148,12 @@ fn on_a_rig(
     }
     report.journey = rig.journey().cloned();
     let finished = rig.finish();
-    report.overhead = (!rig.is_virtual()).then(|| begin.elapsed().saturating_sub(waited));
+    if let Some(canaries) = &canaries {
+        let took = begin.elapsed();
+        let machine = canaries.worst_of_the_last(took);
+        let overhead = took.saturating_sub(waited);
+        report.timing = Some(Timing::of(&report.record, nanos(overhead), nanos(machine)));
+    }
     judge(trial, result, last, finished, late)
 }
 
