@@ -9,6 +9,7 @@ mod differs;
 pub mod engine;
 mod expect;
 pub mod factory;
+pub mod governor;
 pub mod lateness;
 pub mod outcome;
 mod path;

@@ -2,6 +2,7 @@
 
 use super::covers::{self, Coverage};
 use super::factory::RigFactory;
+use super::governor::Governor;
 use super::timing::Timing;
 use super::trial::{TrialReport, execute};
 use super::unread::SkippedChecks;
@@ -20,7 +21,7 @@ pub const NOT_RUN: &str = "not run: the run was interrupted";
 /// How a run is done.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'r> {
-    /// Worker threads; at least one is used.
+    /// How many trials run at once at most; at least one. In real time fewer, while they make each other late.
     pub jobs: usize,
     /// A case that itself waits for longer is not run in real time.
     pub max_wait: Duration,
@@ -65,8 +66,11 @@ pub fn run(
     let next = AtomicUsize::new(0);
     let (results, inbox) = mpsc::channel();
     let workers = options.jobs.clamp(1, trials.len().max(1));
+    let governor = Governor::new(workers);
     let work = |results: mpsc::Sender<(usize, TrialReport, Duration)>| {
         loop {
+            let stop = || options.cancelled.load(Ordering::Relaxed);
+            let Some(mut permit) = governor.enter(stop) else { return };
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(trial) = trials.get(index) else { return };
             if options.cancelled.load(Ordering::Relaxed) {
@@ -74,6 +78,10 @@ pub fn run(
             }
             let begin = Instant::now();
             let mut report = execute(factory, trial, options.max_wait, options.cancelled);
+            if let Some(timing) = &report.timing {
+                permit.was_late_by(timing.late());
+            }
+            drop(permit);
             covers::judge(trial, &mut report);
             keep(trial, &mut report);
             // Nobody listens any more when the other side has died; then there is nobody to tell that either.

@@ -11,7 +11,7 @@ use super::select;
 use super::timing::Timing;
 use super::unread::{SkippedChecks, Unread};
 use super::verdict::{Failure, Verdict};
-use crate::case::model::{RigKind, Source, Step, Trial};
+use crate::case::model::{Nanos, RigKind, Source, Step, Trial};
 use crate::rig::journey::What;
 use crate::rig::{Finished, Journey, Readings, RigError};
 use std::any::Any;
@@ -42,6 +42,10 @@ pub struct TrialReport {
     pub counters: BTreeMap<&'static str, Readings>,
     /// Checks that this rig cannot make.
     pub skipped_checks: SkippedChecks,
+    /// How long the engine let time pass, waiting for something to happen.
+    pub waited: Duration,
+    /// How late the harness was at worst.
+    pub late: Nanos,
     /// On a rig in real time, what that cost.
     pub timing: Option<Timing>,
 }
@@ -57,6 +61,8 @@ impl TrialReport {
             journey: None,
             counters: BTreeMap::new(),
             skipped_checks: SkippedChecks::new(),
+            waited: Duration::ZERO,
+            late: 0,
             timing: None,
         }
     }
@@ -90,11 +96,23 @@ pub fn execute(
     }
     let mut report = TrialReport::only(Verdict::Pass);
     report.skipped_checks.clone_from(unread.reasons());
-    let run = AssertUnwindSafe(|| on_a_rig(factory, trial, &unread, cancelled, &mut report));
+    let begin = Instant::now();
+    // Before the rig is made, for its threads may be more urgent than others.
+    let canaries = (factory.kind() != RigKind::Emu).then(Canaries::watch);
+    let machine =
+        |ago| canaries.as_ref().map_or(0, |c| nanos(c.worst_of_the_last(Duration::from_nanos(ago))));
+    let run = AssertUnwindSafe(|| on_a_rig(factory, trial, (&unread, &machine), cancelled, &mut report));
     report.verdict = match catch_unwind(run) {
         Ok(verdict) => verdict,
         Err(panic) => Verdict::fail(Failure::new(format!("panicked: {}", panic_message(&*panic)))),
     };
+    if canaries.is_some() {
+        // By now the rig is taken down.
+        let took = begin.elapsed();
+        let overhead = nanos(took.saturating_sub(report.waited));
+        let late = (report.late, machine(nanos(took)));
+        report.timing = Some(Timing::of(&report.record, overhead, late));
+    }
     report
 }
 
@@ -113,30 +131,24 @@ fn left_out(factory: &dyn RigFactory, trial: &Trial, unread: &Unread, max_wait: 
 fn on_a_rig(
     factory: &dyn RigFactory,
     trial: &Trial,
-    unread: &Unread,
+    (unread, machine): (&Unread, &dyn Fn(Nanos) -> Nanos),
     cancelled: &AtomicBool,
     report: &mut TrialReport,
 ) -> Verdict {
-    let begin = Instant::now();
-    // Before the rig is made, for its threads may be more urgent than others.
-    let canaries = (factory.kind() != RigKind::Emu).then(Canaries::watch);
     let mut rig = match factory.create(trial) {
         Ok(rig) => rig,
         Err(error) => return died(&error, None),
     };
     let rig = rig.as_mut();
     let baseline = if rig.is_virtual() { Baseline::of(rig, &SHOWN) } else { Baseline::default() };
-    let machine =
-        |ago| canaries.as_ref().map_or(0, |c| nanos(c.worst_of_the_last(Duration::from_nanos(ago))));
-    let mut engine = Engine::new(rig, trial, &mut report.record, unread, &machine, cancelled);
+    let mut engine = Engine::new(rig, trial, &mut report.record, unread, machine, cancelled);
     let result = engine.run();
-    let late = match &result {
-        Err(Stop::Failed(failure)) => {
-            Late { harness: engine.late_since(0), failing: engine.all_late_since(failure.excuse.since()) }
-        }
-        _ => Late { harness: engine.late_since(0), failing: 0 },
+    let failing = match &result {
+        Err(Stop::Failed(failure)) => engine.all_late_since(failure.excuse.since()),
+        _ => 0,
     };
-    let waited = engine.waited();
+    let harness = engine.late_since(0);
+    report.waited = engine.waited();
     let last = engine.last_step().and_then(|index| trial.steps.get(index));
     if rig.is_virtual() {
         for source in &SHOWN {
@@ -148,13 +160,8 @@ fn on_a_rig(
     }
     report.journey = rig.journey().cloned();
     let finished = rig.finish();
-    if let Some(canaries) = &canaries {
-        let took = begin.elapsed();
-        let machine = canaries.worst_of_the_last(took);
-        let overhead = took.saturating_sub(waited);
-        report.timing = Some(Timing::of(&report.record, nanos(overhead), nanos(machine)));
-    }
-    judge(trial, result, last, finished, late)
+    report.late = harness.max(finished.lateness.map_or(0, nanos));
+    judge(trial, result, last, finished, Late { harness: report.late, failing })
 }
 
 /// The verdict from how the steps ended and what the rig found.
@@ -181,8 +188,7 @@ fn judge(
     if finished.lost_frames > 0 {
         return Verdict::Inconclusive(format!("the capture lost {} frames", finished.lost_frames));
     }
-    let harness = late.harness.max(finished.lateness.map_or(0, nanos));
-    lateness::decide(failure, Late { harness, ..late }, select::smallest_tolerance(trial))
+    lateness::decide(failure, late, select::smallest_tolerance(trial))
 }
 
 /// The rig could not go on in a step, or before the first.
