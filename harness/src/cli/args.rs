@@ -66,7 +66,8 @@ pub struct RunArguments {
     /// Only trials whose name contains this text
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,
-    /// Worker threads [default: one for each core; one on a rig in real time]
+    /// How many trials run at once at most; in real time fewer, while they make each other late [default: one for each core;
+    /// 8 in real time]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
     /// Where to leave what was seen

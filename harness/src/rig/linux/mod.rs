@@ -22,7 +22,7 @@ mod sources;
 mod tap;
 pub mod wire;
 
-pub use capability::{missing, unusable};
+pub use capability::{missing, unreadable, unusable};
 pub use doctor::Finding;
 pub use sources::unavailable;
 
@@ -287,7 +287,7 @@ impl Rig for LinuxRig {
         if !self.namespace.leave() {
             violations.push("the namespace's thread did not end".to_owned());
         }
-        Finished { violations, lateness: Some(self.lateness), lost_frames }
+        Finished { violations, lateness: Some(self.lateness), lost_frames, ..Finished::default() }
     }
 }
 
