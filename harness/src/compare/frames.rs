@@ -4,11 +4,11 @@ use super::align::{Pair, align};
 use super::freedom::Freedom;
 use super::results::{bytes, slack};
 use super::{Difference, Side};
-use crate::case::model::{Action, Location, Nanos, Step, Trial};
+use crate::case::model::{Action, Expect, Location, Nanos, Step, Tolerance, Trial};
 use crate::frame::decode::Ipv4View;
 use crate::frame::summary::summary;
 use crate::frame::{Decoded, Field, FrameSpec, Layer, Value, decode};
-use crate::run::outcome::show_time;
+use crate::run::outcome::{self, nanos, show_time};
 use crate::run::record::{Explained, From, WireFrame};
 
 /// A frame that is compared.
@@ -213,6 +213,7 @@ impl Both<'_> {
         let since_a = a.frame.at.saturating_sub(origin.0);
         let since_b = b.frame.at.saturating_sub(origin.1);
         let allowed = slack(since_a.max(since_b), self.is_virtual)
+            .max(self.step(a).map_or(0, stated))
             .saturating_add(a.frame.late)
             .saturating_add(b.frame.late);
         (since_a.abs_diff(since_b) > allowed).then(|| {
@@ -227,6 +228,20 @@ fn both_fields(a: &Decoded<'_>, b: &Decoded<'_>) -> Vec<&'static Field> {
     let mut fields: Vec<&'static Field> = a.fields.iter().map(|(field, _)| *field).collect();
     fields.extend(b.fields.iter().map(|(field, _)| *field).filter(|field| a.get(field).is_none()));
     fields
+}
+
+/// How far apart two times may be that are both as a step says.
+fn stated(step: &Step) -> Nanos {
+    let tolerance = |expect: &Expect| match expect.after.as_ref().map(|after| (after.tolerance, after.delay))
+    {
+        None | Some((Tolerance::Default, _)) => 0,
+        Some((tolerance, delay)) => 2 * nanos(outcome::slack(tolerance, delay, false)),
+    };
+    match &step.action {
+        Action::Expect(expect) => tolerance(expect),
+        Action::AnyOrder(expects) => expects.iter().map(tolerance).max().unwrap_or(0),
+        _ => 0,
+    }
 }
 
 /// Whether the pattern of a step gives an id.

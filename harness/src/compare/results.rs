@@ -3,10 +3,10 @@
 use super::freedom::Freedom;
 use super::watch::Call;
 use super::{Difference, Side};
-use crate::case::model::{Action, Nanos, Step, Syscall, Trial};
+use crate::case::model::{Action, CallStep, Nanos, Step, Syscall, Tolerance, Trial};
 use crate::rig::{CallResult, Returned};
 use crate::run::calls::name;
-use crate::run::outcome::show_time;
+use crate::run::outcome::{self, nanos, show_time};
 use std::net::SocketAddrV4;
 
 /// The differences between what calls and commands gave.
@@ -20,7 +20,7 @@ pub fn compare(trial: &Trial, a: &Side, b: &Side, freedom: &mut Freedom) -> Vec<
     let made = a.observed.calls.iter().zip(&b.observed.calls);
     for ((step, call), (x, y)) in steps.zip(made) {
         let is_virtual = a.observed.is_virtual && b.observed.is_virtual;
-        for (field, a, b) in of_call(&call.call, (x, y), is_virtual, freedom) {
+        for (field, a, b) in of_call(call, (x, y), is_virtual, freedom) {
             let name = step.name.clone().or_else(|| call.background.clone());
             found.push(difference(step, name, self::name(&call.call), (field, a, b)));
         }
@@ -54,8 +54,9 @@ fn difference(
 type Found = (&'static str, String, String);
 
 /// The fields in which a call differs.
-fn of_call(call: &Syscall, (a, b): (&Call, &Call), is_virtual: bool, freedom: &mut Freedom) -> Vec<Found> {
+fn of_call(made: &CallStep, (a, b): (&Call, &Call), is_virtual: bool, freedom: &mut Freedom) -> Vec<Found> {
     // One that was not waited for may or may not have come back.
+    let (call, wanted) = (&made.call, &made.outcome);
     let (Some((a_at, a_result)), Some((b_at, b_result))) = (&a.ended, &b.ended) else { return Vec::new() };
     let mut found = match (a_result, b_result) {
         (Ok(x), Ok(y)) => values(call, x, y, freedom),
@@ -64,7 +65,12 @@ fn of_call(call: &Syscall, (a, b): (&Call, &Call), is_virtual: bool, freedom: &m
     };
     let took = |call: &Call, at: Nanos| at.saturating_sub(call.started);
     let (x, y) = (took(a, *a_at), took(b, *b_at));
-    if x.abs_diff(y) > slack(x.max(y), is_virtual) {
+    // What the case allows on each rig is no difference between them.
+    let stated = match wanted.after {
+        None | Some((_, Tolerance::Default)) => 0,
+        Some((delay, tolerance)) => 2 * nanos(outcome::slack(tolerance, delay, false)),
+    };
+    if x.abs_diff(y) > slack(x.max(y), is_virtual).max(stated) {
         found.push(("took", show_time(x), show_time(y)));
     }
     found
@@ -160,7 +166,8 @@ mod tests {
     #[case::a_little_time(returned(|_| {}), 20_000_000, "")]
     #[case::more_time(returned(|_| {}), 24_000_000, "took")]
     fn a_call_differs_in_what_it_gave(#[case] b: CallResult, #[case] took: Nanos, #[case] fields: &str) {
-        let socket = Syscall::Close { socket: "s".into() };
+        let close = Syscall::Close { socket: "s".into() };
+        let socket = CallStep { call: close, cpu: None, background: None, outcome: Default::default() };
         let a = call(returned(|_| {}), 0);
         let found = of_call(&socket, (&a, &call(b, took)), false, &mut Freedom::default());
         assert_eq!(found.iter().map(|f| f.0).collect::<Vec<_>>().join(" "), fields);
