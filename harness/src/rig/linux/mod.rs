@@ -175,6 +175,14 @@ impl Rig for LinuxRig {
         RigKind::Linux
     }
 
+    fn version(&self, of: &str) -> Option<String> {
+        matches!(of, "linux" | "kernel")
+            .then(|| {
+                nix::sys::utsname::uname().ok().map(|name| name.release().to_string_lossy().into_owned())
+            })
+            .flatten()
+    }
+
     fn is_virtual(&self) -> bool {
         false
     }
