@@ -1,7 +1,7 @@
 //! `run:` - commands of an administrator, split into words and checked against a grammar.
 
 use super::confine::stays_inside;
-use super::model::{Command, RigKind};
+use super::model::{Command, RigKind, Rigs};
 use super::problem::{Problem, choose};
 use super::reader::{Read, Reader};
 use super::shape::COMMAND;
@@ -53,8 +53,8 @@ pub struct Commands {
 impl Commands {
     /// The grammar that holds for a case with these rigs: Linux's own tools know more than our stack.
     #[must_use]
-    pub fn for_rigs(rigs: Option<&[RigKind]>, grammar: CommandCheck) -> Self {
-        let only_linux = rigs.is_some_and(|rigs| rigs == [RigKind::Linux]);
+    pub fn for_rigs(rigs: Option<&Rigs>, grammar: CommandCheck) -> Self {
+        let only_linux = rigs.is_some_and(|rigs| rigs.only == [RigKind::Linux]);
         Self { grammar: if only_linux { any_words } else { grammar } }
     }
 

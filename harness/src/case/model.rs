@@ -4,6 +4,7 @@
 
 use crate::frame::FrameSpec;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -71,6 +72,32 @@ impl RigKind {
     }
 }
 
+/// The rigs that a case or a check is limited to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rigs {
+    /// These, and no other; at least one.
+    pub only: Vec<RigKind>,
+    /// What the others cannot do.
+    pub because: Option<String>,
+}
+
+impl Rigs {
+    /// Whether a rig is one of them.
+    #[must_use]
+    pub fn contains(&self, rig: &RigKind) -> bool {
+        self.only.contains(rig)
+    }
+}
+
+/// `emu, qemu only: a TAP has no ring`.
+impl fmt::Display for Rigs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.only.iter().map(|rig| rig.name()).collect();
+        write!(f, "{} only", names.join(", "))?;
+        self.because.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
+    }
+}
+
 /// One row of one case.
 #[derive(Clone, Debug)]
 pub struct Trial {
@@ -87,7 +114,7 @@ pub struct Trial {
     /// RFCs and the like.
     pub refs: Vec<String>,
     /// The rigs that it can run on; `None`: all.
-    pub rigs: Option<Vec<RigKind>>,
+    pub rigs: Option<Rigs>,
     /// Whether the peer and the gateway answer ARP requests by themselves.
     pub automatic_arp: bool,
     /// Deviations of a rig that are known.
@@ -358,7 +385,7 @@ pub struct Inject {
 #[derive(Clone, Debug)]
 pub struct Check {
     /// Only on these rigs.
-    pub rigs: Option<Vec<RigKind>>,
+    pub rigs: Option<Rigs>,
     /// What is asked and what must be the answer.
     pub items: Vec<CheckItem>,
 }

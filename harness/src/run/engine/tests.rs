@@ -3,7 +3,7 @@
 use super::*;
 use crate::case::model::{
     After, CallStep, CheckItem, Differs, Expect, Expected, Fragments, Location, Order, Outcome, Payload,
-    RigKind, Source, SourceFile, Syscall, Tolerance,
+    RigKind, Rigs, Source, SourceFile, Syscall, Tolerance,
 };
 use crate::frame::{FieldSpec, FrameSpec, Layer, Value, build, field};
 use crate::rig::{CallId, CallResult, CommandResult, Finished, Journey, Reading, Readings, Returned};
@@ -384,7 +384,7 @@ fn a_counter_is_the_difference_since_the_first_step(#[case] value: i64, #[case] 
 
 #[test]
 fn a_check_for_another_rig_is_skipped_and_counted() {
-    let check = Check { rigs: Some(vec![RigKind::Linux]), ..counter_is(99) };
+    let check = Check { rigs: Some(Rigs { only: vec![RigKind::Linux], because: None }), ..counter_is(99) };
     let trial = trial(vec![Action::Check(check)]);
     let (mut rig, mut record, cancelled) = (Scripted::default(), Record::default(), AtomicBool::new(false));
     let mut engine = Engine::new(&mut rig, &trial, &mut record, &cancelled);
