@@ -1,11 +1,12 @@
 //! `check:` - what is asked of counters and states, and what must be the answer.
 
 use super::model::{
-    Action, Check, CheckItem, Expected, JourneyQuery, RigKind, Rigs, RouteQuery, Source, Tolerance,
+    Action, Check, CheckItem, Expected, JourneyQuery, RigKind, RouteQuery, Source, Tolerance,
 };
 use super::not_built::not_built;
 use super::problem::{Problem, choose};
 use super::reader::Read;
+use super::rigs::Rigs;
 use super::shape::{CHECK, JOURNEY, LIMIT, PACKET, RIGS, ROUTE};
 use super::symbols::{NETDEV, NUD_STATES, QDISC, SNMP, SOFTIRQS};
 use super::trial::TrialReader;

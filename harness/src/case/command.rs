@@ -1,9 +1,10 @@
 //! `run:` - commands of an administrator, split into words and checked against a grammar.
 
 use super::confine::stays_inside;
-use super::model::{Command, RigKind, Rigs};
+use super::model::{Command, RigKind};
 use super::problem::{Problem, choose};
 use super::reader::{Read, Reader};
+use super::rigs::Rigs;
 use super::shape::COMMAND;
 use super::yaml::{Kind, Node};
 

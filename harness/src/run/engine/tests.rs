@@ -3,8 +3,9 @@
 use super::*;
 use crate::case::model::{
     After, CallStep, CheckItem, Differs, Expect, Expected, Fragments, Location, Order, Outcome, Payload,
-    RigKind, Rigs, Source, SourceFile, Syscall, Tolerance,
+    RigKind, Source, SourceFile, Syscall, Tolerance,
 };
+use crate::case::rigs::Rigs;
 use crate::frame::{FieldSpec, FrameSpec, Layer, Value, build, field};
 use crate::rig::{CallId, CallResult, CommandResult, Finished, Journey, Reading, Readings, Returned};
 use rstest::rstest;
