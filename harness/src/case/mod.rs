@@ -15,6 +15,7 @@ mod names;
 mod not_built;
 pub mod problem;
 mod reader;
+pub mod rigs;
 pub mod schema;
 mod shape;
 mod substitute;

@@ -9,6 +9,7 @@ use super::names::Names;
 use super::not_built::not_built;
 use super::problem::{Problem, choose, nearest};
 use super::reader::{Fields, Read, Reader, Reported};
+use super::rigs::Rigs;
 use super::shape::{CASE, DIFFERS, PEER, STEPS, StepShape, keys_of};
 use super::substitute::Variables;
 use super::value::Patterns;
@@ -44,7 +45,7 @@ pub struct TrialReader<'l> {
     weight_left: &'l mut usize,
     commands: Commands,
     automatic_arp: bool,
-    rigs: Option<Vec<RigKind>>,
+    rigs: Option<Rigs>,
 }
 
 impl<'l> TrialReader<'l> {
@@ -84,7 +85,7 @@ impl<'l> TrialReader<'l> {
     ) -> Read<Trial> {
         let fields = self.r.fields(node, "a case", &[CASE])?;
         let head = self.head(&fields);
-        self.commands = Commands::for_rigs(self.rigs.as_deref(), grammar);
+        self.commands = Commands::for_rigs(self.rigs.as_ref(), grammar);
         let mut steps = Vec::new();
         let list = self.r.need(&fields, "steps")?;
         let read = self.steps(list, &mut steps);
@@ -384,9 +385,9 @@ impl<'l> TrialReader<'l> {
         let fields = self.r.fields(node, "an included file", &[CASE])?;
         let rigs = fields.get("rigs").map(|node| self.rigs(node)).transpose()?;
         let arp = fields.get("peer").map(|node| self.peer(node)).transpose()?;
-        let same = |list: &[RigKind]| {
-            let mine =
-                self.rigs.as_deref().unwrap_or(&[RigKind::Emu, RigKind::Qemu, RigKind::Vfio, RigKind::Linux]);
+        let same = |list: &Rigs| {
+            let all = [RigKind::Emu, RigKind::Qemu, RigKind::Vfio, RigKind::Linux];
+            let mine = self.rigs.as_ref().map_or(&all[..], |rigs| &rigs.only);
             mine.iter().all(|rig| list.contains(rig))
         };
         let names: Vec<_> = self.variables.names().collect();
