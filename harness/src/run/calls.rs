@@ -111,7 +111,7 @@ fn payload(call: &Syscall) -> Option<&[u8]> {
 
 /// The name of a system call.
 #[must_use]
-pub(super) fn name(call: &Syscall) -> &'static str {
+pub fn name(call: &Syscall) -> &'static str {
     match call {
         Syscall::Socket { .. } => "socket",
         Syscall::Bind { .. } => "bind",

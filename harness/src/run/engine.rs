@@ -274,7 +274,10 @@ impl<'t> Engine<'t> {
                 self.drain(self.rig.now().saturating_add(nanos(CHECK_PAUSE)))?;
                 continue;
             }
-            wrong.retain(|(item, _)| !self.deviations.tolerates(None, Some(&item.key)));
+            wrong.retain(|(item, _)| {
+                let field = format!("{}.{}", check::source_name(&item.source), item.key);
+                !self.deviations.tolerates(None, Some(&field))
+            });
             let Some((item, first)) = wrong.first() else { return Ok(()) };
             let rest = wrong[1..].iter().map(|(_, what)| what.clone());
             return Err(Failure::at(&item.at, first.clone()).with(rest).untimed().into());

@@ -1,11 +1,11 @@
 //! Executing trials: [`pool`] hands them to worker threads, [`trial`] runs one on a fresh rig, and [`engine`] does its steps.
 
 pub mod artifacts;
-mod calls;
+pub mod calls;
 pub mod canary;
 pub mod check;
 pub mod covers;
-mod differs;
+pub mod differs;
 pub mod engine;
 mod expect;
 pub mod factory;

@@ -62,8 +62,7 @@ pub fn skip_reason(trial: &Trial, rig: RigKind, max_wait: Duration) -> Option<St
     if let Some(rigs) = &trial.rigs
         && !rigs.contains(&rig)
     {
-        let names: Vec<_> = rigs.iter().map(|rig| rig.name()).collect();
-        return Some(format!("the case is for {} only", names.join(", ")));
+        return Some(format!("the case is for {rigs}"));
     }
     if rig != RigKind::Emu && !trial.faults.is_empty() {
         return Some("only the emulated NIC can be asked to misbehave".to_owned());
@@ -73,4 +72,27 @@ pub fn skip_reason(trial: &Trial, rig: RigKind, max_wait: Duration) -> Option<St
         return Some(format!("it waits for {waits:?} of real time, more than --max-wait {max_wait:?}"));
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::with_its_reason(
+        "{only: [emu, qemu], because: a TAP has no ring}",
+        "emu, qemu only: a TAP has no ring"
+    )]
+    #[case::without_a_reason("[emu]", "emu only")]
+    fn a_case_for_other_rigs_is_skipped(#[case] rigs: &str, #[case] limit: &str) {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let path = folder.path().join("a.yaml");
+        let text = format!("about: A case.\nrigs: {rigs}\nsteps:\n  - wait: 1s\n");
+        std::fs::write(&path, text).expect("it can be written");
+        let trials = crate::case::load(&[path]).expect("the case is right");
+        let reason = |rig| skip_reason(&trials[0], rig, Duration::from_secs(10));
+        assert_eq!(reason(RigKind::Linux), Some(format!("the case is for {limit}")));
+        assert_eq!(reason(RigKind::Emu), None);
+    }
 }

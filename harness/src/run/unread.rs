@@ -76,8 +76,7 @@ fn checks(trial: &Trial) -> impl Iterator<Item = (usize, &Check)> {
 /// Why a check is not for this rig at all, by the case itself.
 fn limited(check: &Check, factory: &dyn RigFactory) -> Option<String> {
     let rigs = check.rigs.as_ref().filter(|_| !check::applies(check, factory.kind()))?;
-    let names: Vec<_> = rigs.iter().map(|rig| rig.name()).collect();
-    Some(format!("the check is for {} only", names.join(", ")))
+    Some(format!("the check is for {rigs}"))
 }
 
 /// Whether a step, checks aside, says what must come of something. That a call or a command succeeds is a means.

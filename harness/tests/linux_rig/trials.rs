@@ -7,6 +7,7 @@ use harness::case::model::{
     Tolerance, Trial,
 };
 use harness::case::model::{Check, CheckItem, Expected, Outcome as Wanted, RigKind, Source};
+use harness::case::rigs::Rigs;
 use harness::frame::{FieldSpec, FrameSpec, Layer, Value, field};
 use harness::rig::linux::{LinuxRig, missing};
 use harness::rig::{Rig, RigError};
@@ -245,5 +246,5 @@ pub fn skips() -> Outcome {
             other => return Err(format!("it must be skipped for {why:?}: {other:?}").into()),
         }
     }
-    passes(&journal(Some(vec![RigKind::Emu])))
+    passes(&journal(Some(Rigs { only: vec![RigKind::Emu], because: None })))
 }

@@ -66,6 +66,10 @@ pub struct LinuxRig {
     /// When the engine was last given control: what it does then, it wanted done at that time.
     asked: Nanos,
     lateness: Duration,
+    /// What the device had dropped when the cable was pulled; `None` while it is plugged in.
+    dropped_before: Option<u64>,
+    /// What it dropped without a cable, where no reader could have been too slow.
+    unplugged: u64,
     finished: bool,
 }
 
@@ -102,6 +106,8 @@ impl LinuxRig {
             last: 0,
             asked: 0,
             lateness: Duration::ZERO,
+            dropped_before: None,
+            unplugged: 0,
             finished: false,
         })
     }
@@ -175,6 +181,14 @@ impl Rig for LinuxRig {
         RigKind::Linux
     }
 
+    fn version(&self, of: &str) -> Option<String> {
+        matches!(of, "linux" | "kernel")
+            .then(|| {
+                nix::sys::utsname::uname().ok().map(|name| name.release().to_string_lossy().into_owned())
+            })
+            .flatten()
+    }
+
     fn is_virtual(&self) -> bool {
         false
     }
@@ -223,6 +237,12 @@ impl Rig for LinuxRig {
 
     fn set_link(&mut self, up: bool) -> Result<(), RigError> {
         self.origin();
+        let dropped = self.dropped();
+        match (up, self.dropped_before) {
+            (false, None) => self.dropped_before = Some(dropped),
+            (true, Some(_)) => self.plugged_in(dropped),
+            _ => {}
+        }
         self.tap.set_carrier(up)
     }
 
@@ -272,11 +292,9 @@ impl Rig for LinuxRig {
         self.finished = true;
         let mut violations = Vec::new();
         // A frame that the reader was too slow for is dropped by the TAP, and counted there.
-        let netdev = self.namespace.run(|| sources::read(&Source::Netdev));
-        let lost_frames = match netdev.ok().and_then(Result::ok).and_then(|mut r| r.remove("tx_dropped")) {
-            Some(Reading::Number(lost)) => u64::try_from(lost).unwrap_or(0),
-            _ => 0,
-        };
+        let dropped = self.dropped();
+        self.plugged_in(dropped);
+        let lost_frames = dropped.saturating_sub(self.unplugged);
         if !self.tap.stop() {
             violations.push("the reader of the TAP did not end".to_owned());
         }
@@ -288,6 +306,24 @@ impl Rig for LinuxRig {
             violations.push("the namespace's thread did not end".to_owned());
         }
         Finished { violations, lateness: Some(self.lateness), lost_frames, ..Finished::default() }
+    }
+}
+
+impl LinuxRig {
+    /// What the device has dropped of what it was to send; 0 when it cannot be read.
+    fn dropped(&self) -> u64 {
+        let netdev = self.namespace.run(|| sources::read(&Source::Netdev));
+        match netdev.ok().and_then(Result::ok).and_then(|mut readings| readings.remove("tx_dropped")) {
+            Some(Reading::Number(dropped)) => u64::try_from(dropped).unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    /// The cable is back, or the trial is over: what was dropped since it was pulled is no loss of the capture.
+    fn plugged_in(&mut self, dropped: u64) {
+        if let Some(before) = self.dropped_before.take() {
+            self.unplugged += dropped.saturating_sub(before);
+        }
     }
 }
 
