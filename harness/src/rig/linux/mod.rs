@@ -67,13 +67,18 @@ struct Late {
     captured: Vec<Nanos>,
     injected: Vec<Nanos>,
     returned: Vec<Nanos>,
+    read: Vec<Nanos>,
 }
 
 impl Late {
     fn sum(&mut self) -> Lateness {
-        let [captured, injected, returned] = [&mut self.captured, &mut self.injected, &mut self.returned]
-            .map(|all| Delays::of(std::mem::take(all)));
-        Lateness { captured, injected, returned }
+        let sum = |all: &mut Vec<Nanos>| Delays::of(std::mem::take(all));
+        Lateness {
+            captured: sum(&mut self.captured),
+            injected: sum(&mut self.injected),
+            returned: sum(&mut self.returned),
+            read: sum(&mut self.read),
+        }
     }
 }
 
@@ -361,7 +366,7 @@ impl Rig for LinuxRig {
     }
 
     fn read(&mut self, source: &Source) -> Result<Readings, RigError> {
-        self.origin();
+        let before = self.now();
         let readings = match source {
             Source::TcpInfo(name) => match self.agents.sockets().get(name) {
                 Some(socket) => sources::tcp_info(&socket),
@@ -373,6 +378,9 @@ impl Rig for LinuxRig {
             }
         };
         self.took_time();
+        let took = self.now().saturating_sub(before);
+        self.at_worst(took);
+        self.late.read.push(took);
         readings
     }
 
