@@ -81,7 +81,12 @@ impl Stack {
         let (tos, protocol) = (header.tos, header.protocol);
         let key =
             FlowKey { dst: header.dst, src: Some(header.src), tos, mark, protocol, ..FlowKey::default() };
-        let route = self.fib.input(&key, self.skbs[&skb].iif);
+        let meta = &self.skbs[&skb];
+        let route = match meta.pkt_type {
+            // What this host sent to all is routed already, and has a source that no frame from outside may have.
+            PacketType::Loopback => Ok(RouteKind::Broadcast),
+            _ => self.fib.input(&key, meta.iif),
+        };
         if route.is_ok() && header.header_len > 20 && !self.ip_rcv_options(&skb, header) {
             return self.skbs.drop(&mut self.trace, skb, DropReason::IpInHdr);
         }

@@ -7,7 +7,7 @@ use crate::mib::Counter;
 use crate::netdev::xmit::NetXmit;
 use crate::netfilter::{Hook, PacketView, Verdict};
 use crate::route::{OifId, RouteKind};
-use crate::skb::{Dst, Skb};
+use crate::skb::{Dst, PacketType, Skb};
 use crate::stack::Stack;
 use crate::wire::ethernet::{BROADCAST, ETH_P_IP, Mac, multicast_mac};
 use core::net::Ipv4Addr;
@@ -96,6 +96,17 @@ impl Stack {
 
     #[cold]
     fn ip_output_filtered(&mut self, skb: Skb) -> Result<(), SendError> {
+        // `ip_mc_output`: the copy for ourselves goes through the hook by itself, and first.
+        let to_all =
+            self.skbs[&skb].dst.filter(|dst| dst.kind == RouteKind::Broadcast && dst.oif != OifId::LO);
+        if let Some(dst) = to_all
+            && let Some(copy) = self.skbs.copy(&skb)
+        {
+            self.skbs[&copy].dst = Some(dst);
+            if let Ok(copy) = self.nf_hook_slow(Hook::PostRouting, copy) {
+                self.loopback_xmit(copy, PacketType::Loopback, dst.oif);
+            }
+        }
         let skb = self.nf_hook_slow(Hook::PostRouting, skb)?;
         self.ip_finish_output::<true>(skb)
     }
@@ -132,7 +143,7 @@ impl Stack {
             return self.ip_finish_output_many(skb, dst.kind, dst.nexthop, dst.oif);
         }
         if dst.oif == OifId::LO {
-            self.loopback_xmit(skb);
+            self.loopback_xmit(skb, PacketType::Host, OifId::LO);
             return Ok(());
         }
         let Some(mac) = self.neigh.resolve_connected(dst.nexthop) else {
@@ -160,8 +171,11 @@ impl Stack {
             multicast_mac(to)
         };
         if oif == OifId::LO {
-            self.loopback_xmit(skb);
+            self.loopback_xmit(skb, PacketType::Host, OifId::LO);
             return Ok(());
+        }
+        if kind == RouteKind::Broadcast && !self.netfilter.has_chains(Hook::PostRouting) {
+            self.ip_mc_loop(&skb, oif);
         }
         self.push_eth_header(&skb, &mac, ETH_P_IP);
         Self::xmit_result(self.dev_queue_xmit::<true>(skb))

@@ -88,6 +88,8 @@ pub enum PacketType {
     Multicast,
     /// Another host.
     OtherHost,
+    /// Everybody, and this host sent it.
+    Loopback,
 }
 
 /// The way out that routing chose: the part of `dst_entry` that later layers need.
