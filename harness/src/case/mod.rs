@@ -6,6 +6,7 @@ mod calls;
 mod checks;
 pub mod command;
 mod confine;
+pub mod differs;
 mod files;
 mod frames;
 mod functions;

@@ -151,9 +151,17 @@ pub const PEER: &[Key] = &[key(
 /// `differs:`
 pub const DIFFERS: &[Key] = &[
     must("rig", Form::OneOf(RIGS), "The rig that deviates."),
-    key("when", Form::Text, "A version condition such as `qemu <= 10.0.2`."),
+    key("when", Form::Text, "A version condition such as `qemu <= 10.0.2` or `linux >= 6.18`."),
     key("step", Form::Name, "The named step that it is about."),
-    key("field", Form::Text, "The field that it is about."),
+    key(
+        "field",
+        Form::Text,
+        "What differs: a field of a frame (`ipv4.id`); of a named step `payload`, `time`, `frame` (it is there or not), `value`, \
+         `error`, `address`, `events`, `option`, `took`, `status`; a counter or state at the end (`snmp.Ip.InDelivers`, \
+         `netdev.rx_packets`, `qdisc.1:/drops`, `neigh.192.0.2.2/state`). An entry whose condition holds and which does not occur \
+         is an error: `run` judges one that the case states something about (the step as a whole, a field of its pattern, a \
+         checked counter), `compare` all others.",
+    ),
     must("why", Form::Text, "Why."),
 ];
 

@@ -174,8 +174,10 @@ impl<'l> TrialReader<'l> {
             let rig = super::checks::rig(self.r.one_of(rig, super::shape::RIGS)?);
             let when = entry.get("when").map(|node| self.version(node)).transpose()?;
             let step = entry.get("step").map(|node| self.named_step(node)).transpose()?;
-            let field =
-                entry.get("field").map(|node| self.field(node)).transpose()?.map(crate::frame::Field::name);
+            let field = entry.get("field").map(|node| self.differing(node, &entry)).transpose()?;
+            if step.is_none() && field.is_none() {
+                return self.r.wrong(item, "an entry with `step:`, `field:` or both", "say what deviates");
+            }
             found.push(Differs { rig, when, step, field, why: self.r.text(why)?.to_owned() });
         }
         Ok(found)

@@ -47,19 +47,18 @@ impl Stack {
         }
     }
 
-    /// `dev_loopback_xmit` of a copy: what this host sends to everybody it receives as well, as if from the device.
-    pub(crate) fn ip_mc_loop(&mut self, skb: &Skb, oif: OifId) {
-        let Some(copy) = self.skbs.copy(skb) else { return };
-        self.loopback_xmit(copy, PacketType::Loopback, oif);
-    }
-
     /// `loopback_xmit`: what was sent to ourselves comes in again, in the NET_RX softirq of the CPU that sent it.
-    pub(crate) fn loopback_xmit(&mut self, skb: Skb, pkt_type: PacketType, iif: OifId) {
+    pub(crate) fn loopback_xmit(&mut self, skb: Skb) {
         self.trace.function(self.skbs[&skb].packet, "loopback_xmit");
         self.skbs.orphan(&skb);
+        self.skbs[&skb].iif = OifId::LO;
+        self.loopback_rx(skb);
+    }
+
+    /// `netif_rx`: a packet of our own waits to come in again.
+    pub(crate) fn loopback_rx(&mut self, skb: Skb) {
         let meta = &mut self.skbs[&skb];
-        meta.pkt_type = pkt_type;
-        meta.iif = iif;
+        meta.pkt_type = PacketType::Host;
         // Nothing was on a wire that could have damaged it.
         meta.ip_summed = IpSummed::Unnecessary;
         if self.backlog.len() >= crate::netdev::MAX_BACKLOG {

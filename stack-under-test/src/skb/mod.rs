@@ -88,8 +88,6 @@ pub enum PacketType {
     Multicast,
     /// Another host.
     OtherHost,
-    /// Everybody, and this host sent it.
-    Loopback,
 }
 
 /// The way out that routing chose: the part of `dst_entry` that later layers need.

@@ -5,16 +5,14 @@ use super::namespace::Namespace;
 use super::sockets;
 use super::sources;
 use super::tap;
-use crate::case::model::{Action, CallStep, Check, Command, RigKind, Source, Trial};
+use crate::case::model::{Action, CallStep, CheckItem, Command, Trial};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// Why this machine cannot run a trial; `None`: it can. What is found out about the machine is found out once.
-///
-/// A check that is also for this rig, of a source that it does not have, is a reason: the case would claim more than was
-/// looked at. A case limits such a check with `rigs:`.
+/// Why this machine cannot run a trial; `None`: it can. What is found out about the machine is found out once. Checks are no
+/// reason: see [`unreadable`].
 #[must_use]
 pub fn missing(trial: &Trial) -> Option<String> {
     if let Some(why) = unusable() {
@@ -26,7 +24,6 @@ pub fn missing(trial: &Trial) -> Option<String> {
     trial.steps.iter().find_map(|step| match &step.action {
         Action::Run(commands) => commands.iter().find_map(command_missing),
         Action::Call(call) => call_missing(call),
-        Action::Check(check) => check_missing(check),
         _ => None,
     })
 }
@@ -56,16 +53,13 @@ fn call_missing(step: &CallStep) -> Option<String> {
     (!ours.unwrap_or(false)).then(|| format!("this machine has no CPU {cpu} for us"))
 }
 
-fn check_missing(check: &Check) -> Option<String> {
-    let ours = check.rigs.as_ref().is_none_or(|rigs| rigs.contains(&RigKind::Linux));
-    check.items.iter().filter(|_| ours).find_map(|item| reader_missing(&item.source))
-}
-
-fn reader_missing(source: &Source) -> Option<String> {
-    if let Some(why) = sources::unavailable(source) {
+/// Why this rig, or this machine, cannot read what an item of a check asks for; `None`: it can.
+#[must_use]
+pub fn unreadable(item: &CheckItem) -> Option<String> {
+    if let Some(why) = sources::unavailable(&item.source) {
         return Some(why.to_owned());
     }
-    let program = sources::program(source)?;
+    let program = sources::program(&item.source)?;
     command::find(program).is_none().then(|| command::absent(program))
 }
 

@@ -22,7 +22,7 @@ mod sources;
 mod tap;
 pub mod wire;
 
-pub use capability::{missing, unusable};
+pub use capability::{missing, unreadable, unusable};
 pub use doctor::Finding;
 pub use sources::unavailable;
 
@@ -181,6 +181,14 @@ impl Rig for LinuxRig {
         RigKind::Linux
     }
 
+    fn version(&self, of: &str) -> Option<String> {
+        matches!(of, "linux" | "kernel")
+            .then(|| {
+                nix::sys::utsname::uname().ok().map(|name| name.release().to_string_lossy().into_owned())
+            })
+            .flatten()
+    }
+
     fn is_virtual(&self) -> bool {
         false
     }
@@ -297,7 +305,7 @@ impl Rig for LinuxRig {
         if !self.namespace.leave() {
             violations.push("the namespace's thread did not end".to_owned());
         }
-        Finished { violations, lateness: Some(self.lateness), lost_frames }
+        Finished { violations, lateness: Some(self.lateness), lost_frames, ..Finished::default() }
     }
 }
 
