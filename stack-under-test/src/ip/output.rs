@@ -196,10 +196,10 @@ impl Stack {
         let packet = self.trace.derived(self.skbs[skb].packet);
         let meta = &mut self.skbs[&copy];
         (meta.packet, meta.dst, meta.iif) = (packet, Some(dst), dst.oif);
-        match if filtered { self.nf_hook_slow(Hook::PostRouting, copy) } else { Ok(copy) } {
-            Ok(copy) => self.loopback_rx(copy),
-            // The hook dropped it; the sender hears of its own packet only.
-            Err(_) => {}
+        // What the hook drops is gone in silence: the sender hears of its own packet only.
+        let copy = if filtered { self.nf_hook_slow(Hook::PostRouting, copy) } else { Ok(copy) };
+        if let Ok(copy) = copy {
+            self.loopback_rx(copy);
         }
     }
 
