@@ -87,4 +87,48 @@ reasons! {
     CpuBacklog = "CPU_BACKLOG",
     /// The socket was closed with the packet in its queue.
     SocketClose = "SOCKET_CLOSE",
+    /// Data for a socket that was closed.
+    TcpAbortOnData = "TCP_ABORT_ON_DATA",
+    /// It acknowledges what was never sent.
+    TcpAckUnsentData = "TCP_ACK_UNSENT_DATA",
+    /// The connection is closed.
+    TcpClose = "TCP_CLOSE",
+    /// A TCP checksum that is wrong.
+    TcpCsum = "TCP_CSUM",
+    /// Flags that make no sense here.
+    TcpFlags = "TCP_FLAGS",
+    /// Its acknowledgement does not belong to this handshake.
+    TcpInvalidAckSequence = "TCP_INVALID_ACK_SEQUENCE",
+    /// All of it lies behind the window.
+    TcpInvalidSequence = "TCP_INVALID_SEQUENCE",
+    /// A SYN on a connection.
+    TcpInvalidSyn = "TCP_INVALID_SYN",
+    /// A queue of the listener is full.
+    TcpListenOverflow = "TCP_LISTEN_OVERFLOW",
+    /// There is no room for data out of order, or it was overtaken.
+    TcpOfoDrop = "TCP_OFO_DROP",
+    /// Data out of order that is there already.
+    TcpOfoMerge = "TCP_OFOMERGE",
+    /// Data out of order, dropped to make room.
+    TcpOfoQueuePrune = "TCP_OFO_QUEUE_PRUNE",
+    /// It acknowledges what was acknowledged before.
+    TcpOldAck = "TCP_OLD_ACK",
+    /// Its data was there already.
+    TcpOldData = "TCP_OLD_DATA",
+    /// All of it lies before the window.
+    TcpOldSequence = "TCP_OLD_SEQUENCE",
+    /// Its data lies behind the window.
+    TcpOverwindow = "TCP_OVERWINDOW",
+    /// A reset, which ends here.
+    TcpReset = "TCP_RESET",
+    /// A SYN that came before.
+    TcpRetransmit = "TCP_RETRANSMIT",
+    /// Its timestamp is old (RFC 7323).
+    TcpRfc7323Paws = "TCP_RFC7323_PAWS",
+    /// The connection is in TIME-WAIT.
+    TcpTimewait = "TCP_TIMEWAIT",
+    /// It acknowledges what was acknowledged long ago.
+    TcpTooOldAck = "TCP_TOO_OLD_ACK",
+    /// The window is closed.
+    TcpZeroWindow = "TCP_ZEROWINDOW",
 }

@@ -29,6 +29,7 @@ pub mod skb;
 pub mod socket;
 pub mod stack;
 pub mod sysctl;
+pub mod tcp;
 pub mod time;
 pub mod trace;
 pub mod udp;

@@ -148,6 +148,164 @@ mib! {
     UdpInCsumErrors = "Udp.InCsumErrors",
     /// A datagram to everybody or to a group came, and no socket wanted it.
     UdpIgnoredMulti = "Udp.IgnoredMulti",
+    /// A connection was asked for.
+    TcpActiveOpens = "Tcp.ActiveOpens",
+    /// A connection failed before it was established.
+    TcpAttemptFails = "Tcp.AttemptFails",
+    /// How many connections are in ESTABLISHED or CLOSE-WAIT; goes down, too.
+    TcpCurrEstab = "Tcp.CurrEstab",
+    /// A connection went from ESTABLISHED or CLOSE-WAIT to CLOSED.
+    TcpEstabResets = "Tcp.EstabResets",
+    /// A segment had a wrong checksum.
+    TcpInCsumErrors = "Tcp.InCsumErrors",
+    /// A segment was wrong: length, checksum, a SYN on a connection.
+    TcpInErrs = "Tcp.InErrs",
+    /// A segment came in.
+    TcpInSegs = "Tcp.InSegs",
+    /// A reset went out.
+    TcpOutRsts = "Tcp.OutRsts",
+    /// A segment went out that was not sent before.
+    TcpOutSegs = "Tcp.OutSegs",
+    /// A connection came to a listener.
+    TcpPassiveOpens = "Tcp.PassiveOpens",
+    /// A segment was sent again.
+    TcpRetransSegs = "Tcp.RetransSegs",
+    /// A connection was reset as it was closed with unread data.
+    TcpExtAbortOnClose = "TcpExt.TCPAbortOnClose",
+    /// A connection was reset as data came that nobody would read.
+    TcpExtAbortOnData = "TcpExt.TCPAbortOnData",
+    /// A connection was reset for TCP_LINGER2.
+    TcpExtAbortOnLinger = "TcpExt.TCPAbortOnLinger",
+    /// A connection was reset as there were too many orphans.
+    TcpExtAbortOnMemory = "TcpExt.TCPAbortOnMemory",
+    /// A connection was given up after too many retransmissions.
+    TcpExtAbortOnTimeout = "TcpExt.TCPAbortOnTimeout",
+    /// A challenge ACK was kept back for its rate.
+    TcpExtAckSkippedChallenge = "TcpExt.TCPACKSkippedChallenge",
+    /// An answer to an old timestamp was kept back for its rate.
+    TcpExtAckSkippedPaws = "TcpExt.TCPACKSkippedPAWS",
+    /// An answer to a number out of the window was kept back for its rate.
+    TcpExtAckSkippedSeq = "TcpExt.TCPACKSkippedSeq",
+    /// An answer in SYN-RECEIVED was kept back for its rate.
+    TcpExtAckSkippedSynRecv = "TcpExt.TCPACKSkippedSynRecv",
+    /// An answer in TIME-WAIT was kept back for its rate.
+    TcpExtAckSkippedTimeWait = "TcpExt.TCPACKSkippedTimeWait",
+    /// A challenge ACK went out (RFC 5961).
+    TcpExtChallengeAck = "TcpExt.TCPChallengeACK",
+    /// The last ACK of a handshake had no data, which the listener waits for.
+    TcpExtDeferAcceptDrop = "TcpExt.TCPDeferAcceptDrop",
+    /// Data came again, perhaps because an ACK was lost.
+    TcpExtDelayedAckLost = "TcpExt.DelayedACKLost",
+    /// An ACK waited for company in vain.
+    TcpExtDelayedAcks = "TcpExt.DelayedACKs",
+    /// A block of a duplicate was not plausible.
+    TcpExtDsackIgnoredOld = "TcpExt.TCPDSACKIgnoredOld",
+    /// The peer told of a duplicate out of order.
+    TcpExtDsackOfoRecv = "TcpExt.TCPDSACKOfoRecv",
+    /// The peer was told of a duplicate out of order.
+    TcpExtDsackOfoSent = "TcpExt.TCPDSACKOfoSent",
+    /// The peer was told of a duplicate of old data.
+    TcpExtDsackOldSent = "TcpExt.TCPDSACKOldSent",
+    /// The peer told of a duplicate.
+    TcpExtDsackRecv = "TcpExt.TCPDSACKRecv",
+    /// A reduction was taken back for duplicates.
+    TcpExtDsackUndo = "TcpExt.TCPDSACKUndo",
+    /// A request was reset.
+    TcpExtEmbryonicRsts = "TcpExt.EmbryonicRsts",
+    /// A segment was sent again in fast recovery.
+    TcpExtFastRetrans = "TcpExt.TCPFastRetrans",
+    /// The window that is offered is no longer zero.
+    TcpExtFromZeroWindowAdv = "TcpExt.TCPFromZeroWindowAdv",
+    /// A reduction was taken back when all was acknowledged.
+    TcpExtFullUndo = "TcpExt.TCPFullUndo",
+    /// A keepalive went out.
+    TcpExtKeepAlive = "TcpExt.TCPKeepAlive",
+    /// A SYN or the last ACK of a handshake was dropped by a listener.
+    TcpExtListenDrops = "TcpExt.ListenDrops",
+    /// The accept queue was full.
+    TcpExtListenOverflows = "TcpExt.ListenOverflows",
+    /// The timer fired again.
+    TcpExtLossFailures = "TcpExt.TCPLossFailures",
+    /// A tail loss probe repaired a loss.
+    TcpExtLossProbeRecovery = "TcpExt.TCPLossProbeRecovery",
+    /// A tail loss probe went out.
+    TcpExtLossProbes = "TcpExt.TCPLossProbes",
+    /// A reduction after the timer was taken back.
+    TcpExtLossUndo = "TcpExt.TCPLossUndo",
+    /// Memory for data to be sent was out.
+    TcpExtMemoryPressures = "TcpExt.TCPMemoryPressures",
+    /// A packet out of order was dropped for want of room.
+    TcpExtOfoDrop = "TcpExt.TCPOFODrop",
+    /// A packet out of order was there already.
+    TcpExtOfoMerge = "TcpExt.TCPOFOMerge",
+    /// A packet out of order was dropped to make room.
+    TcpExtOfoPruned = "TcpExt.OfoPruned",
+    /// A packet came out of order.
+    TcpExtOfoQueue = "TcpExt.TCPOFOQueue",
+    /// An ICMP error quoted a number that is not under way.
+    TcpExtOutOfWindowIcmps = "TcpExt.OutOfWindowIcmps",
+    /// A reduction was taken back at a partial ACK.
+    TcpExtPartialUndo = "TcpExt.TCPPartialUndo",
+    /// A SYN-ACK was refused for its echo.
+    TcpExtPawsActive = "TcpExt.PAWSActive",
+    /// A segment was refused for its old timestamp.
+    TcpExtPawsEstab = "TcpExt.PAWSEstab",
+    /// The receive buffer was over its limit.
+    TcpExtPruneCalled = "TcpExt.PruneCalled",
+    /// An ACK without data came.
+    TcpExtPureAcks = "TcpExt.TCPPureAcks",
+    /// A packet was dropped as the receive buffer stayed over its limit.
+    TcpExtRcvPruned = "TcpExt.RcvPruned",
+    /// A packet in order was dropped for want of room.
+    TcpExtRcvqDrop = "TcpExt.TCPRcvQDrop",
+    /// The timer fired after duplicate ACKs.
+    TcpExtRenoFailures = "TcpExt.TCPRenoFailures",
+    /// Fast recovery began, without SACK.
+    TcpExtRenoRecovery = "TcpExt.TCPRenoRecovery",
+    /// The timer fired in fast recovery without SACK.
+    TcpExtRenoRecoveryFail = "TcpExt.TCPRenoRecoveryFail",
+    /// The SYN queue was full.
+    TcpExtReqQFullDrop = "TcpExt.TCPReqQFullDrop",
+    /// A segment could not be sent again.
+    TcpExtRetransFail = "TcpExt.TCPRetransFail",
+    /// A selective block was not plausible.
+    TcpExtSackDiscard = "TcpExt.TCPSACKDiscard",
+    /// The timer fired after selective ACKs.
+    TcpExtSackFailures = "TcpExt.TCPSackFailures",
+    /// Fast recovery began, with SACK.
+    TcpExtSackRecovery = "TcpExt.TCPSackRecovery",
+    /// The timer fired in fast recovery with SACK.
+    TcpExtSackRecoveryFail = "TcpExt.TCPSackRecoveryFail",
+    /// The peer dropped what it had acknowledged selectively.
+    TcpExtSackReneging = "TcpExt.TCPSACKReneging",
+    /// Reordering was seen by SACK.
+    TcpExtSackReorder = "TcpExt.TCPSACKReorder",
+    /// A segment was sent again after the timer.
+    TcpExtSlowStartRetrans = "TcpExt.TCPSlowStartRetrans",
+    /// The timer had fired for nothing (F-RTO).
+    TcpExtSpuriousRtos = "TcpExt.TCPSpuriousRTOs",
+    /// A challenge ACK was due for a SYN.
+    TcpExtSynChallenge = "TcpExt.TCPSYNChallenge",
+    /// A SYN or SYN-ACK was sent again.
+    TcpExtSynRetrans = "TcpExt.TCPSynRetrans",
+    /// There were too many records of TIME-WAIT.
+    TcpExtTimeWaitOverflow = "TcpExt.TCPTimeWaitOverflow",
+    /// The retransmission timer fired.
+    TcpExtTimeouts = "TcpExt.TCPTimeouts",
+    /// The window that is offered became zero.
+    TcpExtToZeroWindowAdv = "TcpExt.TCPToZeroWindowAdv",
+    /// Reordering was seen, with timestamps.
+    TcpExtTsReorder = "TcpExt.TCPTSReorder",
+    /// A record of TIME-WAIT ended in time.
+    TcpExtTw = "TcpExt.TW",
+    /// A record of TIME-WAIT gave way to a new connection.
+    TcpExtTwRecycled = "TcpExt.TWRecycled",
+    /// The window would be zero, but was promised.
+    TcpExtWantZeroWindowAdv = "TcpExt.TCPWantZeroWindowAdv",
+    /// A probe of a closed window went out.
+    TcpExtWinProbe = "TcpExt.TCPWinProbe",
+    /// Data came into a window of zero.
+    TcpExtZeroWindowDrop = "TcpExt.TCPZeroWindowDrop",
 }
 
 /// ICMP messages by their type: `IcmpMsg.InType3`, `IcmpMsg.OutType8`. A type is there once there was a message of it.
@@ -192,6 +350,13 @@ impl Mib {
     #[inline]
     pub fn inc(&mut self, counter: Counter) {
         self.counters[counter as usize] += 1;
+    }
+
+    /// One less: for what counts what is there now.
+    #[inline]
+    pub fn dec(&mut self, counter: Counter) {
+        let value = &mut self.counters[counter as usize];
+        *value = value.saturating_sub(1);
     }
 
     /// `n` more.

@@ -39,6 +39,82 @@ pub struct Sysctl {
     pub wmem_max: u32,
     /// `net.core.rmem_max`.
     pub rmem_max: u32,
+    /// Those of TCP.
+    pub tcp: TcpSysctl,
+}
+
+/// Values of `/proc/sys/net/ipv4/tcp_*`, without that prefix (and `net.core.somaxconn`), with the defaults of Linux 6.12.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own name")]
+#[expect(missing_docs, reason = "the names are those of ip-sysctl.rst, which is their documentation")]
+pub struct TcpSysctl {
+    pub timestamps: bool,
+    pub sack: bool,
+    pub dsack: bool,
+    pub window_scaling: bool,
+    pub ecn: u8,
+    pub early_retrans: u8,
+    pub rto_min_us: u32,
+    pub moderate_rcvbuf: bool,
+    pub min_tso_segs: u32,
+    pub slow_start_after_idle: bool,
+    pub syn_retries: u8,
+    pub syn_linear_timeouts: u8,
+    pub synack_retries: u8,
+    pub retries2: u8,
+    pub orphan_retries: u8,
+    pub max_orphans: u32,
+    pub fin_timeout: u32,
+    pub keepalive_time: u32,
+    pub keepalive_intvl: u32,
+    pub keepalive_probes: u8,
+    pub somaxconn: u32,
+    pub tw_reuse: u8,
+    pub max_tw_buckets: u32,
+    pub rfc1337: bool,
+    pub reordering: u32,
+    pub frto: bool,
+    pub invalid_ratelimit_ms: u64,
+    pub rmem: [u32; 3],
+    pub wmem: [u32; 3],
+    pub congestion_control: &'static str,
+}
+
+impl Default for TcpSysctl {
+    fn default() -> Self {
+        Self {
+            timestamps: true,
+            sack: true,
+            dsack: true,
+            window_scaling: true,
+            ecn: 2,
+            early_retrans: 3,
+            rto_min_us: 200_000,
+            moderate_rcvbuf: true,
+            min_tso_segs: 2,
+            slow_start_after_idle: true,
+            syn_retries: 6,
+            syn_linear_timeouts: 4,
+            synack_retries: 5,
+            retries2: 15,
+            orphan_retries: 0,
+            max_orphans: 16_384,
+            fin_timeout: 60,
+            keepalive_time: 7200,
+            keepalive_intvl: 75,
+            keepalive_probes: 9,
+            somaxconn: 4096,
+            tw_reuse: 2,
+            max_tw_buckets: 16_384,
+            rfc1337: false,
+            reordering: 3,
+            frto: true,
+            invalid_ratelimit_ms: 500,
+            rmem: [4096, 131_072, 6_291_456],
+            wmem: [4096, 16_384, 4_194_304],
+            congestion_control: "reno",
+        }
+    }
 }
 
 impl Default for Sysctl {
@@ -61,6 +137,7 @@ impl Default for Sysctl {
             rmem_default: 212_992,
             wmem_max: 4_194_304,
             rmem_max: 4_194_304,
+            tcp: TcpSysctl::default(),
         }
     }
 }

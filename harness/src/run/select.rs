@@ -1,7 +1,7 @@
 //! What is known of a trial before it runs: whether this rig can run it, and what it is about.
 
 use super::outcome::slack;
-use crate::case::model::{Action, Expect, RigKind, SocketKind, Step, Syscall, Tolerance, Trial};
+use crate::case::model::{Action, Expect, RigKind, Step, Tolerance, Trial};
 use crate::frame::Layer;
 use std::time::Duration;
 
@@ -57,15 +57,6 @@ pub fn smallest_tolerance(trial: &Trial) -> Option<Duration> {
     trial.steps.iter().filter_map(of_a_step).min()
 }
 
-/// Whether a step needs TCP in the stack.
-fn is_tcp(step: &Step) -> bool {
-    match &step.action {
-        Action::Call(call) => matches!(call.call, Syscall::Socket { kind: SocketKind::Tcp, .. }),
-        Action::Inject(inject) => inject.frame.tcp.is_some(),
-        _ => false,
-    }
-}
-
 /// Why a rig does not run a trial; `None`: it does.
 #[must_use]
 pub fn skip_reason(trial: &Trial, rig: RigKind, max_wait: Duration) -> Option<String> {
@@ -76,9 +67,6 @@ pub fn skip_reason(trial: &Trial, rig: RigKind, max_wait: Duration) -> Option<St
     }
     if rig != RigKind::Emu && !trial.faults.is_empty() {
         return Some("only the emulated NIC can be asked to misbehave".to_owned());
-    }
-    if rig == RigKind::Emu && trial.steps.iter().any(is_tcp) {
-        return Some("TCP is not built in our stack yet".to_owned());
     }
     let waits = own_waits(trial);
     if rig == RigKind::Linux && waits > max_wait {

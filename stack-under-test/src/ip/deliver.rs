@@ -8,7 +8,7 @@ use crate::route::OifId;
 use crate::skb::{IpSummed, PacketType, Skb};
 use crate::stack::Stack;
 use crate::wire::icmpv4::ICMP_PROT_UNREACH;
-use crate::wire::ipv4::{IPPROTO_ICMP, IPPROTO_UDP, Ipv4};
+use crate::wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, Ipv4};
 
 impl Stack {
     /// Puts fragments together, asks LOCAL_IN, and hands what the packet carries to its protocol.
@@ -34,6 +34,10 @@ impl Stack {
             IPPROTO_UDP => {
                 self.mib.inc(Counter::IpInDelivers);
                 self.udp_rcv(skb);
+            }
+            IPPROTO_TCP => {
+                self.mib.inc(Counter::IpInDelivers);
+                self.tcp_v4_rcv(skb);
             }
             IPPROTO_ICMP => {
                 self.mib.inc(Counter::IpInDelivers);

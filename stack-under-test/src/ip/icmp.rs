@@ -9,7 +9,7 @@ use crate::stack::Stack;
 use crate::udp::error::IcmpError;
 use crate::wire::checksum::Checksum;
 use crate::wire::icmpv4::{HEADER_BYTES, ICMP_FRAG_NEEDED, ICMP_HOST_UNREACH};
-use crate::wire::ipv4::{IPPROTO_ICMP, IPPROTO_UDP, Ipv4};
+use crate::wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, Ipv4};
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 
@@ -126,6 +126,12 @@ impl Stack {
         }
         match ip.protocol {
             IPPROTO_UDP => self.udp_err(IcmpError { kind, code, mtu }, &ip, quoted),
+            IPPROTO_TCP => {
+                if kind == ICMP_DEST_UNREACH && code == ICMP_FRAG_NEEDED {
+                    self.update_pmtu(&ip, mtu);
+                }
+                self.tcp_v4_err(IcmpError { kind, code, mtu }, quoted);
+            }
             IPPROTO_ICMP if kind == ICMP_DEST_UNREACH && code == ICMP_FRAG_NEEDED => {
                 self.update_pmtu(&ip, mtu)
             }

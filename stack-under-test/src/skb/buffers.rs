@@ -49,6 +49,13 @@ impl SkbPool {
         }
     }
 
+    /// Page buffers that are free.
+    #[must_use]
+    #[cfg(test)]
+    pub(crate) fn free_pages(&self) -> usize {
+        self.free_pages.len()
+    }
+
     /// Linear buffers that are free.
     #[must_use]
     pub fn free_heads(&self) -> usize {

@@ -33,7 +33,31 @@ impl Stack {
     /// # Errors
     /// ENOMEM when there are too many.
     pub fn socket_udp(&mut self) -> Result<Fd, Errno> {
-        let socket = Socket {
+        let options = Options::new(&self.sysctl);
+        let socket = self.new_socket_for(options);
+        let fd = self.sockets.insert(socket).ok_or(Errno::ENOMEM)?;
+        self.cover_slots();
+        Ok(fd)
+    }
+
+    /// Every slot has its account.
+    fn cover_slots(&mut self) {
+        let slots = self.sockets.slots();
+        if self.skbs.charges.len() < slots {
+            self.skbs.charges.resize(slots, Default::default());
+        }
+    }
+
+    /// A slot for a TCP socket.
+    pub(crate) fn reserve_slot(&mut self) -> Option<u32> {
+        let slot = self.sockets.reserve()?;
+        self.cover_slots();
+        Some(slot)
+    }
+
+    /// A socket that is bound to nothing.
+    pub(crate) fn new_socket_for(&mut self, options: Options) -> Socket {
+        Socket {
             saddr: Ipv4Addr::UNSPECIFIED,
             sport: 0,
             port_locked: false,
@@ -45,17 +69,11 @@ impl Stack {
             err: None,
             error_queue: VecDeque::new(),
             inet_id: self.entropy.next_u64() as u16,
-            options: Options::new(&self.sysctl),
+            options,
             shutdown_read: false,
             shutdown_write: false,
             nospace: false,
-        };
-        let fd = self.sockets.insert(socket).ok_or(Errno::ENOMEM)?;
-        let slots = self.sockets.slots();
-        if self.skbs.charges.len() < slots {
-            self.skbs.charges.resize(slots, Default::default());
         }
-        Ok(fd)
     }
 
     /// `bind`. Port 0 chooses one.
@@ -66,6 +84,9 @@ impl Stack {
         if !self.is_bindable(*to.ip()) {
             self.sockets.get(fd)?;
             return Err(Errno::EADDRNOTAVAIL);
+        }
+        if self.is_tcp(fd) {
+            return self.tcp_call(fd, |stack, tp| stack.tcp_bind(tp, to));
         }
         let socket = self.sockets.get_mut(fd)?;
         if socket.sport != 0 || socket.peer.is_some() {
@@ -117,6 +138,9 @@ impl Stack {
     /// What routing says; EACCES for a broadcast address without SO_BROADCAST; EAGAIN when no port is left.
     pub fn connect(&mut self, now: Instant, fd: Fd, to: SocketAddrV4) -> Result<(), Errno> {
         self.advance_clock(now);
+        if self.is_tcp(fd) {
+            return self.tcp_connect(now, 0, fd, to);
+        }
         self.autobind(fd)?;
         let daddr = if to.ip().is_unspecified() { Ipv4Addr::LOCALHOST } else { *to.ip() };
         let socket = self.sockets.get_mut(fd)?;
@@ -148,6 +172,12 @@ impl Stack {
     /// # Errors
     /// EBADF.
     pub fn disconnect(&mut self, fd: Fd) -> Result<(), Errno> {
+        if self.is_tcp(fd) {
+            return self.tcp_call(fd, |stack, tp| {
+                stack.tcp_disconnect(tp);
+                Ok(())
+            });
+        }
         let socket = self.sockets.get_mut(fd)?;
         socket.peer = None;
         socket.cached_route = None;
@@ -168,6 +198,9 @@ impl Stack {
     /// EBADF.
     pub fn getsockname(&self, fd: Fd) -> Result<SocketAddrV4, Errno> {
         let socket = self.sockets.get(fd)?;
+        if let Some(tp) = self.tcp.sock(SocketTable::slot(fd)) {
+            return Ok(SocketAddrV4::new(tp.saddr, tp.sport));
+        }
         Ok(SocketAddrV4::new(socket.saddr, socket.sport))
     }
 
@@ -176,7 +209,13 @@ impl Stack {
     /// # Errors
     /// EBADF; ENOTCONN.
     pub fn getpeername(&self, fd: Fd) -> Result<SocketAddrV4, Errno> {
-        self.sockets.get(fd)?.peer.ok_or(Errno::ENOTCONN)
+        let socket = self.sockets.get(fd)?;
+        if let Some(tp) = self.tcp.sock(SocketTable::slot(fd)) {
+            let closed = matches!(tp.state, crate::tcp::TcpState::Close | crate::tcp::TcpState::SynSent);
+            let peer = (tp.dport != 0 && !closed).then(|| SocketAddrV4::new(tp.daddr, tp.dport));
+            return peer.ok_or(Errno::ENOTCONN);
+        }
+        socket.peer.ok_or(Errno::ENOTCONN)
     }
 
     /// `shutdown`: no more reading, no more writing, or neither.
@@ -184,6 +223,9 @@ impl Stack {
     /// # Errors
     /// EBADF; ENOTCONN without a peer (the flags are set all the same, as on Linux).
     pub fn shutdown(&mut self, fd: Fd, read: bool, write: bool) -> Result<(), Errno> {
+        if self.is_tcp(fd) {
+            return self.tcp_shutdown(self.now, 0, fd, read, write);
+        }
         let socket = self.sockets.get_mut(fd)?;
         socket.shutdown_read |= read;
         socket.shutdown_write |= write;
@@ -198,6 +240,9 @@ impl Stack {
     /// # Errors
     /// EBADF.
     pub fn readiness(&mut self, fd: Fd) -> Result<Readiness, Errno> {
+        if self.is_tcp(fd) {
+            return self.tcp_call(fd, |_, tp| Ok(tp.readiness()));
+        }
         let socket = self.sockets.get(fd)?;
         let charge = &mut self.skbs.charges[SocketTable::slot(fd) as usize];
         charge.nospace = true;
@@ -215,6 +260,9 @@ impl Stack {
     /// # Errors
     /// EBADF.
     pub fn close(&mut self, fd: Fd) -> Result<(), Errno> {
+        if self.is_tcp(fd) {
+            return self.tcp_close(self.now, 0, fd);
+        }
         let slot = SocketTable::slot(fd);
         self.sockets.get(fd)?;
         let mut queue = core::mem::take(&mut self.sockets.get_mut(fd)?.receive_queue);

@@ -61,7 +61,8 @@ pub struct QueuedError {
     pub payload: Vec<u8>,
 }
 
-/// A UDP socket: `struct udp_sock` with what it is made of.
+/// What an application holds: `struct udp_sock` with what it is made of. Of a TCP socket, only the options are used here:
+/// the rest is in [`crate::tcp`], by the slot.
 #[derive(Debug)]
 pub struct Socket {
     /// The address that it is bound to; unspecified: any.
@@ -208,6 +209,43 @@ impl SocketTable {
     #[inline]
     pub(crate) fn at_mut(&mut self, slot: u32) -> Option<&mut Socket> {
         self.slots.get_mut(slot as usize).and_then(|s| s.socket.as_mut())
+    }
+
+    /// Takes a free slot, for a connection that no application holds yet. `None` when there are [`SOCKETS_MAX`].
+    pub(crate) fn reserve(&mut self) -> Option<u32> {
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None if self.slots.len() < SOCKETS_MAX => {
+                self.slots.push(Slot::default());
+                (self.slots.len() - 1) as u32
+            }
+            None => return None,
+        };
+        self.slots[slot as usize] = Slot::default();
+        Some(slot)
+    }
+
+    /// An application holds the socket of a slot now.
+    pub(crate) fn fill(&mut self, slot: u32, socket: Socket) {
+        self.slots[slot as usize].socket = Some(socket);
+    }
+
+    /// No application holds the socket any more; the slot stays taken until [`Self::release`].
+    ///
+    /// # Errors
+    /// EBADF when there is none.
+    pub(crate) fn vacate(&mut self, fd: Fd) -> Result<(), Errno> {
+        let entry = self.slots.get_mut(Self::slot(fd) as usize).ok_or(Errno::EBADF)?;
+        entry.socket.take().ok_or(Errno::EBADF)?;
+        self.woken.retain(|woken| *woken != fd);
+        Ok(())
+    }
+
+    /// A slot without a socket is free again.
+    pub(crate) fn release(&mut self, slot: u32) {
+        self.slots[slot as usize] = Slot::default();
+        self.woken.retain(|woken| *woken != Self::fd(slot));
+        self.free.push(slot);
     }
 
     /// Takes a socket out of its slot. The slot is used again only when `busy` says that nothing is charged to it.

@@ -29,6 +29,22 @@ pub enum SocketOption {
     IpMtu,
     IpRecverr,
     IpMulticastTtl,
+    SoKeepalive,
+    SoRcvlowat,
+    SoAcceptconn,
+    TcpNodelay,
+    TcpCork,
+    TcpMaxseg,
+    TcpKeepidle,
+    TcpKeepintvl,
+    TcpKeepcnt,
+    TcpSyncnt,
+    TcpUserTimeout,
+    TcpLinger2,
+    TcpDeferAccept,
+    TcpQuickack,
+    TcpWindowClamp,
+    TcpNotsentLowat,
 }
 
 /// The least that SO_SNDBUF can be, doubled: two small packets of TCP.
@@ -61,6 +77,22 @@ impl SocketOption {
             ("IPPROTO_IP" | "SOL_IP", "IP_MTU") => Self::IpMtu,
             ("IPPROTO_IP" | "SOL_IP", "IP_RECVERR") => Self::IpRecverr,
             ("IPPROTO_IP" | "SOL_IP", "IP_MULTICAST_TTL") => Self::IpMulticastTtl,
+            ("SOL_SOCKET", "SO_KEEPALIVE") => Self::SoKeepalive,
+            ("SOL_SOCKET", "SO_RCVLOWAT") => Self::SoRcvlowat,
+            ("SOL_SOCKET", "SO_ACCEPTCONN") => Self::SoAcceptconn,
+            ("IPPROTO_TCP" | "SOL_TCP", "TCP_NODELAY") => Self::TcpNodelay,
+            ("IPPROTO_TCP" | "SOL_TCP", "TCP_CORK") => Self::TcpCork,
+            ("IPPROTO_TCP" | "SOL_TCP", "TCP_MAXSEG") => Self::TcpMaxseg,
+            ("IPPROTO_TCP" | "SOL_TCP", "TCP_KEEPIDLE") => Self::TcpKeepidle,
+            ("IPPROTO_TCP" | "SOL_TCP", "TCP_KEEPINTVL") => Self::TcpKeepintvl,
+            ("IPPROTO_TCP" | "SOL_TCP", "TCP_KEEPCNT") => Self::TcpKeepcnt,
+            ("IPPROTO_TCP" | "SOL_TCP", "TCP_SYNCNT") => Self::TcpSyncnt,
+            ("IPPROTO_TCP" | "SOL_TCP", "TCP_USER_TIMEOUT") => Self::TcpUserTimeout,
+            ("IPPROTO_TCP" | "SOL_TCP", "TCP_LINGER2") => Self::TcpLinger2,
+            ("IPPROTO_TCP" | "SOL_TCP", "TCP_DEFER_ACCEPT") => Self::TcpDeferAccept,
+            ("IPPROTO_TCP" | "SOL_TCP", "TCP_QUICKACK") => Self::TcpQuickack,
+            ("IPPROTO_TCP" | "SOL_TCP", "TCP_WINDOW_CLAMP") => Self::TcpWindowClamp,
+            ("IPPROTO_TCP" | "SOL_TCP", "TCP_NOTSENT_LOWAT") => Self::TcpNotsentLowat,
             _ => return None,
         })
     }
@@ -101,6 +133,35 @@ impl Stack {
     /// EBADF; EINVAL for a value out of range; EPERM for what needs more than this stack gives; ENOPROTOOPT for an option
     /// that can only be read.
     pub fn setsockopt(&mut self, fd: Fd, option: SocketOption, value: i32) -> Result<(), Errno> {
+        if self.is_tcp(fd) {
+            return self.setsockopt_tcp(fd, option, value);
+        }
+        self.setsockopt_common(fd, option, value)
+    }
+
+    /// TCP keeps its own copy of what is common.
+    fn setsockopt_tcp(&mut self, fd: Fd, option: SocketOption, value: i32) -> Result<(), Errno> {
+        let own = self.tcp_call(fd, |stack, tp| Ok(stack.tcp_setsockopt(tp, option, value)))?;
+        if let Some(result) = own {
+            return result;
+        }
+        self.setsockopt_common(fd, option, value)?;
+        let options = self.sockets.get(fd)?.options.clone();
+        self.tcp_call(fd, |_, tp| {
+            let (sndbuf, rcvbuf) = (tp.options.sndbuf, tp.options.rcvbuf);
+            tp.options = options;
+            if !matches!(option, SocketOption::SoSndbuf | SocketOption::SoSndbufforce) {
+                tp.options.sndbuf = sndbuf;
+            }
+            if !matches!(option, SocketOption::SoRcvbuf | SocketOption::SoRcvbufforce) {
+                tp.options.rcvbuf = rcvbuf;
+            }
+            tp.cached_route = None;
+            Ok(())
+        })
+    }
+
+    fn setsockopt_common(&mut self, fd: Fd, option: SocketOption, value: i32) -> Result<(), Errno> {
         let (wmem_max, rmem_max) = (self.sysctl.wmem_max, self.sysctl.rmem_max);
         let on = value != 0;
         let buffer = |max: u32| (value.max(0) as u32).min(max).saturating_mul(2).min(i32::MAX as u32);
@@ -157,7 +218,12 @@ impl Stack {
             | SocketOption::SoType
             | SocketOption::SoDomain
             | SocketOption::SoProtocol
-            | SocketOption::IpMtu => return Err(Errno::ENOPROTOOPT),
+            | SocketOption::IpMtu
+            | SocketOption::SoAcceptconn => return Err(Errno::ENOPROTOOPT),
+            // UDP remembers neither.
+            SocketOption::SoKeepalive | SocketOption::SoRcvlowat => {}
+            // SOL_TCP on a socket of another kind.
+            _ => return Err(Errno::ENOPROTOOPT),
         }
         Ok(())
     }
@@ -187,6 +253,11 @@ impl Stack {
         if option == SocketOption::IpMtu {
             return self.path_mtu(fd).map(|mtu| mtu as i32);
         }
+        if self.is_tcp(fd)
+            && let Some(value) = self.tcp_call(fd, |stack, tp| Ok(stack.tcp_getsockopt(tp, option)))?
+        {
+            return Ok(value);
+        }
         let socket = self.sockets.get_mut(fd)?;
         let options = &socket.options;
         Ok(match option {
@@ -208,6 +279,9 @@ impl Stack {
             SocketOption::IpMtuDiscover => options.pmtudisc as i32,
             SocketOption::IpRecverr => options.recverr.into(),
             SocketOption::IpMtu => unreachable!("answered above"),
+            SocketOption::SoKeepalive | SocketOption::SoAcceptconn => 0,
+            SocketOption::SoRcvlowat => 1,
+            _ => return Err(Errno::ENOPROTOOPT),
         })
     }
 }

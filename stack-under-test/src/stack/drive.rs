@@ -84,13 +84,16 @@ impl Stack {
         }
     }
 
-    /// The TIMER softirq: neighbours, reassembly, path MTUs, and the driver's watchdog.
+    /// The TIMER softirq: neighbours, reassembly, TCP, path MTUs, and the driver's watchdog.
     pub(crate) fn run_timer_softirq(&mut self) {
         let now = self.now;
         if self.neigh.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.neigh_timer();
         }
         self.ip_expire();
+        if self.tcp.timers.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.tcp_run_timers();
+        }
         self.path_mtus.expire(now);
         if self.dev.igb.next_deadline().is_some_and(|deadline| deadline <= now) {
             let (igb, mut ctx) = self.driver();
@@ -103,7 +106,7 @@ impl Stack {
     fn timer_deadline(&mut self) -> Option<Instant> {
         let stack = earliest(self.neigh.next_deadline(), self.reassembly.next_deadline());
         let paths = earliest(self.path_mtus.next_deadline(), self.dev.igb.next_deadline());
-        earliest(stack, paths)
+        earliest(earliest(stack, paths), self.tcp.timers.next_deadline())
     }
 
     /// When [`Stack::run_timers`] is to be called next, if nothing else happens before.

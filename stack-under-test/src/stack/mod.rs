@@ -84,6 +84,7 @@ pub struct Stack {
     pub(crate) ident: Identifications,
     pub(crate) sysctl: Sysctl,
     pub(crate) sockets: SocketTable,
+    pub(crate) tcp: crate::tcp::Tcp,
     pub(crate) fib: Fib,
     pub(crate) path_mtus: PathMtus,
     pub(crate) netfilter: Netfilter,
@@ -97,6 +98,9 @@ pub struct Stack {
     /// How many commands were given: each may change what was remembered.
     pub(crate) commands: u64,
     pub(crate) bus: Box<dyn Bus>,
+    /// Where the tests of TCP take packets instead of the neighbour table.
+    #[cfg(test)]
+    pub(crate) test_wire: Option<Vec<Vec<u8>>>,
 }
 
 impl Stack {
@@ -124,6 +128,7 @@ impl Stack {
             trace: Trace::default(),
             mib: Mib::default(),
             neigh: NeighTable::new(NeighParms::default(), entropy.next_u64()),
+            tcp: crate::tcp::Tcp::new(&mut Entropy::new(config.seed ^ 0x7463_7020_7365_6564)),
             entropy,
             ident,
             sysctl: Sysctl::default(),
@@ -139,6 +144,8 @@ impl Stack {
             dev: Interface::new(driver, queues),
             commands: 0,
             bus,
+            #[cfg(test)]
+            test_wire: None,
         }
     }
 

@@ -50,6 +50,15 @@ impl Stack {
     /// IP_MTU of a connected socket.
     pub(crate) fn path_mtu(&mut self, fd: Fd) -> Result<u32, Errno> {
         let socket = self.sockets.get(fd)?;
+        if let Some(tp) = self.tcp.sock(crate::socket::SocketTable::slot(fd)) {
+            let key = tp.flow_key();
+            let connected = tp.state.is_synchronised() && tp.dport != 0;
+            return if connected {
+                self.route_lookup(&key).map(|route| route.mtu)
+            } else {
+                Err(Errno::ENOTCONN)
+            };
+        }
         let peer = socket.peer.ok_or(Errno::ENOTCONN)?;
         let key = socket.flow_key(*peer.ip(), peer.port());
         self.route_lookup(&key).map(|route| route.mtu)

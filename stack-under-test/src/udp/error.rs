@@ -27,7 +27,7 @@ const SO_EE_ORIGIN_LOCAL: u8 = 1;
 const SO_EE_ORIGIN_ICMP: u8 = 2;
 
 /// `icmp_err_convert`: what each code of "destination unreachable" means to a socket, and whether it is final.
-fn unreachable_errno(code: u8) -> (Errno, bool) {
+pub(crate) fn unreachable_errno(code: u8) -> (Errno, bool) {
     match code {
         0 | 6 | 9 | 11 => (Errno::ENETUNREACH, matches!(code, 6 | 9)),
         1 | 12 => (Errno::EHOSTUNREACH, false),

@@ -9,6 +9,7 @@ pub mod checksum;
 pub mod ethernet;
 pub mod icmpv4;
 pub mod ipv4;
+pub mod tcp;
 pub mod udp;
 
 pub use ethernet::Mac;
@@ -23,4 +24,10 @@ fn be16(bytes: &[u8], at: usize) -> u16 {
 #[inline]
 fn ip(bytes: &[u8], at: usize) -> core::net::Ipv4Addr {
     core::net::Ipv4Addr::new(bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3])
+}
+
+/// The big-endian number in four bytes; the caller has checked that they are there.
+#[inline]
+fn be32(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }

@@ -1,0 +1,359 @@
+//! What an acknowledgement does to the sender: `tcp_ack` (RFC 9293, section 3.10.7.4; Linux 6.12).
+
+use super::cong::{AckSample, CongestionControl};
+use super::input::Incoming;
+use super::recovery::Rexmit;
+use super::sack::SackState;
+use super::segment::{LOST, RETRANS, SACKED_ACKED, SACKED_RETRANS};
+use super::seq::{after, before};
+use super::sock::{CaState, NAGLE_OFF, Pending, TcpSock};
+use super::state::TcpState;
+use crate::mib::Counter;
+use crate::stack::Stack;
+use crate::wire::tcp::{ECE, SYN};
+
+/// The segment carries data.
+pub(crate) const FLAG_DATA: u32 = 0x01;
+/// It changes the window.
+pub(crate) const FLAG_WIN_UPDATE: u32 = 0x02;
+/// It acknowledges new data.
+pub(crate) const FLAG_DATA_ACKED: u32 = 0x04;
+/// It acknowledges something that was sent again.
+pub(crate) const FLAG_RETRANS_DATA_ACKED: u32 = 0x08;
+/// It acknowledges our SYN.
+pub(crate) const FLAG_SYN_ACKED: u32 = 0x10;
+/// It acknowledges selectively.
+pub(crate) const FLAG_DATA_SACKED: u32 = 0x20;
+/// It tells of congestion.
+pub(crate) const FLAG_ECE: u32 = 0x40;
+/// A retransmission was lost.
+pub(crate) const FLAG_LOST_RETRANS: u32 = 0x80;
+/// It acknowledges what was sent only once.
+pub(crate) const FLAG_ORIG_SACK_ACKED: u32 = 0x200;
+/// `snd_una` moves.
+pub(crate) const FLAG_SND_UNA_ADVANCED: u32 = 0x400;
+/// It tells of a duplicate.
+pub(crate) const FLAG_DSACKING_ACK: u32 = 0x800;
+/// The timer is to be set anew.
+pub(crate) const FLAG_SET_XMIT_TIMER: u32 = 0x1000;
+/// What had been acknowledged selectively was not kept.
+pub(crate) const FLAG_SACK_RENEGING: u32 = 0x2000;
+/// It acknowledges something.
+pub(crate) const FLAG_ACKED: u32 = FLAG_DATA_ACKED | FLAG_SYN_ACKED;
+/// It cannot be a duplicate.
+pub(crate) const FLAG_NOT_DUP: u32 = FLAG_DATA | FLAG_WIN_UPDATE | FLAG_ACKED;
+const FLAG_CA_ALERT: u32 = FLAG_DATA_SACKED | FLAG_ECE | FLAG_DSACKING_ACK;
+const FLAG_FORWARD_PROGRESS: u32 = FLAG_ACKED | FLAG_DATA_SACKED;
+
+/// What [`Stack::tcp_ack`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Acked {
+    /// It holds.
+    Valid,
+    /// It is old, and means nothing any more.
+    Old,
+    /// It is so old that it may be an attack; a challenge was sent where one is due (RFC 5961).
+    TooOld,
+    /// It acknowledges what was never sent.
+    Unsent,
+}
+
+impl Stack {
+    /// `tcp_ack`. `challenge`: whether one that is too old is answered.
+    pub(crate) fn tcp_ack(&mut self, tp: &mut TcpSock, seg: &Incoming, challenge: bool) -> Acked {
+        let (prior_una, ack) = (tp.snd_una, seg.ack);
+        let prior_delivered = tp.delivered;
+        if before(ack, prior_una) {
+            return self.tcp_old_ack(tp, seg, challenge);
+        }
+        if after(ack, tp.snd_nxt) {
+            return Acked::Unsent;
+        }
+        self.trace.function(seg.packet, "tcp_ack");
+        let mut flag = 0;
+        if after(ack, prior_una) {
+            flag |= FLAG_SND_UNA_ADVANCED;
+            tp.retransmits = 0;
+        }
+        let prior_fack = if tp.rx_opt.sack_ok { tp.highest_sack() } else { tp.snd_una };
+        let (prior_packets, prior_lost) = (tp.packets_out, tp.lost);
+        self.tcp_replace_ts_recent(tp, seg);
+        if seg.payload_len > 0 || seg.fin() {
+            flag |= FLAG_DATA;
+        } else {
+            self.mib.inc(Counter::TcpExtPureAcks);
+        }
+        flag |= self.tcp_ack_update_window(tp, seg);
+        let mut sack = SackState::default();
+        if seg.options.num_sacks > 0 && tp.rx_opt.sack_ok {
+            sack = self.tcp_sacktag_write_queue(tp, ack, prior_una, seg.options.sacks());
+            flag |= sack.flag;
+        }
+        if tp.ecn_ok && seg.header.flags & (ECE | SYN) == ECE {
+            flag |= FLAG_ECE;
+        }
+        tp.err_soft = None;
+        tp.probes_out = 0;
+        tp.rcv_tstamp = self.jiffies;
+        if prior_packets == 0 {
+            if flag & FLAG_DSACKING_ACK != 0 {
+                self.tcp_fastretrans_alert(tp, prior_una, 0, &mut flag);
+            }
+            self.tcp_ack_probe(tp);
+            if tp.tlp_high_seq != 0 {
+                self.tcp_process_tlp_ack(tp, ack, flag);
+            }
+            return Acked::Valid;
+        }
+        self.tcp_clean_rtx_queue(tp, prior_fack, &sack, &mut flag);
+        tp.rack_update_reo_wnd(prior_delivered);
+        if tp.tlp_high_seq != 0 {
+            self.tcp_process_tlp_ack(tp, ack, flag);
+        }
+        let mut rexmit = Rexmit::None;
+        if flag & FLAG_NOT_DUP == 0 || flag & FLAG_CA_ALERT != 0 || tp.ca_state != CaState::Open {
+            let dup = flag & (FLAG_SND_UNA_ADVANCED | FLAG_NOT_DUP | FLAG_DSACKING_ACK) == 0;
+            rexmit = self.tcp_fastretrans_alert(tp, prior_una, u32::from(dup), &mut flag);
+        }
+        if flag & FLAG_SET_XMIT_TIMER != 0 && !self.tcp_schedule_loss_probe(tp, true) {
+            self.tcp_rearm_rto(tp);
+        }
+        if flag & FLAG_FORWARD_PROGRESS != 0 || flag & FLAG_NOT_DUP == 0 {
+            self.tcp_confirm_neighbour(tp);
+        }
+        let delivered = tp.delivered.wrapping_sub(prior_delivered);
+        if flag & FLAG_ECE != 0 {
+            tp.delivered_ce = tp.delivered_ce.wrapping_add(delivered);
+        }
+        let lost = tp.lost.wrapping_sub(prior_lost);
+        self.tcp_cong_control(tp, delivered, lost, flag);
+        self.tcp_xmit_recovery(tp, rexmit);
+        Acked::Valid
+    }
+
+    fn tcp_old_ack(&mut self, tp: &mut TcpSock, seg: &Incoming, challenge: bool) -> Acked {
+        // RFC 5961, section 5.2: nothing older than the largest window.
+        let max_window = u64::from(tp.max_window).min(tp.bytes_acked) as u32;
+        if before(seg.ack, tp.snd_una.wrapping_sub(max_window)) {
+            if challenge {
+                self.tcp_send_challenge_ack(tp);
+            }
+            return Acked::TooOld;
+        }
+        if seg.options.num_sacks > 0 && tp.rx_opt.sack_ok {
+            let una = tp.snd_una;
+            let sack = self.tcp_sacktag_write_queue(tp, seg.ack, una, seg.options.sacks());
+            let mut flag = sack.flag;
+            let rexmit = self.tcp_fastretrans_alert(tp, una, 0, &mut flag);
+            self.tcp_xmit_recovery(tp, rexmit);
+        }
+        Acked::Old
+    }
+
+    fn tcp_confirm_neighbour(&mut self, tp: &TcpSock) {
+        if let Some((_, route)) = tp.cached_route {
+            self.neigh.confirm(route.nexthop(), self.now);
+        }
+    }
+
+    /// `tcp_ack_update_window`: the peer's window, if the segment is newer than the last that told it.
+    fn tcp_ack_update_window(&mut self, tp: &mut TcpSock, seg: &Incoming) -> u32 {
+        let mut window = u32::from(seg.header.window);
+        if seg.header.flags & SYN == 0 {
+            window <<= tp.rx_opt.snd_wscale;
+        }
+        let may = after(seg.ack, tp.snd_una)
+            || after(seg.header.seq, tp.snd_wl1)
+            || (seg.header.seq == tp.snd_wl1 && (window > tp.snd_wnd || window == 0));
+        let mut flag = 0;
+        if may {
+            if tp.snd_wl1 != seg.header.seq || tp.snd_wnd != window {
+                flag |= u32::from(tp.snd_wnd != window) * FLAG_WIN_UPDATE;
+            }
+            tp.snd_wl1 = seg.header.seq;
+            if tp.snd_wnd != window {
+                tp.snd_wnd = window;
+                if !tp.wq.is_empty() {
+                    self.tcp_slow_start_after_idle_check(tp);
+                }
+                if window > tp.max_window {
+                    tp.max_window = window;
+                    let pmtu = tp.pmtu_cookie;
+                    tp.sync_mss(pmtu);
+                }
+            }
+        }
+        let delta = seg.ack.wrapping_sub(tp.snd_una);
+        tp.bytes_acked += u64::from(delta);
+        tp.snd_una = seg.ack;
+        flag
+    }
+
+    /// `tcp_clean_rtx_queue`: frees what is acknowledged, and measures the round trip.
+    fn tcp_clean_rtx_queue(&mut self, tp: &mut TcpSock, prior_fack: u32, sack: &SackState, flag: &mut u32) {
+        let now_us = self.tcp_mstamp();
+        let (mut first_ackt, mut last_ackt, mut pkts_acked) = (0, 0, 0);
+        let mut reord = prior_fack;
+        while let Some(segment) = tp.rtx.front() {
+            let (sacked, pcount, end_seq, seq) =
+                (segment.sacked, segment.pcount.max(1), segment.end_seq, segment.seq);
+            let mut acked_pcount = pcount;
+            let fully = !after(end_seq, tp.snd_una);
+            if !fully {
+                acked_pcount = self.tcp_tso_acked(tp);
+                if acked_pcount == 0 {
+                    break;
+                }
+            }
+            let segment = &tp.rtx[0];
+            let (mstamp, flags) = (segment.mstamp, segment.flags);
+            if sacked & RETRANS != 0 {
+                if sacked & SACKED_RETRANS != 0 {
+                    tp.retrans_out = tp.retrans_out.saturating_sub(acked_pcount);
+                }
+                *flag |= FLAG_RETRANS_DATA_ACKED;
+            } else if sacked & SACKED_ACKED == 0 {
+                last_ackt = mstamp;
+                if first_ackt == 0 {
+                    first_ackt = mstamp;
+                }
+                reord = super::seq::min(reord, seq);
+                if !after(end_seq, tp.high_seq) {
+                    *flag |= FLAG_ORIG_SACK_ACKED;
+                }
+            }
+            if sacked & SACKED_ACKED != 0 {
+                tp.sacked_out = tp.sacked_out.saturating_sub(acked_pcount);
+            } else if tp.rx_opt.sack_ok {
+                tp.delivered = tp.delivered.wrapping_add(acked_pcount);
+                tp.rack_advance(sacked, end_seq, mstamp, now_us);
+            }
+            if sacked & LOST != 0 {
+                tp.lost_out = tp.lost_out.saturating_sub(acked_pcount);
+            }
+            tp.packets_out = tp.packets_out.saturating_sub(acked_pcount);
+            pkts_acked += acked_pcount;
+            *flag |= if flags & SYN == 0 { FLAG_DATA_ACKED } else { FLAG_SYN_ACKED };
+            if flags & SYN != 0 {
+                tp.retrans_stamp = 0;
+            }
+            if !fully {
+                break;
+            }
+            if let Some(segment) = tp.rtx.pop_front() {
+                tp.wmem_queued = tp.wmem_queued.saturating_sub(segment.truesize());
+                segment.free(&mut self.skbs);
+            }
+        }
+        if tp.rtx.front().is_some_and(|head| head.sacked & SACKED_ACKED != 0) {
+            *flag |= FLAG_SACK_RENEGING;
+        }
+        let since = |then: u64| (then != 0).then(|| now_us.saturating_sub(then) as u32);
+        let clean = *flag & FLAG_RETRANS_DATA_ACKED == 0;
+        let seq_rtt = if clean { since(first_ackt) } else { None };
+        let mut ca_rtt = if clean { since(last_ackt) } else { None };
+        let sack_rtt = since(sack.first_sackt);
+        if sack.first_sackt != 0 {
+            ca_rtt = since(sack.last_sackt);
+        }
+        self.tcp_ack_update_rtt(tp, *flag & FLAG_ACKED != 0, (seq_rtt, sack_rtt, ca_rtt));
+        if *flag & FLAG_ACKED != 0 {
+            *flag |= FLAG_SET_XMIT_TIMER;
+            if !tp.rx_opt.sack_ok {
+                tp.remove_reno_sacks(pkts_acked);
+                if *flag & FLAG_RETRANS_DATA_ACKED != 0 {
+                    *flag &= !FLAG_ORIG_SACK_ACKED;
+                }
+            } else if before(reord, prior_fack) {
+                tp.check_sack_reordering(reord, &mut self.mib);
+            }
+            tp.rack.reo_wnd_persist =
+                tp.rack.reo_wnd_persist.saturating_sub(u8::from(tp.ca_state == CaState::Recovery));
+            self.tcp_check_space(tp);
+        }
+        if let Some(rtt) = ca_rtt.or(seq_rtt) {
+            CongestionControl::pkts_acked(tp, rtt, now_us);
+        }
+    }
+
+    /// `tcp_tso_acked`: part of the first, large packet was acknowledged; gives in how many segments.
+    fn tcp_tso_acked(&mut self, tp: &mut TcpSock) -> u32 {
+        let head = &tp.rtx[0];
+        let acked = tp.snd_una.wrapping_sub(head.seq);
+        let before = head.pcount.max(1);
+        if head.pcount <= 1 || !after(tp.snd_una, head.seq) {
+            return 0;
+        }
+        let mss = tp.mss_cache;
+        tp.rtx[0].trim_head(&mut self.skbs, acked, mss);
+        tp.wmem_queued = tp.wmem_queued.saturating_sub(acked);
+        let left = tp.rtx[0].pcount.max(1);
+        before.saturating_sub(left)
+    }
+
+    /// `tcp_ack_probe`: a window that had been closed may be open again.
+    fn tcp_ack_probe(&mut self, tp: &mut TcpSock) {
+        let Some(head) = tp.wq.front() else { return };
+        if !after(head.end_seq, tp.wnd_end()) {
+            tp.backoff = 0;
+            tp.probes_tstamp = 0;
+            if tp.pending == Pending::Probe0 {
+                Self::tcp_clear_xmit_timer(tp);
+            }
+        } else {
+            let when = super::retransmit::probe0_when(tp);
+            self.tcp_reset_xmit_timer(tp, Pending::Probe0, when);
+        }
+    }
+
+    /// `tcp_cong_control`.
+    fn tcp_cong_control(&mut self, tp: &mut TcpSock, acked_sacked: u32, lost: u32, flag: u32) {
+        if tp.in_cwnd_reduction() {
+            tp.cwnd_reduction(acked_sacked, lost, flag);
+        } else {
+            let may = if tp.reordering > self.sysctl.tcp.reordering {
+                flag & FLAG_FORWARD_PROGRESS != 0
+            } else {
+                flag & FLAG_DATA_ACKED != 0
+            };
+            if may {
+                let sample =
+                    AckSample { acked: acked_sacked, jiffies: self.jiffies, mstamp: self.tcp_mstamp() };
+                CongestionControl::cong_avoid(tp, sample);
+                tp.snd_cwnd_stamp = self.jiffies;
+            }
+        }
+        tp.update_pacing_rate();
+    }
+
+    /// `tcp_xmit_recovery`.
+    fn tcp_xmit_recovery(&mut self, tp: &mut TcpSock, rexmit: Rexmit) {
+        if rexmit == Rexmit::None || tp.state == TcpState::SynSent {
+            return;
+        }
+        if rexmit == Rexmit::New {
+            let mss = self.tcp_current_mss(tp);
+            self.tcp_push_pending_frames(tp, mss, NAGLE_OFF);
+            if after(tp.snd_nxt, tp.high_seq) {
+                return;
+            }
+            tp.frto = false;
+        }
+        self.tcp_xmit_retransmit_queue(tp);
+    }
+
+    /// `tcp_check_space`, `tcp_new_space`: the buffer grows with the window, and who waits for room is told.
+    pub(crate) fn tcp_check_space(&mut self, tp: &mut TcpSock) {
+        let may_expand = !tp.tunables.sndbuf_locked && tp.packets_in_flight() < tp.snd_cwnd;
+        if tp.nospace {
+            if may_expand {
+                tp.sndbuf_expand(self.sysctl.tcp.wmem[2]);
+                tp.snd_cwnd_stamp = self.jiffies;
+            }
+            if tp.is_writeable() {
+                tp.nospace = false;
+                self.tcp_wake(tp);
+            }
+        }
+    }
+}

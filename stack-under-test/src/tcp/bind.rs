@@ -1,0 +1,164 @@
+//! Ports of TCP: binding, choosing one, and who is in whose way (`inet_csk_get_port`, `__inet_hash_connect`, 6.12).
+
+use super::hash::{Owner, Tuple};
+use super::sock::TcpSock;
+use super::state::TcpState;
+use crate::errno::Errno;
+use crate::stack::Stack;
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+/// Who holds a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Holder {
+    Sock(u32),
+    TimeWait(u32),
+}
+
+/// What of a holder matters to others.
+struct Held {
+    addr: Ipv4Addr,
+    reuse: bool,
+    reuseport: bool,
+    listening: bool,
+    bound_dev: u32,
+    locked: bool,
+}
+
+fn overlap(a: Ipv4Addr, b: Ipv4Addr) -> bool {
+    a.is_unspecified() || b.is_unspecified() || a == b
+}
+
+impl Stack {
+    fn tcp_holders(&self, port: u16) -> impl Iterator<Item = Holder> + '_ {
+        let first = (port, Holder::Sock(0));
+        let last = (port, Holder::TimeWait(u32::MAX));
+        self.tcp.bound.range(first..=last).map(|(_, holder)| *holder)
+    }
+
+    fn tcp_held(&self, holder: Holder) -> Option<Held> {
+        Some(match holder {
+            Holder::Sock(slot) => {
+                let tp = self.tcp.sock(slot)?;
+                Held {
+                    addr: tp.rcv_saddr,
+                    reuse: tp.options.reuseaddr,
+                    reuseport: tp.options.reuseport,
+                    listening: tp.state == TcpState::Listen,
+                    bound_dev: tp.options.bound_dev,
+                    locked: tp.port_locked,
+                }
+            }
+            Holder::TimeWait(id) => {
+                let tw = self.tcp.timewaits.get(id)?;
+                Held {
+                    addr: tw.tuple.laddr,
+                    reuse: tw.reuse,
+                    reuseport: tw.reuseport,
+                    listening: false,
+                    bound_dev: tw.bound_dev,
+                    locked: false,
+                }
+            }
+        })
+    }
+
+    /// `inet_csk_bind_conflict`: whether somebody else has the port in a way that excludes this socket.
+    pub(crate) fn tcp_bind_conflict(&self, tp: &TcpSock, port: u16, _listening: bool) -> bool {
+        self.tcp_holders(port).filter(|holder| *holder != Holder::Sock(tp.slot)).any(|holder| {
+            let Some(other) = self.tcp_held(holder) else { return false };
+            let devices = (tp.options.bound_dev, other.bound_dev);
+            let apart = devices.0 != 0 && devices.1 != 0 && devices.0 != devices.1;
+            let reuse = tp.options.reuseaddr && other.reuse && !other.listening;
+            let reuseport = tp.options.reuseport && other.reuseport;
+            !apart && !reuse && !reuseport && overlap(tp.rcv_saddr, other.addr)
+        })
+    }
+
+    /// `bind` of a TCP socket; the address was checked.
+    pub(crate) fn tcp_bind(&mut self, tp: &mut TcpSock, to: SocketAddrV4) -> Result<(), Errno> {
+        if tp.state != TcpState::Close || tp.sport != 0 {
+            return Err(Errno::EINVAL);
+        }
+        if to.ip().is_multicast() || to.ip().is_broadcast() {
+            return Err(Errno::EADDRNOTAVAIL);
+        }
+        (tp.rcv_saddr, tp.saddr) = (*to.ip(), *to.ip());
+        let bound = if to.port() == 0 {
+            self.tcp_autobind(tp)
+        } else {
+            !self.tcp_bind_conflict(tp, to.port(), false) && {
+                self.tcp_take_port(tp, to.port());
+                true
+            }
+        };
+        if !bound {
+            (tp.rcv_saddr, tp.saddr) = (Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED);
+            return Err(Errno::EADDRINUSE);
+        }
+        tp.addr_locked = !to.ip().is_unspecified();
+        tp.port_locked = to.port() != 0;
+        tp.daddr = Ipv4Addr::UNSPECIFIED;
+        tp.dport = 0;
+        Ok(())
+    }
+
+    fn tcp_take_port(&mut self, tp: &mut TcpSock, port: u16) {
+        tp.sport = port;
+        self.tcp.bound.insert((port, Holder::Sock(tp.slot)));
+    }
+
+    /// `inet_put_port`.
+    pub(crate) fn tcp_put_port(&mut self, tp: &TcpSock) {
+        self.tcp.bound.remove(&(tp.sport, Holder::Sock(tp.slot)));
+    }
+
+    /// A port that nobody has, for a socket that does not care. `false` when all are taken.
+    pub(crate) fn tcp_autobind(&mut self, tp: &mut TcpSock) -> bool {
+        let (low, high) = self.sysctl.ip_local_port_range;
+        let count = u32::from(high.saturating_sub(low)) + 1;
+        let first = self.entropy.below(count);
+        for i in 0..count {
+            let port = low + ((first + i) % count) as u16;
+            if self.tcp_holders(port).next().is_none() {
+                self.tcp_take_port(tp, port);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// `__inet_hash_connect`: a port with which the connection is the only one of its kind; one that others connected from
+    /// to elsewhere will do, too.
+    pub(crate) fn tcp_port_to_connect(&mut self, tp: &mut TcpSock) -> Result<(), Errno> {
+        if tp.sport != 0 {
+            let tuple = tp.tuple();
+            return if self.tcp_check_established(&tuple) { Ok(()) } else { Err(Errno::EADDRNOTAVAIL) };
+        }
+        let (low, high) = self.sysctl.ip_local_port_range;
+        let count = u32::from(high.saturating_sub(low)) + 1;
+        let first = self.entropy.below(count);
+        for i in 0..count {
+            let port = low + ((first + i) % count) as u16;
+            let tuple = Tuple { lport: port, ..tp.tuple() };
+            let shared = self
+                .tcp_holders(port)
+                .filter_map(|holder| self.tcp_held(holder))
+                .all(|held| !held.locked && !held.listening);
+            if shared && self.tcp_check_established(&tuple) {
+                self.tcp_take_port(tp, port);
+                return Ok(());
+            }
+        }
+        Err(Errno::EADDRNOTAVAIL)
+    }
+
+    /// `__inet_check_established`: whether a connection of this name can be made. One in TIME-WAIT gives way when its
+    /// timestamps show that a second has passed (`tcp_twsk_unique`; `tcp_tw_reuse` 1, or 2 for the loopback).
+    fn tcp_check_established(&mut self, tuple: &Tuple) -> bool {
+        match self.tcp.table.get(tuple) {
+            None => true,
+            Some(Owner::TimeWait(id)) => self.tcp_twsk_unique(id),
+            Some(_) => false,
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What a segment carries: data in order, behind or before what is expected, and the FIN (`tcp_data_queue`, `tcp_fin`, 6.12).
+
+use super::input::Incoming;
+use super::ofo::Received;
+use super::seq::{after, before};
+use super::sock::TcpSock;
+use super::state::{TcpEvent, TcpState, next};
+use super::timer::Timer;
+use crate::drop_reason::DropReason;
+use crate::mib::Counter;
+use crate::skb::Skb;
+use crate::stack::Stack;
+use crate::wire::tcp::PSH;
+
+impl Stack {
+    /// `tcp_data_queue`: takes the packet, whatever it carries.
+    pub(crate) fn tcp_data_queue(&mut self, tp: &mut TcpSock, skb: Skb, seg: &Incoming) {
+        if seg.seq() == seg.end_seq {
+            return self.skbs.consume(&mut self.trace, skb);
+        }
+        self.trace.function(seg.packet, "tcp_data_queue");
+        Self::tcp_ecn_accept_cwr(tp, seg.header.flags, seg.payload_len > 0);
+        // A SYN takes a number, but no byte.
+        let data_seq = seg.seq().wrapping_add(u32::from(seg.has(crate::wire::tcp::SYN)));
+        let truesize = self.skbs[&skb].truesize.max(1);
+        let mut new =
+            Received { skb, seq: data_seq, end_seq: seg.end_seq, fin: seg.fin(), data_seq, truesize };
+        if data_seq == tp.rcv_nxt {
+            if tp.receive_window() == 0 {
+                self.mib.inc(Counter::TcpExtZeroWindowDrop);
+                Self::tcp_out_of_window(tp);
+                return self.tcp_discard(new.skb, DropReason::TcpZeroWindow);
+            }
+            return self.tcp_queue_in_order(tp, new, seg);
+        }
+        if !after(seg.end_seq, tp.rcv_nxt) {
+            // All of it came before.
+            self.mib.inc(Counter::TcpExtDelayedAckLost);
+            let dsack = self.sysctl.tcp.dsack;
+            tp.dsack_set(data_seq, seg.end_seq, dsack, &mut self.mib);
+            Self::tcp_out_of_window(tp);
+            return self.tcp_discard(new.skb, DropReason::TcpOldData);
+        }
+        if !before(data_seq, tp.rcv_nxt.wrapping_add(tp.receive_window())) {
+            Self::tcp_out_of_window(tp);
+            return self.tcp_discard(new.skb, DropReason::TcpOverwindow);
+        }
+        if before(data_seq, tp.rcv_nxt) {
+            // The front came before; the rest is new.
+            let dsack = self.sysctl.tcp.dsack;
+            tp.dsack_set(data_seq, tp.rcv_nxt, dsack, &mut self.mib);
+            if tp.receive_window() == 0 {
+                self.mib.inc(Counter::TcpExtZeroWindowDrop);
+                Self::tcp_out_of_window(tp);
+                return self.tcp_discard(new.skb, DropReason::TcpZeroWindow);
+            }
+            new.seq = tp.rcv_nxt;
+            return self.tcp_queue_in_order(tp, new, seg);
+        }
+        self.tcp_data_queue_ofo(tp, new, seg);
+    }
+
+    /// What could not be taken is answered at once.
+    fn tcp_out_of_window(tp: &mut TcpSock) {
+        Self::tcp_enter_quickack_mode(tp, super::input::TCP_MAX_QUICKACKS);
+        tp.ack.sched = true;
+    }
+
+    /// `queue_and_out`: what was expected next.
+    fn tcp_queue_in_order(&mut self, tp: &mut TcpSock, new: Received, seg: &Incoming) {
+        if !self.tcp_rmem_room(tp, new.truesize) {
+            self.mib.inc(Counter::TcpExtRcvqDrop);
+            tp.ack.now = true;
+            tp.ack.sched = true;
+            return self.tcp_discard(new.skb, DropReason::SocketRcvbuff);
+        }
+        let len = new.payload_end().wrapping_sub(new.seq);
+        let mut fin = new.fin;
+        let truesize = new.truesize;
+        tp.rcv_nxt = new.end_seq;
+        tp.bytes_received += u64::from(len);
+        if len > 0 {
+            self.tcp_event_data_recv(tp, seg, &new.skb, truesize);
+            tp.rmem_alloc += truesize;
+            tp.receive_queue.push_back(new);
+        } else {
+            self.skbs.consume(&mut self.trace, new.skb);
+        }
+        if fin {
+            self.tcp_fin(tp);
+        }
+        if !tp.out_of_order.is_empty() {
+            fin = self.tcp_ofo_queue(tp);
+            if fin {
+                self.tcp_fin(tp);
+            }
+            // RFC 5681, section 4.2: a hole that was filled is acknowledged at once.
+            if tp.out_of_order.is_empty() {
+                tp.ack.now = true;
+            }
+        }
+        if tp.num_sacks > 0 {
+            tp.sack_remove();
+        }
+        if !tp.dead {
+            self.tcp_data_ready(tp);
+        }
+    }
+
+    /// `tcp_data_ready`: who waits for data is told, once there is as much as SO_RCVLOWAT asks for.
+    fn tcp_data_ready(&mut self, tp: &mut TcpSock) {
+        let there = tp.rcv_nxt.wrapping_sub(tp.copied_seq);
+        if there >= tp.tunables.rcvlowat || tp.shutdown_read || tp.receive_window() == 0 {
+            self.tcp_wake(tp);
+        }
+    }
+
+    /// `tcp_event_data_recv`: adapts the delay of acknowledgements to how data comes.
+    fn tcp_event_data_recv(&mut self, tp: &mut TcpSock, seg: &Incoming, skb: &Skb, truesize: u32) {
+        tp.ack.sched = true;
+        self.tcp_measure_rcv_mss(tp, seg, truesize);
+        self.tcp_rcv_rtt_measure(tp);
+        let now = self.jiffies;
+        let min = super::input::TCP_ATO_MIN;
+        if tp.ack.ato == 0 {
+            tp.incr_quickack(super::input::TCP_MAX_QUICKACKS);
+            tp.ack.ato = min;
+        } else {
+            let m = now.saturating_sub(tp.ack.lrcvtime);
+            if m <= min / 2 {
+                tp.ack.ato = (tp.ack.ato >> 1) + min / 2;
+            } else if m < tp.ack.ato {
+                tp.ack.ato = ((tp.ack.ato >> 1) + m).min(tp.rto);
+            } else if m > tp.rto {
+                tp.incr_quickack(super::input::TCP_MAX_QUICKACKS);
+            }
+        }
+        tp.ack.lrcvtime = now;
+        self.tcp_ecn_check_ce(tp, skb);
+        if seg.payload_len >= 128 {
+            tp.grow_window(seg.payload_len, truesize);
+        }
+    }
+
+    /// `tcp_measure_rcv_mss`: how large the peer's segments are.
+    fn tcp_measure_rcv_mss(&mut self, tp: &mut TcpSock, seg: &Incoming, truesize: u32) {
+        let lss = core::mem::take(&mut tp.ack.last_seg_size);
+        let gso_size = 0;
+        let mut len = if gso_size > 0 { gso_size } else { seg.payload_len };
+        if len >= tp.ack.rcv_mss {
+            if len != tp.ack.rcv_mss {
+                tp.update_scaling_ratio(seg.payload_len, truesize);
+            }
+            tp.ack.rcv_mss = len.min(tp.advmss);
+            if seg.header.flags & PSH != 0 {
+                tp.ack.pushed = true;
+            }
+            return;
+        }
+        len += u32::from(seg.header.header_len);
+        let remnant = seg.header.flags & (PSH | crate::wire::tcp::FIN | crate::wire::tcp::SYN) != 0;
+        if len >= super::sock::TCP_MSS_DEFAULT + 20 || (len >= 88 + 20 && !remnant) {
+            len = len.saturating_sub(tp.tcp_header_len);
+            tp.ack.last_seg_size = len;
+            if len == lss {
+                tp.ack.rcv_mss = len;
+                return;
+            }
+        }
+        if tp.ack.pushed {
+            tp.ack.pushed2 = true;
+        }
+        tp.ack.pushed = true;
+    }
+
+    /// `tcp_fin`: the peer is done.
+    pub(crate) fn tcp_fin(&mut self, tp: &mut TcpSock) {
+        self.trace.function(0, "tcp_fin");
+        tp.ack.sched = true;
+        tp.shutdown_read = true;
+        tp.done = true;
+        let from = tp.state;
+        if let Some(to) = next(from, TcpEvent::RcvFin) {
+            self.tcp_set_state(tp, to);
+        }
+        match from {
+            // The application may still answer; until then acknowledgements wait.
+            TcpState::SynRecv | TcpState::Established => tp.ack.pingpong = 1,
+            TcpState::FinWait1 => self.tcp_send_ack(tp),
+            TcpState::FinWait2 => {
+                self.tcp_send_ack(tp);
+                self.tcp_purge_ofo(tp);
+                return self.tcp_time_wait(tp, TcpState::TimeWait, 0);
+            }
+            _ => {}
+        }
+        self.tcp_purge_ofo(tp);
+        tp.timers.stop(Timer::CompressedAck);
+        if !tp.dead {
+            self.tcp_wake(tp);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The options of a TCP header: reading those of a peer, and writing ours in Linux's order and padding
+//! (RFC 9293, section 3.1; RFC 7323; RFC 2018; `tcp_parse_options`, `tcp_options_write` of Linux 6.12).
+
+/// The bytes that options can take.
+pub(crate) const MAX_OPTION_BYTES: usize = 40;
+/// Blocks of a SACK option that fit beside nothing else.
+pub(crate) const MAX_SACKS: usize = 4;
+
+const EOL: u8 = 0;
+const NOP: u8 = 1;
+const MSS: u8 = 2;
+const WSCALE: u8 = 3;
+const SACK_PERM: u8 = 4;
+const SACK: u8 = 5;
+const TIMESTAMP: u8 = 8;
+/// The largest shift of a window (RFC 7323, section 2.3).
+const MAX_WSCALE: u8 = 14;
+
+/// A range of bytes: the first, and the one behind the last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SackBlock {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
+/// What the options of a segment say: `struct tcp_options_received`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ReceivedOptions {
+    /// The value and the echo of a timestamp.
+    pub(crate) tstamp: Option<(u32, u32)>,
+    /// SYN only.
+    pub(crate) mss: Option<u16>,
+    /// SYN only; at most 14.
+    pub(crate) wscale: Option<u8>,
+    /// SYN only.
+    pub(crate) sack_ok: bool,
+    pub(crate) sacks: [SackBlock; MAX_SACKS],
+    pub(crate) num_sacks: u8,
+}
+
+impl ReceivedOptions {
+    /// Reads the bytes between header and payload. What is malformed ends the reading (RFC 9293, MUST-7), and is ignored.
+    pub(crate) fn parse(mut bytes: &[u8], syn: bool) -> Self {
+        let mut this = Self::default();
+        // What nearly every segment carries.
+        if let &[NOP, NOP, TIMESTAMP, 10, a, b, c, d, e, f, g, h] = bytes {
+            this.tstamp = Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])));
+            return this;
+        }
+        while let [kind, rest @ ..] = bytes {
+            if *kind == EOL {
+                break;
+            }
+            if *kind == NOP {
+                bytes = rest;
+                continue;
+            }
+            let Some(&len) = rest.first() else { break };
+            let len = usize::from(len);
+            if len < 2 || len > bytes.len() {
+                break;
+            }
+            this.take(*kind, &bytes[2..len], syn);
+            bytes = &bytes[len..];
+        }
+        this
+    }
+
+    fn take(&mut self, kind: u8, body: &[u8], syn: bool) {
+        match (kind, body) {
+            (MSS, &[a, b]) if syn => self.mss = Some(u16::from_be_bytes([a, b])).filter(|mss| *mss != 0),
+            (WSCALE, &[shift]) if syn => self.wscale = Some(shift.min(MAX_WSCALE)),
+            (SACK_PERM, []) if syn => self.sack_ok = true,
+            (TIMESTAMP, &[a, b, c, d, e, f, g, h]) => {
+                self.tstamp = Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])));
+            }
+            (SACK, blocks) if !blocks.is_empty() && blocks.len().is_multiple_of(8) => {
+                self.num_sacks = 0;
+                for (into, block) in self.sacks.iter_mut().zip(blocks.chunks_exact(8)) {
+                    let at =
+                        |i: usize| u32::from_be_bytes([block[i], block[i + 1], block[i + 2], block[i + 3]]);
+                    *into = SackBlock { start: at(0), end: at(4) };
+                    self.num_sacks += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn sacks(&self) -> &[SackBlock] {
+        &self.sacks[..usize::from(self.num_sacks)]
+    }
+}
+
+/// The options of a segment of ours: `struct tcp_out_options`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct OutOptions {
+    pub(crate) mss: Option<u16>,
+    pub(crate) tstamp: Option<(u32, u32)>,
+    pub(crate) sack_ok: bool,
+    pub(crate) wscale: Option<u8>,
+    pub(crate) sacks: [SackBlock; MAX_SACKS],
+    pub(crate) num_sacks: u8,
+}
+
+impl OutOptions {
+    /// How many bytes they take: a multiple of 4.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        let sack_perm = self.sack_ok && self.tstamp.is_none();
+        usize::from(self.mss.is_some()) * 4
+            + usize::from(self.tstamp.is_some()) * 12
+            + usize::from(sack_perm) * 4
+            + usize::from(self.wscale.is_some()) * 4
+            + if self.num_sacks == 0 { 0 } else { 4 + usize::from(self.num_sacks) * 8 }
+    }
+
+    /// Writes them to the start of `out`, which has [`OutOptions::len`] bytes.
+    #[inline]
+    pub(crate) fn write(&self, out: &mut [u8]) {
+        let mut at = 0;
+        let mut put = |bytes: &[u8]| {
+            out[at..at + bytes.len()].copy_from_slice(bytes);
+            at += bytes.len();
+        };
+        if let Some(mss) = self.mss {
+            put(&[MSS, 4]);
+            put(&mss.to_be_bytes());
+        }
+        if let Some((val, ecr)) = self.tstamp {
+            put(if self.sack_ok { &[SACK_PERM, 2] } else { &[NOP, NOP] });
+            put(&[TIMESTAMP, 10]);
+            put(&val.to_be_bytes());
+            put(&ecr.to_be_bytes());
+        } else if self.sack_ok {
+            put(&[NOP, NOP, SACK_PERM, 2]);
+        }
+        if let Some(shift) = self.wscale {
+            put(&[NOP, WSCALE, 3, shift]);
+        }
+        if self.num_sacks > 0 {
+            put(&[NOP, NOP, SACK, 2 + self.num_sacks * 8]);
+            for block in &self.sacks[..usize::from(self.num_sacks)] {
+                put(&block.start.to_be_bytes());
+                put(&block.end.to_be_bytes());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+    use rstest::rstest;
+
+    fn written(options: &OutOptions) -> Vec<u8> {
+        let mut out = alloc::vec![0; options.len()];
+        options.write(&mut out);
+        out
+    }
+
+    const TS: Option<(u32, u32)> = Some((0x0102_0304, 0x0506_0708));
+
+    // The orders are those of a Linux SYN: `mss,sackOK,TS,nop,wscale`, and without timestamps `mss,nop,nop,sackOK,nop,wscale`.
+    #[rstest]
+    #[case::a_syn(
+        OutOptions { mss: Some(1460), tstamp: TS, sack_ok: true, wscale: Some(7), ..OutOptions::default() },
+        &[2, 4, 5, 0xb4, 4, 2, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 3, 3, 7]
+    )]
+    #[case::a_syn_without_timestamps(
+        OutOptions { mss: Some(1460), sack_ok: true, wscale: Some(7), ..OutOptions::default() },
+        &[2, 4, 5, 0xb4, 1, 1, 4, 2, 1, 3, 3, 7]
+    )]
+    #[case::data(OutOptions { tstamp: TS, ..OutOptions::default() }, &[1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8])]
+    #[case::an_ack_with_a_hole(
+        OutOptions {
+            sacks: [SackBlock { start: 1, end: 2 }, SackBlock::default(), SackBlock::default(), SackBlock::default()],
+            num_sacks: 1,
+            ..OutOptions::default()
+        },
+        &[1, 1, 5, 10, 0, 0, 0, 1, 0, 0, 0, 2]
+    )]
+    fn options_are_written_in_the_order_of_linux(#[case] options: OutOptions, #[case] bytes: &[u8]) {
+        assert_eq!(written(&options), bytes);
+    }
+
+    #[rstest]
+    #[case::nothing(&[], ReceivedOptions::default())]
+    #[case::an_mss_outside_of_a_syn(&[2, 4, 5, 0xb4], ReceivedOptions::default())]
+    #[case::a_length_of_zero(&[2, 0, 8, 10], ReceivedOptions::default())]
+    #[case::a_length_beyond_the_end(&[8, 10, 1, 2], ReceivedOptions::default())]
+    #[case::a_kind_at_the_very_end(&[1, 1, 8], ReceivedOptions::default())]
+    #[case::behind_the_end_of_options(&[0, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8, 0], ReceivedOptions::default())]
+    #[case::a_timestamp_behind_something_unknown(
+        &[99, 3, 0, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8],
+        ReceivedOptions { tstamp: TS, ..ReceivedOptions::default() }
+    )]
+    #[case::a_block_that_is_cut(&[5, 9, 0, 0, 0, 1, 0, 0, 0], ReceivedOptions::default())]
+    fn what_is_malformed_ends_the_reading(#[case] bytes: &[u8], #[case] read: ReceivedOptions) {
+        assert_eq!(ReceivedOptions::parse(bytes, false), read);
+    }
+
+    #[test]
+    fn what_a_syn_says_is_read_back() {
+        let bytes = [2, 4, 5, 0xb4, 4, 2, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 3, 3, 99];
+        let read = ReceivedOptions::parse(&bytes, true);
+        assert_eq!((read.mss, read.wscale, read.sack_ok, read.tstamp), (Some(1460), Some(14), true, TS));
+    }
+}

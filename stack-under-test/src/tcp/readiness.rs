@@ -1,0 +1,32 @@
+//! What `poll` says of a TCP socket (`tcp_poll`, Linux 6.12).
+
+use super::sock::TcpSock;
+use super::state::TcpState;
+use crate::socket::calls::Readiness;
+
+impl TcpSock {
+    /// `tcp_poll`. A socket that is not writable wakes its waiters when it is.
+    pub(crate) fn readiness(&mut self) -> Readiness {
+        if self.state == TcpState::Listen {
+            return Readiness { readable: !self.accept_queue.is_empty(), ..Readiness::default() };
+        }
+        let mut ready = Readiness {
+            hangup: (self.shutdown_read && self.shutdown_write) || self.state == TcpState::Close,
+            read_hangup: self.shutdown_read,
+            readable: self.shutdown_read,
+            error: self.err.is_some(),
+            ..Readiness::default()
+        };
+        if !matches!(self.state, TcpState::SynSent | TcpState::SynRecv) {
+            let lowat = self.tunables.rcvlowat.max(1);
+            ready.readable |=
+                self.rcv_nxt.wrapping_sub(self.copied_seq) >= lowat && !self.receive_queue.is_empty();
+            if self.shutdown_write || self.is_writeable() {
+                ready.writable = true;
+            } else {
+                self.nospace = true;
+            }
+        }
+        ready
+    }
+}

@@ -1,0 +1,5 @@
+//! TCP as a whole: two stacks and a wire between them.
+
+mod simulation;
+pub(crate) mod support;
+mod wire;

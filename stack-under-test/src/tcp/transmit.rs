@@ -1,0 +1,362 @@
+//! Making packets: `__tcp_transmit_skb` and what it asks of IP (Linux 6.12). A packet is a fresh head with headers, and
+//! refers to the pages of the piece of the stream that it carries; nothing is copied.
+
+use super::options::{MAX_SACKS, OutOptions};
+use super::segment::TxSegment;
+use super::seq::after;
+use super::sock::TcpSock;
+use crate::errno::Errno;
+use crate::ip::{Flow, SendError};
+use crate::mib::Counter;
+use crate::route::{FlowKey, OifId, RouteResult};
+use crate::skb::{Dst, Frag, IpSummed, Skb};
+use crate::socket::PmtuDisc;
+use crate::stack::Stack;
+use crate::trace::PacketId;
+use crate::wire::checksum::{Checksum, pseudo_header};
+use crate::wire::ipv4::{HEADER_BYTES as IP_BYTES, IPPROTO_TCP};
+use crate::wire::tcp::{ACK, CHECKSUM_OFFSET, CWR, FIN, HEADER_BYTES, PSH, SYN, Tcp};
+use alloc::vec::Vec;
+
+/// Whether the layers below cut packets that are larger than the MTU. While they do not, a packet that is to be cut is cut
+/// here, into what would come out there.
+pub(crate) const GSO_BELOW: bool = false;
+/// `sk_gso_max_size` with the headers taken off: bytes of payload of one large packet.
+pub(crate) const GSO_MAX_SIZE: u32 = 65_536 - 1 - 320;
+/// `sk_gso_max_segs`.
+pub(crate) const GSO_MAX_SEGS: u32 = 65_535;
+
+/// The bytes of the timestamp option with its padding: `TCPOLEN_TSTAMP_ALIGNED`.
+pub(crate) const TSTAMP_BYTES: u32 = 12;
+
+impl TcpSock {
+    /// What routing is asked.
+    pub(crate) fn flow_key(&self) -> FlowKey {
+        FlowKey {
+            dst: self.daddr,
+            src: (!self.saddr.is_unspecified()).then_some(self.saddr),
+            tos: self.options.tos & 0x1c,
+            mark: self.options.mark,
+            oif: (self.options.bound_dev != 0).then_some(OifId(self.options.bound_dev)),
+            protocol: IPPROTO_TCP,
+            sport: self.sport,
+            dport: self.dport,
+            dont_route: false,
+        }
+    }
+
+    /// `tcp_established_options`.
+    fn established_options(&self, now_ms: u32) -> OutOptions {
+        let mut out = OutOptions::default();
+        if self.rx_opt.tstamp_ok {
+            out.tstamp = Some((now_ms, self.rx_opt.ts_recent));
+        }
+        if self.num_sacks > 0 || self.duplicate_sack.is_some() {
+            let room = (super::options::MAX_OPTION_BYTES - out.len() - 4) / 8;
+            let blocks =
+                self.duplicate_sack.iter().chain(&self.selective_acks[..usize::from(self.num_sacks)]);
+            for block in blocks.take(room.min(MAX_SACKS)) {
+                out.sacks[usize::from(out.num_sacks)] = *block;
+                out.num_sacks += 1;
+            }
+        }
+        out
+    }
+
+    /// Bytes of the header of a segment that is sent now.
+    pub(crate) fn header_len_now(&self) -> u32 {
+        (HEADER_BYTES + self.established_options(0).len()) as u32
+    }
+}
+
+impl Stack {
+    /// The way to the peer: the one that is remembered, or a new look-up.
+    pub(crate) fn tcp_route(&mut self, tp: &mut TcpSock) -> Result<RouteResult, Errno> {
+        let generation = self.route_generation();
+        if let Some((at, route)) = tp.cached_route
+            && at == generation
+        {
+            return Ok(route);
+        }
+        let route = self.route_output(&tp.flow_key())?;
+        tp.cached_route = Some((generation, route));
+        Ok(route)
+    }
+
+    fn tcp_flow(&mut self, tp: &mut TcpSock) -> Result<Flow, Errno> {
+        let route = self.tcp_route(tp).inspect_err(|_| self.mib.inc(Counter::IpOutNoRoutes))?;
+        let options = &tp.options;
+        let df = matches!(options.pmtudisc, PmtuDisc::Do | PmtuDisc::Probe)
+            || (options.pmtudisc == PmtuDisc::Want && !route.mtu_locked);
+        Ok(Flow {
+            saddr: tp.saddr,
+            daddr: tp.daddr,
+            protocol: IPPROTO_TCP,
+            tos: options.tos,
+            ttl: options.ttl.unwrap_or(self.sysctl.ip_default_ttl),
+            df,
+            ignore_df: false,
+            id: tp.inet_id,
+            mark: options.mark,
+            priority: options.priority,
+            dst: Dst { nexthop: route.nexthop(), mtu: route.mtu, kind: route.kind, oif: route.oif },
+            sk: u32::MAX,
+        })
+    }
+
+    /// `tcp_syn_options`: of our own SYN, or of a SYN-ACK in a simultaneous open.
+    fn tcp_syn_options(&self, tp: &TcpSock, flags: u8, now_ms: u32) -> OutOptions {
+        let opening = flags & ACK == 0;
+        let sysctl = &self.sysctl.tcp;
+        OutOptions {
+            mss: Some(self.tcp_advertise_mss(tp)),
+            tstamp: (if opening { sysctl.timestamps } else { tp.rx_opt.tstamp_ok })
+                .then_some((now_ms, tp.rx_opt.ts_recent)),
+            sack_ok: if opening { sysctl.sack } else { tp.rx_opt.sack_ok },
+            wscale: (if opening { sysctl.window_scaling } else { tp.rx_opt.wscale_ok })
+                .then_some(tp.rx_opt.rcv_wscale),
+            ..OutOptions::default()
+        }
+    }
+
+    /// `tcp_advertise_mss`.
+    fn tcp_advertise_mss(&self, tp: &TcpSock) -> u16 {
+        let route_mss = tp
+            .cached_route
+            .map_or(u32::MAX, |(_, route)| route.mtu.saturating_sub((IP_BYTES + HEADER_BYTES) as u32));
+        tp.advmss.min(route_mss).min(65_495) as u16
+    }
+
+    /// `__tcp_transmit_skb`: one piece of the stream, or a segment without data, as a packet or (while nobody below does
+    /// it) as those that it is cut into.
+    ///
+    /// # Errors
+    /// No route, no memory, or what the layers below say.
+    pub(crate) fn tcp_transmit_skb(
+        &mut self,
+        tp: &mut TcpSock,
+        segment: &TxSegment,
+        mss: u32,
+    ) -> Result<(), SendError> {
+        let packet = self.trace.derived(segment.packet);
+        self.trace.function(packet, "__tcp_transmit_skb");
+        let mut flow = self.tcp_flow(tp).map_err(|_| SendError::Errno(Errno::EHOSTUNREACH))?;
+        let syn = segment.flags & SYN != 0;
+        let now_ms = self.tcp_time_stamp().wrapping_add(self.tcp_ts_offset(&tp.tuple()));
+        let options = if syn {
+            self.tcp_syn_options(tp, segment.flags, now_ms)
+        } else {
+            tp.established_options(now_ms)
+        };
+        let mut flags = segment.flags;
+        if segment.pcount > 1 && !syn {
+            // Large packets are pushed, so that a receiver's GRO hands them on.
+            flags |= PSH;
+        }
+        let ect = self.tcp_ecn_send(tp, &mut flags, segment);
+        flow.tos = (flow.tos & !3) | ect;
+        let window = if syn { tp.rcv_wnd.min(0xffff) as u16 } else { self.tcp_select_window(tp) };
+        let header = Tcp {
+            sport: tp.sport,
+            dport: tp.dport,
+            seq: segment.seq,
+            ack: if flags & ACK == 0 { 0 } else { tp.rcv_nxt },
+            header_len: (HEADER_BYTES + options.len()) as u8,
+            flags,
+            window,
+            urgent: 0,
+        };
+        if flags & ACK != 0 {
+            Self::tcp_event_ack_sent(tp);
+        }
+        self.tcp_count_sent(tp, segment);
+        tp.inet_id = tp.inet_id.wrapping_add(segment.pcount.max(1) as u16);
+        tp.wstamp_ns = self.now.0;
+        let sent = self.tcp_send_cut(&flow, header, &options, segment, mss, packet);
+        if sent == Err(SendError::Congested) {
+            self.tcp_enter_cwr(tp);
+        }
+        sent
+    }
+
+    /// Counts a segment that goes out, and notes what follows from that (`tcp_event_data_sent`).
+    fn tcp_count_sent(&mut self, tp: &mut TcpSock, segment: &TxSegment) {
+        let segs = segment.pcount.max(1);
+        if segment.len > 0 {
+            if tp.packets_in_flight() == 0 {
+                tp.cong.tx_start(tp.lsndtime, self.jiffies);
+            }
+            tp.lsndtime = self.jiffies;
+            if self.jiffies.saturating_sub(tp.ack.lrcvtime) < tp.ack.ato {
+                tp.ack.pingpong = tp.ack.pingpong.saturating_add(1);
+            }
+            tp.data_segs_out = tp.data_segs_out.wrapping_add(segs);
+            tp.bytes_sent += u64::from(segment.len);
+        }
+        if after(segment.end_seq, tp.snd_nxt) || segment.seq == segment.end_seq {
+            self.mib.add(Counter::TcpOutSegs, segs as usize);
+        }
+        tp.segs_out = tp.segs_out.wrapping_add(segs);
+    }
+
+    /// Hands a piece to IP: whole when the layers below cut, else cut as `tcp_gso_segment` would.
+    fn tcp_send_cut(
+        &mut self,
+        flow: &Flow,
+        header: Tcp,
+        options: &OutOptions,
+        segment: &TxSegment,
+        mss: u32,
+        packet: PacketId,
+    ) -> Result<(), SendError> {
+        self.trace.function(packet, "__ip_queue_xmit");
+        if GSO_BELOW || segment.pcount <= 1 {
+            let skb = self.tcp_make_skb(flow, &header, options, segment.frags())?;
+            let meta = &mut self.skbs[&skb];
+            meta.packet = packet;
+            if segment.pcount > 1 {
+                meta.gso_size = mss as u16;
+                meta.gso_segs = segment.pcount as u16;
+            }
+            return self.ip_local_out::<true>(skb);
+        }
+        let mut rest = segment.frags().to_vec();
+        let (mut header, mut flow) = (header, *flow);
+        let mut result = Ok(());
+        for nth in 0..segment.pcount {
+            let last = nth + 1 == segment.pcount;
+            let piece = take_front(&mut rest, if last { u32::MAX } else { mss });
+            let mut this = header;
+            if !last {
+                this.flags &= !(FIN | PSH);
+            }
+            let skb = self.tcp_make_skb(&flow, &this, options, &piece)?;
+            self.skbs[&skb].packet = self.trace.derived(packet);
+            let sent = self.ip_local_out::<true>(skb);
+            result = result.and(sent);
+            header.seq = header.seq.wrapping_add(mss);
+            header.flags &= !CWR;
+            flow.id = flow.id.wrapping_add(1);
+        }
+        result
+    }
+
+    /// A packet with its headers, its checksum left to the device where that can do it.
+    pub(crate) fn tcp_make_skb(
+        &mut self,
+        flow: &Flow,
+        header: &Tcp,
+        options: &OutOptions,
+        frags: &[Frag],
+    ) -> Result<Skb, SendError> {
+        let skb = self.skbs.alloc().ok_or(SendError::Errno(Errno::ENOBUFS))?;
+        let out = self.skbs.push(&skb, usize::from(header.header_len));
+        header.write(out);
+        options.write(&mut out[HEADER_BYTES..]);
+        for frag in frags {
+            self.skbs.get_buf(frag.buf);
+            self.skbs.add_frag(&skb, *frag);
+        }
+        let length = self.skbs[&skb].len();
+        let pseudo = pseudo_header(flow.saddr, flow.daddr, IPPROTO_TCP, length as u16);
+        let partial = self.dev.tx_checksum || flow.dst.oif == OifId::LO;
+        let field = if partial {
+            pseudo
+        } else {
+            let mut sum = Checksum::starting_with(pseudo);
+            self.skbs.for_each_run(&skb, 0, &mut |run| sum.add(run));
+            sum.finish()
+        };
+        let now = self.now;
+        let meta = &mut self.skbs[&skb];
+        let at = meta.data_offset();
+        meta.transport_header = at;
+        meta.priority = flow.priority;
+        meta.mark = flow.mark;
+        meta.dst = Some(flow.dst);
+        meta.protocol = crate::wire::ethernet::ETH_P_IP;
+        meta.tstamp = now;
+        meta.truesize = super::segment::SEGMENT_TRUESIZE + length as u32;
+        if partial {
+            meta.ip_summed = IpSummed::Partial;
+            meta.csum_start = at;
+            meta.csum_offset = CHECKSUM_OFFSET as u16;
+        }
+        let tcp = self.skbs.header_mut(&skb, at);
+        tcp[CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2].copy_from_slice(&field.to_be_bytes());
+        self.push_ip_header(&skb, flow);
+        Ok(skb)
+    }
+
+    /// `tcp_event_ack_sent`: what was owed is paid.
+    fn tcp_event_ack_sent(tp: &mut TcpSock) {
+        if tp.ack.quick > 0 {
+            let pkts = u8::from(tp.ack.sched);
+            if pkts >= tp.ack.quick {
+                tp.ack.quick = 0;
+                tp.ack.ato = super::input::TCP_ATO_MIN;
+            } else {
+                tp.ack.quick -= pkts;
+            }
+        }
+        let ack = &mut tp.ack;
+        (ack.sched, ack.timer, ack.pushed, ack.pushed2, ack.now) = (false, false, false, false, false);
+        tp.timers.stop(super::timer::Timer::Delack);
+        tp.timers.stop(super::timer::Timer::CompressedAck);
+    }
+
+    /// `tcp_send_ack`: an ACK without data.
+    pub(crate) fn tcp_send_ack(&mut self, tp: &mut TcpSock) {
+        if tp.state == super::TcpState::Close {
+            return;
+        }
+        self.trace.function(0, "__tcp_send_ack");
+        self.tcp_send_plain(tp, tp.snd_nxt_for_ack(), ACK);
+    }
+
+    /// A segment without data of these flags at `seq`.
+    pub(crate) fn tcp_send_plain(&mut self, tp: &mut TcpSock, seq: u32, flags: u8) {
+        let packet = self.trace.made(&[], 0);
+        let mut segment = TxSegment::new(seq, flags, packet);
+        (segment.end_seq, segment.pcount) = (seq, 1);
+        let mss = tp.mss_cache;
+        // An ACK that is lost here is as one that is lost on the wire.
+        let _ = self.tcp_transmit_skb(tp, &segment, mss);
+        tp.duplicate_sack = None;
+    }
+}
+
+impl TcpSock {
+    /// `tcp_acceptable_seq`: the number that an empty segment has, within the window also when that was taken back.
+    pub(crate) fn snd_nxt_for_ack(&self) -> u32 {
+        let end = self.wnd_end();
+        let shift = u32::from(self.rx_opt.snd_wscale);
+        if !super::seq::before(end, self.snd_nxt)
+            || (self.rx_opt.wscale_ok && self.snd_nxt.wrapping_sub(end) < 1 << shift)
+        {
+            self.snd_nxt
+        } else {
+            end
+        }
+    }
+}
+
+/// Takes up to `len` bytes off the front of a list of pieces.
+fn take_front(rest: &mut Vec<Frag>, len: u32) -> Vec<Frag> {
+    let (mut left, mut out, mut done) = (len, Vec::new(), 0);
+    for frag in rest.iter_mut() {
+        if left == 0 {
+            break;
+        }
+        let take = left.min(u32::from(frag.len)) as u16;
+        out.push(Frag { len: take, ..*frag });
+        frag.offset += take;
+        frag.len -= take;
+        left -= u32::from(take);
+        if frag.len == 0 {
+            done += 1;
+        }
+    }
+    rest.drain(..done);
+    out
+}
