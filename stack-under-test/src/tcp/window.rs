@@ -1,7 +1,7 @@
 //! The receive window: what is offered, and how the buffer grows (`tcp_select_window`, `tcp_rcv_space_adjust`, 6.12).
 
 use super::seq::before;
-use super::sock::{DEFAULT_SCALING_RATIO, TCP_INIT_CWND, TcpSock};
+use super::sock::{TCP_INIT_CWND, TcpSock};
 use crate::mib::Counter;
 use crate::stack::Stack;
 
@@ -260,6 +260,7 @@ impl TcpSock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tcp::sock::DEFAULT_SCALING_RATIO;
     use rstest::rstest;
 
     // Half of 131,072 in whole segments: 64,240 = 44 × 1460 (a SYN of Linux), 65,160 = 45 × 1448 (its SYN-ACK with timestamps).

@@ -1,5 +1,7 @@
 //! TCP as a whole: two stacks and a wire between them.
 
+mod peer;
+mod segments;
 mod simulation;
 pub(crate) mod support;
 mod wire;
