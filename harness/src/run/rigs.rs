@@ -1,7 +1,7 @@
 //! The rigs that are built, by their kind.
 
 use super::factory::RigFactory;
-use crate::case::model::{RigKind, Trial};
+use crate::case::model::{CheckItem, RigKind, Trial};
 use crate::rig::linux::wire::WireKind;
 use crate::rig::{Rig, RigError, emu, linux};
 use std::path::PathBuf;
@@ -60,6 +60,10 @@ impl RigFactory for LinuxFactory {
 
     fn missing(&self, trial: &Trial) -> Option<String> {
         linux::missing(trial, self.wire)
+    }
+
+    fn unreadable(&self, item: &CheckItem) -> Option<String> {
+        linux::unreadable(item)
     }
 
     fn create(&self, _trial: &Trial) -> Result<Box<dyn Rig>, RigError> {

@@ -7,6 +7,7 @@ use harness::case::model::{
     Tolerance, Trial,
 };
 use harness::case::model::{Check, CheckItem, Expected, Outcome as Wanted, RigKind, Source};
+use harness::case::rigs::Rigs;
 use harness::frame::{FieldSpec, FrameSpec, Layer, Value, field};
 use harness::rig::linux::{LinuxRig, missing, wire::WireKind};
 use harness::rig::{Rig, RigError};
@@ -250,5 +251,5 @@ pub fn skips() -> Outcome {
     for text in ["ethtool -K eth0 tso off gso on", "ethtool -K eth0 gso off", "ethtool -k eth0"] {
         passes(&trial(vec![run(text)]))?;
     }
-    passes(&journal(Some(vec![RigKind::Emu])))
+    passes(&journal(Some(Rigs { only: vec![RigKind::Emu], because: None })))
 }

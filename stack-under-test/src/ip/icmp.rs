@@ -41,8 +41,9 @@ impl Stack {
             self.mib.inc(Counter::IcmpInErrors);
             return self.skbs.drop(&mut self.trace, skb, DropReason::PktTooSmall);
         }
+        self.mib.icmp_msgs.came_in(message[0]);
         let (saddr, daddr) = self.ip_addresses(&skb);
-        let to_all = matches!(self.skbs[&skb].pkt_type, PacketType::Broadcast | PacketType::Multicast);
+        let to_all = self.skbs[&skb].pkt_type != PacketType::Host && self.is_to_many(daddr);
         match message[0] {
             0 => self.mib.inc(Counter::IcmpInEchoReps),
             8 => {
@@ -161,7 +162,10 @@ impl Stack {
     fn may_send_error(&self, skb: &Skb, ip: &Ipv4, quoted: &[u8]) -> bool {
         let about_error = ip.protocol == IPPROTO_ICMP
             && !quoted.get(usize::from(ip.header_len)).is_some_and(|kind| matches!(kind, 0 | 8 | 13 | 14));
+        // What came in over `lo` for somebody else cannot be answered in his name.
+        let in_our_name = self.skbs[skb].iif != OifId::LO || self.fib.is_own(ip.dst);
         self.skbs[skb].pkt_type == PacketType::Host
+            && in_our_name
             && ip.fragment_offset == 0
             && !about_error
             && !ip.dst.is_multicast()
@@ -202,7 +206,10 @@ impl Stack {
         self.trace.function(packet, "icmp_push_reply");
         self.push_ip_header(&skb, &flow);
         self.mib.inc(Counter::IcmpOutMsgs);
-        let _ = self.ip_local_out::<true>(skb);
+        self.mib.icmp_msgs.went_out(message[0]);
+        if self.ip_local_out::<true>(skb).is_err() {
+            self.mib.inc(Counter::IpOutDiscards);
+        }
         true
     }
 

@@ -47,6 +47,7 @@ impl Stack {
             options: Options::new(&self.sysctl),
             shutdown_read: false,
             shutdown_write: false,
+            nospace: false,
         };
         let fd = self.sockets.insert(socket).ok_or(Errno::ENOMEM)?;
         let slots = self.sockets.slots();

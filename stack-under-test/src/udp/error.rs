@@ -83,9 +83,10 @@ impl Stack {
         self.report_error(slot, errno);
     }
 
-    /// `ip_local_error`: a datagram that is too large is put into the error queue of who asked for that.
+    /// `ip_local_error`: a datagram that is too large is put into the error queue of who asked for that,
+    /// without its bytes.
     #[cold]
-    pub(crate) fn local_error(&mut self, fd: Fd, to: SocketAddrV4, mtu: u32, payload: &[u8]) {
+    pub(crate) fn local_error(&mut self, fd: Fd, to: SocketAddrV4, mtu: u32) {
         if !self.sockets.get(fd).is_ok_and(|socket| socket.options.recverr) {
             return;
         }
@@ -96,7 +97,7 @@ impl Stack {
             icmp_code: 0,
             info: mtu,
             to,
-            payload: payload.to_vec(),
+            payload: Vec::new(),
         };
         self.sockets.queue_error(SocketTable::slot(fd), queued);
     }

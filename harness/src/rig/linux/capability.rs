@@ -8,7 +8,7 @@ use super::sources;
 use super::tap::{self, Tap};
 use super::veth::Veth;
 use super::wire::{Wire, WireKind};
-use crate::case::model::{Action, CallStep, Check, Command, Inject, RigKind, Source, Trial};
+use crate::case::model::{Action, CallStep, CheckItem, Command, Inject, Trial};
 use crate::frame;
 use crate::rig::RigError;
 use nix::sched::{CpuSet, sched_getaffinity};
@@ -17,10 +17,8 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::channel;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// Why this machine cannot run a trial; `None`: it can. What is found out about the machine is found out once.
-///
-/// A check that is also for this rig, of a source that it does not have, is a reason: the case would claim more than was
-/// looked at. A case limits such a check with `rigs:`.
+/// Why this machine cannot run a trial; `None`: it can. What is found out about the machine is found out once. Checks are no
+/// reason: see [`unreadable`].
 #[must_use]
 pub fn missing(trial: &Trial, wire: WireKind) -> Option<String> {
     let wire = match self::wire(wire) {
@@ -38,7 +36,6 @@ pub fn missing(trial: &Trial, wire: WireKind) -> Option<String> {
         }
         Action::Inject(inject) if wire == WireKind::Veth => too_long(inject, mtu),
         Action::Call(call) => call_missing(call),
-        Action::Check(check) => check_missing(check),
         _ => None,
     })
 }
@@ -127,16 +124,13 @@ fn call_missing(step: &CallStep) -> Option<String> {
     (!ours.unwrap_or(false)).then(|| format!("this machine has no CPU {cpu} for us"))
 }
 
-fn check_missing(check: &Check) -> Option<String> {
-    let ours = check.rigs.as_ref().is_none_or(|rigs| rigs.contains(&RigKind::Linux));
-    check.items.iter().filter(|_| ours).find_map(|item| reader_missing(&item.source))
-}
-
-fn reader_missing(source: &Source) -> Option<String> {
-    if let Some(why) = sources::unavailable(source) {
+/// Why this rig, or this machine, cannot read what an item of a check asks for; `None`: it can.
+#[must_use]
+pub fn unreadable(item: &CheckItem) -> Option<String> {
+    if let Some(why) = sources::unavailable(&item.source) {
         return Some(why.to_owned());
     }
-    let program = sources::program(source)?;
+    let program = sources::program(&item.source)?;
     command::find(program).is_none().then(|| command::absent(program))
 }
 

@@ -30,7 +30,7 @@ mod tap;
 mod veth;
 pub mod wire;
 
-pub use capability::{missing, unusable};
+pub use capability::{missing, unreadable, unusable};
 pub use doctor::Finding;
 pub use sources::unavailable;
 
@@ -106,6 +106,10 @@ pub struct LinuxRig {
     late: Late,
     /// Of the frame that was injected last.
     last_lateness: Nanos,
+    /// What the device had dropped when the cable was pulled; `None` while it is plugged in.
+    dropped_before: Option<u64>,
+    /// What it dropped without a cable, where no reader could have been too slow.
+    unplugged: u64,
     finished: bool,
     /// The engine runs in the thread that makes the rig.
     _soon: RealTime,
@@ -153,6 +157,8 @@ impl LinuxRig {
             lateness: Duration::ZERO,
             late: Late::default(),
             last_lateness: 0,
+            dropped_before: None,
+            unplugged: 0,
             finished: false,
             _soon: RealTime::begin(),
         })
@@ -193,18 +199,6 @@ impl LinuxRig {
     fn at_worst(&mut self, late: Nanos) -> Nanos {
         self.lateness = self.lateness.max(Duration::from_nanos(late));
         late
-    }
-
-    /// A frame that the reader was too slow for is dropped by the TAP, and counted there. A veth counts others: its reader tells.
-    fn dropped_by_the_tap(&self) -> u64 {
-        if self.kind != WireKind::Tap {
-            return 0;
-        }
-        let netdev = self.namespace.run(|| sources::read(&Source::Netdev));
-        match netdev.ok().and_then(Result::ok).and_then(|mut r| r.remove("tx_dropped")) {
-            Some(Reading::Number(lost)) => u64::try_from(lost).unwrap_or(0),
-            _ => 0,
-        }
     }
 
     /// Something took its time that the engine knows of: what follows is wanted from now on.
@@ -257,6 +251,14 @@ impl LinuxRig {
 impl Rig for LinuxRig {
     fn kind(&self) -> RigKind {
         RigKind::Linux
+    }
+
+    fn version(&self, of: &str) -> Option<String> {
+        matches!(of, "linux" | "kernel")
+            .then(|| {
+                nix::sys::utsname::uname().ok().map(|name| name.release().to_string_lossy().into_owned())
+            })
+            .flatten()
     }
 
     fn is_virtual(&self) -> bool {
@@ -322,6 +324,12 @@ impl Rig for LinuxRig {
 
     fn set_link(&mut self, up: bool) -> Result<(), RigError> {
         self.origin();
+        let dropped = self.dropped();
+        match (up, self.dropped_before) {
+            (false, None) => self.dropped_before = Some(dropped),
+            (true, Some(_)) => self.plugged_in(dropped),
+            _ => {}
+        }
         self.wire.set_carrier(up)
     }
 
@@ -374,7 +382,10 @@ impl Rig for LinuxRig {
         }
         self.finished = true;
         let mut violations = Vec::new();
-        let lost_frames = self.wire.lost() + self.dropped_by_the_tap();
+        // A frame that the reader was too slow for is dropped by the TAP, and counted there; on a veth the socket counts it.
+        let dropped = self.dropped();
+        self.plugged_in(dropped);
+        let lost_frames = self.wire.lost() + dropped.saturating_sub(self.unplugged);
         if !self.wire.stop() {
             violations.push("the reader of the wire did not end".to_owned());
         }
@@ -386,6 +397,27 @@ impl Rig for LinuxRig {
             violations.push("the namespace's thread did not end".to_owned());
         }
         Finished { violations, lateness: Some(self.lateness), delays: self.late.sum(), lost_frames }
+    }
+}
+
+impl LinuxRig {
+    /// What a TAP has dropped of what it was to send; 0 when it cannot be read. A veth drops nothing for a slow reader.
+    fn dropped(&self) -> u64 {
+        if self.kind != WireKind::Tap {
+            return 0;
+        }
+        let netdev = self.namespace.run(|| sources::read(&Source::Netdev));
+        match netdev.ok().and_then(Result::ok).and_then(|mut readings| readings.remove("tx_dropped")) {
+            Some(Reading::Number(dropped)) => u64::try_from(dropped).unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    /// The cable is back, or the trial is over: what was dropped since it was pulled is no loss of the capture.
+    fn plugged_in(&mut self, dropped: u64) {
+        if let Some(before) = self.dropped_before.take() {
+            self.unplugged += dropped.saturating_sub(before);
+        }
     }
 }
 
