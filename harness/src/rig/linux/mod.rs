@@ -67,13 +67,18 @@ struct Late {
     captured: Vec<Nanos>,
     injected: Vec<Nanos>,
     returned: Vec<Nanos>,
+    read: Vec<Nanos>,
 }
 
 impl Late {
     fn sum(&mut self) -> Lateness {
-        let [captured, injected, returned] = [&mut self.captured, &mut self.injected, &mut self.returned]
-            .map(|all| Delays::of(std::mem::take(all)));
-        Lateness { captured, injected, returned }
+        let sum = |all: &mut Vec<Nanos>| Delays::of(std::mem::take(all));
+        Lateness {
+            captured: sum(&mut self.captured),
+            injected: sum(&mut self.injected),
+            returned: sum(&mut self.returned),
+            read: sum(&mut self.read),
+        }
     }
 }
 
@@ -98,13 +103,13 @@ pub struct LinuxRig {
     asked: Nanos,
     /// The worst of all.
     lateness: Duration,
+    late: Late,
+    /// Of the frame that was injected last.
+    last_lateness: Nanos,
     /// What the device had dropped when the cable was pulled; `None` while it is plugged in.
     dropped_before: Option<u64>,
     /// What it dropped without a cable, where no reader could have been too slow.
     unplugged: u64,
-    late: Late,
-    /// Of the frame that was injected last.
-    last_lateness: Nanos,
     finished: bool,
     /// The engine runs in the thread that makes the rig.
     _soon: RealTime,
@@ -150,10 +155,10 @@ impl LinuxRig {
             last: 0,
             asked: 0,
             lateness: Duration::ZERO,
-            dropped_before: None,
-            unplugged: 0,
             late: Late::default(),
             last_lateness: 0,
+            dropped_before: None,
+            unplugged: 0,
             finished: false,
             _soon: RealTime::begin(),
         })
@@ -194,18 +199,6 @@ impl LinuxRig {
     fn at_worst(&mut self, late: Nanos) -> Nanos {
         self.lateness = self.lateness.max(Duration::from_nanos(late));
         late
-    }
-
-    /// A frame that the reader was too slow for is dropped by the TAP, and counted there. A veth counts others: its reader tells.
-    fn dropped_by_the_tap(&self) -> u64 {
-        if self.kind != WireKind::Tap {
-            return 0;
-        }
-        let netdev = self.namespace.run(|| sources::read(&Source::Netdev));
-        match netdev.ok().and_then(Result::ok).and_then(|mut r| r.remove("tx_dropped")) {
-            Some(Reading::Number(lost)) => u64::try_from(lost).unwrap_or(0),
-            _ => 0,
-        }
     }
 
     /// Something took its time that the engine knows of: what follows is wanted from now on.
@@ -331,7 +324,7 @@ impl Rig for LinuxRig {
 
     fn set_link(&mut self, up: bool) -> Result<(), RigError> {
         self.origin();
-        let dropped = self.dropped_by_the_tap();
+        let dropped = self.dropped();
         match (up, self.dropped_before) {
             (false, None) => self.dropped_before = Some(dropped),
             (true, Some(_)) => self.plugged_in(dropped),
@@ -361,7 +354,7 @@ impl Rig for LinuxRig {
     }
 
     fn read(&mut self, source: &Source) -> Result<Readings, RigError> {
-        self.origin();
+        let before = self.now();
         let readings = match source {
             Source::TcpInfo(name) => match self.agents.sockets().get(name) {
                 Some(socket) => sources::tcp_info(&socket),
@@ -373,6 +366,9 @@ impl Rig for LinuxRig {
             }
         };
         self.took_time();
+        let took = self.now().saturating_sub(before);
+        self.at_worst(took);
+        self.late.read.push(took);
         readings
     }
 
@@ -386,7 +382,8 @@ impl Rig for LinuxRig {
         }
         self.finished = true;
         let mut violations = Vec::new();
-        let dropped = self.dropped_by_the_tap();
+        // A frame that the reader was too slow for is dropped by the TAP, and counted there; on a veth the socket counts it.
+        let dropped = self.dropped();
         self.plugged_in(dropped);
         let lost_frames = self.wire.lost() + dropped.saturating_sub(self.unplugged);
         if !self.wire.stop() {
@@ -404,6 +401,18 @@ impl Rig for LinuxRig {
 }
 
 impl LinuxRig {
+    /// What a TAP has dropped of what it was to send; 0 when it cannot be read. A veth drops nothing for a slow reader.
+    fn dropped(&self) -> u64 {
+        if self.kind != WireKind::Tap {
+            return 0;
+        }
+        let netdev = self.namespace.run(|| sources::read(&Source::Netdev));
+        match netdev.ok().and_then(Result::ok).and_then(|mut readings| readings.remove("tx_dropped")) {
+            Some(Reading::Number(dropped)) => u64::try_from(dropped).unwrap_or(0),
+            _ => 0,
+        }
+    }
+
     /// The cable is back, or the trial is over: what was dropped since it was pulled is no loss of the capture.
     fn plugged_in(&mut self, dropped: u64) {
         if let Some(before) = self.dropped_before.take() {
