@@ -103,13 +103,13 @@ pub struct LinuxRig {
     asked: Nanos,
     /// The worst of all.
     lateness: Duration,
-    late: Late,
-    /// Of the frame that was injected last.
-    last_lateness: Nanos,
     /// What the device had dropped when the cable was pulled; `None` while it is plugged in.
     dropped_before: Option<u64>,
     /// What it dropped without a cable, where no reader could have been too slow.
     unplugged: u64,
+    late: Late,
+    /// Of the frame that was injected last.
+    last_lateness: Nanos,
     finished: bool,
     /// The engine runs in the thread that makes the rig.
     _soon: RealTime,
@@ -155,10 +155,10 @@ impl LinuxRig {
             last: 0,
             asked: 0,
             lateness: Duration::ZERO,
-            late: Late::default(),
-            last_lateness: 0,
             dropped_before: None,
             unplugged: 0,
+            late: Late::default(),
+            last_lateness: 0,
             finished: false,
             _soon: RealTime::begin(),
         })
@@ -199,6 +199,18 @@ impl LinuxRig {
     fn at_worst(&mut self, late: Nanos) -> Nanos {
         self.lateness = self.lateness.max(Duration::from_nanos(late));
         late
+    }
+
+    /// A frame that the reader was too slow for is dropped by the TAP, and counted there. A veth counts others: its reader tells.
+    fn dropped_by_the_tap(&self) -> u64 {
+        if self.kind != WireKind::Tap {
+            return 0;
+        }
+        let netdev = self.namespace.run(|| sources::read(&Source::Netdev));
+        match netdev.ok().and_then(Result::ok).and_then(|mut r| r.remove("tx_dropped")) {
+            Some(Reading::Number(lost)) => u64::try_from(lost).unwrap_or(0),
+            _ => 0,
+        }
     }
 
     /// Something took its time that the engine knows of: what follows is wanted from now on.
@@ -324,7 +336,7 @@ impl Rig for LinuxRig {
 
     fn set_link(&mut self, up: bool) -> Result<(), RigError> {
         self.origin();
-        let dropped = self.dropped();
+        let dropped = self.dropped_by_the_tap();
         match (up, self.dropped_before) {
             (false, None) => self.dropped_before = Some(dropped),
             (true, Some(_)) => self.plugged_in(dropped),
@@ -367,7 +379,7 @@ impl Rig for LinuxRig {
         };
         self.took_time();
         let took = self.now().saturating_sub(before);
-        self.at_worst(took);
+        // It is no reason to doubt what held: the worst leaves it out.
         self.late.read.push(took);
         readings
     }
@@ -382,8 +394,7 @@ impl Rig for LinuxRig {
         }
         self.finished = true;
         let mut violations = Vec::new();
-        // A frame that the reader was too slow for is dropped by the TAP, and counted there; on a veth the socket counts it.
-        let dropped = self.dropped();
+        let dropped = self.dropped_by_the_tap();
         self.plugged_in(dropped);
         let lost_frames = self.wire.lost() + dropped.saturating_sub(self.unplugged);
         if !self.wire.stop() {
@@ -401,18 +412,6 @@ impl Rig for LinuxRig {
 }
 
 impl LinuxRig {
-    /// What a TAP has dropped of what it was to send; 0 when it cannot be read. A veth drops nothing for a slow reader.
-    fn dropped(&self) -> u64 {
-        if self.kind != WireKind::Tap {
-            return 0;
-        }
-        let netdev = self.namespace.run(|| sources::read(&Source::Netdev));
-        match netdev.ok().and_then(Result::ok).and_then(|mut readings| readings.remove("tx_dropped")) {
-            Some(Reading::Number(dropped)) => u64::try_from(dropped).unwrap_or(0),
-            _ => 0,
-        }
-    }
-
     /// The cable is back, or the trial is over: what was dropped since it was pulled is no loss of the capture.
     fn plugged_in(&mut self, dropped: u64) {
         if let Some(before) = self.dropped_before.take() {
