@@ -104,6 +104,18 @@ mib! {
     IcmpInTimeExcds = "Icmp.InTimeExcds",
     /// Parameter problem came in.
     IcmpInParmProbs = "Icmp.InParmProbs",
+    /// A source quench came in, which nobody acts on (RFC 6633).
+    IcmpInSrcQuenchs = "Icmp.InSrcQuenchs",
+    /// A redirect came in; this stack does not follow it.
+    IcmpInRedirects = "Icmp.InRedirects",
+    /// A request for the time came in; this stack does not answer it.
+    IcmpInTimestamps = "Icmp.InTimestamps",
+    /// An answer with the time came in.
+    IcmpInTimestampReps = "Icmp.InTimestampReps",
+    /// A request for an address mask came in (RFC 6918: obsolete).
+    IcmpInAddrMasks = "Icmp.InAddrMasks",
+    /// An answer with an address mask came in.
+    IcmpInAddrMaskReps = "Icmp.InAddrMaskReps",
     /// An echo request came in.
     IcmpInEchos = "Icmp.InEchos",
     /// An echo reply came in.

@@ -98,6 +98,9 @@ impl Stack {
 
     #[cold]
     fn ip_output_filtered(&mut self, skb: Skb) -> Result<(), SendError> {
+        if let Some(dst) = self.skbs[&skb].dst {
+            self.ip_mc_loop(&skb, dst, true);
+        }
         let skb = self.nf_hook_slow(Hook::PostRouting, skb)?;
         self.ip_finish_output::<true>(skb)
     }
@@ -122,7 +125,7 @@ impl Stack {
             self.skbs.drop(&mut self.trace, skb, DropReason::IpOutNoRoutes);
             return Err(SendError::Errno(Errno::EHOSTUNREACH));
         };
-        self.ip_mc_loop(&skb, dst);
+        self.ip_mc_loop(&skb, dst, false);
         self.ip_fragment(skb, &dst)
     }
 
@@ -161,7 +164,7 @@ impl Stack {
         let ip = self.skbs.header(&skb, self.skbs[&skb].network_header);
         let whole = u16::from_be_bytes([ip[6], ip[7]]) & FRAGMENT == 0;
         if let Some(dst) = self.skbs[&skb].dst.filter(|_| whole) {
-            self.ip_mc_loop(&skb, dst);
+            self.ip_mc_loop(&skb, dst, false);
         }
         let mac = if kind == RouteKind::Broadcast {
             self.count_packet(Counter::IpExtOutBcastPkts, Counter::IpExtOutBcastOctets, &skb);
@@ -186,22 +189,27 @@ impl Stack {
     }
 
     /// `ip_mc_output`: of a packet to everybody, or to a group that was joined here, a copy comes in again by the device that
-    /// it leaves through, before it is fragmented. It is not routed again.
+    /// it leaves through, before it is fragmented. It is not routed again. Where POST_ROUTING has chains (`filtered`), the copy
+    /// goes through them by itself, and first.
     #[cold]
-    fn ip_mc_loop(&mut self, skb: &Skb, dst: Dst) {
+    fn ip_mc_loop(&mut self, skb: &Skb, dst: Dst, filtered: bool) {
         let loops = match dst.kind {
             RouteKind::Broadcast => true,
             RouteKind::Multicast => self.fib.is_member(dst.nexthop),
             _ => false,
         };
-        if !loops || dst.oif == OifId::LO {
+        if !loops || dst.oif == OifId::LO || filtered != self.netfilter.has_chains(Hook::PostRouting) {
             return;
         }
         let Some(copy) = self.skbs.copy(skb) else { return };
         let packet = self.trace.derived(self.skbs[skb].packet);
         let meta = &mut self.skbs[&copy];
         (meta.packet, meta.dst, meta.iif) = (packet, Some(dst), dst.oif);
-        self.loopback_rx(copy);
+        // What the hook drops is gone in silence: the sender hears of its own packet only.
+        let copy = if filtered { self.nf_hook_slow(Hook::PostRouting, copy) } else { Ok(copy) };
+        if let Ok(copy) = copy {
+            self.loopback_rx(copy);
+        }
     }
 
     /// The end of [`Self::ip_finish_output2`] where the neighbour table has to be searched, or its state may change.
