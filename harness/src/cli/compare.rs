@@ -140,7 +140,9 @@ impl Work<'_> {
                 self.note(written.map(drop));
             }
             let record = std::mem::take(&mut report.record);
-            keep(trial, Side { rig, verdict: report.verdict.clone(), record, observed: on.take(trial) });
+            let machine = report.timing.iter().flat_map(|timing| &timing.machine).copied().max().unwrap_or(0);
+            let (late, observed) = (report.late.max(machine), on.take(trial));
+            keep(trial, Side { rig, verdict: report.verdict.clone(), record, observed, late });
         };
         pool::run(on, self.all, self.chosen, options, &kept, &mut |entry| tell(entry.name));
     }
