@@ -47,7 +47,7 @@ impl Stack {
             return NetXmit::NetDown;
         }
         // Without carrier the device has the qdisc `noop`, which drops and says "congestion".
-        self.dev.carrier_dropped += 1;
+        self.dev.tx_dropped += 1;
         self.skbs.drop(&mut self.trace, skb, DropReason::QdiscDrop);
         NetXmit::Cn
     }
