@@ -32,6 +32,8 @@ struct Shared {
 }
 
 fn main() -> ExitCode {
+    // While there is one thread; why it cannot is told by the rig.
+    let _ = harness::rig::linux::rights::enter();
     let mut arguments = Arguments::from_args();
     // Those of emu, which come first, are all work; the others mostly wait.
     arguments.test_threads.get_or_insert(Governor::usual_limit(RigKind::Linux));

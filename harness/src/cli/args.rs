@@ -5,6 +5,7 @@ use super::list::ListArgs;
 use crate::case::model::RigKind;
 use crate::report::progress::Format;
 use crate::rig::linux::wire::WireKind;
+use crate::run::governor::Governor;
 use crate::run::rigs::With;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -112,7 +113,8 @@ pub struct CompareArguments {
     /// Only trials whose name contains this text
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,
-    /// Worker threads [default: one for each core; one on a rig in real time]
+    /// How many trials run at once at most; in real time fewer, while they make each other late [default: one for each core;
+    /// 8 in real time]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
     /// Where to leave what was seen
@@ -148,11 +150,7 @@ impl CompareArguments {
     /// Worker threads on a rig: in real time one, unless told otherwise.
     #[must_use]
     pub fn jobs_on(&self, rig: RigKind) -> usize {
-        match self.jobs {
-            Some(jobs) => usize::from(jobs),
-            None if rig == RigKind::Emu => std::thread::available_parallelism().map_or(1, usize::from),
-            None => 1,
-        }
+        self.jobs.map_or_else(|| Governor::usual_limit(rig), usize::from)
     }
 }
 

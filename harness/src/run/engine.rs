@@ -80,6 +80,8 @@ pub struct Engine<'t> {
     machine: &'t dyn Fn(Nanos) -> Nanos,
     /// Waits that ended too late: when, and by how much.
     overslept: Vec<(Nanos, Nanos)>,
+    /// Readings of checks: when they were there, and how long they took.
+    readings: Vec<(Nanos, Nanos)>,
     /// How long the engine let time pass.
     waited: Duration,
 }
@@ -113,6 +115,7 @@ impl<'t> Engine<'t> {
             unread,
             machine,
             overslept: Vec::new(),
+            readings: Vec::new(),
             waited: Duration::ZERO,
         }
     }
@@ -170,18 +173,18 @@ impl<'t> Engine<'t> {
     #[must_use]
     pub fn late_since(&self, since: Nanos) -> Nanos {
         let frames = self.record.frames().iter().map(|frame| (frame.at, frame.late));
-        let all = frames.chain(self.overslept.iter().copied());
-        all.filter(|(at, _)| *at >= since).map(|(_, late)| late).max().unwrap_or(0)
+        worst(frames.chain(self.overslept.iter().copied()), since)
     }
 
-    /// The same of the machine too: what has to be known of it before the rig is taken down.
+    /// The same, and how late the machine was, and how long checks took to read: what may explain a failure.
     #[must_use]
     pub fn all_late_since(&self, since: Nanos) -> Nanos {
         if self.rig.is_virtual() {
             return self.late_since(since);
         }
         let ago = self.rig.now().saturating_sub(since);
-        self.late_since(since).max((self.machine)(ago))
+        let reading = worst(self.readings.iter().copied(), since);
+        self.late_since(since).max(reading).max((self.machine)(ago))
     }
 
     fn step(&mut self, step: &'t Step) -> Result<(), Stop> {
@@ -261,7 +264,11 @@ impl<'t> Engine<'t> {
         }
         let bound = self.rig.now().saturating_add(nanos(CHECK_BOUND));
         loop {
+            let begin = self.rig.now();
             let mut wrong = check::wrong(self.rig, &self.baseline, &items)?;
+            // What was read is of some time until now.
+            let now = self.rig.now();
+            self.readings.push((now, now.saturating_sub(begin)));
             let more_time = !self.rig.is_virtual() && self.rig.now() < bound;
             if more_time && !wrong.is_empty() {
                 self.drain(self.rig.now().saturating_add(nanos(CHECK_PAUSE)))?;
@@ -365,6 +372,11 @@ impl<'t> Engine<'t> {
         let failure = Failure { at: at.cloned(), excuse: Excuse::BeyondTolerance, ..Failure::new(what) };
         failure.with(["expected: no frame".to_owned(), format!("got:      {}", self.line(index).trim())])
     }
+}
+
+/// The longest of some delays since a time, each with the time at which it was over.
+fn worst(delays: impl Iterator<Item = (Nanos, Nanos)>, since: Nanos) -> Nanos {
+    delays.filter(|(at, _)| *at >= since).map(|(_, late)| late).max().unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -25,8 +25,8 @@ pub fn factory(kind: RigKind, with: &With) -> Result<Box<dyn RigFactory>, String
     }
     match kind {
         RigKind::Emu => Ok(Box::new(EmuFactory)),
-        RigKind::Linux => match linux::unusable() {
-            None => Ok(Box::new(LinuxFactory)),
+        RigKind::Linux => match linux::unusable(with.wire) {
+            None => Ok(Box::new(LinuxFactory { wire: with.wire })),
             Some(why) => Err(format!("{why}; `wireproof doctor --rig linux` says more")),
         },
         RigKind::Qemu | RigKind::Vfio => Err(format!("the {} rig is not built yet", kind.name())),
@@ -49,7 +49,9 @@ impl RigFactory for EmuFactory {
     }
 }
 
-struct LinuxFactory;
+struct LinuxFactory {
+    wire: WireKind,
+}
 
 impl RigFactory for LinuxFactory {
     fn kind(&self) -> RigKind {
@@ -57,7 +59,7 @@ impl RigFactory for LinuxFactory {
     }
 
     fn missing(&self, trial: &Trial) -> Option<String> {
-        linux::missing(trial)
+        linux::missing(trial, self.wire)
     }
 
     fn unreadable(&self, item: &CheckItem) -> Option<String> {
@@ -65,6 +67,6 @@ impl RigFactory for LinuxFactory {
     }
 
     fn create(&self, _trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
-        Ok(Box::new(linux::LinuxRig::new()?))
+        Ok(Box::new(linux::LinuxRig::new(self.wire)?))
     }
 }

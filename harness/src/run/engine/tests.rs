@@ -24,6 +24,8 @@ struct Scripted {
     injected: Vec<Vec<u8>>,
     /// Time is real, and each wait that nothing ends is this much too long.
     oversleeps: Option<Nanos>,
+    /// How long it takes to read a source.
+    reads_for: Nanos,
     counter: i64,
 }
 
@@ -87,6 +89,7 @@ impl Rig for Scripted {
         Ok(None)
     }
     fn read(&mut self, _source: &Source) -> Result<Readings, RigError> {
+        self.now += self.reads_for;
         Ok(Readings::from([("injected".to_owned(), Reading::Number(7 + self.counter))]))
     }
     fn journey(&mut self) -> Option<&Journey> {

@@ -129,6 +129,16 @@ fn a_command_that_fails_is_explained_by_no_lateness() {
     assert_eq!(verdict(&trial(vec![command("refused", None)]), &[], machine(5_000)), "fail");
 }
 
+#[rstest]
+#[case::at_once(1, "fail")]
+#[case::in_as_long_as_every_trial_bears(20, "fail")]
+#[case::in_longer(21, "inconclusive")]
+fn a_counter_that_is_wrong_was_read(#[case] reading_ms: u64, #[case] word: &str) {
+    let reads_for = reading_ms * MS;
+    let mut rig = Scripted { oversleeps: Some(0), reads_for, ..Scripted::default() };
+    assert_eq!(judged(&mut rig, &trial(vec![Action::Check(counter_is(99))]), ON_TIME), word);
+}
+
 #[test]
 fn a_wait_that_was_too_long_counts_against_what_follows() {
     let within = Some(Duration::from_millis(5));
