@@ -6,16 +6,16 @@ mod calls;
 mod checks;
 pub mod command;
 mod confine;
-mod files;
+pub(crate) mod files;
 mod frames;
 mod functions;
 mod load;
 mod names;
 mod not_built;
 pub mod problem;
-mod reader;
+pub(crate) mod reader;
 pub mod schema;
-mod shape;
+pub(crate) mod shape;
 mod substitute;
 mod symbols;
 #[cfg(test)]
@@ -23,7 +23,7 @@ mod tests;
 mod trial;
 mod value;
 mod wire_steps;
-mod yaml;
+pub(crate) mod yaml;
 
 pub use files::case_name as name_of_file;
 pub use load::{load, load_filtered, load_with};

@@ -22,6 +22,8 @@ pub fn run(arguments: &RunArguments) -> io::Result<u8> {
         Ok(trials) => trials,
         Err(problems) => return Ok(super::check::refuse(&problems)),
     };
+    // Before the rig: it may start threads, and have something to take down.
+    let cancelled = super::stop::on_signal();
     let factory = match rigs::factory(arguments.rig, &arguments.with()) {
         Ok(factory) => factory,
         Err(why) => return Ok(cannot(&format!("rig {}: {why}", arguments.rig.name()))),
@@ -35,7 +37,7 @@ pub fn run(arguments: &RunArguments) -> io::Result<u8> {
     if let Err(why) = places::writable(&arguments.out, arguments.junit.as_deref()) {
         return Ok(cannot(&why));
     }
-    let cancelled = super::stop::on_signal();
+    factory.notes().iter().for_each(|note| complain(note));
     let again = again(arguments);
     let options = Options {
         jobs: jobs(arguments, factory.as_ref()),
@@ -93,8 +95,13 @@ fn cannot(why: &str) -> u8 {
 
 /// In real time trials one after the other, unless told otherwise: they would make each other late.
 fn jobs(arguments: &RunArguments, factory: &dyn RigFactory) -> usize {
-    match arguments.jobs {
-        Some(jobs) => usize::from(jobs),
+    match arguments.jobs.map(usize::from) {
+        Some(jobs) if factory.at_once().is_some_and(|most| jobs > most) => {
+            let most = factory.at_once().unwrap_or(1);
+            complain(&format!("--jobs {jobs} is {most} here: there is one port under test"));
+            most
+        }
+        Some(jobs) => jobs,
         None if factory.kind() == RigKind::Emu => std::thread::available_parallelism().map_or(1, usize::from),
         None => 1,
     }

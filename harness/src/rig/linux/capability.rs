@@ -47,7 +47,8 @@ pub(super) fn wire() -> &'static Result<(), String> {
     })
 }
 
-fn call_missing(step: &CallStep) -> Option<String> {
+/// Why a call cannot be made here.
+pub(super) fn call_missing(step: &CallStep) -> Option<String> {
     if let Err(why) = sockets::check(&step.call) {
         return Some(why);
     }
@@ -61,7 +62,8 @@ fn check_missing(check: &Check) -> Option<String> {
     check.items.iter().filter(|_| ours).find_map(|item| reader_missing(&item.source))
 }
 
-fn reader_missing(source: &Source) -> Option<String> {
+/// Why a source cannot be read here.
+pub(super) fn reader_missing(source: &Source) -> Option<String> {
     if let Some(why) = sources::unavailable(source) {
         return Some(why.to_owned());
     }

@@ -14,6 +14,7 @@ pub mod capability;
 mod command;
 pub mod doctor;
 mod ioctl;
+pub mod lab;
 mod namespace;
 mod options;
 mod pins;
@@ -30,12 +31,14 @@ use crate::case::model::{Command, Nanos, RigKind, Source, Syscall};
 use crate::rig::{CallId, CallResult, CommandResult, Event, Finished, Journey, Readings, Rig};
 use crate::rig::{Reading, RigError, SeenFrame};
 use agents::Agents;
+use lab::Lab;
 use namespace::Namespace;
 use std::cell::OnceCell;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
+use std::sync::Arc;
 use tap::Tap;
-use wire::Wire as _;
+use wire::Wire;
 
 /// What the threads of a trial tell.
 #[derive(Debug)]
@@ -52,9 +55,11 @@ pub(crate) enum Happening {
 #[derive(Debug)]
 pub struct LinuxRig {
     // In this order they are dropped: the wire stops, calls are woken, and the namespace goes with its last thread.
-    tap: Tap,
+    wire: Box<dyn Wire>,
     agents: Agents,
-    namespace: Namespace,
+    namespace: Arc<Namespace>,
+    /// The namespace, its device and its wire are those of a lab: they stay when the trial ends.
+    in_a_lab: bool,
     happenings: Receiver<Happening>,
     /// An event that came after the time that the engine let pass: the next one to hand out.
     held: Option<Event>,
@@ -88,22 +93,48 @@ impl LinuxRig {
             Ok((end, notes))
         })??;
         let (to, happenings) = channel();
-        let tap = Tap::new(end, to.clone())?;
+        let wire = Box::new(Tap::new(end, to.clone())?);
         let mut agents = Agents::new(to);
         agents.add(&namespace, None)?;
-        Ok(Self {
-            tap,
+        let mut rig = Self::of(wire, agents, Arc::new(namespace), happenings);
+        rig.notes = notes;
+        Ok(rig)
+    }
+
+    /// The port of a lab, as every case starts with it. Trials run one at a time there.
+    ///
+    /// # Errors
+    /// [`RigError::Broken`] when the port cannot be made what it was, or has no carrier.
+    pub fn in_a_lab(lab: &Lab) -> Result<Self, RigError> {
+        let (to, happenings) = channel();
+        let (namespace, wire) = lab.ready(to.clone()).map_err(RigError::Broken)?;
+        let mut agents = Agents::new(to);
+        agents.add(&namespace, None)?;
+        let mut rig = Self::of(Box::new(wire), agents, namespace, happenings);
+        rig.in_a_lab = true;
+        Ok(rig)
+    }
+
+    fn of(
+        wire: Box<dyn Wire>,
+        agents: Agents,
+        namespace: Arc<Namespace>,
+        happenings: Receiver<Happening>,
+    ) -> Self {
+        Self {
+            wire,
             agents,
             namespace,
+            in_a_lab: false,
             happenings,
             held: None,
-            notes,
+            notes: Vec::new(),
             origin: OnceCell::new(),
             last: 0,
             asked: 0,
             lateness: Duration::ZERO,
             finished: false,
-        })
+        }
     }
 
     /// Pinned settings that this kernel does not have.
@@ -216,14 +247,14 @@ impl Rig for LinuxRig {
 
     fn inject(&mut self, frame: &[u8]) -> Result<(), RigError> {
         self.origin();
-        self.tap.inject(frame)?;
+        self.wire.inject(frame)?;
         self.note_lateness();
         Ok(())
     }
 
     fn set_link(&mut self, up: bool) -> Result<(), RigError> {
         self.origin();
-        self.tap.set_carrier(up)
+        self.wire.set_carrier(up)
     }
 
     fn advance(&mut self, until: Nanos) -> Result<Option<Event>, RigError> {
@@ -252,6 +283,7 @@ impl Rig for LinuxRig {
                 Some(socket) => sources::tcp_info(&socket),
                 None => Err(RigError::Broken(format!("no socket `{name}` is open"))),
             },
+            Source::Ethtool if self.in_a_lab => self.namespace.run(lab::statistics)?,
             _ => {
                 let source = source.clone();
                 self.namespace.run(move || sources::read(&source))?
@@ -272,19 +304,20 @@ impl Rig for LinuxRig {
         self.finished = true;
         let mut violations = Vec::new();
         // A frame that the reader was too slow for is dropped by the TAP, and counted there.
-        let netdev = self.namespace.run(|| sources::read(&Source::Netdev));
-        let lost_frames = match netdev.ok().and_then(Result::ok).and_then(|mut r| r.remove("tx_dropped")) {
+        let netdev = (!self.in_a_lab).then(|| self.namespace.run(|| sources::read(&Source::Netdev)));
+        let lost_frames = self.wire.lost() + match netdev.transpose().ok().flatten().and_then(Result::ok).and_then(|mut r| r.remove("tx_dropped")) {
             Some(Reading::Number(lost)) => u64::try_from(lost).unwrap_or(0),
             _ => 0,
         };
-        if !self.tap.stop() {
-            violations.push("the reader of the TAP did not end".to_owned());
+        if !self.wire.stop() {
+            violations.push("the reader of the wire did not end".to_owned());
         }
         let left = self.agents.stop(Duration::from_secs(1));
         if left > 0 {
             violations.push(format!("{left} system calls could not be ended"));
         }
-        if !self.namespace.leave() {
+        // A lab keeps its namespace for the next trial.
+        if !Arc::get_mut(&mut self.namespace).is_none_or(Namespace::leave) {
             violations.push("the namespace's thread did not end".to_owned());
         }
         Finished { violations, lateness: Some(self.lateness), lost_frames }

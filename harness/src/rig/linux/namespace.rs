@@ -27,12 +27,24 @@ impl Namespace {
     /// # Errors
     /// [`RigError::Missing`] without the right to make them (CAP_SYS_ADMIN), or when there are no threads left.
     pub fn new() -> Result<Self, RigError> {
+        Self::with(enter)
+    }
+
+    /// A thread that stays in the namespaces of the calling one, whatever that does later.
+    ///
+    /// # Errors
+    /// When there are no threads left.
+    pub fn here() -> Result<Self, RigError> {
+        Self::with(|| Ok(()))
+    }
+
+    fn with(begin: fn() -> Result<(), String>) -> Result<Self, RigError> {
         let (jobs, work) = channel::<Job>();
         let (entered, result) = sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("namespace".to_owned())
             .spawn(move || {
-                let outcome = enter();
+                let outcome = begin();
                 let inside = outcome.is_ok();
                 // The other end waits for this; if it is gone, nobody sends work either.
                 drop(entered.send(outcome));
