@@ -161,7 +161,7 @@ impl Lab {
     /// The namespace of the port as every trial finds it, and the wire; frames go to `to`. Trials run one at a time.
     ///
     /// # Errors
-    /// What an earlier trial has left and could not be removed; that there is no carrier; that another trial runs.
+    /// What the trial before has left and could not be removed; that there is no carrier; that another trial runs.
     pub(super) fn ready(&self, to: Sender<Happening>) -> Result<(Arc<Namespace>, Attached), String> {
         let wire = self.wire.as_ref().filter(|wire| wire.is_read()).ok_or("the wire port is read no longer")?;
         // It holds the turn.
@@ -170,12 +170,13 @@ impl Lab {
         let mut under_test = self.under_test();
         let base = under_test.base.clone().ok_or("the lab is not set up")?;
         let namespace = Arc::clone(&under_test.namespace);
-        let lingers = namespace
-            .run(move || reset::reset(&base).map(|()| reset::lingers()))
-            .map_err(|e| e.to_string())??;
-        if lingers {
+        let clean =
+            namespace.run(move || reset::reset(&base).map(|()| reset::lingers())).map_err(|e| e.to_string())?;
+        if clean != Ok(false) {
             self.renew(&mut under_test)?;
         }
+        // It fails the trial that found it; those that follow have a new namespace.
+        clean?;
         let namespace = Arc::clone(&under_test.namespace);
         let names = self.ports.each_ref().map(|port| port.name.as_str());
         cable::wait_for_carrier(&namespace, &self.wire_namespace, names)?;

@@ -20,9 +20,15 @@ const FORGET: [&str; 5] = [
     "addr add 192.0.2.1/24 broadcast 192.0.2.255 dev eth0",
 ];
 
-/// What is looked at. Addresses come first: a line of them begins with the number of the device, or with blanks.
-const LOOK: [&str; 5] =
-    ["-d addr show", "-4 route show table all", "-4 rule show", "neigh show nud all", "neigh show proxy"];
+/// What is looked at; a line about a device begins with its number, or with blanks.
+const LOOK: [&str; 6] = [
+    "link show",
+    "addr show",
+    "route show table all",
+    "rule show",
+    "neigh show nud all",
+    "neigh show proxy",
+];
 
 /// All of a namespace that a case may change.
 #[derive(Clone, Debug)]
@@ -41,12 +47,9 @@ pub struct State {
 /// When it cannot be looked at.
 pub fn look() -> Result<State, String> {
     let links = json(&["ip", "-j", "link", "show"])?;
-    let commands: Vec<_> = FORGET.iter().chain(&LOOK).copied().collect();
-    std::fs::write(BATCH, commands.join("\n")).map_err(|e| format!("{BATCH}: {e}"))?;
-    // What it has to complain about is seen in what it shows.
-    let ip = match output(&["ip", "-force", "-batch", BATCH]) {
-        Ok(text) | Err(text) => text,
-    };
+    // What it cannot forget is seen in what is there then.
+    drop(batch(&["-4", "-force"], &FORGET));
+    let ip = batch(&["-4", "-d"], &LOOK)?;
     let mut settings = Values::new();
     for folder in ["/proc/sys/net/ipv4", "/proc/sys/net/core", "/sys/class/net/eth0/queues"] {
         settings.extend(settings::read(folder));
@@ -60,6 +63,12 @@ pub fn look() -> Result<State, String> {
         hardware: Hardware::read(DEVICE),
         settings,
     })
+}
+
+/// Several commands of `ip` in one process; options are for all of them.
+fn batch(options: &[&str], commands: &[&str]) -> Result<String, String> {
+    std::fs::write(BATCH, commands.join("\n")).map_err(|e| format!("{BATCH}: {e}"))?;
+    output(&[&["ip"], options, &["-batch", BATCH]].concat())
 }
 
 /// The settings of the device itself that sysfs has, and `ip` does not show.
@@ -206,10 +215,7 @@ fn repair(base: &State, now: &State) {
         links(base, &now.links);
     }
     if kinds.contains(&About::Rule) {
-        drop(fails(&["ip", "-4", "rule", "flush"]));
-        for (preference, table) in [("32766", "main"), ("32767", "default")] {
-            drop(fails(&["ip", "-4", "rule", "add", "pref", preference, "lookup", table]));
-        }
+        rules(&extra, &missing);
     }
     if kinds.contains(&About::Route) {
         drop(fails(&["ip", "-4", "route", "flush", "table", "all"]));
@@ -231,6 +237,26 @@ fn repair(base: &State, now: &State) {
     }
     base.hardware.write(DEVICE, &now.hardware);
     drop(settings::write_back(&base.settings, now.settings.clone()));
+}
+
+/// Rules of policy routing that came go, and those that went come.
+fn rules(extra: &[&str], missing: &[&str]) {
+    let preferences = |lines: &[&str]| -> Vec<String> {
+        let rules = lines.iter().filter(|line| about(line) == About::Rule);
+        rules.filter_map(|line| Some(line.split_once(':')?.0.to_owned())).collect()
+    };
+    for preference in preferences(extra) {
+        drop(fails(&["ip", "-4", "rule", "del", "pref", &preference]));
+    }
+    for preference in preferences(missing) {
+        let table = match preference.as_str() {
+            "0" => "local",
+            "32766" => "main",
+            _ => "default",
+        };
+        let words = ["ip", "-4", "rule", "add", "pref", &preference, "lookup", table, "protocol", "kernel"];
+        drop(fails(&words));
+    }
 }
 
 /// Devices that were not there go; of those that were, what differs is set.
