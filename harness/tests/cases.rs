@@ -30,6 +30,8 @@ struct Shared {
 }
 
 fn main() -> ExitCode {
+    // While there is one thread; why it cannot is told by the rig.
+    let _ = harness::rig::linux::rights::enter();
     let arguments = Arguments::from_args();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_owned);
     if let Err(error) = std::env::set_current_dir(&root) {

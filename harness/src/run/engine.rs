@@ -214,8 +214,8 @@ impl<'t> Engine<'t> {
     /// Puts a frame of the peer on the wire.
     fn send(&mut self, bytes: Vec<u8>, from: Sender, explained: Explained) -> Result<(), Stop> {
         self.rig.inject(&bytes)?;
-        let at = self.rig.now();
-        self.record.push(WireFrame { at, late: 0, from, bytes, packet: None, explained });
+        let (at, late) = (self.rig.now(), self.rig.last_lateness());
+        self.record.push(WireFrame { at, late, from, bytes, packet: None, explained });
         Ok(())
     }
 

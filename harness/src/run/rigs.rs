@@ -27,8 +27,8 @@ pub fn factory(kind: RigKind, with: &With) -> Result<Box<dyn RigFactory>, String
             Err(format!("rig {} has no lab to describe; --lab is for linux and vfio", kind.name()))
         }
         RigKind::Emu => Ok(Box::new(EmuFactory)),
-        RigKind::Linux => match linux::unusable() {
-            None => Ok(Box::new(LinuxFactory)),
+        RigKind::Linux => match linux::unusable(with.wire) {
+            None => Ok(Box::new(LinuxFactory { wire: with.wire })),
             Some(why) => Err(format!("{why}; `wireproof doctor --rig linux` says more")),
         },
         RigKind::Qemu | RigKind::Vfio => Err(format!("the {} rig is not built yet", kind.name())),
@@ -61,7 +61,9 @@ impl RigFactory for EmuFactory {
     }
 }
 
-struct LinuxFactory;
+struct LinuxFactory {
+    wire: WireKind,
+}
 
 impl RigFactory for LinuxFactory {
     fn kind(&self) -> RigKind {
@@ -69,11 +71,11 @@ impl RigFactory for LinuxFactory {
     }
 
     fn missing(&self, trial: &Trial) -> Option<String> {
-        linux::missing(trial)
+        linux::missing(trial, self.wire)
     }
 
     fn create(&self, _trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
-        Ok(Box::new(linux::LinuxRig::new()?))
+        Ok(Box::new(linux::LinuxRig::new(self.wire)?))
     }
 }
 

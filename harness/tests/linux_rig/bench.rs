@@ -3,6 +3,7 @@
 use crate::Outcome;
 use harness::case::model::{Command, Location, Nanos, Payload, SocketKind, SourceFile, Syscall, topology};
 use harness::rig::linux::LinuxRig;
+use harness::rig::linux::wire::WireKind;
 use harness::rig::{CallResult, Event, Rig, RigError};
 use libtest_mimic::Failed;
 use std::net::SocketAddrV4;
@@ -20,7 +21,7 @@ pub struct Bench {
 
 impl Bench {
     pub fn new() -> Result<Self, Failed> {
-        let rig = LinuxRig::new()?;
+        let rig = LinuxRig::new(WireKind::Auto)?;
         rig.now();
         Ok(Self { rig, next: 0 })
     }

@@ -25,7 +25,7 @@ fn wires_and_sockets() -> Result<usize, Failed> {
 fn threads() -> Result<usize, Failed> {
     let tasks = std::fs::read_dir("/proc/self/task")?;
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    Ok(names.filter(|n| matches!(n.trim(), "agent" | "namespace" | "tap reader")).count())
+    Ok(names.filter(|n| matches!(n.trim(), "agent" | "namespace" | "wire reader")).count())
 }
 
 /// This test looks at the whole process, and other tests run beside it: it runs again as a process of its own.

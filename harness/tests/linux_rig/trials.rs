@@ -8,7 +8,7 @@ use harness::case::model::{
 };
 use harness::case::model::{Check, CheckItem, Expected, Outcome as Wanted, RigKind, Source};
 use harness::frame::{FieldSpec, FrameSpec, Layer, Value, field};
-use harness::rig::linux::{LinuxRig, missing};
+use harness::rig::linux::{LinuxRig, missing, wire::WireKind};
 use harness::rig::{Rig, RigError};
 use harness::run::{RigFactory, Verdict, execute};
 use std::sync::atomic::AtomicBool;
@@ -23,11 +23,11 @@ impl RigFactory for LinuxFactory {
     }
 
     fn missing(&self, trial: &Trial) -> Option<String> {
-        missing(trial)
+        missing(trial, WireKind::Auto)
     }
 
     fn create(&self, _trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
-        Ok(Box::new(LinuxRig::new()?))
+        Ok(Box::new(LinuxRig::new(WireKind::Auto)?))
     }
 }
 
@@ -96,7 +96,7 @@ fn counter(source: Source, key: &str, value: i64) -> Action {
 
 /// Why this machine cannot run these commands on the rig, or has no rig at all.
 pub fn lacks(commands: &[&str]) -> Option<String> {
-    missing(&trial(commands.iter().map(|text| run(text)).collect()))
+    missing(&trial(commands.iter().map(|text| run(text)).collect()), WireKind::Auto)
 }
 
 fn verdict(trial: &Trial) -> Verdict {
@@ -235,10 +235,10 @@ pub fn skips() -> Outcome {
     };
     for (trial, why) in [
         (trial(vec![run("no-such-tool at all")]), "no-such-tool"),
-        (trial(vec![run("ethtool -K eth0 tso on gso on")]), "TSO"),
+        (trial(vec![run("ethtool -K eth0 tso on gso on")]), "tso on"),
         (trial(vec![run("tc qdisc replace dev eth0 root no_such_qdisc")]), "no_such_qdisc"),
         (trial(vec![option("IP_TELEPATHY", OptionValue::Number(1))]), "IP_TELEPATHY"),
-        (journal(None), "TAP"),
+        (journal(None), "a TAP"),
     ] {
         match verdict(&trial) {
             Verdict::Skip(reason) if reason.contains(why) => {}

@@ -13,7 +13,7 @@ use std::os::fd::OwnedFd;
 #[must_use]
 pub fn unavailable(source: &Source) -> Option<&'static str> {
     match source {
-        Source::Ethtool => Some("a TAP has no counters of its own"),
+        Source::Ethtool => Some("neither a TAP nor a veth has the counters of a card"),
         Source::Softirqs => Some("/proc/softirqs counts for the whole machine"),
         Source::Skb => Some("Linux does not count packet buffers"),
         Source::Journey(_) => Some("only our own stack keeps a journey"),

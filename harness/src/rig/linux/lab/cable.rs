@@ -2,7 +2,9 @@
 
 use super::super::ipv6_off;
 use super::super::namespace::Namespace;
+use super::super::features;
 use super::super::pins;
+use super::super::qdisc::StandIn;
 use super::super::tap::{self, DEVICE};
 use super::hardware::{Hardware, word};
 use super::ports::Found;
@@ -88,15 +90,25 @@ pub fn set_up_port(found: &Found) -> Result<Vec<String>, String> {
         drop(fails(&["ethtool", "-L", DEVICE, name, "1"]));
     }
     if found.is_virtual() {
-        switch_off(DEVICE, &OFFLOADS)?;
+        features::as_on_a_cable(DEVICE).map_err(|e| e.to_string())?;
         let (name, kind) = (&found.name, &found.kind);
         notes.push(format!("{name} is a {kind}, with no hardware that cuts and sums: its offloads are off"));
     }
     notes.extend(pins::apply().map_err(|e| e.to_string())?);
     tap::configure().map_err(|e| e.to_string())?;
-    // Without IPv6 and its own address: the kernel under test says nothing by itself.
-    output(&["tc", "qdisc", "replace", "dev", DEVICE, "root", "pfifo_fast"])?;
     Ok(notes)
+}
+
+/// pfifo_fast, where the default of the port under test is another; in the namespace of the calling thread.
+///
+/// # Errors
+/// When it cannot be had.
+pub fn default_qdisc() -> Result<StandIn, String> {
+    let text = output(&["tc", "qdisc", "show", "dev", DEVICE])?;
+    if text.lines().any(|line| line.starts_with("qdisc pfifo_fast 0: root")) {
+        return Ok(StandIn::NotNeeded);
+    }
+    StandIn::begin().map_err(|e| e.to_string())
 }
 
 /// Sets up the wire port in the namespace of the calling thread: silent, and open for all that is on the cable.

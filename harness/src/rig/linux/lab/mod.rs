@@ -25,6 +25,7 @@ pub use statistics::statistics;
 
 use super::Happening;
 use super::namespace::Namespace;
+use super::qdisc::StandIn;
 use super::tap::DEVICE;
 use crate::case::model::Trial;
 use ability::Ability;
@@ -58,6 +59,18 @@ pub struct Lab {
 struct UnderTest {
     namespace: Arc<Namespace>,
     base: Option<State>,
+    default_qdisc: StandIn,
+}
+
+/// What a trial begins with.
+#[derive(Debug)]
+pub(super) struct Ready {
+    /// The namespace of the port under test.
+    pub namespace: Arc<Namespace>,
+    /// The other end of its cable.
+    pub wire: Attached,
+    /// Whether its default qdisc is one that stands in.
+    pub default_qdisc: StandIn,
 }
 
 impl Lab {
@@ -84,7 +97,7 @@ impl Lab {
             state,
             home,
             home_place,
-            under_test: Mutex::new(UnderTest { namespace: Arc::new(under_test), base: None }),
+            under_test: Mutex::new(UnderTest { namespace: Arc::new(under_test), base: None, default_qdisc: StandIn::NotNeeded }),
             wire_namespace: Arc::new(wire_namespace),
             wire: None,
             ability: None,
@@ -118,7 +131,8 @@ impl Lab {
         let reader = WirePort::new(&wire_namespace, &name)?;
         cable::prove(&namespace, &reader, names)?;
         self.wire = Some(reader);
-        let base = namespace.run(reset::look).map_err(|e| e.to_string())??;
+        let look = || Ok::<_, String>((cable::default_qdisc()?, reset::look()?));
+        let (default_qdisc, base) = namespace.run(look).map_err(|e| e.to_string())??;
         let has_statistics = namespace
             .run(|| statistics().is_ok_and(|counters| !counters.is_empty()))
             .map_err(|e| e.to_string())?;
@@ -128,7 +142,9 @@ impl Lab {
             hardware: namespace.run(|| hardware::Hardware::read(DEVICE)).map_err(|e| e.to_string())?,
             has_statistics,
         });
-        self.under_test().base = Some(base);
+        let mut under_test = self.under_test();
+        (under_test.base, under_test.default_qdisc) = (Some(base), default_qdisc);
+        drop(under_test);
         Ok(())
     }
 
@@ -162,7 +178,7 @@ impl Lab {
     ///
     /// # Errors
     /// What the trial before has left and could not be removed; that there is no carrier; that another trial runs.
-    pub(super) fn ready(&self, to: Sender<Happening>) -> Result<(Arc<Namespace>, Attached), String> {
+    pub(super) fn ready(&self, to: Sender<Happening>) -> Result<Ready, String> {
         let wire = self.wire.as_ref().filter(|wire| wire.is_read()).ok_or("the wire port is read no longer")?;
         // It holds the turn.
         let (waiting, _) = std::sync::mpsc::channel();
@@ -181,7 +197,7 @@ impl Lab {
         let names = self.ports.each_ref().map(|port| port.name.as_str());
         cable::wait_for_carrier(&namespace, &self.wire_namespace, names)?;
         drop(turn);
-        Ok((namespace, wire.attach(to)?))
+        Ok(Ready { namespace, wire: wire.attach(to)?, default_qdisc: under_test.default_qdisc })
     }
 
     /// A new namespace for the port: what the kernel does not forget otherwise goes with the old one.
@@ -195,7 +211,9 @@ impl Lab {
             under_test.namespace = Arc::clone(&new);
         }
         moved?;
-        under_test.base = Some(new.run(reset::look).map_err(|e| e.to_string())??);
+        let look = || Ok::<_, String>((cable::default_qdisc()?, reset::look()?));
+        let (default_qdisc, base) = new.run(look).map_err(|e| e.to_string())??;
+        (under_test.base, under_test.default_qdisc) = (Some(base), default_qdisc);
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Between two trials: the namespace of the port is made what it was after it was set up, and looked at whether it is.
 
 use super::super::tap::DEVICE;
+use super::cable;
 use super::hardware::Hardware;
 use super::program::{fails, items, json, output};
 use super::settings::{self, Values};
@@ -312,7 +313,8 @@ fn qdiscs(now: &State) {
         }
         drop(fails(&["tc", "qdisc", "del", "dev", device, "root"]));
     }
-    drop(fails(&["tc", "qdisc", "replace", "dev", DEVICE, "root", "pfifo_fast"]));
+    // Where the default is pfifo_fast, this does nothing.
+    drop(cable::default_qdisc());
 }
 
 /// Sockets of the namespace of the calling thread, but for connections that linger as TCP has it.

@@ -85,13 +85,21 @@ impl StateFile {
 
     /// The ports are back.
     pub fn remove(&self) {
-        let _ = fs::remove_file(&self.path);
+        remove(&self.path);
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// A record that is no longer needed goes, and its folder with the last one.
+fn remove(path: &Path) {
+    let _ = fs::remove_file(path);
+    if let Some(folder) = path.parent() {
+        let _ = fs::remove_dir(folder);
     }
 }
 
@@ -126,7 +134,7 @@ pub fn recover() -> Vec<String> {
             told.extend(routes(port));
         }
         if all_back {
-            let _ = fs::remove_file(&path);
+            remove(&path);
         }
     }
     told

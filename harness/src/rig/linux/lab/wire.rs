@@ -2,6 +2,7 @@
 
 use super::super::Happening;
 use super::super::namespace::{Namespace, join_before};
+use super::super::schedule::RealTime;
 use super::super::wire::Wire;
 use super::program::fails;
 use crate::rig::RigError;
@@ -101,6 +102,7 @@ impl WirePort {
         let reader = std::thread::Builder::new()
             .name("wire reader".to_owned())
             .spawn(move || {
+                let _soon = RealTime::begin();
                 if let Err(why) = read_frames(capture, &stopped, &told)
                     && let Some(listener) = told.listener().as_ref()
                 {
@@ -230,8 +232,9 @@ fn read_all(capture: &mut Capture<Active>, shared: &Shared) -> Result<(), String
     loop {
         match capture.next_packet() {
             Ok(packet) => {
+                // The kernel's stamp is not late, whenever it is read.
                 let at = instant(packet.header.ts);
-                let frame = Happening::Frame { at, bytes: packet.data.to_vec() };
+                let frame = Happening::Frame { at, late: 0, bytes: packet.data.to_vec() };
                 if let Some(listener) = shared.listener().as_ref() {
                     // Whoever does not listen any more has stopped.
                     drop(listener.send(frame));
