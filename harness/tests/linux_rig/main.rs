@@ -2,6 +2,7 @@
 
 mod bench;
 mod frames;
+mod lab;
 mod leftovers;
 mod trials;
 
@@ -27,7 +28,7 @@ fn main() {
     // While there is one thread; why it cannot is told by the rig.
     let _ = harness::rig::linux::rights::enter();
     let arguments = Arguments::from_args();
-    let tests: [(&str, Test); 21] = [
+    let tests: [(&str, Test); 28] = [
         ("a_datagram_to_a_known_neighbour_is_one_frame", one_datagram),
         ("datagrams_wait_for_the_neighbours_address_and_leave_in_order", first_packet_waits),
         ("a_silent_neighbour_is_asked_three_times_and_the_socket_is_told", nobody_answers),
@@ -49,14 +50,23 @@ fn main() {
         ("each_rig_has_namespaces_of_its_own", leftovers::own_namespaces),
         (USER, trials::in_a_user_namespace),
         ("a_step_that_takes_eth0_away_fails", trials::eth0_gone),
+        ("a_lab_judges_a_port_and_gives_it_back", lab::passes),
+        ("a_lab_gives_its_ports_back_after_a_failure", lab::a_failure),
+        ("a_lab_gives_its_ports_back_when_it_is_interrupted", lab::interrupted),
+        ("a_lab_that_was_killed_is_cleaned_up_by_the_next_run", lab::killed),
+        ("a_lab_refuses_ports_that_the_machine_needs", lab::refusals),
+        ("a_lab_proves_its_cable", lab::no_cable),
+        ("a_lab_forgets_one_trial_before_the_next", lab::reset),
     ];
     // Configuration and readings take iproute2; one test takes nft.
     let tools = trials::lacks(&["ip -V", "tc -V"]);
+    let no_lab = lab::lacks();
     let tests = tests.map(|(name, test)| {
         let nft = || trials::lacks(&["nft -v"]).filter(|_| name == RULE);
         let trial = Trial::test(name, test);
         let user = || trials::no_user_namespace().filter(|_| name == USER);
-        match tools.clone().or_else(nft).or_else(user) {
+        let lab = || no_lab.clone().filter(|_| name.starts_with("a_lab_"));
+        match tools.clone().or_else(nft).or_else(user).or_else(lab) {
             Some(why) => trial.with_ignored_flag(true).with_kind(format!("skipped: {why}")),
             None => trial,
         }

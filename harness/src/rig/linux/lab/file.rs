@@ -108,3 +108,25 @@ fn interface(r: &mut Reader, node: &Node) -> Read<String> {
         .help("write a name as `ip link` shows it, such as `enp3s0`");
     Err(r.report(problem))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_is_right() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/lab.example.yaml");
+        let lab = LabFile::read(&path).expect("it is right");
+        let (port, wire) = ("enp3s0f0".to_owned(), "enp3s0f1".to_owned());
+        assert_eq!(lab, LabFile { port, wire, allow: Vec::new() });
+    }
+
+    #[test]
+    fn what_is_allowed_is_read() {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let path = folder.path().join("lab.yaml");
+        std::fs::write(&path, "port: p0\nwire: p1\nallow: [session, address]\n").expect("a file");
+        let lab = LabFile::read(&path).expect("it is right");
+        assert_eq!(lab.allow, [Allowed::Address, Allowed::Session]);
+    }
+}

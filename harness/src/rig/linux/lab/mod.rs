@@ -84,8 +84,9 @@ impl Lab {
         }
         let home = Namespace::here().map_err(|e| e.to_string())?;
         let asked = file.clone();
-        let (mut notes, found) =
+        let (done, found) =
             home.run(move || (recover(), ports::survey(&asked))).map_err(|e| e.to_string())?;
+        let mut notes: Vec<_> = done.into_iter().map(|done| done.unwrap_or_else(|why| why)).collect();
         // Where a port is not there, what became of it is a part of the answer.
         let ports = found.map_err(|why| notes.drain(..).chain([why]).collect::<Vec<_>>().join("\n"))?;
         let known = ports.clone();

@@ -111,8 +111,8 @@ fn records() -> Vec<(PathBuf, Record)> {
 }
 
 /// Puts back what a run that was killed has left; on a thread that is where the ports were found. Gives what was done, and what
-/// could not be, as lines for people.
-pub fn recover() -> Vec<String> {
+/// could not be (`Err`), as lines for people.
+pub fn recover() -> Vec<Result<String, String>> {
     let mut told = Vec::new();
     for (path, record) in records() {
         let alive = began(record.pid).is_some_and(|now| now == record.began);
@@ -120,19 +120,13 @@ pub fn recover() -> Vec<String> {
         if alive {
             continue;
         }
-        let mut all_back = true;
-        for port in &record.ports {
-            match recover_one(port, record.home == home()) {
-                Ok(line) => told.push(line),
-                Err(why) => {
-                    all_back = false;
-                    told.push(why);
-                }
-            }
-        }
+        let mut done: Vec<_> =
+            record.ports.iter().map(|port| recover_one(port, record.home == home())).collect();
+        let all_back = done.iter().all(Result::is_ok);
         for port in record.ports.iter().filter(|_| all_back) {
-            told.extend(routes(port));
+            done.extend(routes(port).into_iter().map(Err));
         }
+        told.append(&mut done);
         if all_back {
             remove(&path);
         }

@@ -33,11 +33,18 @@ pub struct WirePort {
     name: String,
 }
 
-#[derive(Debug, Default)]
 struct Shared {
+    /// To send from it. One for all trials: to close it takes the kernel long.
+    sender: Mutex<Capture<Active>>,
     listener: Mutex<Option<Sender<Happening>>>,
     /// Frames that the kernel had no room for, since the beginning.
     lost: AtomicU64,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("lost", &self.lost).finish_non_exhaustive()
+    }
 }
 
 impl Shared {
@@ -95,9 +102,11 @@ impl WirePort {
     /// What libpcap says, or that there are no descriptors or threads left.
     pub fn new(namespace: &Arc<Namespace>, name: &str) -> Result<Self, String> {
         let port = name.to_owned();
-        let capture = namespace.run(move || open(&port)).map_err(|e| e.to_string())??;
+        let ends = move || Ok::<_, String>((open(&port)?, open_to_send(&port)?));
+        let (capture, sender) = namespace.run(ends).map_err(|e| e.to_string())??;
         let stop = EventFd::from_flags(EfdFlags::EFD_CLOEXEC).map_err(|e| format!("an eventfd: {e:?}"))?;
-        let (stop, shared) = (Arc::new(stop), Arc::new(Shared::default()));
+        let shared = Shared { sender: Mutex::new(sender), listener: Mutex::default(), lost: AtomicU64::new(0) };
+        let (stop, shared) = (Arc::new(stop), Arc::new(shared));
         let (stopped, told) = (Arc::clone(&stop), Arc::clone(&shared));
         let reader = std::thread::Builder::new()
             .name("wire reader".to_owned())
@@ -122,10 +131,8 @@ impl WirePort {
     /// Gives the frames that come from now on to `to`.
     ///
     /// # Errors
-    /// When another trial listens; when libpcap cannot open the port to send from it.
+    /// When another trial listens.
     pub fn attach(&self, to: Sender<Happening>) -> Result<Attached, String> {
-        let name = self.name.clone();
-        let sender = self.namespace.run(move || open_to_send(&name)).map_err(|e| e.to_string())??;
         let mut listener = self.shared.listener();
         if listener.is_some() {
             return Err("another trial runs on the ports of the lab: one runs at a time there".to_owned());
@@ -135,7 +142,6 @@ impl WirePort {
         Ok(Attached {
             shared: Arc::clone(&self.shared),
             lost_before: self.shared.lost.load(Ordering::Relaxed),
-            sender: Mutex::new(sender),
             namespace: Arc::clone(&self.namespace),
             name: self.name.clone(),
             detached: false,
@@ -157,24 +163,18 @@ impl Drop for WirePort {
 }
 
 /// The wire of one trial.
+#[derive(Debug)]
 pub struct Attached {
     shared: Arc<Shared>,
     lost_before: u64,
-    sender: Mutex<Capture<Active>>,
     namespace: Arc<Namespace>,
     name: String,
     detached: bool,
 }
 
-impl std::fmt::Debug for Attached {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Attached").field("port", &self.name).finish_non_exhaustive()
-    }
-}
-
 impl Wire for Attached {
     fn inject(&self, frame: &[u8]) -> Result<(), RigError> {
-        let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sender = self.shared.sender.lock().unwrap_or_else(PoisonError::into_inner);
         send(&mut sender, frame)
             .map_err(|why| RigError::Broken(format!("a frame of {} bytes: {}: {why}", frame.len(), self.name)))
     }
