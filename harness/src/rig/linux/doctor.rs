@@ -51,7 +51,8 @@ pub fn doctor() -> Vec<Finding> {
 /// A port that a run on a lab could not put back, as it was killed: done now, or why not.
 fn port(done: Result<String, String>) -> Finding {
     let (ok, detail) = done.map_or_else(|why| (false, why), |told| (true, told));
-    let remedy = (!ok).then(|| "sudo wireproof doctor --rig linux, in the first network namespace".to_owned());
+    let remedy =
+        (!ok).then(|| "sudo wireproof doctor --rig linux, in the first network namespace".to_owned());
     Finding { what: "ports of a lab".to_owned(), ok, detail, remedy }
 }
 

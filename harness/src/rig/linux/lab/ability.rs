@@ -42,7 +42,9 @@ impl Ability {
         check.items.iter().filter(|_| ours).find_map(|item| match &item.source {
             // Each driver has names of its own; those of the suite are igb's.
             Source::Ethtool if self.driver == "igb" && self.has_statistics => None,
-            Source::Ethtool => Some(format!("the counters of this check are igb's; the port's driver is {}", self.driver)),
+            Source::Ethtool => {
+                Some(format!("the counters of this check are igb's; the port's driver is {}", self.driver))
+            }
             source => reader_missing(source),
         })
     }
@@ -73,7 +75,9 @@ impl Ability {
             }
             "-L" | "--set-channels" if self.hardware.channels.is_empty() => lacks("has no channels to set"),
             "-G" | "--set-ring" if self.hardware.rings.is_empty() => lacks("has no rings to set"),
-            "-C" | "--coalesce" if self.hardware.coalescing.is_empty() => lacks("has no interrupts to coalesce"),
+            "-C" | "--coalesce" if self.hardware.coalescing.is_empty() => {
+                lacks("has no interrupts to coalesce")
+            }
             "-S" | "--statistics" if !self.has_statistics => lacks("has no counters of its own"),
             _ => None,
         }
@@ -83,7 +87,9 @@ impl Ability {
         let driver = &self.driver;
         if !self.kind.is_empty() && value == "on" && LEFT_TO_HARDWARE.contains(&name) {
             let kind = &self.kind;
-            return Some(format!("a {kind} has no hardware: with {name} its frames would not be those of a cable"));
+            return Some(format!(
+                "a {kind} has no hardware: with {name} its frames would not be those of a cable"
+            ));
         }
         let fixed = self.hardware.fixed.get(name).filter(|fixed| *fixed != value)?;
         Some(format!("the port ({driver}) cannot change {name}: it is {fixed}"))
@@ -104,7 +110,11 @@ mod tests {
     #[rstest]
     #[case::tso_of_a_card("", "ethtool -K eth0 tso on gso on", None)]
     #[case::tso_of_a_veth("veth", "ethtool -K eth0 tso on gso on", Some("has no hardware"))]
-    #[case::what_is_fixed("", "ethtool -K eth0 gro off lro on", Some("cannot change large-receive-offload: it is off"))]
+    #[case::what_is_fixed(
+        "",
+        "ethtool -K eth0 gro off lro on",
+        Some("cannot change large-receive-offload: it is off")
+    )]
     #[case::what_is_fixed_and_so_already("", "ethtool -K eth0 lro off", None)]
     #[case::rings_that_are_not_there("", "ethtool -G eth0 tx 64", Some("no rings"))]
     #[case::counters("", "ethtool -S eth0", None)]

@@ -1,8 +1,8 @@
 //! The two ends of the cable: taken into namespaces, set up, and proved to belong together.
 
+use super::super::features;
 use super::super::ipv6_off;
 use super::super::namespace::Namespace;
-use super::super::features;
 use super::super::pins;
 use super::super::qdisc::StandIn;
 use super::super::tap::{self, DEVICE};
@@ -30,7 +30,8 @@ const WIRE_MTU: u64 = topology::WIRE_BYTES as u64 - 14;
 /// The first EtherType for local experiments (IEEE 802).
 const EXPERIMENTAL: [u8; 2] = [0x88, 0xb5];
 /// Features that change what is on the cable, or what the harness would see of it, in the order in which they go off.
-const OFFLOADS: [&str; 9] = ["lro", "gro", "gso", "tso", "tx-udp-segmentation", "sg", "tx", "rxvlan", "txvlan"];
+const OFFLOADS: [&str; 9] =
+    ["lro", "gro", "gso", "tso", "tx-udp-segmentation", "sg", "tx", "rxvlan", "txvlan"];
 
 /// A namespace, and a handle by which `ip link set … netns` finds it.
 #[derive(Debug)]

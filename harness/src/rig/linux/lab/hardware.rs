@@ -10,7 +10,7 @@ pub type Settings = BTreeMap<String, String>;
 /// All of a device that `ethtool` can set and a case may change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hardware {
-    /// `-k`: name to `on` or `off`; only those that are not fixed.
+    /// `-k`: name to `on`, `off` or `off [requested on]`; only those that are not fixed.
     pub features: Settings,
     /// `-k`: those that cannot be changed.
     pub fixed: Settings,
@@ -85,7 +85,7 @@ impl Hardware {
                 return;
             }
             for (name, value) in changed {
-                drop(fails(&["ethtool", "-K", device, word(name), value]));
+                drop(fails(&["ethtool", "-K", device, word(name), requested(value)]));
             }
             is = features(&output(&["ethtool", "-k", device]).unwrap_or_default()).0;
         }
@@ -111,6 +111,11 @@ impl Hardware {
     }
 }
 
+/// What was asked for, where another feature stands in its way: `off [requested on]`.
+fn requested(value: &str) -> &str {
+    value.split_once("[requested ").map_or(value, |(_, wanted)| wanted.trim_end_matches(']'))
+}
+
 fn different<'w>(want: &'w Settings, is: &Settings) -> Vec<(&'w String, &'w String)> {
     want.iter().filter(|(name, value)| is.get(*name).is_some_and(|is| is != *value)).collect()
 }
@@ -119,9 +124,11 @@ fn different<'w>(want: &'w Settings, is: &Settings) -> Vec<(&'w String, &'w Stri
 fn features(text: &str) -> (Settings, Settings) {
     let (mut free, mut fixed) = (Settings::new(), Settings::new());
     for (name, rest) in text.lines().skip(1).filter_map(|line| line.trim().split_once(": ")) {
-        let value = rest.split_whitespace().next().unwrap_or_default().to_owned();
-        let to = if rest.contains("[fixed]") { &mut fixed } else { &mut free };
-        to.insert(name.to_owned(), value);
+        let (to, value) = match rest.strip_suffix("[fixed]") {
+            Some(value) => (&mut fixed, value),
+            None => (&mut free, rest),
+        };
+        to.insert(name.to_owned(), value.trim().to_owned());
     }
     (free, fixed)
 }
@@ -163,7 +170,8 @@ mod tests {
     fn features_that_are_fixed_are_kept_apart() {
         let text = "Features for eth0:\nrx-checksumming: on\n\ttx-checksum-ipv4: off [fixed]\nlarge-receive-offload: off [requested on]\n";
         let (free, fixed) = features(text);
-        assert_eq!(free, map(&[("rx-checksumming", "on"), ("large-receive-offload", "off")]));
+        assert_eq!(free, map(&[("rx-checksumming", "on"), ("large-receive-offload", "off [requested on]")]));
+        assert_eq!(requested(&free["large-receive-offload"]), "on");
         assert_eq!(fixed, map(&[("tx-checksum-ipv4", "off")]));
     }
 
@@ -176,7 +184,8 @@ mod tests {
 
     #[test]
     fn coalescing_has_words_of_its_own() {
-        let text = "Coalesce parameters for eth0:\nAdaptive RX: off  TX: on\nstats-block-usecs: n/a\nrx-usecs: 3\n";
+        let text =
+            "Coalesce parameters for eth0:\nAdaptive RX: off  TX: on\nstats-block-usecs: n/a\nrx-usecs: 3\n";
         assert_eq!(
             coalescing(text),
             map(&[("adaptive-rx", "off"), ("adaptive-tx", "on"), ("rx-usecs", "3")])

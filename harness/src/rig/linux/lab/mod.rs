@@ -80,12 +80,18 @@ impl Lab {
     /// Why that cannot be; the ports are as they were.
     pub fn open(file: &LabFile) -> Result<Self, String> {
         if !nix::unistd::geteuid().is_root() {
-            return Err("a lab moves ports between network namespaces, and that takes root: sudo wireproof …".to_owned());
+            return Err(
+                "a lab moves ports between network namespaces, and that takes root: sudo wireproof …"
+                    .to_owned(),
+            );
         }
         let home = Namespace::here().map_err(|e| e.to_string())?;
         let asked = file.clone();
-        let (done, found) =
-            home.run(move || (recover(), ports::survey(&asked))).map_err(|e| e.to_string())?;
+        let look = move || {
+            let done = recover();
+            (done, restore::free(&[&asked.port, &asked.wire]).and_then(|()| ports::survey(&asked)))
+        };
+        let (done, found) = home.run(look).map_err(|e| e.to_string())?;
         let mut notes: Vec<_> = done.into_iter().map(|done| done.unwrap_or_else(|why| why)).collect();
         // Where a port is not there, what became of it is a part of the answer.
         let ports = found.map_err(|why| notes.drain(..).chain([why]).collect::<Vec<_>>().join("\n"))?;
@@ -98,7 +104,11 @@ impl Lab {
             state,
             home,
             home_place,
-            under_test: Mutex::new(UnderTest { namespace: Arc::new(under_test), base: None, default_qdisc: StandIn::NotNeeded }),
+            under_test: Mutex::new(UnderTest {
+                namespace: Arc::new(under_test),
+                base: None,
+                default_qdisc: StandIn::NotNeeded,
+            }),
             wire_namespace: Arc::new(wire_namespace),
             wire: None,
             ability: None,
@@ -180,15 +190,17 @@ impl Lab {
     /// # Errors
     /// What the trial before has left and could not be removed; that there is no carrier; that another trial runs.
     pub(super) fn ready(&self, to: Sender<Happening>) -> Result<Ready, String> {
-        let wire = self.wire.as_ref().filter(|wire| wire.is_read()).ok_or("the wire port is read no longer")?;
+        let wire =
+            self.wire.as_ref().filter(|wire| wire.is_read()).ok_or("the wire port is read no longer")?;
         // It holds the turn.
         let (waiting, _) = std::sync::mpsc::channel();
         let turn = wire.attach(waiting)?;
         let mut under_test = self.under_test();
         let base = under_test.base.clone().ok_or("the lab is not set up")?;
         let namespace = Arc::clone(&under_test.namespace);
-        let clean =
-            namespace.run(move || reset::reset(&base).map(|()| reset::lingers())).map_err(|e| e.to_string())?;
+        let clean = namespace
+            .run(move || reset::reset(&base).map(|()| reset::lingers()))
+            .map_err(|e| e.to_string())?;
         if clean != Ok(false) {
             self.renew(&mut under_test)?;
         }
@@ -231,7 +243,9 @@ impl Lab {
         }
         let path = self.home_place.path();
         let away = [Arc::clone(&self.under_test().namespace), Arc::clone(&self.wire_namespace)];
-        for (port, (namespace, is_wire)) in self.ports.clone().into_iter().zip(away.into_iter().zip([false, true])) {
+        for (port, (namespace, is_wire)) in
+            self.ports.clone().into_iter().zip(away.into_iter().zip([false, true]))
+        {
             let (one, home) = (port.clone(), path.clone());
             let sent = namespace.run(move || {
                 let now = restore::away(&one, is_wire);

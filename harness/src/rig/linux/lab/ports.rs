@@ -81,7 +81,10 @@ pub fn survey(lab: &LabFile) -> Result<[Found; 2], String> {
         let link = find(&links, name)?;
         refuse(&links, link, name)?;
         let in_the_way = [
-            (Allowed::DefaultRoute, defaults.iter().any(|d| d == name).then(|| "it carries a default route".to_owned())),
+            (
+                Allowed::DefaultRoute,
+                defaults.iter().any(|d| d == name).then(|| "it carries a default route".to_owned()),
+            ),
             (Allowed::Session, session.as_deref().and_then(|local| runs_over(link, local))),
             (Allowed::Address, used_address(link)),
         ];
@@ -116,7 +119,9 @@ fn refuse(links: &Value, link: &Value, name: &str) -> Result<(), String> {
         return Err(format!("port {name} is not taken: it is no Ethernet port (`{kind}`)"));
     }
     if let Some(master) = link["master"].as_str() {
-        return Err(format!("port {name} is not taken: it is a part of {master}; `ip link set {name} nomaster`"));
+        return Err(format!(
+            "port {name} is not taken: it is a part of {master}; `ip link set {name} nomaster`"
+        ));
     }
     // A veth names its other end in the same place, and that does not stand on it.
     let above = items(links).find(|other| other["link"] == name && kind(other) != "veth");
@@ -135,9 +140,8 @@ fn defaults() -> Result<Vec<String>, String> {
     let mut devices = Vec::new();
     for family in ["-4", "-6"] {
         // Without IPv6 in the kernel there are none.
-        let routes = json(&["ip", family, "-j", "route", "show", "default"]).or_else(|why| {
-            if family == "-6" { Ok(Value::Null) } else { Err(why) }
-        })?;
+        let routes = json(&["ip", family, "-j", "route", "show", "default"])
+            .or_else(|why| if family == "-6" { Ok(Value::Null) } else { Err(why) })?;
         for route in items(&routes) {
             let hops = items(&route["nexthops"]).chain([route]);
             devices.extend(hops.filter_map(|hop| hop["dev"].as_str()).map(str::to_owned));
@@ -195,7 +199,8 @@ fn found(link: &Value, name: &str) -> Found {
     let permanent = text(&link["permaddr"]);
     // ethtool works by the namespace, whatever sysfs the calling thread sees.
     let about = output(&["ethtool", "-i", name]).unwrap_or_default();
-    let line = |key: &str| about.lines().find_map(|l| l.strip_prefix(key)).unwrap_or_default().trim().to_owned();
+    let line =
+        |key: &str| about.lines().find_map(|l| l.strip_prefix(key)).unwrap_or_default().trim().to_owned();
     Found {
         name: name.to_owned(),
         index: number(&link["ifindex"]),

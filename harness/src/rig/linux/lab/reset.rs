@@ -22,14 +22,8 @@ const FORGET: [&str; 5] = [
 ];
 
 /// What is looked at; a line about a device begins with its number, or with blanks.
-const LOOK: [&str; 6] = [
-    "link show",
-    "addr show",
-    "route show table all",
-    "rule show",
-    "neigh show nud all",
-    "neigh show proxy",
-];
+const LOOK: [&str; 6] =
+    ["link show", "addr show", "route show table all", "rule show", "neigh show nud all", "neigh show proxy"];
 
 /// All of a namespace that a case may change.
 #[derive(Clone, Debug)]
@@ -143,7 +137,9 @@ fn find_device(base: &State) -> Result<(), String> {
             output(&["ip", "link", "set", "dev", other, "down"])?;
             output(&["ip", "link", "set", "dev", other, "name", DEVICE]).map(drop)
         }
-        None => Err("the port under test is gone from its namespace: a trial has deleted or moved it".to_owned()),
+        None => {
+            Err("the port under test is gone from its namespace: a trial has deleted or moved it".to_owned())
+        }
     }
 }
 
@@ -305,7 +301,8 @@ fn loopback() {
 
 fn qdiscs(now: &State) {
     for device in [DEVICE, "lo"] {
-        let on_it = |kind: &str| now.qdiscs.iter().any(|q| q.starts_with(&format!("qdisc {kind} dev {device} ")));
+        let on_it =
+            |kind: &str| now.qdiscs.iter().any(|q| q.starts_with(&format!("qdisc {kind} dev {device} ")));
         for kind in ["ingress", "clsact"] {
             if on_it(kind) {
                 drop(fails(&["tc", "qdisc", "del", "dev", device, kind]));
@@ -333,8 +330,10 @@ fn sockets() -> Result<(), String> {
 /// (`inet_peer`), fragments that wait for the others, connections that linger.
 #[must_use]
 pub fn lingers() -> bool {
-    let read = |name: &str| std::fs::read_to_string(format!("/proc/thread-self/net/{name}")).unwrap_or_default();
-    let fragments = read("sockstat").lines().any(|l| l.starts_with("FRAG:") && !l.starts_with("FRAG: inuse 0"));
+    let read =
+        |name: &str| std::fs::read_to_string(format!("/proc/thread-self/net/{name}")).unwrap_or_default();
+    let fragments =
+        read("sockstat").lines().any(|l| l.starts_with("FRAG:") && !l.starts_with("FRAG: inuse 0"));
     fragments || read("tcp").lines().count() > 1 || icmp_errors(&read("snmp")) > 0
 }
 
@@ -380,7 +379,10 @@ mod tests {
 
     #[test]
     fn the_number_of_a_namespace_means_nothing() {
-        assert_eq!(plain("    link/ether 02:00 brd ff:ff link-netnsid 0 promiscuity 0 "), "    link/ether 02:00 brd ff:ff promiscuity 0");
+        assert_eq!(
+            plain("    link/ether 02:00 brd ff:ff link-netnsid 0 promiscuity 0 "),
+            "    link/ether 02:00 brd ff:ff promiscuity 0"
+        );
     }
 
     #[test]

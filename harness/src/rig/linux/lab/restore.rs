@@ -55,13 +55,7 @@ impl StateFile {
     /// When another process has one of the ports; when it can be written nowhere.
     pub fn write(ports: &[Found; 2]) -> Result<Self, String> {
         let names = ports.each_ref().map(|port| port.name.as_str());
-        for (path, record) in records() {
-            let theirs = record.ports.iter().map(|port| port.name.as_str());
-            let shared = theirs.filter(|name| names.contains(name)).next();
-            if let Some(name) = shared.filter(|_| record.home == home()) {
-                return Err(format!("port {name} is taken by process {} ({})", record.pid, path.display()));
-            }
-        }
+        free(&names)?;
         let pid = std::process::id();
         let began = began(pid).unwrap_or_default();
         let record = Record { pid, began, home: home(), ports: ports.clone() };
@@ -95,6 +89,21 @@ impl StateFile {
     }
 }
 
+/// Whether no other run has one of these ports, of the namespace of the calling thread.
+///
+/// # Errors
+/// Which one, and who has it.
+pub fn free(names: &[&str]) -> Result<(), String> {
+    for (path, record) in records().into_iter().filter(|(_, record)| record.home == home()) {
+        let taken = record.ports.iter().find(|port| names.contains(&port.name.as_str()));
+        if let Some(port) = taken {
+            let (name, pid, path) = (&port.name, record.pid, path.display());
+            return Err(format!("port {name} is taken by a run of process {pid} ({path})"));
+        }
+    }
+    Ok(())
+}
+
 /// A record that is no longer needed goes, and its folder with the last one.
 fn remove(path: &Path) {
     let _ = fs::remove_file(path);
@@ -106,8 +115,11 @@ fn remove(path: &Path) {
 /// All records that can be read.
 fn records() -> Vec<(PathBuf, Record)> {
     let entries = folders().into_iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
-    let paths = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "json"));
-    paths.filter_map(|path| Some((path.clone(), serde_json::from_str(&fs::read_to_string(&path).ok()?).ok()?))).collect()
+    let paths =
+        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "json"));
+    paths
+        .filter_map(|path| Some((path.clone(), serde_json::from_str(&fs::read_to_string(&path).ok()?).ok()?)))
+        .collect()
 }
 
 /// Puts back what a run that was killed has left; on a thread that is where the ports were found. Gives what was done, and what
@@ -233,7 +245,8 @@ pub fn routes(port: &Found) -> Vec<String> {
     let mut wrong = Vec::new();
     for route in &port.routes {
         let Some((family, rest)) = route.split_once(' ') else { continue };
-        let words = ["ip", family, "route", "replace"].into_iter().chain(rest.split(' ')).chain(["dev", &port.name]);
+        let words =
+            ["ip", family, "route", "replace"].into_iter().chain(rest.split(' ')).chain(["dev", &port.name]);
         wrong.extend(fails(&words.collect::<Vec<_>>()));
     }
     wrong

@@ -17,7 +17,9 @@ pub fn statistics() -> Result<Readings, RigError> {
 fn counters(text: &str) -> Readings {
     let pairs = text.lines().skip(1).filter_map(|line| line.rsplit_once(':'));
     pairs
-        .filter_map(|(name, value)| Some((name.trim().to_owned(), Reading::Number(value.trim().parse().ok()?))))
+        .filter_map(|(name, value)| {
+            Some((name.trim().to_owned(), Reading::Number(value.trim().parse().ok()?)))
+        })
         .collect()
 }
 

@@ -105,7 +105,8 @@ impl WirePort {
         let ends = move || Ok::<_, String>((open(&port)?, open_to_send(&port)?));
         let (capture, sender) = namespace.run(ends).map_err(|e| e.to_string())??;
         let stop = EventFd::from_flags(EfdFlags::EFD_CLOEXEC).map_err(|e| format!("an eventfd: {e:?}"))?;
-        let shared = Shared { sender: Mutex::new(sender), listener: Mutex::default(), lost: AtomicU64::new(0) };
+        let shared =
+            Shared { sender: Mutex::new(sender), listener: Mutex::default(), lost: AtomicU64::new(0) };
         let (stop, shared) = (Arc::new(stop), Arc::new(shared));
         let (stopped, told) = (Arc::clone(&stop), Arc::clone(&shared));
         let reader = std::thread::Builder::new()
@@ -119,7 +120,13 @@ impl WirePort {
                 }
             })
             .map_err(|e| format!("a thread cannot be made: {e}"))?;
-        Ok(Self { shared, stop, reader: Some(reader), namespace: Arc::clone(namespace), name: name.to_owned() })
+        Ok(Self {
+            shared,
+            stop,
+            reader: Some(reader),
+            namespace: Arc::clone(namespace),
+            name: name.to_owned(),
+        })
     }
 
     /// Whether the reader still reads.
@@ -175,8 +182,9 @@ pub struct Attached {
 impl Wire for Attached {
     fn inject(&self, frame: &[u8]) -> Result<(), RigError> {
         let mut sender = self.shared.sender.lock().unwrap_or_else(PoisonError::into_inner);
-        send(&mut sender, frame)
-            .map_err(|why| RigError::Broken(format!("a frame of {} bytes: {}: {why}", frame.len(), self.name)))
+        send(&mut sender, frame).map_err(|why| {
+            RigError::Broken(format!("a frame of {} bytes: {}: {why}", frame.len(), self.name))
+        })
     }
 
     /// Sets the wire port down, and up again: the port under test sees the cable pulled.
@@ -210,8 +218,10 @@ impl Drop for Attached {
 fn read_frames(mut capture: Capture<Active>, stop: &EventFd, shared: &Shared) -> Result<(), String> {
     loop {
         {
-            let mut ends =
-                [PollFd::new(capture.as_fd(), PollFlags::POLLIN), PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
+            let mut ends = [
+                PollFd::new(capture.as_fd(), PollFlags::POLLIN),
+                PollFd::new(stop.as_fd(), PollFlags::POLLIN),
+            ];
             match poll(&mut ends, PollTimeout::NONE) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(e) => return Err(format!("{e:?}")),
@@ -242,7 +252,9 @@ fn read_all(capture: &mut Capture<Active>, shared: &Shared) -> Result<(), String
             }
             Err(Error::TimeoutExpired | Error::NoMorePackets) => return Ok(()),
             // The cable is pulled at this end; it will be put back.
-            Err(Error::PcapError(why)) if why.contains("went down") || why.contains("is down") => return Ok(()),
+            Err(Error::PcapError(why)) if why.contains("went down") || why.contains("is down") => {
+                return Ok(());
+            }
             Err(e) => return Err(e.to_string()),
         }
     }
