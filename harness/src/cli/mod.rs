@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod check;
+pub mod compare;
 pub mod doctor;
 pub mod list;
 mod places;
@@ -28,6 +29,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
     }
     let done = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
         Command::List(arguments) => list::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
@@ -47,6 +49,7 @@ fn needs_namespaces(command: &Command) -> bool {
     match command {
         // The ports of a lab are those of the machine.
         Command::Run(arguments) => arguments.rig == RigKind::Linux && arguments.lab.is_none(),
+        Command::Compare(arguments) => arguments.rig.contains(&RigKind::Linux) && arguments.lab.is_none(),
         Command::Doctor { rig } => rig.is_none_or(|rig| rig == RigKind::Linux),
         Command::List(_) | Command::Check(_) | Command::Show(_) => false,
     }

@@ -11,6 +11,8 @@ pub struct Lateness {
     pub injected: Delays,
     /// Calls: by how much the time at which one came back may be later than it was.
     pub returned: Delays,
+    /// Readings for checks: how long each took, so that the value may be of a later time than was wanted.
+    pub read: Delays,
 }
 
 /// Some delays, summed up; all times are in nanoseconds, and 0 when there were none.

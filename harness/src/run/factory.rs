@@ -1,6 +1,6 @@
 //! Makes a fresh rig for each trial, so that trials are independent of each other and of their order.
 
-use crate::case::model::{RigKind, Trial};
+use crate::case::model::{CheckItem, RigKind, Trial};
 use crate::rig::{Rig, RigError};
 
 /// Makes rigs of one kind. Shared by all worker threads; a rig itself stays in its thread.
@@ -18,6 +18,12 @@ pub trait RigFactory: Send + Sync {
 
     /// How many trials may run at once, at most; `None`: as many as one likes.
     fn at_once(&self) -> Option<usize> {
+        None
+    }
+
+    /// Why this rig, or this machine, cannot read what an item of a check asks for; the item is left out with this reason, and
+    /// the rest of the trial runs. `None`: it can.
+    fn unreadable(&self, _item: &CheckItem) -> Option<String> {
         None
     }
 

@@ -1,7 +1,7 @@
 //! The rigs that are built, by their kind.
 
 use super::factory::RigFactory;
-use crate::case::model::{RigKind, Trial};
+use crate::case::model::{CheckItem, RigKind, Trial};
 use crate::rig::linux::lab::{Lab, file::LabFile};
 use crate::rig::linux::wire::WireKind;
 use crate::rig::{Rig, RigError, emu, linux};
@@ -74,6 +74,10 @@ impl RigFactory for LinuxFactory {
         linux::missing(trial, self.wire)
     }
 
+    fn unreadable(&self, item: &CheckItem) -> Option<String> {
+        linux::unreadable(item)
+    }
+
     fn create(&self, _trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
         Ok(Box::new(linux::LinuxRig::new(self.wire)?))
     }
@@ -88,6 +92,10 @@ impl RigFactory for LabFactory {
 
     fn missing(&self, trial: &Trial) -> Option<String> {
         self.0.missing(trial)
+    }
+
+    fn unreadable(&self, item: &CheckItem) -> Option<String> {
+        self.0.unreadable(item)
     }
 
     fn notes(&self) -> Vec<String> {

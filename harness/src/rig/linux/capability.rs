@@ -8,7 +8,8 @@ use super::sources;
 use super::tap::{self, Tap};
 use super::veth::Veth;
 use super::wire::{Wire, WireKind};
-use crate::case::model::{Action, CallStep, Check, Command, RigKind, Source, Trial};
+use crate::case::model::{Action, CallStep, CheckItem, Command, Inject, Trial};
+use crate::frame;
 use crate::rig::RigError;
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
@@ -16,10 +17,8 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::channel;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// Why this machine cannot run a trial; `None`: it can. What is found out about the machine is found out once.
-///
-/// A check that is also for this rig, of a source that it does not have, is a reason: the case would claim more than was
-/// looked at. A case limits such a check with `rigs:`.
+/// Why this machine cannot run a trial; `None`: it can. What is found out about the machine is found out once. Checks are no
+/// reason: see [`unreadable`].
 #[must_use]
 pub fn missing(trial: &Trial, wire: WireKind) -> Option<String> {
     let wire = match self::wire(wire) {
@@ -29,10 +28,14 @@ pub fn missing(trial: &Trial, wire: WireKind) -> Option<String> {
     if let Some(fault) = trial.faults.first() {
         return Some(format!("fault `{}`: only the emulated NIC has faults", fault.kind));
     }
+    let mut mtu = ETH0_MTU;
     trial.steps.iter().find_map(|step| match &step.action {
-        Action::Run(commands) => commands.iter().find_map(|command| command_missing(command, wire)),
+        Action::Run(commands) => {
+            mtu = commands.iter().filter_map(mtu_set_by).next_back().unwrap_or(mtu);
+            commands.iter().find_map(|command| command_missing(command, wire))
+        }
+        Action::Inject(inject) if wire == WireKind::Veth => too_long(inject, mtu),
         Action::Call(call) => call_missing(call),
-        Action::Check(check) => check_missing(check),
         _ => None,
     })
 }
@@ -91,6 +94,27 @@ pub(super) fn with_device<T: Send + 'static>(
     namespace.run(work)
 }
 
+/// The MTU of `eth0` at the start of a trial.
+pub(super) const ETH0_MTU: usize = 1500;
+/// How much longer than its MTU a frame to a veth may be: the Ethernet header, and a VLAN tag (the kernel's `is_skb_forwardable`).
+const BEYOND_MTU: usize = 14 + 4;
+
+/// The MTU that `ip link set dev eth0 mtu 9000` gives to `eth0`.
+pub(super) fn mtu_set_by(command: &Command) -> Option<usize> {
+    let words = &command.words;
+    let of_eth0 = words.iter().any(|word| word == tap::DEVICE) && words.iter().any(|word| word == "link");
+    let value = words.iter().skip_while(|word| *word != "mtu").nth(1)?;
+    value.parse().ok().filter(|_| of_eth0)
+}
+
+/// A veth drops what is longer than its MTU, where a card and a TAP take it.
+pub(super) fn too_long(inject: &Inject, mtu: usize) -> Option<String> {
+    // One that quotes another frame is an ICMP error, and short.
+    let length = frame::build(&inject.frame, None).ok()?.len();
+    let why = || format!("a veth drops a frame of {length} bytes, with an MTU of {mtu}");
+    (length > mtu + BEYOND_MTU).then(why)
+}
+
 /// Why a call cannot be made here.
 pub(super) fn call_missing(step: &CallStep) -> Option<String> {
     if let Err(why) = sockets::check(&step.call) {
@@ -101,17 +125,13 @@ pub(super) fn call_missing(step: &CallStep) -> Option<String> {
     (!ours.unwrap_or(false)).then(|| format!("this machine has no CPU {cpu} for us"))
 }
 
-fn check_missing(check: &Check) -> Option<String> {
-    let ours = check.rigs.as_ref().is_none_or(|rigs| rigs.contains(&RigKind::Linux));
-    check.items.iter().filter(|_| ours).find_map(|item| reader_missing(&item.source))
-}
-
-/// Why a source cannot be read here.
-pub(super) fn reader_missing(source: &Source) -> Option<String> {
-    if let Some(why) = sources::unavailable(source) {
+/// Why this rig, or this machine, cannot read what an item of a check asks for; `None`: it can.
+#[must_use]
+pub fn unreadable(item: &CheckItem) -> Option<String> {
+    if let Some(why) = sources::unavailable(&item.source) {
         return Some(why.to_owned());
     }
-    let program = sources::program(source)?;
+    let program = sources::program(&item.source)?;
     command::find(program).is_none().then(|| command::absent(program))
 }
 
@@ -186,7 +206,22 @@ fn try_qdisc(kind: &str) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::case::model::{Location, SourceFile};
     use rstest::rstest;
+    use std::sync::Arc;
+
+    #[rstest]
+    #[case::of_eth0("ip link set dev eth0 mtu 9216", Some(9216))]
+    #[case::without_dev("ip link set eth0 mtu 576 up", Some(576))]
+    #[case::of_another("ip link set dev dummy0 mtu 576", None)]
+    #[case::of_a_route("ip route add 10.0.0.0/8 dev eth0 mtu 576", None)]
+    #[case::cut_short("ip link set eth0 mtu", None)]
+    fn the_mtu_that_a_command_sets_is_known(#[case] text: &str, #[case] mtu: Option<usize>) {
+        let file = SourceFile { path: "test".into(), text: String::new() };
+        let at = Location { file: Arc::new(file), line: 1, column: 1 };
+        let words = text.split(' ').map(str::to_owned).collect();
+        assert_eq!(mtu_set_by(&Command { words, error: None, at }), mtu);
+    }
 
     #[rstest]
     #[case::behind_a_handle(

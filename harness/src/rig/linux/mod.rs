@@ -31,7 +31,7 @@ mod tap;
 mod veth;
 pub mod wire;
 
-pub use capability::{missing, unusable};
+pub use capability::{missing, unreadable, unusable};
 pub use doctor::Finding;
 pub use sources::unavailable;
 
@@ -43,6 +43,7 @@ use crate::rig::{Reading, RigError, SeenFrame};
 use agents::Agents;
 use lab::Lab;
 use namespace::Namespace;
+use pins::ipv6_off;
 use qdisc::StandIn;
 use schedule::RealTime;
 use std::cell::OnceCell;
@@ -70,13 +71,18 @@ struct Late {
     captured: Vec<Nanos>,
     injected: Vec<Nanos>,
     returned: Vec<Nanos>,
+    read: Vec<Nanos>,
 }
 
 impl Late {
     fn sum(&mut self) -> Lateness {
-        let [captured, injected, returned] = [&mut self.captured, &mut self.injected, &mut self.returned]
-            .map(|all| Delays::of(std::mem::take(all)));
-        Lateness { captured, injected, returned }
+        let sum = |all: &mut Vec<Nanos>| Delays::of(std::mem::take(all));
+        Lateness {
+            captured: sum(&mut self.captured),
+            injected: sum(&mut self.injected),
+            returned: sum(&mut self.returned),
+            read: sum(&mut self.read),
+        }
     }
 }
 
@@ -103,6 +109,10 @@ pub struct LinuxRig {
     asked: Nanos,
     /// The worst of all.
     lateness: Duration,
+    /// What the device had dropped when the cable was pulled; `None` while it is plugged in.
+    dropped_before: Option<u64>,
+    /// What it dropped without a cable, where no reader could have been too slow.
+    unplugged: u64,
     late: Late,
     /// Of the frame that was injected last.
     last_lateness: Nanos,
@@ -177,6 +187,8 @@ impl LinuxRig {
             last: 0,
             asked: 0,
             lateness: Duration::ZERO,
+            dropped_before: None,
+            unplugged: 0,
             late: Late::default(),
             last_lateness: 0,
             finished: false,
@@ -285,6 +297,14 @@ impl Rig for LinuxRig {
         RigKind::Linux
     }
 
+    fn version(&self, of: &str) -> Option<String> {
+        matches!(of, "linux" | "kernel")
+            .then(|| {
+                nix::sys::utsname::uname().ok().map(|name| name.release().to_string_lossy().into_owned())
+            })
+            .flatten()
+    }
+
     fn is_virtual(&self) -> bool {
         false
     }
@@ -348,6 +368,12 @@ impl Rig for LinuxRig {
 
     fn set_link(&mut self, up: bool) -> Result<(), RigError> {
         self.origin();
+        let dropped = self.dropped_by_the_tap();
+        match (up, self.dropped_before) {
+            (false, None) => self.dropped_before = Some(dropped),
+            (true, Some(_)) => self.plugged_in(dropped),
+            _ => {}
+        }
         self.wire.set_carrier(up)
     }
 
@@ -372,7 +398,7 @@ impl Rig for LinuxRig {
     }
 
     fn read(&mut self, source: &Source) -> Result<Readings, RigError> {
-        self.origin();
+        let before = self.now();
         let readings = match source {
             Source::TcpInfo(name) => match self.agents.sockets().get(name) {
                 Some(socket) => sources::tcp_info(&socket),
@@ -385,6 +411,9 @@ impl Rig for LinuxRig {
             }
         };
         self.took_time();
+        let took = self.now().saturating_sub(before);
+        self.at_worst(took);
+        self.late.read.push(took);
         readings
     }
 
@@ -398,7 +427,9 @@ impl Rig for LinuxRig {
         }
         self.finished = true;
         let mut violations = Vec::new();
-        let lost_frames = self.wire.lost() + self.dropped_by_the_tap();
+        let dropped = self.dropped_by_the_tap();
+        self.plugged_in(dropped);
+        let lost_frames = self.wire.lost() + dropped.saturating_sub(self.unplugged);
         if !self.wire.stop() {
             violations.push("the reader of the wire did not end".to_owned());
         }
@@ -411,6 +442,15 @@ impl Rig for LinuxRig {
             violations.push("the namespace's thread did not end".to_owned());
         }
         Finished { violations, lateness: Some(self.lateness), delays: self.late.sum(), lost_frames }
+    }
+}
+
+impl LinuxRig {
+    /// The cable is back, or the trial is over: what was dropped since it was pulled is no loss of the capture.
+    fn plugged_in(&mut self, dropped: u64) {
+        if let Some(before) = self.dropped_before.take() {
+            self.unplugged += dropped.saturating_sub(before);
+        }
     }
 }
 
@@ -442,20 +482,6 @@ fn keep_the_wire(result: CommandResult) -> Result<CommandResult, RigError> {
         }),
         Err(e) => Err(RigError::Broken(format!("{device}: {e}"))),
     }
-}
-
-/// No IPv6 on devices that are made from now on: it would send by itself.
-fn ipv6_off() -> Result<(), RigError> {
-    for of in ["all", "default"] {
-        let path = format!("/proc/sys/net/ipv6/conf/{of}/disable_ipv6");
-        match std::fs::write(&path, "1") {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(RigError::Missing(format!("{path}: {e}")));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// Writes a file, but never makes one.

@@ -67,7 +67,7 @@ fn tried(commands: &[&str], wire: WireKind) -> Option<CommandResult> {
     }
     let lists: Vec<Vec<_>> =
         commands.iter().map(|text| text.split(' ').map(str::to_owned).collect()).collect();
-    let run = move || lists.iter().map(|words| command::run(words).ok()).last().flatten();
+    let run = move || lists.iter().fold(None, |_, words| command::run(words).ok());
     let result = with_device(wire, run).ok().flatten();
     tried.insert(key, result.clone());
     result

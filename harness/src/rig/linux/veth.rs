@@ -72,15 +72,16 @@ fn missing(what: &str, error: Errno) -> RigError {
     RigError::Missing(format!("{what} cannot be made ({error:?})"))
 }
 
-/// In the silent namespace: a packet socket at the far end, then that end up. Also a socket to control it by.
+/// In the silent namespace: the far end up, and a packet socket at it. Also a socket to control it by.
 fn listen() -> Result<(OwnedFd, OwnedFd), RigError> {
     features::as_on_a_cable(FAR)?;
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let packets = packet_socket(flags).map_err(|e| missing("a packet socket", e))?;
     let control = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
         .map_err(|e| missing("a socket to configure devices", e))?;
     ioctl::change(control.as_fd(), FAR, Change::Silent { up: true })
         .map_err(|e| RigError::Broken(format!("the far end of the veth: {e:?}")))?;
+    // Bound to a device that is down, it would have an error to tell.
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let packets = packet_socket(flags).map_err(|e| missing("a packet socket", e))?;
     Ok((packets, control))
 }
 
@@ -107,7 +108,10 @@ impl Wire for Veth {
     /// # Errors
     /// When the packet socket refuses it otherwise: a runt of less than 14 bytes.
     fn inject(&self, frame: &[u8]) -> Result<(), RigError> {
-        match send(self.end.as_raw_fd(), frame, MsgFlags::empty()) {
+        let put = || send(self.end.as_raw_fd(), frame, MsgFlags::empty());
+        // The first may be what is left of a cable that was pulled and put back: an error of a socket is told once.
+        let sent = put().or_else(|e| if e == Errno::ENETDOWN { put() } else { Err(e) });
+        match sent {
             // ENOBUFS: the device at the other end did not take it.
             Ok(_) | Err(Errno::ENETDOWN | Errno::ENOBUFS) => Ok(()),
             Err(e) => Err(RigError::Broken(format!("a frame of {} bytes: the veth says {e:?}", frame.len()))),

@@ -1,9 +1,11 @@
 //! What the port of a lab can do for a trial, found before it runs.
 
-use super::super::capability::{call_missing, qdisc_is_there, qdisc_kind, reader_missing};
+use super::super::capability::{
+    ETH0_MTU, call_missing, mtu_set_by, qdisc_is_there, qdisc_kind, too_long, unreadable,
+};
 use super::super::command;
 use super::hardware::{Hardware, feature};
-use crate::case::model::{Action, Check, Command, RigKind, Source, Trial};
+use crate::case::model::{Action, CheckItem, Command, Source, Trial};
 
 /// The port under test, as trials find it.
 #[derive(Clone, Debug)]
@@ -29,24 +31,29 @@ impl Ability {
         if let Some(fault) = trial.faults.first() {
             return Some(format!("fault `{}`: only the emulated NIC has faults", fault.kind));
         }
+        let mut mtu = ETH0_MTU;
         trial.steps.iter().find_map(|step| match &step.action {
-            Action::Run(commands) => commands.iter().find_map(|command| self.command(command)),
+            Action::Run(commands) => {
+                mtu = commands.iter().filter_map(mtu_set_by).next_back().unwrap_or(mtu);
+                commands.iter().find_map(|command| self.command(command))
+            }
+            Action::Inject(inject) if self.kind == "veth" => too_long(inject, mtu),
             Action::Call(call) => call_missing(call),
-            Action::Check(check) => self.check(check),
             _ => None,
         })
     }
 
-    fn check(&self, check: &Check) -> Option<String> {
-        let ours = check.rigs.as_ref().is_none_or(|rigs| rigs.contains(&RigKind::Linux));
-        check.items.iter().filter(|_| ours).find_map(|item| match &item.source {
+    /// Why an item of a check cannot be read of this port; `None`: it can.
+    #[must_use]
+    pub fn unreadable(&self, item: &CheckItem) -> Option<String> {
+        match &item.source {
             // Each driver has names of its own; those of the suite are igb's.
             Source::Ethtool if self.driver == "igb" && self.has_statistics => None,
             Source::Ethtool => {
-                Some(format!("the counters of this check are igb's; the port's driver is {}", self.driver))
+                Some(format!("these counters are igb's, and the port's driver is {}", self.driver))
             }
-            source => reader_missing(source),
-        })
+            _ => unreadable(item),
+        }
     }
 
     fn command(&self, command: &Command) -> Option<String> {

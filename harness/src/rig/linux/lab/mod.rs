@@ -27,7 +27,7 @@ use super::Happening;
 use super::namespace::Namespace;
 use super::qdisc::StandIn;
 use super::tap::DEVICE;
-use crate::case::model::Trial;
+use crate::case::model::{CheckItem, Trial};
 use ability::Ability;
 use cable::Place;
 use file::LabFile;
@@ -183,6 +183,12 @@ impl Lab {
     #[must_use]
     pub fn missing(&self, trial: &Trial) -> Option<String> {
         self.ability.as_ref()?.missing(trial)
+    }
+
+    /// Why an item of a check cannot be read of this port; `None`: it can.
+    #[must_use]
+    pub fn unreadable(&self, item: &CheckItem) -> Option<String> {
+        self.ability.as_ref()?.unreadable(item)
     }
 
     /// The namespace of the port as every trial finds it, and the wire; frames go to `to`. Trials run one at a time.
