@@ -88,11 +88,13 @@ pub fn open_to_send(name: &str) -> Result<Capture<Active>, String> {
 /// # Errors
 /// What libpcap says.
 pub fn send(from: &mut Capture<Active>, frame: &[u8]) -> Result<(), String> {
-    match from.sendpacket(frame) {
-        Ok(()) => Ok(()),
-        Err(Error::PcapError(why)) if why.contains("Network is down") => Ok(()),
-        Err(e) => Err(e.to_string()),
+    let is_down = |sent: &Result<(), Error>| matches!(sent, Err(Error::PcapError(why)) if why.contains("Network is down"));
+    let mut sent = from.sendpacket(frame);
+    if is_down(&sent) {
+        // A socket tells once that its device was down, also when that is up again.
+        sent = from.sendpacket(frame);
     }
+    if is_down(&sent) { Ok(()) } else { sent.map_err(|e| e.to_string()) }
 }
 
 impl WirePort {
