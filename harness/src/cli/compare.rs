@@ -30,6 +30,8 @@ pub fn run(arguments: &CompareArguments) -> io::Result<u8> {
         Ok(trials) => trials,
         Err(problems) => return Ok(super::check::refuse(&problems)),
     };
+    // Before the rigs: they may start threads, and have something to take down.
+    let cancelled = super::stop::on_signal();
     let watched = |kind| {
         let made = rigs::factory(kind, &arguments.with(kind)).map(Watching::new);
         made.map_err(|why| format!("rig {}: {why}", kind.name()))
@@ -47,7 +49,7 @@ pub fn run(arguments: &CompareArguments) -> io::Result<u8> {
     if let Err(why) = places::writable(&arguments.out, None) {
         return Ok(cannot(&why));
     }
-    let cancelled = super::stop::on_signal();
+    a.notes().iter().chain(&b.notes()).for_each(|note| complain(note));
     let work = Work {
         arguments,
         all: &trials,

@@ -81,6 +81,14 @@ impl RigFactory for Watching {
         self.inner.unreadable(item)
     }
 
+    fn notes(&self) -> Vec<String> {
+        self.inner.notes()
+    }
+
+    fn at_once(&self) -> Option<usize> {
+        self.inner.at_once()
+    }
+
     fn create(&self, trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
         let mut inner = self.inner.create(trial)?;
         let before = read(inner.as_mut()).0;
