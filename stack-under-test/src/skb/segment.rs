@@ -144,9 +144,21 @@ impl SkbPool {
         (meta.pkt_type, meta.iif) = (from.pkt_type, from.iif);
         (meta.queue_mapping, meta.ignore_df) = (from.queue_mapping, from.ignore_df);
         (meta.tstamp, meta.dst) = (from.tstamp, from.dst);
-        let (from, to) =
-            (from.head_at + usize::from(from.data), meta.head_at + usize::from(start));
+        let (from, to) = (from.head_at + usize::from(from.data), meta.head_at + usize::from(start));
         self.move_bytes(from, to, header_len);
+    }
+
+    /// `skb_gso_network_seglen`: the bytes of the longest segment from its IP header on, the transport header being that of
+    /// TCP or UDP.
+    #[must_use]
+    pub fn gso_network_seglen(&self, skb: &Skb) -> usize {
+        let meta = &self.meta[skb.0 as usize];
+        let tcp = self.header(skb, meta.network_header).get(9) == Some(&6);
+        let l4 = match self.header(skb, meta.transport_header).get(12) {
+            Some(offset) if tcp => usize::from(offset >> 4) * 4,
+            _ => 8,
+        };
+        usize::from(meta.transport_header - meta.network_header) + l4 + usize::from(meta.gso_size)
     }
 
     /// `__skb_linearize`: all bytes in the linear part. `false`, and nothing changed, when they do not fit there: a buffer

@@ -36,6 +36,7 @@ use crate::time::Instant;
 use crate::trace::Trace;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// What is settled before the stack starts.
@@ -96,6 +97,8 @@ pub struct Stack {
     pub(crate) dev: Interface,
     /// How many commands were given: each may change what was remembered.
     pub(crate) commands: u64,
+    /// What the tool prints of the last command that it did.
+    pub(crate) tool_output: String,
     pub(crate) bus: Box<dyn Bus>,
 }
 
@@ -138,6 +141,7 @@ impl Stack {
             mcast_slots: Vec::new(),
             dev: Interface::new(driver, queues),
             commands: 0,
+            tool_output: String::new(),
             bus,
         }
     }

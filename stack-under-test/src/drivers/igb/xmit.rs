@@ -26,10 +26,13 @@ impl Igb {
     /// fragments (igb has no `NETIF_F_FRAGLIST`).
     #[inline]
     pub fn xmit_frame(&mut self, ctx: &mut DriverCtx<'_>, skb: Skb, queue: u16, more: bool) -> NetdevTx {
+        if ctx.skbs[&skb].gso_size != 0 {
+            return self.xmit_tso(ctx, skb, queue, more);
+        }
         self.xmit_frame_as::<true>(ctx, skb, queue, more)
     }
 
-    /// [`Self::xmit_frame`]; without `TRACED` the journal is known to be off.
+    /// [`Self::xmit_frame`] of a packet that is not large; without `TRACED` the journal is known to be off.
     #[inline(always)]
     pub(crate) fn xmit_frame_as<const TRACED: bool>(
         &mut self,
@@ -92,48 +95,90 @@ impl Igb {
         let start = if packet.partial { tx_csum(tx, ctx.skbs, packet, first) } else { first };
         let dma = ctx.skbs.mem.bus_addr(packet.data_at);
         let last = tx_map(tx, ctx.skbs, ctx.bus, &skb, packet, (start, dma));
-        let next = tx.ring.after(last);
+        let posted = Posted {
+            first,
+            last,
+            next: tx.ring.after(last),
+            dma,
+            bytecount: packet.len,
+            nr_frags: packet.nr_frags,
+            left: unused - packet.nr_frags - 1 - u16::from(start != first),
+        };
+        self.posted::<TRACED>(ctx, skb, packet, (q, more), &posted);
+        NetdevTx::Ok
+    }
+
+    /// The end of `igb_tx_map`: the descriptors of a packet are written; it is kept until the device is done with it, and
+    /// the device is told.
+    #[inline(always)]
+    pub(super) fn posted<const TRACED: bool>(
+        &mut self,
+        ctx: &mut DriverCtx<'_>,
+        skb: Skb,
+        packet: &Packet,
+        (q, more): (u16, bool),
+        posted: &Posted,
+    ) {
+        let tx = &mut self.tx[usize::from(q)];
+        let queue = &mut ctx.queues[usize::from(q)];
         if TRACED && ctx.trace.is_on() {
             ctx.trace.function(packet.name, "igb_tx_map");
-            ctx.trace.step(packet.name, Step::Posted { queue: q, last_descriptor: last });
+            ctx.trace.step(packet.name, Step::Posted { queue: q, last_descriptor: posted.last });
             ctx.trace.step(packet.name, Step::Queued("ring"));
         }
 
-        queue.sent(packet.len);
+        queue.sent(posted.bytecount);
         tx.trans_start = ctx.now;
         ctx.skbs.mem.write_barrier();
         // What is lent for the linear part is kept where the packet begins, though a context descriptor may lie there.
-        tx.buffers[usize::from(first)] = TxBuffer {
+        tx.buffers[usize::from(posted.first)] = TxBuffer {
             skb: Some(skb),
-            dma,
+            dma: posted.dma,
             len: packet.headlen,
-            bytecount: packet.len,
-            next_to_watch: last,
-            nr_frags: packet.nr_frags,
+            bytecount: posted.bytecount,
+            next_to_watch: posted.last,
+            nr_frags: posted.nr_frags,
             time_stamp: ctx.now,
         };
-        tx.ring.next_to_use = next;
+        tx.ring.next_to_use = posted.next;
 
-        if unused - packet.nr_frags - 1 - u16::from(start != first) < DESC_NEEDED {
+        if posted.left < DESC_NEEDED {
             // The device is not run while the driver is, so what is free now is what the second look would find.
             queue.stop();
         }
-        ctx.bus.dma_map(dma, packet.headlen, Direction::ToDevice);
+        ctx.bus.dma_map(posted.dma, packet.headlen, Direction::ToDevice);
         if !more || queue.is_stopped() {
-            self.hw.wr32(ctx.bus, tx.ring.tail, u32::from(next));
+            self.hw.wr32(ctx.bus, tx.ring.tail, u32::from(posted.next));
         }
-        NetdevTx::Ok
     }
 }
 
+/// Where a packet's descriptors lie.
+pub(super) struct Posted {
+    /// The first, which may be a context.
+    pub(super) first: u16,
+    /// The last.
+    pub(super) last: u16,
+    /// The one behind it.
+    pub(super) next: u16,
+    /// The bus address of the linear data.
+    pub(super) dma: u64,
+    /// The bytes on the wire, as the byte limit counts them.
+    pub(super) bytecount: u32,
+    /// Pieces beside the linear part, with [`super::ring::TSO`].
+    pub(super) nr_frags: u16,
+    /// Descriptors that are left free.
+    pub(super) left: u16,
+}
+
 /// What sending needs to know of a packet.
-struct Packet {
-    name: PacketId,
-    len: u32,
-    headlen: u32,
-    nr_frags: u16,
+pub(super) struct Packet {
+    pub(super) name: PacketId,
+    pub(super) len: u32,
+    pub(super) headlen: u32,
+    pub(super) nr_frags: u16,
     /// Where the linear data begins in the DMA region.
-    data_at: usize,
+    pub(super) data_at: usize,
     partial: bool,
     frag_list: bool,
     /// The lengths of the Ethernet and IP headers, and where the checksum goes; read when `partial`.
@@ -144,7 +189,7 @@ struct Packet {
 
 impl Packet {
     #[inline(always)]
-    fn of(meta: &SkBuff) -> Self {
+    pub(super) fn of(meta: &SkBuff) -> Self {
         Self {
             name: meta.packet,
             len: meta.len,
@@ -202,20 +247,21 @@ fn tx_map(
 ) -> u16 {
     let olinfo = desc::olinfo(packet.len, packet.partial);
     if packet.nr_frags != 0 {
-        return tx_map_frags(tx, skbs, bus, skb, (start, dma, packet.headlen, olinfo));
+        return tx_map_with(tx, skbs, bus, skb, (start, dma, packet.headlen, (DATA_CMD, olinfo)));
     }
     desc::write_data(&mut skbs.mem, tx.ring.at(start), dma, DATA_CMD | DCMD_EOP_RS | packet.headlen, olinfo);
     start
 }
 
 /// The rest of [`tx_map`] for a packet with pieces: each descriptor is written when it is known whether another follows.
+/// Every descriptor has the command `cmd`, the first one `olinfo`.
 #[inline(never)]
-fn tx_map_frags(
+pub(super) fn tx_map_with(
     tx: &mut TxRing,
     skbs: &mut SkbPool,
     bus: &mut dyn Bus,
     skb: &Skb,
-    (start, dma, len, olinfo): (u16, u64, u32, u32),
+    (start, dma, len, (cmd, olinfo)): (u16, u64, u32, (u32, u32)),
 ) -> u16 {
     let (mut i, mut dma, mut len, mut olinfo) = (start, dma, len, olinfo);
     for n in 0..skbs.frags(skb).len() {
@@ -223,7 +269,7 @@ fn tx_map_frags(
         if frag.len == 0 {
             continue;
         }
-        desc::write_data(&mut skbs.mem, tx.ring.at(i), dma, DATA_CMD | len, olinfo);
+        desc::write_data(&mut skbs.mem, tx.ring.at(i), dma, cmd | len, olinfo);
         olinfo = 0;
         i = tx.ring.after(i);
         dma = skbs.mem.bus_addr(skbs.buf_offset(frag.buf) + usize::from(frag.offset));
@@ -233,6 +279,6 @@ fn tx_map_frags(
         buffer.dma = dma;
         buffer.len = len;
     }
-    desc::write_data(&mut skbs.mem, tx.ring.at(i), dma, DATA_CMD | DCMD_EOP_RS | len, olinfo);
+    desc::write_data(&mut skbs.mem, tx.ring.at(i), dma, cmd | DCMD_EOP_RS | len, olinfo);
     i
 }
