@@ -182,6 +182,7 @@ impl Stack {
     #[inline(always)]
     fn sch_direct_xmit<const TRACED: bool>(&mut self, skb: Skb, more: bool) -> bool {
         self.trace_skb::<TRACED>(&skb, "sch_direct_xmit");
+        self.trace_skb::<TRACED>(&skb, "validate_xmit_skb");
         if self.dev.queues[0].is_stopped() {
             self.requeue(skb);
             return false;
