@@ -32,7 +32,14 @@ const UDP_HEADERS: &str = "020000000002 020000000001 0800 4500 0000 00094000 401
 const PAYLOAD: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
 
 /// Context, headers, and the payload in two more buffers, cut within a segment.
-fn send(machine: &mut Machine, context: [u32; 4], headers: &[u8], payload: &[u8], command: u32, paylen: usize) {
+fn send(
+    machine: &mut Machine,
+    context: [u32; 4],
+    headers: &[u8],
+    payload: &[u8],
+    command: u32,
+    paylen: usize,
+) {
     machine.ram.put(0x8_0000, headers);
     machine.ram.put(0x9_0003, &payload[..7]);
     machine.ram.put(0xA_0000, &payload[7..]);

@@ -61,12 +61,14 @@ impl Stack {
                 return self.skbs.drop(&mut self.trace, skb, reason);
             }
         };
-        self.mib.inc(match header.tos & 3 {
+        let marked = match header.tos & 3 {
             0 => Counter::IpExtInNoEctPkts,
             1 => Counter::IpExtInEct1Pkts,
             2 => Counter::IpExtInEct0Pkts,
             _ => Counter::IpExtInCePkts,
-        });
+        };
+        // A packet that was merged, or never cut, counts as its segments here, and here alone.
+        self.mib.add(marked, usize::from(self.skbs[&skb].gso_segs.max(1)));
         // What lies behind the packet is padding of the link.
         self.skbs.trim(&skb, usize::from(header.total_len));
         let Ok(skb) = self.netfilter_hook(Hook::PreRouting, skb) else { return };

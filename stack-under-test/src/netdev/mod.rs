@@ -3,6 +3,7 @@
 pub mod bql;
 pub mod device;
 pub mod features;
+pub(crate) mod gro;
 mod gso;
 pub mod interface;
 pub mod napi;

@@ -95,6 +95,8 @@ pub struct Stack {
     pub(crate) backlog: SkbQueue,
     pub(crate) mcast_slots: Vec<u32>,
     pub(crate) dev: Interface,
+    /// What the running poll merges.
+    pub(crate) gro: crate::netdev::gro::Gro,
     /// How many commands were given: each may change what was remembered.
     pub(crate) commands: u64,
     /// What the tool prints of the last command that it did.
@@ -140,6 +142,7 @@ impl Stack {
             backlog: SkbQueue::default(),
             mcast_slots: Vec::new(),
             dev: Interface::new(driver, queues),
+            gro: crate::netdev::gro::Gro::default(),
             commands: 0,
             tool_output: String::new(),
             bus,
