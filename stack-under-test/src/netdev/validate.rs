@@ -63,9 +63,12 @@ impl Stack {
         }
         let pieces = meta.nr_frags() > 0 && !features.contains(Features::SG);
         // Pieces that do not fit into one buffer stay pieces: this device can take them. A list of packets it cannot.
-        if (listed || pieces) && !self.skbs.skb_linearize(&skb) && listed {
-            self.drop_invalid(skb);
-            return out;
+        if listed || pieces {
+            let linear = self.skbs.skb_linearize(&skb);
+            if listed && !linear {
+                self.drop_invalid(skb);
+                return out;
+            }
         }
         if !features.contains(Features::HW_CSUM) {
             self.skb_checksum_help(&skb);

@@ -181,8 +181,11 @@ impl Stack {
     /// took it.
     #[inline(always)]
     fn sch_direct_xmit<const TRACED: bool>(&mut self, skb: Skb, more: bool) -> bool {
-        self.trace_skb::<TRACED>(&skb, "sch_direct_xmit");
-        self.trace_skb::<TRACED>(&skb, "validate_xmit_skb");
+        if TRACED && self.trace.is_on() {
+            let packet = self.skbs[&skb].packet;
+            self.trace.function(packet, "sch_direct_xmit");
+            self.trace.function(packet, "validate_xmit_skb");
+        }
         if self.dev.queues[0].is_stopped() {
             self.requeue(skb);
             return false;
