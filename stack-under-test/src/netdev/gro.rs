@@ -111,6 +111,7 @@ fn same_flow(a: &[u8], b: &[u8]) -> bool {
 
 impl Stack {
     /// `napi_gro_receive`: takes a frame from the driver, and hands it up now, later, or as a part of another.
+    #[inline(never)]
     pub(crate) fn napi_gro_receive(&mut self, skb: Skb) {
         self.trace.function(self.skbs[&skb].packet, "napi_gro_receive");
         if !self.dev.has(Features::GRO) {
@@ -246,7 +247,15 @@ impl Stack {
     }
 
     /// `napi_gro_flush`: the poll is over, and what is held goes up, the oldest first.
+    #[inline(always)]
     pub(crate) fn napi_gro_flush(&mut self) {
+        if !self.gro.held.is_empty() {
+            self.napi_gro_flush_all();
+        }
+    }
+
+    #[inline(never)]
+    fn napi_gro_flush_all(&mut self) {
         while !self.gro.held.is_empty() {
             self.gro_complete(0);
         }
