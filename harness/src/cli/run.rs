@@ -2,10 +2,11 @@
 
 use super::args::{DEFAULT_MAX_WAIT, DEFAULT_OUT, RunArguments};
 use super::{CANNOT, places};
-use crate::case::{self, model::RigKind};
+use crate::case;
 use crate::report::again::Again;
 use crate::report::output::complain;
 use crate::report::progress::Progress;
+use crate::run::governor::Governor;
 use crate::run::pool::{self, Options};
 use crate::run::{RigFactory, TrialReport, Verdict, artifacts, rigs};
 use std::io;
@@ -91,11 +92,6 @@ fn cannot(why: &str) -> u8 {
     CANNOT
 }
 
-/// In real time trials one after the other, unless told otherwise: they would make each other late.
 fn jobs(arguments: &RunArguments, factory: &dyn RigFactory) -> usize {
-    match arguments.jobs {
-        Some(jobs) => usize::from(jobs),
-        None if factory.kind() == RigKind::Emu => std::thread::available_parallelism().map_or(1, usize::from),
-        None => 1,
-    }
+    arguments.jobs.map_or_else(|| Governor::usual_limit(factory.kind()), usize::from)
 }

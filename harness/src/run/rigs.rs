@@ -1,7 +1,7 @@
 //! The rigs that are built, by their kind.
 
 use super::factory::RigFactory;
-use crate::case::model::{RigKind, Trial};
+use crate::case::model::{CheckItem, RigKind, Trial};
 use crate::rig::linux::wire::WireKind;
 use crate::rig::{Rig, RigError, emu, linux};
 use std::path::PathBuf;
@@ -25,8 +25,8 @@ pub fn factory(kind: RigKind, with: &With) -> Result<Box<dyn RigFactory>, String
     }
     match kind {
         RigKind::Emu => Ok(Box::new(EmuFactory)),
-        RigKind::Linux => match linux::unusable() {
-            None => Ok(Box::new(LinuxFactory)),
+        RigKind::Linux => match linux::unusable(with.wire) {
+            None => Ok(Box::new(LinuxFactory { wire: with.wire })),
             Some(why) => Err(format!("{why}; `wireproof doctor --rig linux` says more")),
         },
         RigKind::Qemu | RigKind::Vfio => Err(format!("the {} rig is not built yet", kind.name())),
@@ -49,7 +49,9 @@ impl RigFactory for EmuFactory {
     }
 }
 
-struct LinuxFactory;
+struct LinuxFactory {
+    wire: WireKind,
+}
 
 impl RigFactory for LinuxFactory {
     fn kind(&self) -> RigKind {
@@ -57,10 +59,14 @@ impl RigFactory for LinuxFactory {
     }
 
     fn missing(&self, trial: &Trial) -> Option<String> {
-        linux::missing(trial)
+        linux::missing(trial, self.wire)
+    }
+
+    fn unreadable(&self, item: &CheckItem) -> Option<String> {
+        linux::unreadable(item)
     }
 
     fn create(&self, _trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
-        Ok(Box::new(linux::LinuxRig::new()?))
+        Ok(Box::new(linux::LinuxRig::new(self.wire)?))
     }
 }

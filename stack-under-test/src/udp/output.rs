@@ -148,8 +148,13 @@ impl Stack {
         }
         let route = self.udp_route(fd, daddr, dport, connected, flags)?;
         if let Err(errno) = self.sock_alloc_send_check(fd) {
-            if errno == Errno::EAGAIN && flags.dontwait {
-                self.mib.inc(Counter::UdpSndbufErrors);
+            if errno != Errno::EAGAIN || flags.dontwait {
+                // The call ends with it: `__ip_append_data` counts what it did not make, and `udp_sendmsg` that there was no
+                // room, now or earlier (SOCK_NOSPACE stays set on a datagram socket).
+                self.mib.inc(Counter::IpOutDiscards);
+                if self.sockets.get(fd)?.nospace {
+                    self.mib.inc(Counter::UdpSndbufErrors);
+                }
             }
             return Err(errno);
         }
@@ -160,7 +165,7 @@ impl Stack {
         let large = socket.options.gso_size != 0;
         let limit = if large || socket.ignores_df() { 0xffff } else { flow.dst.mtu as usize };
         if total > limit {
-            self.local_error(fd, SocketAddrV4::new(daddr, dport), flow.dst.mtu, payload);
+            self.local_error(fd, SocketAddrV4::new(daddr, dport), flow.dst.mtu);
             return Err(Errno::EMSGSIZE);
         }
         let gso_size = self.udp_gso_size(fd, payload.len(), flow.dst.mtu as usize)?;
@@ -232,7 +237,7 @@ impl Stack {
         }
         let charge = &mut self.skbs.charges[SocketTable::slot(fd) as usize];
         if charge.wmem >= socket.sndbuf() {
-            charge.nospace = true;
+            (charge.nospace, socket.nospace) = (true, true);
             return Err(Errno::EAGAIN);
         }
         Ok(())
@@ -285,7 +290,10 @@ impl Stack {
         } else {
             self.udp_make_large(flow, &header, payload, gso_size)
         };
-        built.inspect_err(|_| self.mib.inc(Counter::UdpSndbufErrors))
+        built.inspect_err(|_| {
+            self.mib.inc(Counter::UdpSndbufErrors);
+            self.mib.inc(Counter::IpOutDiscards);
+        })
     }
 
     /// `udp_send_skb`: sends, and counts.
@@ -296,10 +304,14 @@ impl Stack {
             Err(SendError::Congested) => {
                 // Counted in either case: here, or in `udp_sendmsg` where the error comes out.
                 self.mib.inc(Counter::UdpSndbufErrors);
+                self.mib.inc(Counter::IpOutDiscards);
                 let told = self.sockets.get(fd).is_ok_and(|socket| socket.options.recverr);
                 return if told { Err(Errno::ENOBUFS) } else { Ok(()) };
             }
-            Err(SendError::Errno(errno)) => return Err(errno),
+            Err(SendError::Errno(errno)) => {
+                self.mib.inc(Counter::IpOutDiscards);
+                return Err(errno);
+            }
         }
         self.mib.inc(Counter::UdpOutDatagrams);
         Ok(())

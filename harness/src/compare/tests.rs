@@ -1,0 +1,1 @@
+//! Two records of one case, held against each other.
