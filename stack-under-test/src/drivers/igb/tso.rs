@@ -2,8 +2,9 @@
 
 use super::Igb;
 use super::desc::{self, DCMD_TSE, POPTS_IXSM, POPTS_TXSM, TUCMD_IPV4, TUCMD_L4T_TCP};
-use super::ring::{NO_CONTEXT, TSO};
-use super::xmit::{Packet, Posted, tx_map_with};
+use super::ring::{NO_CONTEXT, TxRing};
+use super::xmit::{Packet, tx_map_with};
+use crate::bus::Bus;
 use crate::drop_reason::DropReason;
 use crate::netdev::{DriverCtx, NetdevTx};
 use crate::skb::{IpSummed, Skb, SkbPool};
@@ -12,7 +13,7 @@ use crate::wire::ipv4::{IPPROTO_TCP, IPPROTO_UDP};
 
 /// What the device is told of a packet that it is to cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Tso {
+pub(super) struct Tso {
     /// Bytes of all headers: what each segment repeats.
     hdr_len: u32,
     /// Into how many segments.
@@ -31,48 +32,44 @@ impl Igb {
             ctx.skbs.drop(ctx.trace, skb, DropReason::DevReady);
             return NetdevTx::Ok;
         }
-        let q = queue % self.config.queue_pairs;
         let packet = Packet::of(&ctx.skbs[&skb]);
-        let tx = &mut self.tx[usize::from(q)];
-        let unused = tx.ring.unused();
-        if unused < packet.nr_frags + 1 + 3 {
-            ctx.queues[usize::from(q)].stop();
-            return NetdevTx::Busy(skb);
-        }
-        let Some(tso) = igb_tso(ctx.skbs, &skb) else {
-            ctx.skbs.drop(ctx.trace, skb, DropReason::SkbGsoSeg);
-            return NetdevTx::Ok;
-        };
-        ctx.trace.function(packet.name, "igb_tso");
-
-        let first = tx.ring.next_to_use;
-        desc::write_context(&mut ctx.skbs.mem, tx.ring.at(first), tso.context);
-        tx.context = NO_CONTEXT;
-        let start = tx.ring.after(first);
-        let dma = ctx.skbs.mem.bus_addr(packet.data_at);
-        let olinfo = desc::olinfo(packet.len - tso.hdr_len, false) | POPTS_TXSM | POPTS_IXSM;
-        let words = (desc::DATA_CMD | DCMD_TSE, olinfo);
-        let last = tx_map_with(tx, ctx.skbs, ctx.bus, &skb, (start, dma, packet.headlen, words));
-        // No packet begins at the descriptor behind the context: it keeps how many segments there are.
-        tx.buffers[usize::from(start)].nr_frags = tso.segs as u16;
-        let posted = Posted {
-            first,
-            last,
-            next: tx.ring.after(last),
-            dma,
-            bytecount: packet.len + (tso.segs - 1) * tso.hdr_len,
-            nr_frags: packet.nr_frags | TSO,
-            left: unused - packet.nr_frags - 2,
-        };
-        self.posted::<true>(ctx, skb, &packet, (q, more), &posted);
-        NetdevTx::Ok
+        self.xmit_frame_ring::<true, true>(ctx, skb, &packet, (queue % self.config.queue_pairs, more))
     }
+}
+
+impl Tso {
+    /// The bytes that are on the wire beside those of the packet: the headers of all segments but the first.
+    pub(super) fn more_bytes(&self) -> u32 {
+        (self.segs - 1) * self.hdr_len
+    }
+}
+
+/// Writes the context descriptor and, behind it, a data descriptor for each piece; lends the pieces. Gives the index of the
+/// first data descriptor and that of the last one.
+pub(super) fn tso_map(
+    tx: &mut TxRing,
+    skbs: &mut SkbPool,
+    bus: &mut dyn Bus,
+    skb: &Skb,
+    packet: &Packet,
+    (dma, tso): (u64, &Tso),
+) -> (u16, u16) {
+    let first = tx.ring.next_to_use;
+    desc::write_context(&mut skbs.mem, tx.ring.at(first), tso.context);
+    tx.context = NO_CONTEXT;
+    let start = tx.ring.after(first);
+    let olinfo = desc::olinfo(packet.len - tso.hdr_len, false) | POPTS_TXSM | POPTS_IXSM;
+    let words = (desc::DATA_CMD | DCMD_TSE, olinfo);
+    let last = tx_map_with(tx, skbs, bus, skb, (start, dma, packet.headlen, words));
+    // No packet begins at the descriptor behind the context: it keeps how many segments there are.
+    tx.buffers[usize::from(start)].nr_frags = tso.segs as u16;
+    (start, last)
 }
 
 /// `igb_tso`: writes into the headers what the device builds on (total length 0, the IP checksum a negative zero, the seed
 /// of the transport checksum without the length), and says what the context is. `None`, and nothing written, when the
 /// headers are not those of TCP or UDP over IPv4.
-fn igb_tso(skbs: &mut SkbPool, skb: &Skb) -> Option<Tso> {
+pub(super) fn igb_tso(skbs: &mut SkbPool, skb: &Skb) -> Option<Tso> {
     let meta = &skbs[skb];
     let (len, mss, headlen) = (meta.len() as u32, u32::from(meta.gso_size), meta.headlen());
     if meta.ip_summed != IpSummed::Partial || mss == 0 {

@@ -3,6 +3,7 @@
 use super::Igb;
 use super::desc::{self, DATA_CMD, DCMD_EOP_RS, TUCMD_L4T_SCTP, TUCMD_L4T_TCP};
 use super::ring::{Ring, TxBuffer, TxRing};
+use super::tso::{igb_tso, tso_map};
 use crate::bus::{Bus, Direction};
 use crate::drop_reason::DropReason;
 use crate::netdev::{DriverCtx, NetdevTx};
@@ -53,7 +54,7 @@ impl Igb {
             packet = Packet::of(&ctx.skbs[&skb]);
         }
         let q = if queue < self.config.queue_pairs { queue } else { queue % self.config.queue_pairs };
-        self.xmit_frame_ring::<TRACED>(ctx, skb, &packet, (q, more))
+        self.xmit_frame_ring::<TRACED, false>(ctx, skb, &packet, (q, more))
     }
 
     /// Pads a frame to what the device can pad (`skb_put_padto`), or says why the packet cannot be sent.
@@ -72,9 +73,9 @@ impl Igb {
         Ok(())
     }
 
-    /// `igb_xmit_frame_ring`.
+    /// `igb_xmit_frame_ring`; with `LARGE` of a packet that the device is to cut.
     #[inline(always)]
-    fn xmit_frame_ring<const TRACED: bool>(
+    pub(super) fn xmit_frame_ring<const TRACED: bool, const LARGE: bool>(
         &mut self,
         ctx: &mut DriverCtx<'_>,
         skb: Skb,
@@ -92,83 +93,54 @@ impl Igb {
         }
 
         let first = tx.ring.next_to_use;
-        let start = if packet.partial { tx_csum(tx, ctx.skbs, packet, first) } else { first };
         let dma = ctx.skbs.mem.bus_addr(packet.data_at);
-        let last = tx_map(tx, ctx.skbs, ctx.bus, &skb, packet, (start, dma));
-        let posted = Posted {
-            first,
-            last,
-            next: tx.ring.after(last),
-            dma,
-            bytecount: packet.len,
-            nr_frags: packet.nr_frags,
-            left: unused - packet.nr_frags - 1 - u16::from(start != first),
-        };
-        self.posted::<TRACED>(ctx, skb, packet, (q, more), &posted);
-        NetdevTx::Ok
-    }
-
-    /// The end of `igb_tx_map`: the descriptors of a packet are written; it is kept until the device is done with it, and
-    /// the device is told.
-    #[inline(always)]
-    pub(super) fn posted<const TRACED: bool>(
-        &mut self,
-        ctx: &mut DriverCtx<'_>,
-        skb: Skb,
-        packet: &Packet,
-        (q, more): (u16, bool),
-        posted: &Posted,
-    ) {
-        let tx = &mut self.tx[usize::from(q)];
-        let queue = &mut ctx.queues[usize::from(q)];
+        let (mut bytecount, mut nr_frags) = (packet.len, packet.nr_frags);
+        let (start, last);
+        if LARGE {
+            let Some(tso) = igb_tso(ctx.skbs, &skb) else {
+                ctx.skbs.drop(ctx.trace, skb, DropReason::SkbGsoSeg);
+                return NetdevTx::Ok;
+            };
+            ctx.trace.function(packet.name, "igb_tso");
+            bytecount += tso.more_bytes();
+            nr_frags |= super::ring::TSO;
+            (start, last) = tso_map(tx, ctx.skbs, ctx.bus, &skb, packet, (dma, &tso));
+        } else {
+            start = if packet.partial { tx_csum(tx, ctx.skbs, packet, first) } else { first };
+            last = tx_map(tx, ctx.skbs, ctx.bus, &skb, packet, (start, dma));
+        }
+        let next = tx.ring.after(last);
         if TRACED && ctx.trace.is_on() {
             ctx.trace.function(packet.name, "igb_tx_map");
-            ctx.trace.step(packet.name, Step::Posted { queue: q, last_descriptor: posted.last });
+            ctx.trace.step(packet.name, Step::Posted { queue: q, last_descriptor: last });
             ctx.trace.step(packet.name, Step::Queued("ring"));
         }
 
-        queue.sent(posted.bytecount);
+        queue.sent(bytecount);
         tx.trans_start = ctx.now;
         ctx.skbs.mem.write_barrier();
         // What is lent for the linear part is kept where the packet begins, though a context descriptor may lie there.
-        tx.buffers[usize::from(posted.first)] = TxBuffer {
+        tx.buffers[usize::from(first)] = TxBuffer {
             skb: Some(skb),
-            dma: posted.dma,
+            dma,
             len: packet.headlen,
-            bytecount: posted.bytecount,
-            next_to_watch: posted.last,
-            nr_frags: posted.nr_frags,
+            bytecount,
+            next_to_watch: last,
+            nr_frags,
             time_stamp: ctx.now,
         };
-        tx.ring.next_to_use = posted.next;
+        tx.ring.next_to_use = next;
 
-        if posted.left < DESC_NEEDED {
+        if unused - packet.nr_frags - 1 - u16::from(start != first) < DESC_NEEDED {
             // The device is not run while the driver is, so what is free now is what the second look would find.
             queue.stop();
         }
-        ctx.bus.dma_map(posted.dma, packet.headlen, Direction::ToDevice);
+        ctx.bus.dma_map(dma, packet.headlen, Direction::ToDevice);
         if !more || queue.is_stopped() {
-            self.hw.wr32(ctx.bus, tx.ring.tail, u32::from(posted.next));
+            self.hw.wr32(ctx.bus, tx.ring.tail, u32::from(next));
         }
+        NetdevTx::Ok
     }
-}
-
-/// Where a packet's descriptors lie.
-pub(super) struct Posted {
-    /// The first, which may be a context.
-    pub(super) first: u16,
-    /// The last.
-    pub(super) last: u16,
-    /// The one behind it.
-    pub(super) next: u16,
-    /// The bus address of the linear data.
-    pub(super) dma: u64,
-    /// The bytes on the wire, as the byte limit counts them.
-    pub(super) bytecount: u32,
-    /// Pieces beside the linear part, with [`super::ring::TSO`].
-    pub(super) nr_frags: u16,
-    /// Descriptors that are left free.
-    pub(super) left: u16,
 }
 
 /// What sending needs to know of a packet.
