@@ -145,8 +145,7 @@ impl Stack {
     /// `tcp_measure_rcv_mss`: how large the peer's segments are.
     fn tcp_measure_rcv_mss(&mut self, tp: &mut TcpSock, seg: &Incoming, truesize: u32) {
         let lss = core::mem::take(&mut tp.ack.last_seg_size);
-        let gso_size = 0;
-        let mut len = if gso_size > 0 { gso_size } else { seg.payload_len };
+        let mut len = if seg.gso_size > 0 { seg.gso_size } else { seg.payload_len };
         if len >= tp.ack.rcv_mss {
             if len != tp.ack.rcv_mss {
                 tp.update_scaling_ratio(seg.payload_len, truesize);
