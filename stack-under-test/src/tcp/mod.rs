@@ -49,11 +49,13 @@ pub mod timer;
 pub mod timewait;
 pub mod transmit;
 pub mod undo;
+pub mod usage;
 pub mod validate;
 pub mod window;
 
 pub use info::TcpInfo;
 pub use state::TcpState;
+pub use usage::{SockUsage, Usage};
 
 use crate::entropy::Entropy;
 use crate::errno::Errno;
