@@ -12,6 +12,7 @@ pub mod neighbour;
 pub mod readings;
 pub mod routing;
 pub mod sysctl;
+mod sysctl_tcp;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,7 @@
 //! `sysctl -w`: what a setting changes. A key that the stack knows but does not act on keeps its default, or is refused.
 
 use super::Stack;
+use super::sysctl_tcp::Set;
 use crate::control::Refusal;
 use crate::control::sysctl::Setting;
 use crate::errno::Errno;
@@ -22,10 +23,17 @@ impl Stack {
                 _ => Ok(()),
             };
         }
-        if key.starts_with("net.ipv4.tcp_") || key.starts_with("net.ipv4.conf.") {
+        let bad = || Refusal::new(Errno::EINVAL, format!("setting key \"{key}\": Invalid argument"));
+        if let Some(name) = key.strip_prefix("net.ipv4.tcp_") {
+            return match self.tcp_sysctl(name, value) {
+                Set::Done => Ok(()),
+                Set::Bad => Err(bad()),
+                Set::Unread => Self::pinned_only(key, value),
+            };
+        }
+        if key.starts_with("net.ipv4.conf.") {
             return Self::pinned_only(key, value);
         }
-        let bad = || Refusal::new(Errno::EINVAL, format!("setting key \"{key}\": Invalid argument"));
         let number = value.parse::<u32>().map_err(|_| bad());
         let sysctl = &mut self.sysctl;
         match key.strip_prefix("net.ipv4.").or_else(|| key.strip_prefix("net.core.")).unwrap_or(key) {
