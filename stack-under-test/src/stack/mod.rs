@@ -12,7 +12,6 @@ pub mod neighbour;
 pub mod readings;
 pub mod routing;
 pub mod sysctl;
-mod sysctl_tcp;
 #[cfg(test)]
 mod tests;
 

@@ -1,10 +1,10 @@
 //! `sysctl -w`: what a setting changes. A key that the stack knows but does not act on keeps its default, or is refused.
 
 use super::Stack;
-use super::sysctl_tcp::Set;
 use crate::control::Refusal;
 use crate::control::sysctl::Setting;
 use crate::errno::Errno;
+use crate::tcp::sysctl::Written;
 use crate::time::Duration;
 use alloc::format;
 use alloc::string::String;
@@ -23,17 +23,20 @@ impl Stack {
                 _ => Ok(()),
             };
         }
-        let bad = || Refusal::new(Errno::EINVAL, format!("setting key \"{key}\": Invalid argument"));
         if let Some(name) = key.strip_prefix("net.ipv4.tcp_") {
-            return match self.tcp_sysctl(name, value) {
-                Set::Done => Ok(()),
-                Set::Bad => Err(bad()),
-                Set::Unread => Self::pinned_only(key, value),
-            };
+            match self.sysctl.tcp.write(name, value) {
+                Written::Set => return Ok(()),
+                Written::Unknown => return Self::pinned_only(key, value),
+                Written::Invalid => {
+                    let message = format!("setting key \"{key}\": Invalid argument");
+                    return Err(Refusal::new(Errno::EINVAL, message));
+                }
+            }
         }
         if key.starts_with("net.ipv4.conf.") {
             return Self::pinned_only(key, value);
         }
+        let bad = || Refusal::new(Errno::EINVAL, format!("setting key \"{key}\": Invalid argument"));
         let number = value.parse::<u32>().map_err(|_| bad());
         let sysctl = &mut self.sysctl;
         match key.strip_prefix("net.ipv4.").or_else(|| key.strip_prefix("net.core.")).unwrap_or(key) {
@@ -55,6 +58,7 @@ impl Stack {
             "icmp_echo_ignore_broadcasts" => sysctl.icmp_echo_ignore_broadcasts = number? != 0,
             "route.min_pmtu" => sysctl.min_pmtu = number?,
             "route.mtu_expires" => sysctl.mtu_expires = Duration::from_secs(u64::from(number?)),
+            "somaxconn" => sysctl.tcp.somaxconn = number?,
             "wmem_default" => sysctl.wmem_default = number?,
             "rmem_default" => sysctl.rmem_default = number?,
             "wmem_max" => sysctl.wmem_max = number?,
@@ -102,4 +106,16 @@ const INERT: &[(&str, &str)] = &[
     ("ip_nonlocal_bind", "0"),
     ("icmp_msgs_per_sec", "1000"),
     ("icmp_msgs_burst", "50"),
+    ("tcp_recovery", "1"),
+    ("tcp_mtu_probing", "0"),
+    ("tcp_adv_win_scale", "1"),
+    ("tcp_autocorking", "1"),
+    ("tcp_limit_output_bytes", "4194304"),
+    ("tcp_pingpong_thresh", "1"),
+    ("tcp_fastopen", "1"),
+    ("tcp_syncookies", "1"),
+    ("tcp_retries1", "3"),
+    ("tcp_no_metrics_save", "1"),
+    ("tcp_base_mss", "1024"),
+    ("tcp_stdurg", "0"),
 ];
