@@ -7,16 +7,16 @@ mod checks;
 pub mod command;
 mod confine;
 pub mod differs;
-mod files;
+pub(crate) mod files;
 mod frames;
 mod functions;
 mod load;
 mod names;
 pub mod problem;
-mod reader;
+pub(crate) mod reader;
 pub mod rigs;
 pub mod schema;
-mod shape;
+pub(crate) mod shape;
 mod substitute;
 pub(crate) mod symbols;
 #[cfg(test)]
@@ -24,7 +24,7 @@ mod tests;
 mod trial;
 mod value;
 mod wire_steps;
-mod yaml;
+pub(crate) mod yaml;
 
 pub use files::case_name as name_of_file;
 pub use load::{load, load_filtered, load_with};

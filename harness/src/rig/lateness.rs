@@ -11,7 +11,8 @@ pub struct Lateness {
     pub injected: Delays,
     /// Calls: by how much the time at which one came back may be later than it was.
     pub returned: Delays,
-    /// Readings for checks: how long each took, so that the value may be of a later time than was wanted.
+    /// Readings for checks: how long each took, so that the value may be of a later time than was wanted. They do not count for
+    /// the worst of a trial ([`crate::rig::Finished::lateness`]): what was read and held did hold.
     pub read: Delays,
 }
 

@@ -9,7 +9,7 @@ use harness::case::model::{
 use harness::case::model::{Check, CheckItem, Expected, Outcome as Wanted, RigKind, Source};
 use harness::case::rigs::Rigs;
 use harness::frame::{FieldSpec, FrameSpec, Layer, Value, field};
-use harness::rig::linux::{LinuxRig, missing, wire::WireKind};
+use harness::rig::linux::{LinuxRig, missing, unreadable, wire::WireKind};
 use harness::rig::{Rig, RigError};
 use harness::run::{RigFactory, Verdict, execute};
 use std::sync::atomic::AtomicBool;
@@ -25,6 +25,10 @@ impl RigFactory for LinuxFactory {
 
     fn missing(&self, trial: &Trial) -> Option<String> {
         missing(trial, wire())
+    }
+
+    fn unreadable(&self, item: &CheckItem) -> Option<String> {
+        unreadable(item)
     }
 
     fn create(&self, _trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
