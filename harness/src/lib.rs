@@ -10,6 +10,7 @@
 pub mod capture;
 pub mod case;
 pub mod cli;
+pub mod compare;
 pub mod frame;
 pub mod judge;
 pub mod report;

@@ -1,11 +1,13 @@
 //! The conformance suite as tests: one for each trial and rig, named `rig::folder::case[row]`.
 //!
 //! On `emu` the capture is also compared with its snapshot below `cases/snapshots`. A case with several rows has one more
-//! test, `…::covers`: its rows together must have gone where it says. Trials in real time run one after the other.
+//! test, `…::covers`: its rows together must have gone where it says. Trials in real time overlap as long
+//! as they do not make each other late; one that is inconclusive has failed, with its reason.
 
 use harness::case::{self, model::RigKind, model::Trial};
 use harness::report::again::Again;
-use harness::run::{RigFactory, TrialReport, Verdict, artifacts, covers, execute, rigs, select};
+use harness::run::governor::Governor;
+use harness::run::{RigFactory, TrialReport, Verdict, artifacts, covers, execute, rigs, trial::skip_reason};
 use libtest_mimic::{Arguments, Failed, Trial as Test};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -20,17 +22,21 @@ const RIGS: [RigKind; 2] = [RigKind::Emu, RigKind::Linux];
 const MAX_WAIT: Duration = Duration::from_secs(10);
 /// Nobody stops a test.
 static NEVER: AtomicBool = AtomicBool::new(false);
-/// In real time trials would make each other late.
-static REAL_TIME: Mutex<()> = Mutex::new(());
 
 /// A rig, and what its trials have seen so far: case and row by name.
 struct Shared {
     factory: Box<dyn RigFactory>,
+    /// In real time: as many at once as do not make each other late.
+    governor: Option<Governor>,
     seen: Mutex<BTreeMap<String, BTreeSet<&'static str>>>,
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    // While there is one thread; why it cannot is told by the rig.
+    let _ = harness::rig::linux::rights::enter();
+    let mut arguments = Arguments::from_args();
+    // Those of emu, which come first, are all work; the others mostly wait.
+    arguments.test_threads.get_or_insert(Governor::usual_limit(RigKind::Linux));
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_owned);
     if let Err(error) = std::env::set_current_dir(&root) {
         eprintln!("{}: {error}", root.display());
@@ -54,7 +60,8 @@ fn of_a_rig(kind: RigKind, trials: &[Trial]) -> Vec<Test> {
         Ok(factory) => factory,
         Err(why) => return without_a_rig(kind, &trials, &why),
     };
-    let shared = Arc::new(Shared { factory, seen: Mutex::default() });
+    let governor = (kind != RigKind::Emu).then(|| Governor::new(Governor::usual_limit(kind)));
+    let shared = Arc::new(Shared { factory, governor, seen: Mutex::default() });
     let mut tests = Vec::new();
     for rows in trials.chunk_by(|a, b| a.case == b.case) {
         tests.extend(rows.iter().map(|trial| of_a_trial(&shared, trial)));
@@ -82,7 +89,7 @@ fn without_a_rig(kind: RigKind, trials: &[Arc<Trial>], why: &str) -> Vec<Test> {
 
 fn of_a_trial(shared: &Arc<Shared>, trial: &Arc<Trial>) -> Test {
     let kind = shared.factory.kind();
-    let left_out = select::skip_reason(trial, kind, MAX_WAIT).or_else(|| shared.factory.missing(trial));
+    let left_out = skip_reason(shared.factory.as_ref(), trial, MAX_WAIT);
     let name = name_of(kind, trial);
     if let Some(why) = left_out {
         return Test::test(name, || Ok(())).with_kind(why).with_ignored_flag(true);
@@ -102,9 +109,12 @@ fn name(kind: RigKind, case: &str, row: &str) -> String {
 
 fn run(shared: &Shared, trial: &Trial) -> Result<(), Failed> {
     let kind = shared.factory.kind();
-    let alone = (kind != RigKind::Emu).then(|| REAL_TIME.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut permit = shared.governor.as_ref().and_then(|governor| governor.enter(|| false));
     let mut report = execute(shared.factory.as_ref(), trial, MAX_WAIT, &NEVER);
-    drop(alone);
+    if let (Some(permit), Some(timing)) = (&mut permit, &report.timing) {
+        permit.was_late_by(timing.late());
+    }
+    drop(permit);
     let capture = artifacts::capture(&report.record, trial);
     if let Some(journey) = &mut report.journey {
         artifacts::note_wire(journey, &capture);
@@ -113,7 +123,8 @@ fn run(shared: &Shared, trial: &Trial) -> Result<(), Failed> {
     match &report.verdict {
         Verdict::Pass => {}
         Verdict::Fail(_) => return Err(Failed::from(report.shown)),
-        Verdict::Skip(why) | Verdict::Inconclusive(why) => return Err(Failed::from(why)),
+        Verdict::Skip(why) => return Err(Failed::from(format!("skipped: {why}"))),
+        Verdict::Inconclusive(why) => return Err(Failed::from(format!("inconclusive: {why}"))),
     }
     if kind != RigKind::Emu {
         return Ok(());

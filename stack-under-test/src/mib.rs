@@ -1,5 +1,9 @@
 //! Counters of `/proc/net/snmp` and `/proc/net/netstat`, by Linux's names (RFC 4293, RFC 4113; `Documentation/networking/snmp_counter`).
 
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+
 macro_rules! mib {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
         /// A counter; [`Counter::name`] is what Linux calls it, as `Group.Name`.
@@ -100,6 +104,18 @@ mib! {
     IcmpInTimeExcds = "Icmp.InTimeExcds",
     /// Parameter problem came in.
     IcmpInParmProbs = "Icmp.InParmProbs",
+    /// A source quench came in, which nobody acts on (RFC 6633).
+    IcmpInSrcQuenchs = "Icmp.InSrcQuenchs",
+    /// A redirect came in; this stack does not follow it.
+    IcmpInRedirects = "Icmp.InRedirects",
+    /// A request for the time came in; this stack does not answer it.
+    IcmpInTimestamps = "Icmp.InTimestamps",
+    /// An answer with the time came in.
+    IcmpInTimestampReps = "Icmp.InTimestampReps",
+    /// A request for an address mask came in (RFC 6918: obsolete).
+    IcmpInAddrMasks = "Icmp.InAddrMasks",
+    /// An answer with an address mask came in.
+    IcmpInAddrMaskReps = "Icmp.InAddrMaskReps",
     /// An echo request came in.
     IcmpInEchos = "Icmp.InEchos",
     /// An echo reply came in.
@@ -288,15 +304,44 @@ mib! {
     TcpExtWinProbe = "TcpExt.TCPWinProbe",
     /// Data came into a window of zero.
     TcpExtZeroWindowDrop = "TcpExt.TCPZeroWindowDrop",
+    /// A datagram to everybody or to a group came, and no socket wanted it.
+    UdpIgnoredMulti = "Udp.IgnoredMulti",
+}
+
+/// ICMP messages by their type: `IcmpMsg.InType3`, `IcmpMsg.OutType8`. A type is there once there was a message of it.
+#[derive(Debug, Default)]
+pub struct IcmpMsgs(BTreeMap<(bool, u8), u64>);
+
+impl IcmpMsgs {
+    /// One more message of a type came in.
+    pub fn came_in(&mut self, kind: u8) {
+        *self.0.entry((false, kind)).or_default() += 1;
+    }
+
+    /// One more message of a type was sent.
+    pub fn went_out(&mut self, kind: u8) {
+        *self.0.entry((true, kind)).or_default() += 1;
+    }
+
+    /// Each with its name.
+    pub fn iter(&self) -> impl Iterator<Item = (String, u64)> + '_ {
+        self.0.iter().map(|((out, kind), count)| {
+            (format!("IcmpMsg.{}Type{kind}", if *out { "Out" } else { "In" }), *count)
+        })
+    }
 }
 
 /// All counters of a stack.
 #[derive(Debug)]
-pub struct Mib([u64; Counter::ALL.len()]);
+pub struct Mib {
+    counters: [u64; Counter::ALL.len()],
+    /// ICMP messages by their type.
+    pub icmp_msgs: IcmpMsgs,
+}
 
 impl Default for Mib {
     fn default() -> Self {
-        Self([0; Counter::ALL.len()])
+        Self { counters: [0; Counter::ALL.len()], icmp_msgs: IcmpMsgs::default() }
     }
 }
 
@@ -304,25 +349,42 @@ impl Mib {
     /// One more.
     #[inline]
     pub fn inc(&mut self, counter: Counter) {
-        self.0[counter as usize] += 1;
+        self.counters[counter as usize] += 1;
     }
 
     /// One less: for what counts what is there now.
     #[inline]
     pub fn dec(&mut self, counter: Counter) {
-        let value = &mut self.0[counter as usize];
+        let value = &mut self.counters[counter as usize];
         *value = value.saturating_sub(1);
     }
 
     /// `n` more.
     #[inline]
     pub fn add(&mut self, counter: Counter, n: usize) {
-        self.0[counter as usize] += n as u64;
+        self.counters[counter as usize] += n as u64;
     }
 
     /// Its value.
     #[must_use]
     pub fn get(&self, counter: Counter) -> u64 {
-        self.0[counter as usize]
+        self.counters[counter as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn icmp_messages_are_counted_by_direction_and_type() {
+        let mut messages = IcmpMsgs::default();
+        messages.came_in(8);
+        messages.came_in(8);
+        messages.went_out(0);
+        let all: Vec<_> = messages.iter().collect();
+        let expected = [("IcmpMsg.InType8", 2), ("IcmpMsg.OutType0", 1)];
+        assert_eq!(all, expected.map(|(name, count)| (String::from(name), count)));
     }
 }

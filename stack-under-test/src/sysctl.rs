@@ -15,6 +15,10 @@ pub struct Sysctl {
     pub ipfrag_time: u32,
     /// `net.ipv4.ipfrag_high_thresh`: bytes that fragments may hold in all.
     pub ipfrag_high_thresh: u32,
+    /// `net.ipv4.ipfrag_low_thresh`: at most `ipfrag_high_thresh`, and without effect since Linux 4.17.
+    pub ipfrag_low_thresh: u32,
+    /// `net.ipv4.ipfrag_max_dist`: how many fragments a sender may send between two of one datagram; 0 is any number.
+    pub ipfrag_max_dist: u32,
     /// `net.ipv4.icmp_ratelimit`: the time between two ICMP errors to one destination, on average.
     pub icmp_ratelimit: Duration,
     /// `net.ipv4.icmp_ratemask`: the types that are limited.
@@ -120,6 +124,8 @@ impl Default for Sysctl {
             ip_local_port_range: (32768, 60999),
             ipfrag_time: 30,
             ipfrag_high_thresh: 4 * 1024 * 1024,
+            ipfrag_low_thresh: 3 * 1024 * 1024,
+            ipfrag_max_dist: 64,
             icmp_ratelimit: Duration::from_millis(1000),
             icmp_ratemask: 6168,
             icmp_echo_ignore_all: false,

@@ -6,7 +6,8 @@ use super::model::{
 use super::not_built::not_built;
 use super::problem::{Problem, choose};
 use super::reader::Read;
-use super::shape::{CHECK, JOURNEY, PACKET, RIGS, ROUTE};
+use super::rigs::Rigs;
+use super::shape::{CHECK, JOURNEY, LIMIT, PACKET, RIGS, ROUTE};
 use super::symbols::{NETDEV, NUD_STATES, QDISC, SNMP, SOFTIRQS};
 use super::trial::TrialReader;
 use super::yaml::{Kind, Node};
@@ -43,13 +44,34 @@ impl TrialReader<'_> {
         Ok(holds.then_some(Action::Check(Check { rigs, items })))
     }
 
-    /// A list of rigs, not empty.
-    pub fn rigs(&mut self, node: &Node) -> Read<Vec<RigKind>> {
-        let names = self.r.some_of(node, RIGS)?;
+    /// A list of rigs, not empty, or `{only: [emu], because: …}`.
+    pub fn rigs(&mut self, node: &Node) -> Read<Rigs> {
+        let (list, because) = match &node.kind {
+            Kind::List(_) => (node, None),
+            Kind::Map(_) => {
+                let fields = self.r.fields(node, "rigs", &[LIMIT])?;
+                let because = self.r.need(&fields, "because").and_then(|why| self.reason(why))?;
+                (self.r.need(&fields, "only")?, Some(because))
+            }
+            Kind::Scalar(_) => {
+                let help = "write `[emu, qemu]`, or `{only: [emu, qemu], because: \"…\"}`";
+                return self.r.wrong(node, "a list of rigs", help);
+            }
+        };
+        let names = self.r.some_of(list, RIGS)?;
         if names.is_empty() {
-            return self.r.wrong(node, "at least one rig", "leave `rigs:` out for all rigs");
+            return self.r.wrong(list, "at least one rig", "leave `rigs:` out for all rigs");
         }
-        Ok(names.into_iter().map(rig).collect())
+        Ok(Rigs { only: names.into_iter().map(rig).collect(), because })
+    }
+
+    /// A text that says something.
+    fn reason(&mut self, node: &Node) -> Read<String> {
+        let text = self.r.text(node)?.trim();
+        if text.is_empty() {
+            return self.r.wrong(node, "a reason", "say what the other rigs cannot do");
+        }
+        Ok(text.to_owned())
     }
 
     /// Whether the row of the matrix has these values.

@@ -4,6 +4,7 @@ use super::confine::stays_inside;
 use super::model::{Command, RigKind};
 use super::problem::{Problem, choose};
 use super::reader::{Read, Reader};
+use super::rigs::Rigs;
 use super::shape::COMMAND;
 use super::yaml::{Kind, Node};
 
@@ -53,8 +54,8 @@ pub struct Commands {
 impl Commands {
     /// The grammar that holds for a case with these rigs: Linux's own tools know more than our stack.
     #[must_use]
-    pub fn for_rigs(rigs: Option<&[RigKind]>, grammar: CommandCheck) -> Self {
-        let only_linux = rigs.is_some_and(|rigs| rigs == [RigKind::Linux]);
+    pub fn for_rigs(rigs: Option<&Rigs>, grammar: CommandCheck) -> Self {
+        let only_linux = rigs.is_some_and(|rigs| rigs.only == [RigKind::Linux]);
         Self { grammar: if only_linux { any_words } else { grammar } }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing in here is text that still has to be understood: values are typed, commands are split, references resolve.
 
+use super::rigs::Rigs;
 use crate::frame::FrameSpec;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -87,7 +88,7 @@ pub struct Trial {
     /// RFCs and the like.
     pub refs: Vec<String>,
     /// The rigs that it can run on; `None`: all.
-    pub rigs: Option<Vec<RigKind>>,
+    pub rigs: Option<Rigs>,
     /// Whether the peer and the gateway answer ARP requests by themselves.
     pub automatic_arp: bool,
     /// Deviations of a rig that are known.
@@ -358,7 +359,7 @@ pub struct Inject {
 #[derive(Clone, Debug)]
 pub struct Check {
     /// Only on these rigs.
-    pub rigs: Option<Vec<RigKind>>,
+    pub rigs: Option<Rigs>,
     /// What is asked and what must be the answer.
     pub items: Vec<CheckItem>,
 }

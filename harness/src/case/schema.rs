@@ -79,6 +79,10 @@ fn list(items: &Value) -> Value {
     json!({ "type": "array", "items": items })
 }
 
+fn some_of(words: &[&str]) -> Value {
+    json!({ "type": "array", "uniqueItems": true, "items": { "enum": words } })
+}
+
 fn names_to(values: &Value) -> Value {
     json!({ "type": "object", "additionalProperties": values })
 }
@@ -96,7 +100,10 @@ fn form(form: Form) -> Value {
         Form::Duration => reference("duration"),
         Form::Payload => reference("payload"),
         Form::OneOf(words) => or_variable(&json!({ "enum": words })),
-        Form::SomeOf(words) => json!({ "type": "array", "uniqueItems": true, "items": { "enum": words } }),
+        Form::SomeOf(words) => some_of(words),
+        Form::Rigs => {
+            json!({ "anyOf": [some_of(super::shape::RIGS), mapping(&[super::shape::LIMIT])] })
+        }
         Form::Texts => list(&text),
         Form::OptionValue => json!({ "type": ["integer", "string"] }),
         Form::Header(Layer::Tcp) => json!({ "anyOf": [{ "type": "string" }, reference("tcp")] }),

@@ -27,6 +27,8 @@ pub enum Form {
     OneOf(&'static [&'static str]),
     /// A list of some words.
     SomeOf(&'static [&'static str]),
+    /// A list of rigs, or a mapping with a reason.
+    Rigs,
     /// A list of texts.
     Texts,
     /// The name of an error.
@@ -128,12 +130,17 @@ pub const CASE: &[Key] = &[
     must("about", Form::Text, "What it shows, in a sentence."),
     key("covers", Form::Texts, "Functions of the transmit or receive path that the trace must have seen."),
     key("refs", Form::Texts, "RFCs and the like."),
-    key("rigs", Form::SomeOf(RIGS), "The rigs that it can run on; without it, all."),
+    key("rigs", Form::Rigs, "The rigs that it can run on, and why no others; without it, all."),
     key("peer", Form::Keys(&[PEER]), "What the peer does by itself."),
     key("matrix", Form::Matrix, "Lists whose product gives the rows, each a trial."),
     key("differs", Form::ListOf(&[DIFFERS]), "Known deviations of one rig."),
     key("faults", Form::Faults, "What the emulated NIC does wrong."),
     must("steps", Form::Steps, "What happens, in order."),
+];
+/// `rigs: {…}`
+pub const LIMIT: &[Key] = &[
+    must("only", Form::SomeOf(RIGS), "The rigs that can."),
+    must("because", Form::Text, "What the others cannot do; a skip shows it behind a colon."),
 ];
 /// `peer:`
 pub const PEER: &[Key] = &[key(
@@ -144,9 +151,17 @@ pub const PEER: &[Key] = &[key(
 /// `differs:`
 pub const DIFFERS: &[Key] = &[
     must("rig", Form::OneOf(RIGS), "The rig that deviates."),
-    key("when", Form::Text, "A version condition such as `qemu <= 10.0.2`."),
+    key("when", Form::Text, "A version condition such as `qemu <= 10.0.2` or `linux >= 6.18`."),
     key("step", Form::Name, "The named step that it is about."),
-    key("field", Form::Text, "The field that it is about."),
+    key(
+        "field",
+        Form::Text,
+        "What differs: a field of a frame (`ipv4.id`); of a named step `payload`, `time`, `frame` (it is there or not), `value`, \
+         `error`, `address`, `events`, `option`, `took`, `status`; a counter or state at the end (`snmp.Ip.InDelivers`, \
+         `netdev.rx_packets`, `qdisc.1:/drops`, `neigh.192.0.2.2/state`). An entry whose condition holds and which does not occur \
+         is an error: `run` judges one that the case states something about (the step as a whole, a field of its pattern, a \
+         checked counter), `compare` all others.",
+    ),
     must("why", Form::Text, "Why."),
 ];
 
@@ -191,7 +206,7 @@ pub const INJECT: &[&[Key]] = &[HEADERS, PAYLOAD_KEY, NAMED];
 
 /// `check:`
 pub const CHECK: &[Key] = &[
-    key("rigs", Form::SomeOf(RIGS), "Only on these rigs."),
+    key("rigs", Form::Rigs, "Only on these rigs, and why."),
     key("when", Form::Row, "Only in rows of the matrix with these values."),
     key("netdev", Form::Counters, "Counters of the device, since the first step."),
     key("ethtool", Form::Counters, "Counters of the driver, since the first step."),

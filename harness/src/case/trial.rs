@@ -9,6 +9,7 @@ use super::names::Names;
 use super::not_built::not_built;
 use super::problem::{Problem, choose, nearest};
 use super::reader::{Fields, Read, Reader, Reported};
+use super::rigs::Rigs;
 use super::shape::{CASE, DIFFERS, PEER, STEPS, StepShape, keys_of};
 use super::substitute::Variables;
 use super::value::Patterns;
@@ -44,7 +45,7 @@ pub struct TrialReader<'l> {
     weight_left: &'l mut usize,
     commands: Commands,
     automatic_arp: bool,
-    rigs: Option<Vec<RigKind>>,
+    rigs: Option<Rigs>,
 }
 
 impl<'l> TrialReader<'l> {
@@ -84,7 +85,7 @@ impl<'l> TrialReader<'l> {
     ) -> Read<Trial> {
         let fields = self.r.fields(node, "a case", &[CASE])?;
         let head = self.head(&fields);
-        self.commands = Commands::for_rigs(self.rigs.as_deref(), grammar);
+        self.commands = Commands::for_rigs(self.rigs.as_ref(), grammar);
         let mut steps = Vec::new();
         let list = self.r.need(&fields, "steps")?;
         let read = self.steps(list, &mut steps);
@@ -173,8 +174,10 @@ impl<'l> TrialReader<'l> {
             let rig = super::checks::rig(self.r.one_of(rig, super::shape::RIGS)?);
             let when = entry.get("when").map(|node| self.version(node)).transpose()?;
             let step = entry.get("step").map(|node| self.named_step(node)).transpose()?;
-            let field =
-                entry.get("field").map(|node| self.field(node)).transpose()?.map(crate::frame::Field::name);
+            let field = entry.get("field").map(|node| self.differing(node, &entry)).transpose()?;
+            if step.is_none() && field.is_none() {
+                return self.r.wrong(item, "an entry with `step:`, `field:` or both", "say what deviates");
+            }
             found.push(Differs { rig, when, step, field, why: self.r.text(why)?.to_owned() });
         }
         Ok(found)
@@ -382,9 +385,9 @@ impl<'l> TrialReader<'l> {
         let fields = self.r.fields(node, "an included file", &[CASE])?;
         let rigs = fields.get("rigs").map(|node| self.rigs(node)).transpose()?;
         let arp = fields.get("peer").map(|node| self.peer(node)).transpose()?;
-        let same = |list: &[RigKind]| {
-            let mine =
-                self.rigs.as_deref().unwrap_or(&[RigKind::Emu, RigKind::Qemu, RigKind::Vfio, RigKind::Linux]);
+        let same = |list: &Rigs| {
+            let all = [RigKind::Emu, RigKind::Qemu, RigKind::Vfio, RigKind::Linux];
+            let mine = self.rigs.as_ref().map_or(&all[..], |rigs| &rigs.only);
             mine.iter().all(|rig| list.contains(rig))
         };
         let names: Vec<_> = self.variables.names().collect();

@@ -5,6 +5,7 @@ use super::list::ListArgs;
 use crate::case::model::RigKind;
 use crate::report::progress::Format;
 use crate::rig::linux::wire::WireKind;
+use crate::run::governor::Governor;
 use crate::run::rigs::With;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -34,6 +35,8 @@ pub struct Arguments {
 pub enum Command {
     /// Run cases
     Run(RunArguments),
+    /// Run cases on two rigs, and show where results, frames, neighbours or counters differ
+    Compare(CompareArguments),
     /// List the cases with what each covers and the rigs it can run on
     List(ListArgs),
     /// Read and validate cases, run nothing
@@ -66,7 +69,8 @@ pub struct RunArguments {
     /// Only trials whose name contains this text
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,
-    /// Worker threads [default: one for each core; one on a rig in real time]
+    /// How many trials run at once at most; in real time fewer, while they make each other late [default: one for each core;
+    /// 8 in real time]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
     /// Where to leave what was seen
@@ -88,6 +92,65 @@ impl RunArguments {
     #[must_use]
     pub fn with(&self) -> With {
         With { wire: self.wire, lab: self.lab.clone() }
+    }
+}
+
+/// `wireproof compare`.
+#[derive(Debug, Args)]
+pub struct CompareArguments {
+    /// Case files, or folders of them
+    #[arg(value_name = "PATH", default_value = DEFAULT_CASES)]
+    pub paths: Vec<PathBuf>,
+    /// The rigs to compare: given twice
+    #[arg(long, value_name = "NAME", default_values = ["emu", "linux"])]
+    pub rig: Vec<RigKind>,
+    /// The description of a lab, for a rig that needs one
+    #[arg(long, value_name = "FILE")]
+    pub lab: Option<PathBuf>,
+    /// The wire of the linux rig
+    #[arg(long, value_name = "KIND", default_value = "auto")]
+    pub wire: WireKind,
+    /// Only trials whose name contains this text
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// How many trials run at once at most, on one rig after the other; in real time fewer, while they make each other late
+    /// [default: one for each core; 8 in real time]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+    /// Where to leave what was seen
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_OUT)]
+    pub out: PathBuf,
+    /// How to print results
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: Format,
+    /// In real time, skip cases that themselves wait for longer than this
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub max_wait: Duration,
+}
+
+impl CompareArguments {
+    /// The two rigs.
+    ///
+    /// # Errors
+    /// A sentence when they are not two.
+    pub fn rigs(&self) -> Result<(RigKind, RigKind), String> {
+        match self.rig[..] {
+            [a, b] => Ok((a, b)),
+            _ => Err(format!("compare needs two rigs, not {}: --rig emu --rig linux", self.rig.len())),
+        }
+    }
+
+    /// What a rig is to be made with; a lab is for rigs that have one.
+    #[must_use]
+    pub fn with(&self, rig: RigKind) -> With {
+        let lab = self.lab.clone().filter(|_| rig != RigKind::Emu);
+        With { wire: self.wire, lab }
+    }
+
+    /// Worker threads on a rig, as many as a run has there unless told otherwise.
+    #[must_use]
+    pub fn jobs_on(&self, rig: RigKind) -> usize {
+        self.jobs.map_or_else(|| Governor::usual_limit(rig), usize::from)
     }
 }
 

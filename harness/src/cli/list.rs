@@ -52,7 +52,7 @@ fn cases(trials: &[Trial]) -> impl Iterator<Item = &[Trial]> {
 
 fn rigs(trial: &Trial) -> Vec<&'static str> {
     let all = [RigKind::Emu, RigKind::Qemu, RigKind::Vfio, RigKind::Linux];
-    trial.rigs.as_deref().unwrap_or(&all).iter().map(|rig| rig.name()).collect()
+    trial.rigs.as_ref().map_or(&all[..], |rigs| &rigs.only).iter().map(|rig| rig.name()).collect()
 }
 
 fn human(trials: &[Trial]) -> String {

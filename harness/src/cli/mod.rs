@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod check;
+pub mod compare;
 pub mod doctor;
 pub mod list;
 mod places;
@@ -9,18 +10,26 @@ pub mod run;
 pub mod show;
 mod stop;
 
+use crate::case::model::RigKind;
 use crate::report::output::complain;
+use crate::rig::linux::rights;
 use args::{Arguments, Command};
 use std::process::ExitCode;
 
 /// It could not be done as asked.
 pub const CANNOT: u8 = 2;
 
-/// Does what the command line says, and gives the exit status. Nobody reading the output any more is no error.
+/// Does what the command line says, and gives the exit status. Nobody reading the output any more is no error. To be called while the
+/// process has one thread.
 #[must_use]
 pub fn main(arguments: Arguments) -> ExitCode {
+    if needs_namespaces(&arguments.command) {
+        // Why it cannot is told where the rig is asked for.
+        let _ = rights::enter();
+    }
     let done = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
         Command::List(arguments) => list::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
@@ -32,5 +41,16 @@ pub fn main(arguments: Arguments) -> ExitCode {
             complain(&error.to_string());
             ExitCode::from(CANNOT)
         }
+    }
+}
+
+/// Whether a command has to do with the linux rig.
+fn needs_namespaces(command: &Command) -> bool {
+    match command {
+        // The ports of a lab are those of the machine.
+        Command::Run(arguments) => arguments.rig == RigKind::Linux && arguments.lab.is_none(),
+        Command::Compare(arguments) => arguments.rig.contains(&RigKind::Linux) && arguments.lab.is_none(),
+        Command::Doctor { rig } => rig.is_none_or(|rig| rig == RigKind::Linux),
+        Command::List(_) | Command::Check(_) | Command::Show(_) => false,
     }
 }

@@ -2,10 +2,11 @@
 
 use super::args::{DEFAULT_MAX_WAIT, DEFAULT_OUT, RunArguments};
 use super::{CANNOT, places};
-use crate::case::{self, model::RigKind};
+use crate::case;
 use crate::report::again::Again;
 use crate::report::output::complain;
 use crate::report::progress::Progress;
+use crate::run::governor::Governor;
 use crate::run::pool::{self, Options};
 use crate::run::{RigFactory, TrialReport, Verdict, artifacts, rigs};
 use std::io;
@@ -22,6 +23,8 @@ pub fn run(arguments: &RunArguments) -> io::Result<u8> {
         Ok(trials) => trials,
         Err(problems) => return Ok(super::check::refuse(&problems)),
     };
+    // Before the rig: it may start threads, and have something to take down.
+    let cancelled = super::stop::on_signal();
     let factory = match rigs::factory(arguments.rig, &arguments.with()) {
         Ok(factory) => factory,
         Err(why) => return Ok(cannot(&format!("rig {}: {why}", arguments.rig.name()))),
@@ -35,7 +38,7 @@ pub fn run(arguments: &RunArguments) -> io::Result<u8> {
     if let Err(why) = places::writable(&arguments.out, arguments.junit.as_deref()) {
         return Ok(cannot(&why));
     }
-    let cancelled = super::stop::on_signal();
+    factory.notes().iter().for_each(|note| complain(note));
     let again = again(arguments);
     let options = Options {
         jobs: jobs(arguments, factory.as_ref()),
@@ -91,11 +94,11 @@ fn cannot(why: &str) -> u8 {
     CANNOT
 }
 
-/// In real time trials one after the other, unless told otherwise: they would make each other late.
 fn jobs(arguments: &RunArguments, factory: &dyn RigFactory) -> usize {
-    match arguments.jobs {
-        Some(jobs) => usize::from(jobs),
-        None if factory.kind() == RigKind::Emu => std::thread::available_parallelism().map_or(1, usize::from),
-        None => 1,
+    let asked = arguments.jobs.map_or_else(|| Governor::usual_limit(factory.kind()), usize::from);
+    let most = factory.at_once().unwrap_or(asked);
+    if arguments.jobs.is_some() && asked > most {
+        complain(&format!("--jobs {asked} is {most} here: there is one port under test"));
     }
+    asked.min(most)
 }

@@ -2,6 +2,8 @@
 
 use crate::run::Verdict;
 use crate::run::pool::{Entry, NOT_RUN};
+use crate::run::timing::Timing;
+use crate::run::unread::SkippedChecks;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -18,14 +20,21 @@ pub struct Tally {
     pub inconclusive: usize,
     /// Trials that did not run, because the run was interrupted.
     pub not_run: usize,
-    /// Checks that were for other rigs.
-    pub skipped_checks: u32,
+    /// Checks that the rig cannot make, by the reason.
+    pub skipped_checks: SkippedChecks,
+    /// In real time, what that cost over all trials.
+    pub timing: Timing,
 }
 
 impl Tally {
     /// Counts one result.
     pub fn add(&mut self, entry: &Entry) {
-        self.skipped_checks += entry.skipped_checks;
+        for (reason, count) in &entry.skipped_checks {
+            *self.skipped_checks.entry(reason.clone()).or_default() += count;
+        }
+        if let Some(timing) = &entry.timing {
+            self.timing.add(timing);
+        }
         match &entry.verdict {
             Verdict::Pass => self.passed += 1,
             Verdict::Fail(_) => self.failed += 1,
@@ -73,10 +82,10 @@ impl Tally {
             let all = self.ran() + self.skips() + self.not_run;
             lines.push(format!("interrupted: {} of {all} trials did not run", self.not_run));
         }
+        lines.extend(self.timing.summary());
         lines.extend(self.skipped.iter().map(|(reason, count)| format!("  skipped {count}: {reason}")));
-        if self.skipped_checks > 0 {
-            lines.push(format!("  {} checks are for other rigs and were skipped", self.skipped_checks));
-        }
+        let checks = self.skipped_checks.iter();
+        lines.extend(checks.map(|(reason, count)| format!("  skipped {count} single checks: {reason}")));
         lines
     }
 }
@@ -95,7 +104,8 @@ mod tests {
             verdict,
             shown: String::new(),
             took: Duration::ZERO,
-            skipped_checks: 1,
+            timing: None,
+            skipped_checks: [("no NIC".to_owned(), 2)].into(),
         }
     }
 
@@ -114,6 +124,7 @@ mod tests {
             tally.add(&entry(verdict.clone()));
         }
         assert_eq!(tally.exit_status(), status);
-        assert_eq!(tally.skipped_checks as usize, verdicts.len());
+        let checks = tally.skipped_checks.get("no NIC").copied().unwrap_or(0);
+        assert_eq!(checks as usize, 2 * verdicts.len());
     }
 }

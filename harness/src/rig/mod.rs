@@ -5,9 +5,11 @@
 
 pub mod emu;
 pub mod journey;
+pub mod lateness;
 pub mod linux;
 
 pub use journey::Journey;
+pub use lateness::{Delays, Lateness};
 
 use crate::case::model::{Command, Nanos, RigKind, Source, Syscall};
 use std::collections::BTreeMap;
@@ -102,6 +104,8 @@ pub struct Finished {
     pub violations: Vec<String>,
     /// How late the harness was at worst, in real time.
     pub lateness: Option<std::time::Duration>,
+    /// How late it was frame by frame, summed up.
+    pub delays: Lateness,
     /// Frames that the capture lost.
     pub lost_frames: u64,
 }
@@ -146,6 +150,11 @@ pub trait Rig {
     /// # Errors
     /// When the rig is broken.
     fn inject(&mut self, frame: &[u8]) -> Result<(), RigError>;
+
+    /// How long after the moment at which the engine wanted it the last frame was injected. 0 in virtual time.
+    fn last_lateness(&self) -> Nanos {
+        0
+    }
 
     /// Pulls the cable (`false`), or puts it back.
     ///

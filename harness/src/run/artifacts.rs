@@ -105,7 +105,7 @@ pub fn explain(
     if let Some(pattern) = wanted {
         full = full.beside(pattern, capture);
     }
-    match (&report.journey, wanted, &failure.sent) {
+    match (&report.journey, wanted, failure.sent.as_deref()) {
         (Some(journey), Some(pattern), _) => full = full.missing(pattern, journey),
         (Some(journey), None, Some((since, payload))) => full = full.of_a_call(*since, payload, journey),
         _ => {}

@@ -79,16 +79,22 @@ impl<'t> Engine<'t> {
             }
             if !self.pump(deadline)? && !self.calls.results.contains_key(&started.id) {
                 let what = format!("{} has not returned after {bound:?}", started.what);
-                return Err(Failure::at(&step.at, what).into());
+                return Err(Failure::at(&step.at, what).off_by(nanos(bound), started.at).into());
             }
         };
         let took = at.saturating_sub(started.at);
+        let off = outcome::off_by(wanted, took, self.rig.is_virtual());
         let mut wrong = outcome::differences(wanted, &result, took, self.rig.is_virtual());
         if wrong.is_empty() || self.deviations.tolerates(step.name.as_deref(), None) {
             return Ok(());
         }
         let first = format!("{}: {}", started.what, wrong.remove(0));
-        let failure = Failure::at(&step.at, first).with(wrong);
+        let failure = Failure::at(&step.at, first);
+        let failure = match off {
+            Some(off) if wrong.is_empty() => failure.off_by(off, started.at),
+            _ => failure.untimed(),
+        };
+        let failure = failure.with(wrong);
         Err(call.and_then(payload).iter().fold(failure, |f, bytes| f.sending(started.at, bytes)).into())
     }
 }
@@ -105,7 +111,7 @@ fn payload(call: &Syscall) -> Option<&[u8]> {
 
 /// The name of a system call.
 #[must_use]
-pub(super) fn name(call: &Syscall) -> &'static str {
+pub fn name(call: &Syscall) -> &'static str {
     match call {
         Syscall::Socket { .. } => "socket",
         Syscall::Bind { .. } => "bind",

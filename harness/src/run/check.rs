@@ -2,6 +2,7 @@
 
 use super::outcome::{nanos, show_time, slack};
 use super::path;
+use super::unread::Unread;
 use crate::case::model::Action;
 use crate::case::model::{Check, CheckItem, Comparison, Expected, Nanos, RigKind, Source, Trial};
 use crate::rig::{Reading, Readings, Rig, RigError};
@@ -18,15 +19,11 @@ impl Baseline {
     ///
     /// # Errors
     /// When the rig is broken. A source that it does not have is left out, and found by the check.
-    pub fn read(rig: &mut dyn Rig, trial: &Trial) -> Result<Self, RigError> {
-        let kind = rig.kind();
+    pub fn read(rig: &mut dyn Rig, trial: &Trial, unread: &Unread) -> Result<Self, RigError> {
         let mut before = BTreeMap::new();
-        for step in &trial.steps {
+        for (index, step) in trial.steps.iter().enumerate() {
             let Action::Check(check) = &step.action else { continue };
-            if !applies(check, kind) {
-                continue;
-            }
-            for item in &check.items {
+            for item in unread.left(index, check) {
                 if !counts(&item.source) || before.contains_key(&item.source) {
                     continue;
                 }
@@ -107,11 +104,11 @@ fn is_difference(item: &CheckItem) -> bool {
 pub fn wrong<'c>(
     rig: &mut dyn Rig,
     baseline: &Baseline,
-    check: &'c Check,
+    items: &[&'c CheckItem],
 ) -> Result<Vec<(&'c CheckItem, String)>, RigError> {
     let mut read: BTreeMap<&Source, Result<Readings, String>> = BTreeMap::new();
     let mut wrong = Vec::new();
-    for item in &check.items {
+    for &item in items {
         if let Source::Journey(query) = &item.source {
             let (now, is_virtual) = (rig.now(), rig.is_virtual());
             let what = match rig.journey() {

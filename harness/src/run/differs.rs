@@ -1,13 +1,16 @@
 //! Known deviations of a rig: tolerated where they are listed, and an error when they do not occur.
 
+use super::check;
 use super::verdict::Failure;
-use crate::case::model::{Differs, Trial};
+use crate::case::model::{Action, CheckItem, Differs, Outcome, RigKind, Step, Trial};
+use crate::frame::FrameSpec;
 use crate::rig::Rig;
 use std::cmp::Ordering;
 
 /// The deviations of a trial that hold on this rig, and which of them occurred.
 #[derive(Debug)]
 pub struct Deviations<'t> {
+    trial: &'t Trial,
     listed: Vec<(&'t Differs, bool)>,
 }
 
@@ -20,7 +23,7 @@ impl<'t> Deviations<'t> {
             differs.rig == kind
                 && differs.when.as_deref().is_none_or(|when| holds(when, |name| rig.version(name)))
         };
-        Self { listed: trial.differs.iter().filter(here).map(|differs| (differs, false)).collect() }
+        Self { trial, listed: trial.differs.iter().filter(here).map(|differs| (differs, false)).collect() }
     }
 
     /// Whether a difference in this step and field is listed; if so, it has occurred.
@@ -30,7 +33,7 @@ impl<'t> Deviations<'t> {
             let same_step = differs.step.is_none() || differs.step.as_deref() == step;
             let same_field = match &differs.field {
                 None => differs.step.is_some(),
-                Some(listed) => field.is_some_and(|f| f == listed || f.ends_with(&format!(".{listed}"))),
+                Some(listed) => field.is_some_and(|field| names(listed, field)),
             };
             if same_step && same_field {
                 *occurred = true;
@@ -47,9 +50,10 @@ impl<'t> Deviations<'t> {
     }
 
     /// # Errors
-    /// When a deviation that is listed did not occur: the list is stale.
+    /// When a deviation that is listed, and that a run can see, did not occur: the list is stale.
     pub fn all_occurred(&self) -> Result<(), Failure> {
-        match self.listed.iter().find(|(_, occurred)| !occurred) {
+        let stale = |(differs, occurred): &&(&Differs, bool)| !occurred && is_stated(self.trial, differs);
+        match self.listed.iter().find(stale) {
             None => Ok(()),
             Some((differs, _)) => Err(Failure::new(format!(
                 "stale: `differs` says that {} deviates here ({}), and it did not",
@@ -60,8 +64,69 @@ impl<'t> Deviations<'t> {
     }
 }
 
+/// Whether a field that is listed, perhaps without the source before it, is this one.
+#[must_use]
+pub fn names(listed: &str, field: &str) -> bool {
+    field == listed || field.ends_with(&format!(".{listed}"))
+}
+
+/// Whether the case itself states something of what an entry lists, so that a run can see whether it occurs: the step as a
+/// whole (no `field:`), a field that a pattern gives or what a call must give, a counter or state that a check asks for.
+/// What it does not state only a comparison sees.
+#[must_use]
+pub fn is_stated(trial: &Trial, entry: &Differs) -> bool {
+    let Some(field) = &entry.field else { return true };
+    let steps = trial.steps.iter().filter(|step| {
+        entry.step.is_none() || entry.step == step.name || entry.step.as_deref() == background(step)
+    });
+    steps.into_iter().any(|step| states(&step.action, field, entry.rig))
+}
+
+fn background(step: &Step) -> Option<&str> {
+    if let Action::Call(call) = &step.action { call.background.as_deref() } else { None }
+}
+
+/// Whether a step says what a field must be.
+fn states(action: &Action, field: &str, rig: RigKind) -> bool {
+    let pattern = |spec: &FrameSpec| {
+        spec.fields.iter().any(|f| names(field, &f.field.name()))
+            || field == "payload" && spec.payload.is_some()
+    };
+    match action {
+        Action::Expect(expect) => pattern(&expect.pattern) || field == "time" && expect.after.is_some(),
+        Action::AnyOrder(expects) => expects.iter().any(|e| pattern(&e.pattern)),
+        Action::Fragments(fragments) => pattern(&fragments.pattern) || field == "payload",
+        Action::Order(order) => names(field, &order.of.name()),
+        Action::Call(call) => outcome(&call.outcome, field),
+        Action::Join(join) => outcome(&join.outcome, field),
+        Action::Check(check) => {
+            let is = |item: &CheckItem| {
+                names(field, &format!("{}.{}", check::source_name(&item.source), item.key))
+            };
+            check::applies(check, rig) && check.items.iter().any(is)
+        }
+        _ => false,
+    }
+}
+
+/// Whether it is said what a call must give.
+fn outcome(outcome: &Outcome, field: &str) -> bool {
+    match field {
+        // Success or an error is always meant.
+        "error" => true,
+        "value" => outcome.returns.is_some(),
+        "payload" => outcome.payload.is_some(),
+        "address" => outcome.from.is_some(),
+        "events" => outcome.events.is_some(),
+        "option" => outcome.value.is_some(),
+        "took" => outcome.after.is_some(),
+        _ => false,
+    }
+}
+
 /// Whether a condition such as `qemu <= 10.0.2` holds. Of what has no version here it never does.
-fn holds(when: &str, version: impl Fn(&str) -> Option<String>) -> bool {
+#[must_use]
+pub fn holds(when: &str, version: impl Fn(&str) -> Option<String>) -> bool {
     let mut words = when.split_whitespace();
     let (Some(name), operator, wanted) = (words.next(), words.next(), words.next()) else { return false };
     let Some(here) = version(name) else { return false };

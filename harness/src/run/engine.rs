@@ -6,15 +6,17 @@
 use super::calls::Calls;
 use super::check::{self, Baseline};
 use super::differs::Deviations;
+use super::lateness::Excuse;
 use super::outcome::{nanos, show_time};
 use super::record::{Explained, From as Sender, Record, WireFrame};
+use super::unread::Unread;
 use super::verdict::Failure;
 use crate::case::model::{Action, Check, Command, Inject, Nanos, Step, Trial};
 use crate::frame;
 use crate::rig::{Event, Rig, RigError, SeenFrame};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a check is read again in real time until it holds.
 const CHECK_BOUND: Duration = Duration::from_millis(500);
@@ -72,7 +74,16 @@ pub struct Engine<'t> {
     begun: bool,
     /// When the previous step was over.
     pub(super) previous: Nanos,
-    skipped_checks: u32,
+    /// Items of checks that this rig cannot read.
+    unread: &'t Unread,
+    /// How late the machine was at worst in the last so many nanoseconds.
+    machine: &'t dyn Fn(Nanos) -> Nanos,
+    /// Waits that ended too late: when, and by how much.
+    overslept: Vec<(Nanos, Nanos)>,
+    /// Readings of checks: when they were there, and how long they took.
+    readings: Vec<(Nanos, Nanos)>,
+    /// How long the engine let time pass.
+    waited: Duration,
 }
 
 impl<'t> Engine<'t> {
@@ -81,6 +92,8 @@ impl<'t> Engine<'t> {
         rig: &'t mut dyn Rig,
         trial: &'t Trial,
         record: &'t mut Record,
+        unread: &'t Unread,
+        machine: &'t dyn Fn(Nanos) -> Nanos,
         cancelled: &'t AtomicBool,
     ) -> Self {
         let deviations = Deviations::of(trial, rig);
@@ -99,7 +112,11 @@ impl<'t> Engine<'t> {
             index: 0,
             begun: false,
             previous: 0,
-            skipped_checks: 0,
+            unread,
+            machine,
+            overslept: Vec::new(),
+            readings: Vec::new(),
+            waited: Duration::ZERO,
         }
     }
 
@@ -120,7 +137,7 @@ impl<'t> Engine<'t> {
 
     fn steps(&mut self) -> Result<(), Stop> {
         let trial = self.trial;
-        self.baseline = Baseline::read(self.rig, trial)?;
+        self.baseline = Baseline::read(self.rig, trial, self.unread)?;
         self.previous = self.rig.now();
         for (index, step) in trial.steps.iter().enumerate() {
             if self.cancelled.load(Ordering::Relaxed) {
@@ -146,10 +163,28 @@ impl<'t> Engine<'t> {
         self.begun.then_some(self.index)
     }
 
-    /// How many checks were for other rigs.
+    /// How long the engine let time pass while it waited for something to happen; real time on any rig.
     #[must_use]
-    pub fn skipped_checks(&self) -> u32 {
-        self.skipped_checks
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    /// How late the harness was at worst since a time of the trial: for frames that it read and sent, and in waking up.
+    #[must_use]
+    pub fn late_since(&self, since: Nanos) -> Nanos {
+        let frames = self.record.frames().iter().map(|frame| (frame.at, frame.late));
+        worst(frames.chain(self.overslept.iter().copied()), since)
+    }
+
+    /// The same, and how late the machine was, and how long checks took to read: what may explain a failure.
+    #[must_use]
+    pub fn all_late_since(&self, since: Nanos) -> Nanos {
+        if self.rig.is_virtual() {
+            return self.late_since(since);
+        }
+        let ago = self.rig.now().saturating_sub(since);
+        let reading = worst(self.readings.iter().copied(), since);
+        self.late_since(since).max(reading).max((self.machine)(ago))
     }
 
     fn step(&mut self, step: &'t Step) -> Result<(), Stop> {
@@ -214,14 +249,14 @@ impl<'t> Engine<'t> {
     /// Puts a frame of the peer on the wire.
     fn send(&mut self, bytes: Vec<u8>, from: Sender, explained: Explained) -> Result<(), Stop> {
         self.rig.inject(&bytes)?;
-        let at = self.rig.now();
-        self.record.push(WireFrame { at, late: 0, from, bytes, packet: None, explained });
+        let (at, late) = (self.rig.now(), self.rig.last_lateness());
+        self.record.push(WireFrame { at, late, from, bytes, packet: None, explained });
         Ok(())
     }
 
     fn check(&mut self, check: &'t Check) -> Result<(), Stop> {
-        if !check::applies(check, self.rig.kind()) {
-            self.skipped_checks += 1;
+        let items: Vec<_> = self.unread.left(self.index, check).collect();
+        if items.is_empty() {
             return Ok(());
         }
         if self.rig.is_virtual() {
@@ -229,16 +264,23 @@ impl<'t> Engine<'t> {
         }
         let bound = self.rig.now().saturating_add(nanos(CHECK_BOUND));
         loop {
-            let mut wrong = check::wrong(self.rig, &self.baseline, check)?;
+            let begin = self.rig.now();
+            let mut wrong = check::wrong(self.rig, &self.baseline, &items)?;
+            // What was read is of some time until now.
+            let now = self.rig.now();
+            self.readings.push((now, now.saturating_sub(begin)));
             let more_time = !self.rig.is_virtual() && self.rig.now() < bound;
             if more_time && !wrong.is_empty() {
                 self.drain(self.rig.now().saturating_add(nanos(CHECK_PAUSE)))?;
                 continue;
             }
-            wrong.retain(|(item, _)| !self.deviations.tolerates(None, Some(&item.key)));
+            wrong.retain(|(item, _)| {
+                let field = format!("{}.{}", check::source_name(&item.source), item.key);
+                !self.deviations.tolerates(None, Some(&field))
+            });
             let Some((item, first)) = wrong.first() else { return Ok(()) };
             let rest = wrong[1..].iter().map(|(_, what)| what.clone());
-            return Err(Failure::at(&item.at, first.clone()).with(rest).into());
+            return Err(Failure::at(&item.at, first.clone()).with(rest).untimed().into());
         }
     }
 
@@ -274,7 +316,9 @@ impl<'t> Engine<'t> {
             } else {
                 until.min(self.rig.now().saturating_add(nanos(SLICE)))
             };
-            match self.rig.advance(slice)? {
+            let begin = self.rig.now();
+            let event = self.advance(slice)?;
+            match event {
                 Some(Event::Frame(frame)) => {
                     self.arrived(frame)?;
                     return Ok(true);
@@ -283,10 +327,25 @@ impl<'t> Engine<'t> {
                     self.calls.returned(call, at, result);
                     return Ok(true);
                 }
-                None if slice >= until => return Ok(false),
-                None => {}
+                None => {
+                    // A time that was over before is not what the harness was late for.
+                    let woke = self.rig.now();
+                    if begin < slice && woke > slice {
+                        self.overslept.push((woke, woke - slice));
+                    }
+                    if slice >= until {
+                        return Ok(false);
+                    }
+                }
             }
         }
+    }
+
+    fn advance(&mut self, until: Nanos) -> Result<Option<Event>, RigError> {
+        let begin = Instant::now();
+        let event = self.rig.advance(until);
+        self.waited += begin.elapsed();
+        event
     }
 
     /// A frame of the system under test came: the automatic peer answers it, or it waits for a step.
@@ -310,9 +369,14 @@ impl<'t> Engine<'t> {
         let at = self.trial.steps.get(self.index).map(|step| &step.at);
         let summary = frame::summary::summary(&frame::decode(&frame.bytes));
         let what = format!("no step explains the frame at {}: {summary}", show_time(frame.at));
-        let failure = Failure { at: at.cloned(), ..Failure::new(what) };
+        let failure = Failure { at: at.cloned(), excuse: Excuse::BeyondTolerance, ..Failure::new(what) };
         failure.with(["expected: no frame".to_owned(), format!("got:      {}", self.line(index).trim())])
     }
+}
+
+/// The longest of some delays since a time, each with the time at which it was over.
+fn worst(delays: impl Iterator<Item = (Nanos, Nanos)>, since: Nanos) -> Nanos {
+    delays.filter(|(at, _)| *at >= since).map(|(_, late)| late).max().unwrap_or(0)
 }
 
 #[cfg(test)]

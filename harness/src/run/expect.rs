@@ -4,6 +4,7 @@
 //! skipped to find a better one.
 
 use super::engine::{Engine, Stop};
+use super::lateness;
 use super::outcome::{nanos, show_time, slack};
 use super::record::Explained;
 use super::verdict::Failure;
@@ -25,6 +26,8 @@ const LATE: Duration = Duration::from_secs(1);
 struct Window {
     from: Nanos,
     to: Nanos,
+    /// Where the time begins that it is counted from.
+    origin: Nanos,
 }
 
 impl<'t> Engine<'t> {
@@ -35,6 +38,10 @@ impl<'t> Engine<'t> {
             return Err(self.nothing_came(expect, window, begin)?.into());
         };
         if let Err(mismatch) = self.fits(expect, frame) {
+            if self.record.frame(frame).at > window.to {
+                // It came while a late one was still waited for.
+                return Err(self.nothing_came(expect, window, begin)?.into());
+            }
             return Err(self.another_frame(expect, frame, &mismatch).into());
         }
         self.in_time(expect, frame, window)?;
@@ -61,7 +68,8 @@ impl<'t> Engine<'t> {
                     show_time(deadline),
                     missing.join("; ")
                 );
-                let failure = Failure::at(free.first().map_or(&step.at, |e| &e.at), what);
+                let failure = Failure::at(free.first().map_or(&step.at, |e| &e.at), what)
+                    .off_by(deadline.saturating_sub(self.previous), self.previous);
                 return Err(free.iter().take(1).fold(failure, |f, e| f.wanting(&e.pattern)).into());
             };
             frames.push(frame);
@@ -113,9 +121,17 @@ impl<'t> Engine<'t> {
         loop {
             let Some(frame) = self.next_after(others, deadline)? else {
                 let what = format!("time was up at {}: {}", show_time(deadline), relation.awaited());
-                let failure = Failure::at(&step.at, what).with(self.beside(expected, &taken));
+                let failure = Failure::at(&step.at, what)
+                    .with(self.beside(expected, &taken))
+                    .off_by(deadline.saturating_sub(self.previous), self.previous);
                 return Err(wanted.iter().fold(failure, |f, spec| f.wanting(spec)).into());
             };
+            let late = self.record.frame(frame).at.saturating_sub(deadline);
+            if late > 0 {
+                let what = format!("a frame came {} too late: {}", show_time(late), relation.awaited());
+                let failure = Failure::at(&step.at, what).with(self.beside(expected, &[frame]));
+                return Err(failure.off_by(late, self.previous).into());
+            }
             let progress = relation.push(&decode(&self.record.frame(frame).bytes));
             match progress {
                 Progress::NotMine => others += 1,
@@ -123,7 +139,7 @@ impl<'t> Engine<'t> {
                     taken.push(frame);
                     let mut details = self.beside(expected, &taken);
                     details.extend(why.mismatch.iter().flat_map(lines));
-                    return Err(Failure::at(&step.at, why.what.clone()).with(details).into());
+                    return Err(Failure::at(&step.at, why.what.clone()).with(details).untimed().into());
                 }
                 Progress::NeedMore | Progress::Complete => {
                     self.inbox.retain(|i| *i != frame);
@@ -147,7 +163,8 @@ impl<'t> Engine<'t> {
         loop {
             if let Some(&frame) = self.inbox.front() {
                 let what = format!("expected quiet for {}, but a frame came", show_time(nanos(time)));
-                return Err(Failure::at(&step.at, what).with(self.beside("no frame", &[frame])).into());
+                let failure = Failure::at(&step.at, what).with(self.beside("no frame", &[frame]));
+                return Err(failure.untimed().into());
             }
             if !self.pump(until)? {
                 return Ok(());
@@ -160,15 +177,15 @@ impl<'t> Engine<'t> {
         let within = expect.within.map(|w| self.previous.saturating_add(nanos(w)));
         let Some(after) = &expect.after else {
             let to = within.unwrap_or_else(|| self.previous.saturating_add(nanos(DEFAULT_BOUND)));
-            return Ok(Window { from: 0, to });
+            return Ok(Window { from: 0, to, origin: self.previous });
         };
-        let Some(origin) = self.times.get(after.step.as_str()) else {
+        let Some(&origin) = self.times.get(after.step.as_str()) else {
             return Err(Failure::at(&expect.at, format!("no step is named {}", after.step)).into());
         };
         let slack = nanos(slack(after.tolerance, after.delay, self.rig.is_virtual()));
         let at = origin.saturating_add(nanos(after.delay));
         let to = at.saturating_add(slack);
-        Ok(Window { from: at.saturating_sub(slack), to: within.map_or(to, |w| w.min(to)) })
+        Ok(Window { from: at.saturating_sub(slack), to: within.map_or(to, |w| w.min(to)), origin })
     }
 
     /// The failure when time was up. In virtual time, one that comes later is waited for, to say so.
@@ -189,7 +206,8 @@ impl<'t> Engine<'t> {
                 return Ok(Failure::at(&expect.at, what).with([self.line(frame)]));
             }
         }
-        Ok(Failure::at(&expect.at, what).wanting(&expect.pattern))
+        let bound = window.to.saturating_sub(window.origin);
+        Ok(Failure::at(&expect.at, what).wanting(&expect.pattern).off_by(bound, window.origin))
     }
 
     /// Whether a frame that fits came when it should.
@@ -200,17 +218,17 @@ impl<'t> Engine<'t> {
         {
             return Ok(());
         }
+        let (came, off) = (show_time(at), window.from.saturating_sub(at).max(at.saturating_sub(window.to)));
         let what = if at < window.from {
-            format!("the frame came at {}, too early: not before {}", show_time(at), show_time(window.from))
+            format!("the frame came at {came}, too early: not before {}", show_time(window.from))
         } else {
-            let late = show_time(at.saturating_sub(window.to));
             format!(
-                "the frame came at {}, {late} too late: not after {}",
-                show_time(at),
+                "the frame came at {came}, {} too late: not after {}",
+                show_time(off),
                 show_time(window.to)
             )
         };
-        Err(Failure::at(&expect.at, what).with([self.line(frame)]).into())
+        Err(Failure::at(&expect.at, what).with([self.line(frame)]).off_by(off, window.origin).into())
     }
 
     /// Whether a frame is the one expected, known deviations aside.
@@ -244,8 +262,20 @@ impl<'t> Engine<'t> {
         self.next_after(0, deadline)
     }
 
-    /// The frame in the inbox that has `before` others before it, waited for until `deadline`.
+    /// The frame in the inbox that has `before` others before it, waited for until `deadline`; in real time as much longer as
+    /// the harness or the machine was late meanwhile, and at least 20 ms, so that one that is late is seen for what it is.
     fn next_after(&mut self, before: usize, deadline: Nanos) -> Result<Option<usize>, Stop> {
+        if let Some(frame) = self.next_by(before, deadline)? {
+            return Ok(Some(frame));
+        }
+        if self.rig.is_virtual() {
+            return Ok(None);
+        }
+        let late = self.all_late_since(self.previous).max(nanos(lateness::BOUND));
+        self.next_by(before, deadline.saturating_add(late))
+    }
+
+    fn next_by(&mut self, before: usize, deadline: Nanos) -> Result<Option<usize>, Stop> {
         loop {
             if let Some(&frame) = self.inbox.get(before) {
                 return Ok(Some(frame));
@@ -287,7 +317,7 @@ impl<'t> Engine<'t> {
         let differs = mismatch.lines.iter().find(|line| !line.same);
         let field = differs.and_then(|l| expect.pattern.fields.iter().find(|f| f.field.name() == l.field));
         let at = field.map_or(&expect.at, |f| &f.at);
-        Failure::at(at, what).with([self.line(frame)]).wanting(&expect.pattern)
+        Failure::at(at, what).with([self.line(frame)]).wanting(&expect.pattern).untimed()
     }
 
     /// The failure for a frame that none of the expected ones is.
@@ -309,7 +339,7 @@ impl<'t> Engine<'t> {
         }
         let mut details = vec![self.line(frame)];
         details.extend(nearest.iter().flat_map(lines));
-        Failure::at(&step.at, "a frame came that is none of those still expected").with(details)
+        Failure::at(&step.at, "a frame came that is none of those still expected").with(details).untimed()
     }
 }
 

@@ -1,20 +1,25 @@
 //! Executing trials: [`pool`] hands them to worker threads, [`trial`] runs one on a fresh rig, and [`engine`] does its steps.
 
 pub mod artifacts;
-mod calls;
+pub mod calls;
+pub mod canary;
 pub mod check;
 pub mod covers;
-mod differs;
+pub mod differs;
 pub mod engine;
 mod expect;
 pub mod factory;
+pub mod governor;
+pub mod lateness;
 pub mod outcome;
 mod path;
 pub mod pool;
 pub mod record;
 pub mod rigs;
 pub mod select;
+pub mod timing;
 pub mod trial;
+pub mod unread;
 pub mod verdict;
 
 pub use factory::RigFactory;

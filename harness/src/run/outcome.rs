@@ -49,7 +49,7 @@ pub fn differences(wanted: &Outcome, result: &CallResult, took: Nanos, is_virtua
     }
     if let Some((delay, tolerance)) = wanted.after {
         let (delay, slack) = (nanos(delay), nanos(slack(tolerance, delay, is_virtual)));
-        if took < delay.saturating_sub(slack) || took > delay.saturating_add(slack) {
+        if off_by(wanted, took, is_virtual).is_some() {
             wrong.push(format!(
                 "expected it to return after {} ± {}, it took {}",
                 show_time(delay),
@@ -59,6 +59,14 @@ pub fn differences(wanted: &Outcome, result: &CallResult, took: Nanos, is_virtua
         }
     }
     wrong
+}
+
+/// By how much a call returned before or after the time at which it may; `None`: it did when it should.
+#[must_use]
+pub fn off_by(wanted: &Outcome, took: Nanos, is_virtual: bool) -> Option<Nanos> {
+    let (delay, tolerance) = wanted.after?;
+    let (delay, slack) = (nanos(delay), nanos(slack(tolerance, delay, is_virtual)));
+    Some(took.abs_diff(delay).saturating_sub(slack)).filter(|off| *off > 0)
 }
 
 fn values(wanted: &Outcome, got: &crate::rig::Returned, wrong: &mut Vec<String>) {

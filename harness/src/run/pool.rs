@@ -2,7 +2,10 @@
 
 use super::covers::{self, Coverage};
 use super::factory::RigFactory;
+use super::governor::Governor;
+use super::timing::Timing;
 use super::trial::{TrialReport, execute};
+use super::unread::SkippedChecks;
 use super::verdict::Verdict;
 use crate::case::model::{RigKind, Trial};
 use crate::report::again::Again;
@@ -18,7 +21,7 @@ pub const NOT_RUN: &str = "not run: the run was interrupted";
 /// How a run is done.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'r> {
-    /// Worker threads; at least one is used.
+    /// How many trials run at once at most; at least one. In real time fewer, while they make each other late.
     pub jobs: usize,
     /// A case that itself waits for longer is not run in real time.
     pub max_wait: Duration,
@@ -41,8 +44,10 @@ pub struct Entry {
     pub shown: String,
     /// How long it took, in real time.
     pub took: Duration,
-    /// Checks that were for other rigs.
-    pub skipped_checks: u32,
+    /// Checks that this rig cannot make, by the reason.
+    pub skipped_checks: SkippedChecks,
+    /// In real time, what that cost.
+    pub timing: Option<Timing>,
 }
 
 /// Runs `trials`, of which `all` are every one that there is (a case of which only some rows run is not judged by what it
@@ -60,9 +65,13 @@ pub fn run(
 ) {
     let next = AtomicUsize::new(0);
     let (results, inbox) = mpsc::channel();
-    let workers = options.jobs.clamp(1, trials.len().max(1));
+    let most = factory.at_once().unwrap_or(options.jobs);
+    let workers = options.jobs.min(most).clamp(1, trials.len().max(1));
+    let governor = Governor::new(workers);
     let work = |results: mpsc::Sender<(usize, TrialReport, Duration)>| {
         loop {
+            let stop = || options.cancelled.load(Ordering::Relaxed);
+            let Some(mut permit) = governor.enter(stop) else { return };
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(trial) = trials.get(index) else { return };
             if options.cancelled.load(Ordering::Relaxed) {
@@ -70,6 +79,10 @@ pub fn run(
             }
             let begin = Instant::now();
             let mut report = execute(factory, trial, options.max_wait, options.cancelled);
+            if let Some(timing) = &report.timing {
+                permit.was_late_by(timing.late());
+            }
+            drop(permit);
             covers::judge(trial, &mut report);
             keep(trial, &mut report);
             // Nobody listens any more when the other side has died; then there is nobody to tell that either.
@@ -112,8 +125,8 @@ pub fn run(
 
 /// The result of a trial.
 fn entry(rig: RigKind, trial: &Trial, report: TrialReport, took: Duration) -> Entry {
-    let TrialReport { verdict, shown, skipped_checks, .. } = report;
-    Entry { name: trial.name(), rig, verdict, shown, took, skipped_checks }
+    let TrialReport { verdict, shown, skipped_checks, timing, .. } = report;
+    Entry { name: trial.name(), rig, verdict, shown, took, skipped_checks, timing }
 }
 
 /// The result of a trial, and that of its case when this was the last row of several and something it covers was not seen.
@@ -139,7 +152,8 @@ fn entries(
         verdict: Verdict::fail(failure),
         shown: shown.to_string(),
         took: Duration::ZERO,
-        skipped_checks: 0,
+        skipped_checks: SkippedChecks::new(),
+        timing: None,
     };
     vec![entry, of_the_case]
 }

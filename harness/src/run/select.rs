@@ -1,7 +1,7 @@
 //! What is known of a trial before it runs: whether this rig can run it, and what it is about.
 
-use crate::case::model::RigKind;
-use crate::case::model::{Action, Trial};
+use super::outcome::slack;
+use crate::case::model::{Action, Expect, RigKind, Step, Tolerance, Trial};
 use crate::frame::Layer;
 use std::time::Duration;
 
@@ -35,18 +35,25 @@ pub fn own_waits(trial: &Trial) -> Duration {
         .sum()
 }
 
-/// Whether a trial says how long something takes, so that a late harness could not tell.
+/// The smallest of the times that a trial allows for in real time: how far off an `after:` may be, and how long a `within:`
+/// gives. `None`: it does not say how long anything takes.
 #[must_use]
-pub fn is_timed(trial: &Trial) -> bool {
-    trial.steps.iter().any(|step| match &step.action {
-        Action::Expect(expect) => expect.after.is_some() || expect.within.is_some(),
-        Action::AnyOrder(expects) => expects.iter().any(|e| e.after.is_some() || e.within.is_some()),
-        Action::Call(call) => call.outcome.after.is_some(),
-        Action::Join(join) => join.outcome.after.is_some(),
-        Action::Order(order) => order.within.is_some(),
-        Action::Fragments(fragments) => fragments.within.is_some(),
-        _ => false,
-    })
+pub fn smallest_tolerance(trial: &Trial) -> Option<Duration> {
+    let after = |(delay, tolerance): (Duration, Tolerance)| slack(tolerance, delay, false);
+    let of_a_frame = |expect: &Expect| {
+        let placed = expect.after.as_ref().map(|a| after((a.delay, a.tolerance)));
+        placed.into_iter().chain(expect.within).min()
+    };
+    let of_a_step = |step: &Step| match &step.action {
+        Action::Expect(expect) => of_a_frame(expect),
+        Action::AnyOrder(expects) => expects.iter().filter_map(of_a_frame).min(),
+        Action::Call(call) => call.outcome.after.map(after),
+        Action::Join(join) => join.outcome.after.map(after),
+        Action::Order(order) => order.within,
+        Action::Fragments(fragments) => fragments.within,
+        _ => None,
+    };
+    trial.steps.iter().filter_map(of_a_step).min()
 }
 
 /// Why a rig does not run a trial; `None`: it does.
@@ -55,8 +62,7 @@ pub fn skip_reason(trial: &Trial, rig: RigKind, max_wait: Duration) -> Option<St
     if let Some(rigs) = &trial.rigs
         && !rigs.contains(&rig)
     {
-        let names: Vec<_> = rigs.iter().map(|rig| rig.name()).collect();
-        return Some(format!("the case is for {} only", names.join(", ")));
+        return Some(format!("the case is for {rigs}"));
     }
     if rig != RigKind::Emu && !trial.faults.is_empty() {
         return Some("only the emulated NIC can be asked to misbehave".to_owned());
@@ -66,4 +72,27 @@ pub fn skip_reason(trial: &Trial, rig: RigKind, max_wait: Duration) -> Option<St
         return Some(format!("it waits for {waits:?} of real time, more than --max-wait {max_wait:?}"));
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::with_its_reason(
+        "{only: [emu, qemu], because: a TAP has no ring}",
+        "emu, qemu only: a TAP has no ring"
+    )]
+    #[case::without_a_reason("[emu]", "emu only")]
+    fn a_case_for_other_rigs_is_skipped(#[case] rigs: &str, #[case] limit: &str) {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let path = folder.path().join("a.yaml");
+        let text = format!("about: A case.\nrigs: {rigs}\nsteps:\n  - wait: 1s\n");
+        std::fs::write(&path, text).expect("it can be written");
+        let trials = crate::case::load(&[path]).expect("the case is right");
+        let reason = |rig| skip_reason(&trials[0], rig, Duration::from_secs(10));
+        assert_eq!(reason(RigKind::Linux), Some(format!("the case is for {limit}")));
+        assert_eq!(reason(RigKind::Emu), None);
+    }
 }

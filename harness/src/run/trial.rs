@@ -1,22 +1,24 @@
 //! One trial from an empty rig to its verdict.
 
+use super::canary::Canaries;
 use super::check::{self, Baseline};
 use super::engine::{Engine, Stop};
 use super::factory::RigFactory;
+use super::lateness::{self, Late};
+use super::outcome::nanos;
 use super::record::Record;
 use super::select;
+use super::timing::Timing;
+use super::unread::{SkippedChecks, Unread};
 use super::verdict::{Failure, Verdict};
-use crate::case::model::{Source, Step, Trial};
+use crate::case::model::{Nanos, RigKind, Source, Step, Trial};
 use crate::rig::journey::What;
 use crate::rig::{Finished, Journey, Readings, RigError};
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
-
-/// In real time, how late the harness may be before a result says nothing.
-const LATENESS_BOUND: Duration = Duration::from_millis(20);
+use std::time::{Duration, Instant};
 
 /// Why a trial says nothing when somebody stopped the run.
 const INTERRUPTED: &str = "interrupted";
@@ -38,8 +40,14 @@ pub struct TrialReport {
     pub journey: Option<Journey>,
     /// Counters at the end, as differences since the first step; only those that moved.
     pub counters: BTreeMap<&'static str, Readings>,
-    /// Checks that were for other rigs.
-    pub skipped_checks: u32,
+    /// Checks that this rig cannot make.
+    pub skipped_checks: SkippedChecks,
+    /// How long the engine let time pass, waiting for something to happen.
+    pub waited: Duration,
+    /// How late the harness was at worst.
+    pub late: Nanos,
+    /// On a rig in real time, what that cost.
+    pub timing: Option<Timing>,
 }
 
 impl TrialReport {
@@ -52,7 +60,10 @@ impl TrialReport {
             record: Record::default(),
             journey: None,
             counters: BTreeMap::new(),
-            skipped_checks: 0,
+            skipped_checks: SkippedChecks::new(),
+            waited: Duration::ZERO,
+            late: 0,
+            timing: None,
         }
     }
 
@@ -79,22 +90,48 @@ pub fn execute(
     max_wait: Duration,
     cancelled: &AtomicBool,
 ) -> TrialReport {
-    let skip = select::skip_reason(trial, factory.kind(), max_wait).or_else(|| factory.missing(trial));
-    if let Some(reason) = skip {
+    let unread = Unread::of(trial, factory);
+    if let Some(reason) = left_out(factory, trial, &unread, max_wait) {
         return TrialReport::only(Verdict::Skip(reason));
     }
     let mut report = TrialReport::only(Verdict::Pass);
-    let run = AssertUnwindSafe(|| on_a_rig(factory, trial, cancelled, &mut report));
+    report.skipped_checks.clone_from(unread.reasons());
+    let begin = Instant::now();
+    // Before the rig is made, for its threads may be more urgent than others.
+    let canaries = (factory.kind() != RigKind::Emu).then(Canaries::watch);
+    let machine =
+        |ago| canaries.as_ref().map_or(0, |c| nanos(c.worst_of_the_last(Duration::from_nanos(ago))));
+    let run = AssertUnwindSafe(|| on_a_rig(factory, trial, (&unread, &machine), cancelled, &mut report));
     report.verdict = match catch_unwind(run) {
         Ok(verdict) => verdict,
         Err(panic) => Verdict::fail(Failure::new(format!("panicked: {}", panic_message(&*panic)))),
     };
+    if canaries.is_some() {
+        // By now the rig is taken down.
+        let took = begin.elapsed();
+        let overhead = nanos(took.saturating_sub(report.waited));
+        let late = (report.late, machine(nanos(took)));
+        report.timing = Some(Timing::of(&report.record, overhead, late));
+    }
     report
+}
+
+/// Why a trial does not run on this rig and machine, found before the run; `None`: it does.
+#[must_use]
+pub fn skip_reason(factory: &dyn RigFactory, trial: &Trial, max_wait: Duration) -> Option<String> {
+    left_out(factory, trial, &Unread::of(trial, factory), max_wait)
+}
+
+fn left_out(factory: &dyn RigFactory, trial: &Trial, unread: &Unread, max_wait: Duration) -> Option<String> {
+    select::skip_reason(trial, factory.kind(), max_wait)
+        .or_else(|| factory.missing(trial))
+        .or_else(|| unread.nothing_left(trial))
 }
 
 fn on_a_rig(
     factory: &dyn RigFactory,
     trial: &Trial,
+    (unread, machine): (&Unread, &dyn Fn(Nanos) -> Nanos),
     cancelled: &AtomicBool,
     report: &mut TrialReport,
 ) -> Verdict {
@@ -104,9 +141,14 @@ fn on_a_rig(
     };
     let rig = rig.as_mut();
     let baseline = if rig.is_virtual() { Baseline::of(rig, &SHOWN) } else { Baseline::default() };
-    let mut engine = Engine::new(rig, trial, &mut report.record, cancelled);
+    let mut engine = Engine::new(rig, trial, &mut report.record, unread, machine, cancelled);
     let result = engine.run();
-    report.skipped_checks = engine.skipped_checks();
+    let failing = match &result {
+        Err(Stop::Failed(failure)) => engine.all_late_since(failure.excuse.since()),
+        _ => 0,
+    };
+    let harness = engine.late_since(0);
+    report.waited = engine.waited();
     let last = engine.last_step().and_then(|index| trial.steps.get(index));
     if rig.is_virtual() {
         for source in &SHOWN {
@@ -117,11 +159,19 @@ fn on_a_rig(
         }
     }
     report.journey = rig.journey().cloned();
-    judge(trial, result, last, rig.finish())
+    let finished = rig.finish();
+    report.late = harness.max(finished.lateness.map_or(0, nanos));
+    judge(trial, result, last, finished, Late { harness: report.late, failing })
 }
 
 /// The verdict from how the steps ended and what the rig found.
-fn judge(trial: &Trial, result: Result<(), Stop>, last: Option<&Step>, finished: Finished) -> Verdict {
+fn judge(
+    trial: &Trial,
+    result: Result<(), Stop>,
+    last: Option<&Step>,
+    finished: Finished,
+    late: Late,
+) -> Verdict {
     let failure = match result {
         Err(Stop::Cancelled) => return Verdict::Inconclusive(INTERRUPTED.to_owned()),
         Err(Stop::Rig(error)) => return died(&error, last),
@@ -138,13 +188,7 @@ fn judge(trial: &Trial, result: Result<(), Stop>, last: Option<&Step>, finished:
     if finished.lost_frames > 0 {
         return Verdict::Inconclusive(format!("the capture lost {} frames", finished.lost_frames));
     }
-    if let Some(late) = finished.lateness
-        && late > LATENESS_BOUND
-        && (failure.is_some() || select::is_timed(trial))
-    {
-        return Verdict::Inconclusive(format!("the harness was late by {late:.1?}"));
-    }
-    failure.map_or(Verdict::Pass, Verdict::fail)
+    lateness::decide(failure, late, select::smallest_tolerance(trial))
 }
 
 /// The rig could not go on in a step, or before the first.
@@ -178,7 +222,7 @@ mod tests {
             .expect("it can be written");
         let trials = crate::case::load(&[path]).expect("the case is right");
         let broken = || Err(Stop::Rig(RigError::Broken("no more memory".to_owned())));
-        let said = |step| judge(&trials[0], broken(), step, Finished::default()).why();
+        let said = |step| judge(&trials[0], broken(), step, Finished::default(), Late::default()).why();
         let why = said(trials[0].steps.get(1));
         assert!(why.ends_with("a.yaml:4:5: the rig died: no more memory"), "{why}");
         assert_eq!(said(None), "the rig died: no more memory");

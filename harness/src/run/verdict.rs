@@ -1,5 +1,6 @@
 //! How a trial ended.
 
+use super::lateness::Excuse;
 use crate::case::model::{Location, Nanos};
 use crate::frame::FrameSpec;
 
@@ -61,9 +62,11 @@ pub struct Failure {
     /// What helps to understand it: field by field, the frames around it. Lines, shown below the message.
     pub details: Vec<String>,
     /// The bytes that a call was to send and since when, if it is about one: its packet's journey is shown where it was lost.
-    pub sent: Option<(Nanos, Vec<u8>)>,
+    pub sent: Option<Box<(Nanos, Vec<u8>)>>,
     /// The frame that should have come, if it is about one: shown beside the nearest that did.
     pub wanted: Option<Box<FrameSpec>>,
+    /// How much lateness of the harness or the machine would explain it.
+    pub excuse: Excuse,
 }
 
 impl Failure {
@@ -89,7 +92,7 @@ impl Failure {
     /// The same with what a call was to send, since when.
     #[must_use]
     pub fn sending(mut self, since: Nanos, payload: &[u8]) -> Self {
-        self.sent = Some((since, payload.to_vec()));
+        self.sent = Some(Box::new((since, payload.to_vec())));
         self
     }
 
@@ -97,6 +100,20 @@ impl Failure {
     #[must_use]
     pub fn wanting(mut self, pattern: &FrameSpec) -> Self {
         self.wanted = Some(Box::new(pattern.clone()));
+        self
+    }
+
+    /// The same, explained by this much lateness since a time of the trial.
+    #[must_use]
+    pub fn off_by(mut self, late: Nanos, since: Nanos) -> Self {
+        self.excuse = Excuse::By { late, since };
+        self
+    }
+
+    /// The same, not about time, but explained by lateness beyond what the trial tolerates.
+    #[must_use]
+    pub fn untimed(mut self) -> Self {
+        self.excuse = Excuse::BeyondTolerance;
         self
     }
 }

@@ -3,14 +3,30 @@
 use crate::Outcome;
 use harness::case::model::{Command, Location, Nanos, Payload, SocketKind, SourceFile, Syscall, topology};
 use harness::rig::linux::LinuxRig;
+use harness::rig::linux::wire::WireKind;
 use harness::rig::{CallResult, Event, Rig, RigError};
 use libtest_mimic::Failed;
+use std::cell::Cell;
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A frame with the time at which it came.
 pub type Timed = (Nanos, Vec<u8>);
+
+thread_local! {
+    static WIRE: Cell<WireKind> = const { Cell::new(WireKind::Auto) };
+}
+
+/// The wire of the test that runs on this thread.
+pub fn wire() -> WireKind {
+    WIRE.get()
+}
+
+/// What [`wire`] gives from now on.
+pub fn use_wire(wire: WireKind) {
+    WIRE.set(wire);
+}
 
 /// A rig, and the number of the next call.
 pub struct Bench {
@@ -20,7 +36,7 @@ pub struct Bench {
 
 impl Bench {
     pub fn new() -> Result<Self, Failed> {
-        let rig = LinuxRig::new()?;
+        let rig = LinuxRig::new(wire())?;
         rig.now();
         Ok(Self { rig, next: 0 })
     }

@@ -1,9 +1,10 @@
 //! What a rig must not leave behind: threads, namespaces, devices, sockets.
 
 use crate::Outcome;
-use crate::bench::{Bench, peer, recvfrom};
+use crate::bench::{Bench, peer, recvfrom, wire};
 use harness::case::model::{SocketKind, Syscall};
 use harness::rig::Rig;
+use harness::rig::linux::wire::WireKind;
 use libtest_mimic::Failed;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -25,19 +26,54 @@ fn wires_and_sockets() -> Result<usize, Failed> {
 fn threads() -> Result<usize, Failed> {
     let tasks = std::fs::read_dir("/proc/self/task")?;
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    Ok(names.filter(|n| matches!(n.trim(), "agent" | "namespace" | "tap reader")).count())
+    Ok(names.filter(|n| matches!(n.trim(), "agent" | "namespace" | "wire reader")).count())
 }
 
-/// This test looks at the whole process, and other tests run beside it: it runs again as a process of its own.
-pub fn nothing_left() -> Outcome {
+/// A test that looks at the whole process, while other tests run beside it, runs again as a process of its own. `None`: this is it.
+fn alone(name: &str) -> Option<Outcome> {
     const ALONE: &str = "WIREPROOF_LINUX_RIG_ALONE";
-    if std::env::var_os(ALONE).is_none() {
-        let output = std::process::Command::new(std::env::current_exe()?)
-            .args(["--exact", "nothing_is_left_when_calls_still_block", "--test-threads", "1"])
+    if std::env::var_os(ALONE).is_some() {
+        return None;
+    }
+    let prefix = if wire() == WireKind::Veth { "veth" } else { "tap" };
+    let output = std::env::current_exe().and_then(|program| {
+        let name = format!("{prefix}::{name}");
+        std::process::Command::new(program)
+            .args(["--exact", &name, "--test-threads", "1"])
             .env(ALONE, "1")
-            .output()?;
-        let told = String::from_utf8_lossy(&output.stdout).into_owned();
-        return if output.status.success() { Ok(()) } else { Err(told.into()) };
+            .output()
+    });
+    Some(match output {
+        Ok(output) => {
+            let told = String::from_utf8_lossy(&output.stdout).into_owned();
+            if output.status.success() && told.contains("1 passed") { Ok(()) } else { Err(told.into()) }
+        }
+        Err(e) => Err(e.into()),
+    })
+}
+
+/// Also a panic takes down what was put up.
+pub fn panicked() -> Outcome {
+    if let Some(outcome) = alone("nothing_is_left_after_a_panic") {
+        return outcome;
+    }
+    let before = (namespaces()?, wires_and_sockets()?);
+    let died = std::panic::catch_unwind(|| {
+        let mut bench = Bench::new().expect("the wire is there");
+        bench.udp("s").expect("a socket");
+        bench.start(&recvfrom("s")).expect("a call that blocks");
+        panic!("on purpose");
+    });
+    assert!(died.is_err_and(|why| why.downcast_ref::<&str>() == Some(&"on purpose")));
+    assert_eq!(threads()?, 0, "no thread is left");
+    assert_eq!((namespaces()?, wires_and_sockets()?), before);
+    Ok(())
+}
+
+/// Whatever still blocks is woken.
+pub fn nothing_left() -> Outcome {
+    if let Some(outcome) = alone("nothing_is_left_when_calls_still_block") {
+        return outcome;
     }
     let before = (namespaces()?, wires_and_sockets()?);
     let mut bench = Bench::new()?;
@@ -60,7 +96,9 @@ pub fn nothing_left() -> Outcome {
     while bench.next_event(Duration::from_millis(50))?.is_some() {}
     bench.ok(&Syscall::Close { socket: "quiet".to_owned() })?;
     assert!(namespaces()?.len() > before.0.len(), "the rig has a namespace of its own");
-    assert_eq!(threads()?, 7, "five agents, the reader and the namespace");
+    // A veth has one namespace more, for its other end.
+    let expected = if wire() == WireKind::Veth { 8 } else { 7 };
+    assert_eq!(threads()?, expected, "five agents, the reader and the namespace");
     let started = Instant::now();
     let finished = bench.rig.finish();
     assert_eq!(finished.violations, Vec::<String>::new());

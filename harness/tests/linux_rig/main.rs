@@ -1,14 +1,16 @@
 //! The linux rig, driven by hand through the seam that the engine uses: calls, frames and commands on a real kernel.
 
 mod bench;
+mod ends;
 mod frames;
+mod lab;
 mod leftovers;
 mod trials;
 
 use bench::{Bench, peer, recvfrom, sendto};
 use frames::{arp_reply, asked_for, datagram, segment, udp_from_peer};
 use harness::case::model::{Nanos, OptionValue, Payload, RouteQuery, SocketKind, Source, Syscall, topology};
-use harness::rig::linux::{LinuxRig, doctor::doctor};
+use harness::rig::linux::{LinuxRig, doctor::doctor, unusable, wire::WireKind};
 use harness::rig::{Event, Reading, Readings, Rig, RigError};
 use leftovers::nothing_left;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -21,45 +23,92 @@ const MS: Nanos = 1_000_000;
 
 const RULE: &str = "a_rule_that_drops_tells_the_sender_and_counts";
 
+const NOBODY: &str = "an_ordinary_user_needs_no_rights";
+
 const USER: &str = "root_of_a_user_namespace_is_enough";
 
 fn main() {
+    // While there is one thread; why it cannot is told by the rig.
+    let _ = harness::rig::linux::rights::enter();
     let arguments = Arguments::from_args();
-    let tests: [(&str, Test); 21] = [
-        ("a_datagram_to_a_known_neighbour_is_one_frame", one_datagram),
-        ("datagrams_wait_for_the_neighbours_address_and_leave_in_order", first_packet_waits),
-        ("a_silent_neighbour_is_asked_three_times_and_the_socket_is_told", nobody_answers),
-        ("a_blocking_call_overlaps_with_others_and_ends_when_a_frame_comes", blocking_overlaps),
-        (RULE, output_drop),
-        ("routes_are_read_with_their_errors", routes),
-        ("calls_run_on_the_cpu_that_is_asked_for", cpus),
-        ("without_carrier_nothing_reaches_the_wire", carrier),
-        ("sysfs_is_that_of_the_namespace", own_sysfs),
-        ("a_connection_that_the_peer_opens_is_accepted", accepted_connection),
-        ("nothing_is_left_when_calls_still_block", nothing_left),
-        ("a_rig_is_there_and_gone_in_little_time", overhead),
-        ("the_doctor_finds_what_the_rig_has_just_used", examined),
-        ("the_engine_runs_a_datagram_through_and_sees_what_is_wrong", trials::a_datagram),
-        ("the_engine_puts_the_kernels_fragments_together", trials::fragments),
-        ("the_engine_holds_arp_to_its_times", trials::nobody_answers),
-        ("what_is_not_there_is_a_skip", trials::skips),
-        ("a_command_does_not_reach_the_machine", leftovers::the_machine_stays_as_it_is),
-        ("each_rig_has_namespaces_of_its_own", leftovers::own_namespaces),
-        (USER, trials::in_a_user_namespace),
-        ("a_step_that_takes_eth0_away_fails", trials::eth0_gone),
-    ];
-    // Configuration and readings take iproute2; one test takes nft.
-    let tools = trials::lacks(&["ip -V", "tc -V"]);
-    let tests = tests.map(|(name, test)| {
-        let nft = || trials::lacks(&["nft -v"]).filter(|_| name == RULE);
-        let trial = Trial::test(name, test);
-        let user = || trials::no_user_namespace().filter(|_| name == USER);
-        match tools.clone().or_else(nft).or_else(user) {
-            Some(why) => trial.with_ignored_flag(true).with_kind(format!("skipped: {why}")),
-            None => trial,
-        }
+    let wires = [("tap", WireKind::Tap), ("veth", WireKind::Veth)];
+    let tests =
+        wires.iter().flat_map(|&(name, wire)| TESTS.iter().map(move |test| of_a_wire(name, wire, test)));
+    let no_lab = lab::lacks();
+    let of_a_lab = LAB.iter().map(|&(name, test)| match no_lab.clone() {
+        Some(why) => Trial::test(name, test).with_ignored_flag(true).with_kind(format!("skipped: {why}")),
+        None => Trial::test(name, test),
     });
-    libtest_mimic::run(&arguments, tests.into()).exit();
+    libtest_mimic::run(&arguments, tests.chain(of_a_lab).collect()).exit();
+}
+
+/// Tests that have their own wire.
+const LAB: &[(&str, Test)] = &[
+    ("a_lab_judges_a_port_and_gives_it_back", lab::passes),
+    ("a_lab_gives_its_ports_back_after_a_failure", lab::a_failure),
+    ("a_lab_gives_its_ports_back_when_it_is_interrupted", lab::interrupted),
+    ("a_lab_that_was_killed_is_cleaned_up_by_the_next_run", lab::killed),
+    ("a_lab_refuses_ports_that_the_machine_needs", lab::refusals),
+    ("a_lab_proves_its_cable", lab::no_cable),
+    ("a_lab_forgets_one_trial_before_the_next", lab::reset),
+];
+
+/// All tests; each runs on both wires.
+const TESTS: &[(&str, Test)] = &[
+    ("a_datagram_to_a_known_neighbour_is_one_frame", one_datagram),
+    ("datagrams_wait_for_the_neighbours_address_and_leave_in_order", first_packet_waits),
+    ("a_silent_neighbour_is_asked_three_times_and_the_socket_is_told", nobody_answers),
+    ("a_blocking_call_overlaps_with_others_and_ends_when_a_frame_comes", blocking_overlaps),
+    (RULE, output_drop),
+    ("routes_are_read_with_their_errors", routes),
+    ("calls_run_on_the_cpu_that_is_asked_for", cpus),
+    ("without_carrier_nothing_reaches_the_wire", carrier),
+    ("sysfs_is_that_of_the_namespace", own_sysfs),
+    ("a_connection_that_the_peer_opens_is_accepted", accepted_connection),
+    ("nothing_is_left_when_calls_still_block", nothing_left),
+    ("a_rig_is_there_and_gone_in_little_time", overhead),
+    ("the_doctor_finds_what_the_rig_has_just_used", examined),
+    ("the_engine_runs_a_datagram_through_and_sees_what_is_wrong", trials::a_datagram),
+    ("the_engine_puts_the_kernels_fragments_together", trials::fragments),
+    ("the_engine_holds_arp_to_its_times", trials::nobody_answers),
+    ("what_is_not_there_is_a_skip", trials::skips),
+    ("a_command_does_not_reach_the_machine", leftovers::the_machine_stays_as_it_is),
+    ("each_rig_has_namespaces_of_its_own", leftovers::own_namespaces),
+    (USER, trials::in_a_user_namespace),
+    ("a_step_that_takes_eth0_away_fails", trials::eth0_gone),
+    ("nothing_is_left_after_a_panic", leftovers::panicked),
+    ("nothing_is_left_of_a_run_that_passes_or_fails", ends::passed_or_failed),
+    ("nothing_is_left_of_a_run_that_is_interrupted", ends::interrupted),
+    ("nothing_is_left_of_runs_that_are_killed", ends::killed),
+    (NOBODY, ends::as_nobody),
+    ("an_uncut_packet_is_cut_before_the_wire", cut_and_filled),
+    ("the_harness_knows_how_late_it_was", lateness),
+];
+
+/// A test on one wire, as `veth::its_name`. Without the wire it is ignored; in CI a missing wire is a failure, but for a TAP that only
+/// root may open.
+fn of_a_wire(prefix: &str, wire: WireKind, &(name, test): &(&'static str, Test)) -> Trial {
+    let full = format!("{prefix}::{name}");
+    let missing = unusable(wire);
+    let required = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    if let Some(why) =
+        missing.clone().filter(|_| required && (wire == WireKind::Veth || ends::not_root().is_none()))
+    {
+        return Trial::test(full, move || Err(why.into()));
+    }
+    // Configuration and readings take iproute2; one test takes nft.
+    let tools = || trials::lacks(wire, &["ip -V", "tc -V"]);
+    let nft = || trials::lacks(wire, &["nft -v"]).filter(|_| name == RULE);
+    let user = || trials::no_user_namespace().filter(|_| name == USER);
+    let root = || ends::not_root().filter(|_| name == NOBODY);
+    let trial = Trial::test(full, move || {
+        bench::use_wire(wire);
+        test()
+    });
+    match missing.or_else(tools).or_else(nft).or_else(user).or_else(root) {
+        Some(why) => trial.with_ignored_flag(true).with_kind(format!("skipped: {why}")),
+        None => trial,
+    }
 }
 
 fn number(readings: &Readings, key: &str) -> i64 {
@@ -88,7 +137,7 @@ fn one_datagram() -> Outcome {
     }
     assert_eq!((sent, frames.len()), (5, 1));
     assert_eq!(datagram(&frames[0].1, topology::PEER_MAC)?, (7, b"hello".to_vec()));
-    assert_eq!(frames[0].1.len(), 14 + 20 + 8 + 5, "a TAP does not pad");
+    assert_eq!(frames[0].1.len(), 14 + 20 + 8 + 5, "neither wire pads");
     let (after, counted) = (bench.rig.read(&Source::Netdev)?, bench.rig.read(&Source::Snmp)?);
     for (before, after, key) in [
         (&netdev, &after, "tx_packets"),
@@ -301,7 +350,7 @@ fn overhead() -> Outcome {
     let mut fastest = Duration::MAX;
     for _ in 0..5 {
         let started = Instant::now();
-        drop(LinuxRig::new()?);
+        drop(LinuxRig::new(bench::wire())?);
         fastest = fastest.min(started.elapsed());
     }
     println!("a rig takes {fastest:?}");
@@ -314,11 +363,60 @@ fn overhead() -> Outcome {
 fn examined() -> Outcome {
     let findings = doctor();
     let find = |what: &str| findings.iter().find(|finding| finding.what == what).cloned();
-    for what in ["/dev/net/tun", "right to make a network namespace", "qdisc pfifo_fast"] {
+    for what in ["wire", "right to make a network namespace", "qdisc pfifo_fast"] {
         assert!(find(what).is_some_and(|finding| finding.ok), "{what}: {:?}", find(what));
     }
     for finding in findings.iter().filter(|finding| !finding.ok) {
         assert!(finding.remedy.is_some(), "what is missing has a remedy: {finding:?}");
     }
+    Ok(())
+}
+
+/// What a socket hands over in one piece, with no checksums in it, is on the wire as a cable would carry it.
+fn cut_and_filled() -> Outcome {
+    let mut bench = Bench::new()?;
+    bench.permanent_neighbour()?;
+    bench.udp("s")?;
+    let (level, name) = ("IPPROTO_UDP".to_owned(), "UDP_SEGMENT".to_owned());
+    let value = OptionValue::Number(1000);
+    bench.ok(&Syscall::Setsockopt { socket: "s".to_owned(), level, name, value })?;
+    let (sent, mut frames) = bench.ok(&sendto("s", peer(7), &"x".repeat(2500)))?;
+    while frames.len() < 3 {
+        frames.push(bench.frame(Duration::from_secs(1))?);
+    }
+    assert_eq!(sent, 2500);
+    let lengths: Vec<_> = frames.iter().map(|(_, frame)| frame.len()).collect();
+    assert_eq!(lengths, [1042, 1042, 542]);
+    for (_, frame) in &frames {
+        datagram(frame, topology::PEER_MAC)?;
+    }
+    Ok(())
+}
+
+/// Frames of both directions and calls are counted, and none was on time before it was wanted.
+fn lateness() -> Outcome {
+    let mut bench = Bench::new()?;
+    bench.permanent_neighbour()?;
+    bench.udp("s")?;
+    bench.bind("s", 4000)?;
+    for _ in 0..5 {
+        let begun = bench.rig.now();
+        let mut frames = bench.ok(&sendto("s", peer(7), "x"))?.1;
+        if frames.is_empty() {
+            frames.push(bench.frame(Duration::from_secs(1))?);
+        }
+        assert!((begun..bench.rig.now()).contains(&frames[0].0), "a frame has a time between two others");
+    }
+    // The engine gets control, and takes its time.
+    assert!(bench.next_event(Duration::from_millis(1))?.is_none());
+    std::thread::sleep(Duration::from_millis(30));
+    bench.rig.inject(&udp_from_peer(4000, b"late"))?;
+    let late = bench.rig.last_lateness();
+    let finished = bench.rig.finish();
+    assert!((30 * MS..1_000 * MS).contains(&late), "it was injected 30 ms late, not {late} ns");
+    assert_eq!((finished.delays.captured.count, finished.delays.injected.count), (5, 1));
+    assert_eq!(finished.delays.returned.count, 7, "socket, bind, and each sendto");
+    assert_eq!((finished.delays.injected.median, finished.delays.injected.worst), (late, late));
+    assert!(finished.lateness.is_some_and(|worst| worst >= Duration::from_nanos(late)));
     Ok(())
 }

@@ -1,14 +1,15 @@
 //! Whole trials on the linux rig, run by the engine as it runs those of case files.
 
 use crate::Outcome;
-use crate::bench::{location, peer, sendto};
+use crate::bench::{location, peer, sendto, wire};
 use harness::case::model::{
     Action, After, CallStep, Command, Expect, Fragments, OptionValue, Payload, SocketKind, Step, Syscall,
     Tolerance, Trial,
 };
 use harness::case::model::{Check, CheckItem, Expected, Outcome as Wanted, RigKind, Source};
+use harness::case::rigs::Rigs;
 use harness::frame::{FieldSpec, FrameSpec, Layer, Value, field};
-use harness::rig::linux::{LinuxRig, missing};
+use harness::rig::linux::{LinuxRig, missing, unreadable, wire::WireKind};
 use harness::rig::{Rig, RigError};
 use harness::run::{RigFactory, Verdict, execute};
 use std::sync::atomic::AtomicBool;
@@ -23,11 +24,15 @@ impl RigFactory for LinuxFactory {
     }
 
     fn missing(&self, trial: &Trial) -> Option<String> {
-        missing(trial)
+        missing(trial, wire())
+    }
+
+    fn unreadable(&self, item: &CheckItem) -> Option<String> {
+        unreadable(item)
     }
 
     fn create(&self, _trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
-        Ok(Box::new(LinuxRig::new()?))
+        Ok(Box::new(LinuxRig::new(wire())?))
     }
 }
 
@@ -95,8 +100,8 @@ fn counter(source: Source, key: &str, value: i64) -> Action {
 }
 
 /// Why this machine cannot run these commands on the rig, or has no rig at all.
-pub fn lacks(commands: &[&str]) -> Option<String> {
-    missing(&trial(commands.iter().map(|text| run(text)).collect()))
+pub fn lacks(wire: WireKind, commands: &[&str]) -> Option<String> {
+    missing(&trial(commands.iter().map(|text| run(text)).collect()), wire)
 }
 
 fn verdict(trial: &Trial) -> Verdict {
@@ -233,17 +238,22 @@ pub fn skips() -> Outcome {
         };
         trial(vec![Action::Check(Check { rigs, items: vec![item] })])
     };
+    let device = wire().device();
     for (trial, why) in [
         (trial(vec![run("no-such-tool at all")]), "no-such-tool"),
-        (trial(vec![run("ethtool -K eth0 tso on gso on")]), "TSO"),
+        (trial(vec![run("ethtool -K eth0 tso on gso on")]), "tso on"),
         (trial(vec![run("tc qdisc replace dev eth0 root no_such_qdisc")]), "no_such_qdisc"),
         (trial(vec![option("IP_TELEPATHY", OptionValue::Number(1))]), "IP_TELEPATHY"),
-        (journal(None), "TAP"),
+        (trial(vec![run("ethtool -G eth0 tx 64")]), device),
+        (journal(None), "counters of a card"),
     ] {
         match verdict(&trial) {
             Verdict::Skip(reason) if reason.contains(why) => {}
             other => return Err(format!("it must be skipped for {why:?}: {other:?}").into()),
         }
     }
-    passes(&journal(Some(vec![RigKind::Emu])))
+    for text in ["ethtool -K eth0 tso off gso on", "ethtool -K eth0 gso off", "ethtool -k eth0"] {
+        passes(&trial(vec![run(text)]))?;
+    }
+    passes(&journal(Some(Rigs { only: vec![RigKind::Emu], because: None })))
 }

@@ -55,9 +55,14 @@ impl Stack {
     pub(crate) fn loopback_xmit(&mut self, skb: Skb) {
         self.trace.function(self.skbs[&skb].packet, "loopback_xmit");
         self.skbs.orphan(&skb);
+        self.skbs[&skb].iif = OifId::LO;
+        self.loopback_rx(skb);
+    }
+
+    /// `netif_rx`: a packet of our own waits to come in again.
+    pub(crate) fn loopback_rx(&mut self, skb: Skb) {
         let meta = &mut self.skbs[&skb];
         meta.pkt_type = PacketType::Host;
-        meta.iif = OifId::LO;
         // Nothing was on a wire that could have damaged it.
         meta.ip_summed = IpSummed::Unnecessary;
         if self.backlog.len() >= crate::netdev::MAX_BACKLOG {

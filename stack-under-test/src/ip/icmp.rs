@@ -16,9 +16,12 @@ use core::net::Ipv4Addr;
 /// An error quotes so much that the packet has 576 bytes at most (RFC 1812, section 4.3.2.3).
 const QUOTE_BYTES_MAX: usize = 576 - 20 - HEADER_BYTES;
 const ICMP_DEST_UNREACH: u8 = 3;
+const ICMP_SOURCE_QUENCH: u8 = 4;
 const ICMP_TIME_EXCEEDED: u8 = 11;
 const ICMP_PARAMETERPROB: u8 = 12;
 const ICMP_EXC_FRAGTIME: u8 = 1;
+/// The codes of "destination unreachable" end before this.
+const NR_ICMP_UNREACH: u8 = 16;
 /// IPTOS_PREC_INTERNETCONTROL: the precedence of an error (RFC 1812, section 4.3.2.5).
 const ERROR_TOS: u8 = 0xc0;
 
@@ -41,12 +44,18 @@ impl Stack {
             self.mib.inc(Counter::IcmpInErrors);
             return self.skbs.drop(&mut self.trace, skb, DropReason::PktTooSmall);
         }
+        self.mib.icmp_msgs.came_in(message[0]);
         let (saddr, daddr) = self.ip_addresses(&skb);
-        let to_all = matches!(self.skbs[&skb].pkt_type, PacketType::Broadcast | PacketType::Multicast);
+        let to_all = self.skbs[&skb].pkt_type != PacketType::Host && self.is_to_many(daddr);
+        self.count_in(message[0]);
+        if to_all && !matches!(message[0], 8 | 13 | 17 | 18) {
+            // Only questions may be put to everybody.
+            self.mib.inc(Counter::IcmpInErrors);
+            return self.skbs.drop(&mut self.trace, skb, DropReason::IcmpUnhandled);
+        }
         match message[0] {
-            0 => self.mib.inc(Counter::IcmpInEchoReps),
+            0 | 5 | 13 | 14 | 17 | 18 => {}
             8 => {
-                self.mib.inc(Counter::IcmpInEchos);
                 let smurf = to_all && self.sysctl.icmp_echo_ignore_broadcasts;
                 if smurf {
                     self.mib.inc(Counter::IcmpInErrors);
@@ -56,15 +65,44 @@ impl Stack {
                     self.icmp_echo(&mut message, saddr, if to_all { None } else { Some(daddr) }, tos);
                 }
             }
-            ICMP_DEST_UNREACH | ICMP_TIME_EXCEEDED | ICMP_PARAMETERPROB => self.icmp_unreach(&message),
-            _ => return self.skbs.drop(&mut self.trace, skb, DropReason::IcmpUnhandled),
+            ICMP_DEST_UNREACH | ICMP_SOURCE_QUENCH | ICMP_TIME_EXCEEDED | ICMP_PARAMETERPROB => {
+                self.icmp_unreach(&message)
+            }
+            kind => {
+                // Beyond NR_ICMP_TYPES only the extended echo (RFC 8335) is known, which is switched off.
+                if kind > 18 && !matches!(kind, 42 | 43) {
+                    self.mib.inc(Counter::IcmpInErrors);
+                }
+                return self.skbs.drop(&mut self.trace, skb, DropReason::IcmpUnhandled);
+            }
         }
         self.skbs.consume(&mut self.trace, skb);
+    }
+
+    /// Counts a message by its kind.
+    fn count_in(&mut self, kind: u8) {
+        self.mib.inc(match kind {
+            0 => Counter::IcmpInEchoReps,
+            ICMP_DEST_UNREACH => Counter::IcmpInDestUnreachs,
+            ICMP_SOURCE_QUENCH => Counter::IcmpInSrcQuenchs,
+            5 => Counter::IcmpInRedirects,
+            8 => Counter::IcmpInEchos,
+            ICMP_TIME_EXCEEDED => Counter::IcmpInTimeExcds,
+            ICMP_PARAMETERPROB => Counter::IcmpInParmProbs,
+            13 => Counter::IcmpInTimestamps,
+            14 => Counter::IcmpInTimestampReps,
+            17 => Counter::IcmpInAddrMasks,
+            18 => Counter::IcmpInAddrMaskReps,
+            _ => return,
+        });
     }
 
     /// `icmp_echo`: the same message goes back as a reply.
     fn icmp_echo(&mut self, message: &mut [u8], to: Ipv4Addr, from: Option<Ipv4Addr>, tos: u8) {
         self.trace.function(0, "icmp_echo");
+        if !self.icmp_allowed(0, to) {
+            return;
+        }
         message[0] = 0;
         message[2..4].fill(0);
         let checksum = crate::wire::checksum::checksum(message);
@@ -77,11 +115,6 @@ impl Stack {
     /// An error came: `icmp_unreach` finds out whose packet it is about.
     fn icmp_unreach(&mut self, message: &[u8]) {
         let (kind, code) = (message[0], message[1]);
-        self.mib.inc(match kind {
-            ICMP_DEST_UNREACH => Counter::IcmpInDestUnreachs,
-            ICMP_TIME_EXCEEDED => Counter::IcmpInTimeExcds,
-            _ => Counter::IcmpInParmProbs,
-        });
         let quoted = &message[HEADER_BYTES..];
         let Ok(ip) = Ipv4::parse_quoted(quoted) else {
             self.mib.inc(Counter::IcmpInErrors);
@@ -92,19 +125,27 @@ impl Stack {
             self.mib.inc(Counter::IcmpInErrors);
             return;
         }
-        let mtu = u32::from(u16::from_be_bytes([message[6], message[7]]));
-        if kind == ICMP_DEST_UNREACH && code == ICMP_FRAG_NEEDED && self.sysctl.ip_no_pmtu_disc != 3 {
-            self.update_pmtu(&ip, mtu);
+        let mut mtu = u32::from(u16::from_be_bytes([message[6], message[7]]));
+        match (kind, code, self.sysctl.ip_no_pmtu_disc) {
+            (ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, 1) => mtu = 0,
+            // 2 ignores it, 3 asks the protocol whether the quote is genuine, and only TCP can tell.
+            (ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, 2) => return,
+            (ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, 3) if ip.protocol != IPPROTO_TCP => return,
+            (ICMP_DEST_UNREACH, NR_ICMP_UNREACH.., _) | (ICMP_TIME_EXCEEDED, ICMP_EXC_FRAGTIME, _) => return,
+            _ => {}
         }
-        if ip.protocol == IPPROTO_UDP {
-            self.udp_err(IcmpError { kind, code, mtu }, quoted);
-        } else if ip.protocol == IPPROTO_TCP {
-            self.tcp_v4_err(IcmpError { kind, code, mtu }, quoted);
+        match ip.protocol {
+            IPPROTO_UDP => self.udp_err(IcmpError { kind, code, mtu }, &ip, quoted),
+            IPPROTO_TCP => self.tcp_v4_err(IcmpError { kind, code, mtu }, quoted),
+            IPPROTO_ICMP if kind == ICMP_DEST_UNREACH && code == ICMP_FRAG_NEEDED => {
+                self.update_pmtu(&ip, mtu)
+            }
+            _ => {}
         }
     }
 
     /// A router could not pass a packet of ours on whole.
-    fn update_pmtu(&mut self, quoted: &Ipv4, mtu: u32) {
+    pub(crate) fn update_pmtu(&mut self, quoted: &Ipv4, mtu: u32) {
         let key = FlowKey { dst: quoted.dst, src: Some(quoted.src), tos: quoted.tos, ..FlowKey::default() };
         let Ok(route) = self.route_output(&key) else { return };
         self.trace.function(0, "ip_rt_update_pmtu");
@@ -136,9 +177,7 @@ impl Stack {
             return;
         }
         self.trace.function(self.skbs[skb].packet, "icmp_send");
-        let limited = self.sysctl.icmp_ratemask & (1 << (kind & 31)) != 0 && !self.fib.is_own(ip.src);
-        if limited && !self.icmp_limit.allow(self.now, ip.src, self.sysctl.icmp_ratelimit) {
-            self.mib.inc(Counter::IcmpOutRateLimitHost);
+        if !self.icmp_allowed(kind, ip.src) {
             return;
         }
         let mut message = Vec::with_capacity(HEADER_BYTES + quoted.len());
@@ -158,12 +197,25 @@ impl Stack {
         }
     }
 
+    /// Whether a message of this kind may be sent to this address now: `icmpv4_xrlim_allow`, for the kinds in `icmp_ratemask`.
+    fn icmp_allowed(&mut self, kind: u8, to: Ipv4Addr) -> bool {
+        let limited = self.sysctl.icmp_ratemask & (1 << (kind & 31)) != 0 && !self.fib.is_own(to);
+        let allowed = !limited || self.icmp_limit.allow(self.now, to, self.sysctl.icmp_ratelimit);
+        if !allowed {
+            self.mib.inc(Counter::IcmpOutRateLimitHost);
+        }
+        allowed
+    }
+
     /// No error about a frame or packet for many, a fragment but the first, an error, or a source that is not one host
     /// (RFC 1122, section 3.2.2).
     fn may_send_error(&self, skb: &Skb, ip: &Ipv4, quoted: &[u8]) -> bool {
         let about_error = ip.protocol == IPPROTO_ICMP
             && !quoted.get(usize::from(ip.header_len)).is_some_and(|kind| matches!(kind, 0 | 8 | 13 | 14));
+        // What came in over `lo` for somebody else cannot be answered in his name.
+        let in_our_name = self.skbs[skb].iif != OifId::LO || self.fib.is_own(ip.dst);
         self.skbs[skb].pkt_type == PacketType::Host
+            && in_our_name
             && ip.fragment_offset == 0
             && !about_error
             && !ip.dst.is_multicast()
@@ -204,7 +256,10 @@ impl Stack {
         self.trace.function(packet, "icmp_push_reply");
         self.push_ip_header(&skb, &flow);
         self.mib.inc(Counter::IcmpOutMsgs);
-        let _ = self.ip_local_out::<true>(skb);
+        self.mib.icmp_msgs.went_out(message[0]);
+        if self.ip_local_out::<true>(skb).is_err() {
+            self.mib.inc(Counter::IpOutDiscards);
+        }
         true
     }
 

@@ -47,6 +47,15 @@ impl Stack {
         let len = self.skbs[&skb].len();
         self.mib.inc(Counter::IpInReceives);
         self.mib.add(Counter::IpExtInOctets, len);
+        // `ip_rcv_core` counts this of whatever begins like a header, before it looks at the rest.
+        if let [0x45..=0x4f, tos, ..] = *self.skbs.linear(&skb) {
+            self.mib.inc(match tos & 3 {
+                0 => Counter::IpExtInNoEctPkts,
+                1 => Counter::IpExtInEct1Pkts,
+                2 => Counter::IpExtInEct0Pkts,
+                _ => Counter::IpExtInCePkts,
+            });
+        }
         let header = match Ipv4::parse_with_len(self.skbs.linear(&skb), len) {
             Ok(header) => header,
             Err(reason) => {
@@ -61,12 +70,6 @@ impl Stack {
                 return self.skbs.drop(&mut self.trace, skb, reason);
             }
         };
-        self.mib.inc(match header.tos & 3 {
-            0 => Counter::IpExtInNoEctPkts,
-            1 => Counter::IpExtInEct1Pkts,
-            2 => Counter::IpExtInEct0Pkts,
-            _ => Counter::IpExtInCePkts,
-        });
         // What lies behind the packet is padding of the link.
         self.skbs.trim(&skb, usize::from(header.total_len));
         let Ok(skb) = self.netfilter_hook(Hook::PreRouting, skb) else { return };
@@ -75,21 +78,21 @@ impl Stack {
 
     fn ip_rcv_finish(&mut self, skb: Skb, header: &Ipv4) {
         self.trace.function(self.skbs[&skb].packet, "ip_rcv_finish");
-        let broadcast_frame =
-            matches!(self.skbs[&skb].pkt_type, PacketType::Broadcast | PacketType::Multicast);
         let mark = self.skbs[&skb].mark;
         let (tos, protocol) = (header.tos, header.protocol);
         let key =
             FlowKey { dst: header.dst, src: Some(header.src), tos, mark, protocol, ..FlowKey::default() };
-        let route = self.fib.input(&key, self.skbs[&skb].iif);
+        let route = match self.skbs[&skb].dst {
+            // What we sent ourselves was routed on its way out.
+            Some(dst) if matches!(dst.kind, RouteKind::Broadcast | RouteKind::Multicast) => Ok(dst.kind),
+            Some(_) => Ok(RouteKind::Local),
+            None => self.fib.input(&key, self.skbs[&skb].iif),
+        };
         if route.is_ok() && header.header_len > 20 && !self.ip_rcv_options(&skb, header) {
             return self.skbs.drop(&mut self.trace, skb, DropReason::IpInHdr);
         }
         match route {
-            Ok(RouteKind::Local) if broadcast_frame => {
-                // A unicast address in a frame for all is not for us (RFC 1122, section 3.3.6).
-                self.skbs.drop(&mut self.trace, skb, DropReason::IpInvalidSource);
-            }
+            // Also in a frame for all: `drop_unicast_in_l2_multicast` is 0.
             Ok(RouteKind::Local) => self.ip_local_deliver(skb, header),
             Ok(RouteKind::Broadcast) => {
                 self.count_packet(Counter::IpExtInBcastPkts, Counter::IpExtInBcastOctets, &skb);
@@ -103,7 +106,10 @@ impl Stack {
             }
             Ok(_) => self.skbs.drop(&mut self.trace, skb, DropReason::IpInNoRoutes),
             Err(reason) => {
-                self.mib.inc(Counter::IpInAddrErrors);
+                // `ip_error`: only what would have to be forwarded is counted.
+                if reason == DropReason::IpInNoRoutes && !header.dst.is_multicast() {
+                    self.mib.inc(Counter::IpInAddrErrors);
+                }
                 self.skbs.drop(&mut self.trace, skb, reason);
             }
         }
@@ -128,6 +134,14 @@ impl Stack {
                 false
             }
         }
+    }
+
+    /// Whether an address is that of more than one host: `RTCF_BROADCAST` or `RTCF_MULTICAST` of a packet to it.
+    pub(crate) fn is_to_many(&self, daddr: Ipv4Addr) -> bool {
+        daddr.is_multicast()
+            || daddr.is_broadcast()
+            || daddr.is_unspecified()
+            || self.fib.addr_type(daddr) == RouteKind::Broadcast
     }
 
     /// The addresses of a packet whose network header is set: source, destination.

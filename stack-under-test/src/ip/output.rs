@@ -12,6 +12,9 @@ use crate::stack::Stack;
 use crate::wire::ethernet::{BROADCAST, ETH_P_IP, Mac, multicast_mac};
 use core::net::Ipv4Addr;
 
+/// MF and the offset, in the IPv4 header.
+const FRAGMENT: u16 = 0x3fff;
+
 impl Stack {
     /// `ip_local_out`: asks LOCAL_OUT, and sends the packet on its way. Its header is whole.
     ///
@@ -87,7 +90,6 @@ impl Stack {
     #[inline(always)]
     pub(crate) fn ip_output<const TRACED: bool>(&mut self, skb: Skb) -> Result<(), SendError> {
         self.trace_skb::<TRACED>(&skb, "ip_output");
-        self.mib.add(Counter::IpExtOutOctets, self.skbs[&skb].len());
         if self.netfilter.has_chains(Hook::PostRouting) {
             return self.ip_output_filtered(skb);
         }
@@ -96,6 +98,9 @@ impl Stack {
 
     #[cold]
     fn ip_output_filtered(&mut self, skb: Skb) -> Result<(), SendError> {
+        if let Some(dst) = self.skbs[&skb].dst {
+            self.ip_mc_loop(&skb, dst, true);
+        }
         let skb = self.nf_hook_slow(Hook::PostRouting, skb)?;
         self.ip_finish_output::<true>(skb)
     }
@@ -105,7 +110,10 @@ impl Stack {
         self.trace_skb::<TRACED>(&skb, "ip_finish_output");
         let meta = &self.skbs[&skb];
         match meta.dst {
-            Some(dst) if meta.len() <= dst.mtu as usize => self.ip_finish_output2::<TRACED>(skb, dst),
+            Some(dst) if meta.len() <= dst.mtu as usize => {
+                self.mib.add(Counter::IpExtOutOctets, meta.len());
+                self.ip_finish_output2::<TRACED>(skb, dst)
+            }
             _ => self.ip_finish_output_slow(skb),
         }
     }
@@ -117,6 +125,7 @@ impl Stack {
             self.skbs.drop(&mut self.trace, skb, DropReason::IpOutNoRoutes);
             return Err(SendError::Errno(Errno::EHOSTUNREACH));
         };
+        self.ip_mc_loop(&skb, dst, false);
         self.ip_fragment(skb, &dst)
     }
 
@@ -157,6 +166,11 @@ impl Stack {
         to: Ipv4Addr,
         oif: OifId,
     ) -> Result<(), SendError> {
+        let ip = self.skbs.header(&skb, self.skbs[&skb].network_header);
+        let whole = u16::from_be_bytes([ip[6], ip[7]]) & FRAGMENT == 0;
+        if let Some(dst) = self.skbs[&skb].dst.filter(|_| whole) {
+            self.ip_mc_loop(&skb, dst, false);
+        }
         let mac = if kind == RouteKind::Broadcast {
             self.count_packet(Counter::IpExtOutBcastPkts, Counter::IpExtOutBcastOctets, &skb);
             BROADCAST
@@ -168,8 +182,39 @@ impl Stack {
             self.loopback_xmit(skb);
             return Ok(());
         }
+        let (neigh, mut cx) = self.neigh();
+        let mac = neigh.noarp(&mut cx, to, mac);
+        self.do_neigh_actions();
+        let Some(mac) = mac else {
+            self.skbs.drop(&mut self.trace, skb, DropReason::NeighCreateFail);
+            return Err(SendError::Errno(Errno::ENOBUFS));
+        };
         self.push_eth_header(&skb, &mac, ETH_P_IP);
         Self::xmit_result(self.dev_queue_xmit::<true>(skb))
+    }
+
+    /// `ip_mc_output`: of a packet to everybody, or to a group that was joined here, a copy comes in again by the device that
+    /// it leaves through, before it is fragmented. It is not routed again. Where POST_ROUTING has chains (`filtered`), the copy
+    /// goes through them by itself, and first.
+    #[cold]
+    fn ip_mc_loop(&mut self, skb: &Skb, dst: Dst, filtered: bool) {
+        let loops = match dst.kind {
+            RouteKind::Broadcast => true,
+            RouteKind::Multicast => self.fib.is_member(dst.nexthop),
+            _ => false,
+        };
+        if !loops || dst.oif == OifId::LO || filtered != self.netfilter.has_chains(Hook::PostRouting) {
+            return;
+        }
+        let Some(copy) = self.skbs.copy(skb) else { return };
+        let packet = self.trace.derived(self.skbs[skb].packet);
+        let meta = &mut self.skbs[&copy];
+        (meta.packet, meta.dst, meta.iif) = (packet, Some(dst), dst.oif);
+        // What the hook drops is gone in silence: the sender hears of its own packet only.
+        let copy = if filtered { self.nf_hook_slow(Hook::PostRouting, copy) } else { Ok(copy) };
+        if let Ok(copy) = copy {
+            self.loopback_rx(copy);
+        }
     }
 
     /// The end of [`Self::ip_finish_output2`] where the neighbour table has to be searched, or its state may change.

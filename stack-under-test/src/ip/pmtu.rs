@@ -85,6 +85,19 @@ impl PathMtus {
         self.exceptions.push(entry);
     }
 
+    /// `fib_nhc_update_mtu`: the device takes packets of `new` bytes now, and took `old`. A path is no wider than its device;
+    /// one that was as wide as that is as wide as it is now.
+    pub fn device_mtu(&mut self, new: u32, old: u32) {
+        for entry in &mut self.exceptions {
+            if entry.locked && new <= entry.mtu {
+                (entry.mtu, entry.locked) = (new, false);
+            } else if !entry.locked && (new < entry.mtu || old == entry.mtu) {
+                entry.mtu = new;
+            }
+        }
+        self.generation += 1;
+    }
+
     /// Forgets what has expired; a socket's remembered way is looked up anew then.
     pub fn expire(&mut self, now: Instant) {
         let before = self.exceptions.len();
@@ -121,6 +134,21 @@ mod tests {
         paths.learn(Instant(5), PEER, (mtu, 1500), (552, TEN_MINUTES));
         assert_eq!(paths.get(PEER, Instant(6)), known);
         assert_eq!(paths.get(Ipv4Addr::new(192, 0, 2, 3), Instant(6)), None);
+    }
+
+    #[rstest]
+    #[case::narrower_than_the_path(&[800], 800)]
+    #[case::wider_than_the_path(&[1400], 1000)]
+    #[case::narrower_and_wide_again(&[800, 1500], 1500)]
+    fn the_device_takes_the_path_with_it(#[case] mtus: &[u32], #[case] path: u32) {
+        let mut paths = PathMtus::default();
+        paths.learn(Instant(5), PEER, (1000, 1500), (552, TEN_MINUTES));
+        let mut old = 1500;
+        for new in mtus {
+            paths.device_mtu(*new, old);
+            old = *new;
+        }
+        assert_eq!(paths.get(PEER, Instant(6)), Some(PathMtu { mtu: path, locked: false }));
     }
 
     #[test]

@@ -166,6 +166,17 @@ impl NeighTable {
         Some(at)
     }
 
+    /// The station of a broadcast address or a group, which needs no asking (`arp_constructor`): an entry in state `NoArp` is
+    /// made for it, or one that an administrator made is used. `None` when the table is full.
+    pub fn noarp(&mut self, cx: &mut NeighContext<'_>, addr: Ipv4Addr, lladdr: Mac) -> Option<Mac> {
+        if let Ok(at) = self.find(addr) {
+            return Some(self.entries[at].lladdr().unwrap_or(lladdr));
+        }
+        let at = self.create(cx, addr, true)?;
+        self.entries[at].lladdr = lladdr;
+        Some(lladdr)
+    }
+
     /// Removes an entry; packets that wait are dropped.
     pub(super) fn remove(&mut self, cx: &mut NeighContext<'_>, at: usize) {
         self.purge_queue(cx, at, DropReason::NeighDead);

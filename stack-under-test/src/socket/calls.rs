@@ -3,6 +3,7 @@
 use super::{Fd, Options, Socket, SocketTable};
 use crate::drop_reason::DropReason;
 use crate::errno::Errno;
+use crate::route::FlowKey;
 use crate::skb::SkbQueue;
 use crate::stack::Stack;
 use crate::time::Instant;
@@ -71,6 +72,7 @@ impl Stack {
             options,
             shutdown_read: false,
             shutdown_write: false,
+            nospace: false,
         }
     }
 
@@ -146,7 +148,11 @@ impl Stack {
         socket.cached_route = None;
         socket.cached_flow = CachedFlow::NONE;
         let key = socket.flow_key(daddr, to.port());
-        let route = self.route_output(&key)?;
+        let mut route = self.route_output(&key)?;
+        if key.src.is_none() {
+            // `ip_route_connect`: with the source that was chosen, another rule may match.
+            route = self.route_output(&FlowKey { src: Some(route.src), ..key })?;
+        }
         let generation = self.route_generation();
         let socket = self.sockets.get_mut(fd)?;
         if route.kind == crate::route::RouteKind::Broadcast && !socket.options.broadcast {

@@ -90,6 +90,8 @@ pub struct Socket {
     pub(crate) options: Options,
     pub(crate) shutdown_read: bool,
     pub(crate) shutdown_write: bool,
+    /// SOCK_NOSPACE: a send found no room; a datagram socket keeps it.
+    pub(crate) nospace: bool,
 }
 
 /// What `setsockopt` can set.

@@ -135,6 +135,7 @@ mod tests {
             options: Options { bound_dev, reuseaddr: true, ..Options::new(&Sysctl::default()) },
             shutdown_read: false,
             shutdown_write: false,
+            nospace: false,
         }
     }
 

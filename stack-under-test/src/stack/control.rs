@@ -90,6 +90,7 @@ impl Stack {
                 };
                 Refusal::new(errno, format!("mtu {bound}"))
             })?;
+            self.path_mtus.device_mtu(mtu, self.dev.mtu);
             self.dev.mtu = mtu;
             self.dev.qdisc.set_mtu(mtu);
             self.fib.set_link_mtu(OifId::ETH0, mtu);

@@ -29,8 +29,10 @@ impl Stack {
     }
 
     /// `/proc/net/snmp` and `netstat`, as `Group.Name`.
-    pub fn snmp(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        Counter::ALL.iter().map(|counter| (counter.name(), self.mib.get(*counter)))
+    pub fn snmp(&self) -> impl Iterator<Item = (String, u64)> + '_ {
+        let counters =
+            Counter::ALL.iter().map(|counter| (String::from(counter.name()), self.mib.get(*counter)));
+        counters.chain(self.mib.icmp_msgs.iter())
     }
 
     /// `/proc/softirqs`: the row, the CPU, how often.

@@ -43,7 +43,15 @@ impl Stack {
             "ip_default_ttl" => sysctl.ip_default_ttl = number?.try_into().map_err(|_| bad())?,
             "ip_no_pmtu_disc" => sysctl.ip_no_pmtu_disc = number? as u8,
             "ipfrag_time" => sysctl.ipfrag_time = number?,
-            "ipfrag_high_thresh" => sysctl.ipfrag_high_thresh = number?,
+            "ipfrag_high_thresh" => {
+                sysctl.ipfrag_high_thresh =
+                    number.ok().filter(|high| *high >= sysctl.ipfrag_low_thresh).ok_or_else(bad)?;
+            }
+            "ipfrag_low_thresh" => {
+                sysctl.ipfrag_low_thresh =
+                    number.ok().filter(|low| *low <= sysctl.ipfrag_high_thresh).ok_or_else(bad)?;
+            }
+            "ipfrag_max_dist" => sysctl.ipfrag_max_dist = number?,
             "icmp_ratelimit" => sysctl.icmp_ratelimit = Duration::from_millis(u64::from(number?)),
             "icmp_ratemask" => sysctl.icmp_ratemask = number?,
             "icmp_echo_ignore_all" => sysctl.icmp_echo_ignore_all = number? != 0,

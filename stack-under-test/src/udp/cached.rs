@@ -150,7 +150,7 @@ impl Stack {
         }
         let charge = &mut self.skbs.charges[slot as usize];
         if charge.wmem >= socket.options.sndbuf {
-            charge.nospace = true;
+            (charge.nospace, socket.nospace) = (true, true);
             return Err(Errno::EAGAIN);
         }
         let (mark, priority, ignore_df) = (flow.mark, flow.priority, flow.ignore_df);

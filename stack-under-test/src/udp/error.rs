@@ -7,6 +7,7 @@ use crate::socket::port::Demux;
 use crate::socket::{Fd, PmtuDisc, QueuedError, SocketTable};
 use crate::stack::Stack;
 use crate::wire::icmpv4::ICMP_FRAG_NEEDED;
+use crate::wire::ipv4::Ipv4;
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 
@@ -43,7 +44,7 @@ pub(crate) fn unreachable_errno(code: u8) -> (Errno, bool) {
 
 impl Stack {
     /// An ICMP error quotes a UDP packet of ours, which begins with `quoted` at its IP header.
-    pub(crate) fn udp_err(&mut self, error: IcmpError, quoted: &[u8]) {
+    pub(crate) fn udp_err(&mut self, error: IcmpError, ip: &Ipv4, quoted: &[u8]) {
         let Some((demux, payload)) = quoted_flow(quoted) else { return };
         let Some(slot) = self.sockets.lookup(&demux) else {
             self.mib.inc(Counter::IcmpInErrors);
@@ -51,6 +52,9 @@ impl Stack {
         };
         self.trace.function(0, "udp_err");
         let peer = SocketAddrV4::new(demux.saddr, demux.sport);
+        if error.kind == ICMP_DEST_UNREACH && error.code == ICMP_FRAG_NEEDED {
+            self.update_pmtu(ip, error.mtu);
+        }
         let Some(socket) = self.sockets.at(slot) else { return };
         let (pmtudisc, recverr, connected) =
             (socket.options.pmtudisc, socket.options.recverr, socket.peer.is_some());
@@ -83,9 +87,10 @@ impl Stack {
         self.report_error(slot, errno);
     }
 
-    /// `ip_local_error`: a datagram that is too large is put into the error queue of who asked for that.
+    /// `ip_local_error`: a datagram that is too large is put into the error queue of who asked for that,
+    /// without its bytes.
     #[cold]
-    pub(crate) fn local_error(&mut self, fd: Fd, to: SocketAddrV4, mtu: u32, payload: &[u8]) {
+    pub(crate) fn local_error(&mut self, fd: Fd, to: SocketAddrV4, mtu: u32) {
         if !self.sockets.get(fd).is_ok_and(|socket| socket.options.recverr) {
             return;
         }
@@ -96,7 +101,7 @@ impl Stack {
             icmp_code: 0,
             info: mtu,
             to,
-            payload: payload.to_vec(),
+            payload: Vec::new(),
         };
         self.sockets.queue_error(SocketTable::slot(fd), queued);
     }
@@ -116,7 +121,7 @@ impl Stack {
 
 /// The flow of a quoted packet as it would look coming back, and what is quoted of its payload.
 fn quoted_flow(quoted: &[u8]) -> Option<(Demux, &[u8])> {
-    let ip = crate::wire::ipv4::Ipv4::parse_quoted(quoted).ok()?;
+    let ip = Ipv4::parse_quoted(quoted).ok()?;
     let udp = quoted.get(usize::from(ip.header_len)..)?;
     let ports = udp.first_chunk::<4>()?;
     let demux = Demux {

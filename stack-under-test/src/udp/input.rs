@@ -39,7 +39,7 @@ impl Stack {
             dport: u16::from_be_bytes([header[2], header[3]]),
             iif: self.skbs[&skb].iif.0,
         };
-        if matches!(self.skbs[&skb].pkt_type, PacketType::Broadcast | PacketType::Multicast) {
+        if self.skbs[&skb].pkt_type != PacketType::Host && self.is_to_many(daddr) {
             return self.udp_mcast_deliver(skb, &demux);
         }
         match self.sockets.lookup(&demux) {
@@ -80,6 +80,7 @@ impl Stack {
             }
             self.enqueue_datagram(last, skb);
         } else {
+            self.mib.inc(Counter::UdpIgnoredMulti);
             self.skbs.drop(&mut self.trace, skb, DropReason::NoSocket);
         }
         self.mcast_slots = slots;

@@ -147,8 +147,13 @@ impl Stack {
         }
         let route = self.udp_route(fd, daddr, dport, connected, flags)?;
         if let Err(errno) = self.sock_alloc_send_check(fd) {
-            if errno == Errno::EAGAIN && flags.dontwait {
-                self.mib.inc(Counter::UdpSndbufErrors);
+            if errno != Errno::EAGAIN || flags.dontwait {
+                // The call ends with it: `__ip_append_data` counts what it did not make, and `udp_sendmsg` that there was no
+                // room, now or earlier (SOCK_NOSPACE stays set on a datagram socket).
+                self.mib.inc(Counter::IpOutDiscards);
+                if self.sockets.get(fd)?.nospace {
+                    self.mib.inc(Counter::UdpSndbufErrors);
+                }
             }
             return Err(errno);
         }
@@ -158,7 +163,7 @@ impl Stack {
         let total = HEADER_BYTES + payload.len() + crate::wire::ipv4::HEADER_BYTES;
         let limit = if socket.ignores_df() { 0xffff } else { flow.dst.mtu as usize };
         if total > limit {
-            self.local_error(fd, SocketAddrV4::new(daddr, dport), flow.dst.mtu, payload);
+            self.local_error(fd, SocketAddrV4::new(daddr, dport), flow.dst.mtu);
             return Err(Errno::EMSGSIZE);
         }
         let pmtudisc = socket.options.pmtudisc;
@@ -228,7 +233,7 @@ impl Stack {
         }
         let charge = &mut self.skbs.charges[SocketTable::slot(fd) as usize];
         if charge.wmem >= socket.sndbuf() {
-            charge.nospace = true;
+            (charge.nospace, socket.nospace) = (true, true);
             return Err(Errno::EAGAIN);
         }
         Ok(())
@@ -272,6 +277,7 @@ impl Stack {
         let header = [s[0], s[1], d[0], d[1], length[0], length[1], 0, 0];
         let skb = self.ip_append_data(flow, &header, payload).inspect_err(|_| {
             self.mib.inc(Counter::UdpSndbufErrors);
+            self.mib.inc(Counter::IpOutDiscards);
         })?;
         self.push_ip_header(&skb, flow);
         Ok(skb)
@@ -280,18 +286,26 @@ impl Stack {
     /// `udp_send_skb`: sends, and counts.
     #[inline(always)]
     fn udp_send_skb<const TRACED: bool>(&mut self, fd: Fd, skb: Skb) -> Result<(), Errno> {
-        match self.ip_local_out::<TRACED>(skb) {
-            Ok(()) => {}
-            Err(SendError::Congested) => {
-                // Counted in either case: here, or in `udp_sendmsg` where the error comes out.
-                self.mib.inc(Counter::UdpSndbufErrors);
-                let told = self.sockets.get(fd).is_ok_and(|socket| socket.options.recverr);
-                return if told { Err(Errno::ENOBUFS) } else { Ok(()) };
-            }
-            Err(SendError::Errno(errno)) => return Err(errno),
+        if let Err(error) = self.ip_local_out::<TRACED>(skb) {
+            return self.udp_send_failed(fd, error);
         }
         self.mib.inc(Counter::UdpOutDatagrams);
         Ok(())
+    }
+
+    /// What the application learns of a datagram that did not leave. `ip_send_skb` counts it as a packet discarded.
+    #[cold]
+    fn udp_send_failed(&mut self, fd: Fd, error: SendError) -> Result<(), Errno> {
+        self.mib.inc(Counter::IpOutDiscards);
+        match error {
+            SendError::Congested => {
+                // Counted in either case: here, or in `udp_sendmsg` where the error comes out.
+                self.mib.inc(Counter::UdpSndbufErrors);
+                let told = self.sockets.get(fd).is_ok_and(|socket| socket.options.recverr);
+                if told { Err(Errno::ENOBUFS) } else { Ok(()) }
+            }
+            SendError::Errno(errno) => Err(errno),
+        }
     }
 
     /// Leaves the checksum to the device when the datagram goes in one piece and the device can; else adds it up.

@@ -140,10 +140,12 @@ impl Agent {
             Syscall::Sendto { socket: s, to, payload, flags } => {
                 send(stack, (now, cpu), socket(s)?, (&payload.0, Some(*to)), flags)
             }
-            Syscall::Recv { socket: s, length, flags } | Syscall::Recvfrom { socket: s, length, flags } => {
-                receive(stack, now, socket(s)?, *length, flags)
-            }
-            Syscall::Read { socket: s, length } => receive(stack, now, socket(s)?, *length, &[]),
+            Syscall::Recvfrom { socket: s, length, flags } => receive(stack, now, socket(s)?, *length, flags),
+            // These do not ask who sent it.
+            Syscall::Recv { socket: s, length, flags } => receive(stack, now, socket(s)?, *length, flags)
+                .map(|returned| Returned { address: None, ..returned }),
+            Syscall::Read { socket: s, length } => receive(stack, now, socket(s)?, *length, &[])
+                .map(|returned| Returned { address: None, ..returned }),
             Syscall::Poll { socket: s, events, .. } => poll(stack, now, socket(s)?, events, deadline),
             Syscall::Shutdown { socket: s, how } => {
                 let (read, write) = match how.as_str() {

@@ -17,7 +17,7 @@ pub fn read(stack: &mut Stack, now: Instant, source: &Source) -> Result<Readings
     Ok(match source {
         Source::Netdev => netdev(&stack.netdev_stats(now)),
         Source::Ethtool => numbers(stack.ethtool_stats(now)),
-        Source::Snmp => numbers(stack.snmp().map(|(name, value)| (name.to_owned(), value))),
+        Source::Snmp => numbers(stack.snmp()),
         Source::Softirqs => softirqs(stack),
         Source::Qdisc => stack.qdiscs().list().iter().flat_map(qdisc).collect(),
         Source::Nft => nft(stack),

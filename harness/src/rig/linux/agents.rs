@@ -2,6 +2,7 @@
 
 use super::Happening;
 use super::namespace::Namespace;
+use super::schedule::{RealTime, Waited};
 use super::sockets::Sockets;
 use crate::case::model::Syscall;
 use crate::rig::{CallId, RigError};
@@ -137,9 +138,15 @@ fn make_calls(
     sockets: &Sockets,
     to: &Sender<Happening>,
 ) {
+    let _soon = RealTime::begin();
+    let waited = Waited::here();
+    let mut before = waited.total();
     while let Ok((call, syscall)) = work.recv() {
         let result = sockets.call(&syscall);
-        let returned = Happening::Returned { call, at: Instant::now(), result };
+        let at = Instant::now();
+        let total = waited.total();
+        let returned = Happening::Returned { call, at, late: total - before, result };
+        before = total;
         busy.store(false, Ordering::Release);
         if to.send(returned).is_err() {
             return;

@@ -2,52 +2,121 @@
 
 use super::command;
 use super::namespace::Namespace;
+use super::offloads;
 use super::sockets;
 use super::sources;
-use super::tap;
-use crate::case::model::{Action, CallStep, Check, Command, RigKind, Source, Trial};
+use super::tap::{self, Tap};
+use super::veth::Veth;
+use super::wire::{Wire, WireKind};
+use crate::case::model::{Action, CallStep, CheckItem, Command, Inject, Trial};
+use crate::frame;
+use crate::rig::RigError;
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
+use std::sync::mpsc::channel;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// Why this machine cannot run a trial; `None`: it can. What is found out about the machine is found out once.
-///
-/// A check that is also for this rig, of a source that it does not have, is a reason: the case would claim more than was
-/// looked at. A case limits such a check with `rigs:`.
+/// Why this machine cannot run a trial; `None`: it can. What is found out about the machine is found out once. Checks are no
+/// reason: see [`unreadable`].
 #[must_use]
-pub fn missing(trial: &Trial) -> Option<String> {
-    if let Some(why) = unusable() {
-        return Some(why);
-    }
+pub fn missing(trial: &Trial, wire: WireKind) -> Option<String> {
+    let wire = match self::wire(wire) {
+        Ok(wire) => wire,
+        Err(why) => return Some(why),
+    };
     if let Some(fault) = trial.faults.first() {
         return Some(format!("fault `{}`: only the emulated NIC has faults", fault.kind));
     }
+    let mut mtu = ETH0_MTU;
     trial.steps.iter().find_map(|step| match &step.action {
-        Action::Run(commands) => commands.iter().find_map(command_missing),
+        Action::Run(commands) => {
+            mtu = commands.iter().filter_map(mtu_set_by).next_back().unwrap_or(mtu);
+            commands.iter().find_map(|command| command_missing(command, wire))
+        }
+        Action::Inject(inject) if wire == WireKind::Veth => too_long(inject, mtu),
         Action::Call(call) => call_missing(call),
-        Action::Check(check) => check_missing(check),
         _ => None,
     })
 }
 
-/// Why this machine cannot have the rig at all; `None`: it can.
+/// Why this machine cannot have the rig with such a wire; `None`: it can.
 #[must_use]
-pub fn unusable() -> Option<String> {
-    wire().as_ref().err().cloned()
+pub fn unusable(wire: WireKind) -> Option<String> {
+    self::wire(wire).err()
 }
 
-/// Whether a namespace with a TAP can be made; tried once.
-pub(super) fn wire() -> &'static Result<(), String> {
-    static WIRE: OnceLock<Result<(), String>> = OnceLock::new();
-    WIRE.get_or_init(|| {
-        let namespace = Namespace::new().map_err(|e| e.to_string())?;
-        let tap = namespace.run(tap::open).map_err(|e| e.to_string())?;
-        tap.map(drop).map_err(|e| e.to_string())
-    })
+/// The wire that is had when one of this kind is asked for: a TAP or a veth. Each is tried once.
+///
+/// # Errors
+/// Why there is none.
+pub(super) fn wire(kind: WireKind) -> Result<WireKind, String> {
+    let tap = || tap_works().map(|()| WireKind::Tap);
+    let veth = || veth_works().map(|()| WireKind::Veth);
+    match kind {
+        WireKind::Tap => tap(),
+        WireKind::Veth => veth(),
+        WireKind::Auto => tap().or_else(|no_tap| {
+            veth().map_err(|no_veth| if no_tap == no_veth { no_tap } else { format!("{no_tap}; {no_veth}") })
+        }),
+    }
 }
 
-fn call_missing(step: &CallStep) -> Option<String> {
+/// Whether a namespace can be made at all.
+pub(super) fn namespace_works() -> Result<(), String> {
+    static WORKS: OnceLock<Result<(), String>> = OnceLock::new();
+    WORKS.get_or_init(|| Namespace::new().map(drop).map_err(|e| e.to_string())).clone()
+}
+
+/// Whether a namespace with a TAP can be made.
+pub(super) fn tap_works() -> Result<(), String> {
+    static WORKS: OnceLock<Result<(), String>> = OnceLock::new();
+    WORKS.get_or_init(|| with_device(WireKind::Tap, || ()).map_err(|e| e.to_string())).clone()
+}
+
+/// Whether a namespace with a veth can be made, with the other end in a second one.
+pub(super) fn veth_works() -> Result<(), String> {
+    static WORKS: OnceLock<Result<(), String>> = OnceLock::new();
+    WORKS.get_or_init(|| with_device(WireKind::Veth, || ()).map_err(|e| e.to_string())).clone()
+}
+
+/// Does something in a namespace where `eth0` is as a trial finds it, but down; then all of it goes.
+pub(super) fn with_device<T: Send + 'static>(
+    kind: WireKind,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, RigError> {
+    let namespace = Namespace::new()?;
+    let (to, _frames) = channel();
+    let _wire: Box<dyn Wire> = match kind {
+        WireKind::Veth => Box::new(Veth::new(&namespace, to)?),
+        WireKind::Auto | WireKind::Tap => Box::new(Tap::new(namespace.run(tap::open)??, to)?),
+    };
+    namespace.run(work)
+}
+
+/// The MTU of `eth0` at the start of a trial.
+pub(super) const ETH0_MTU: usize = 1500;
+/// How much longer than its MTU a frame to a veth may be: the Ethernet header, and a VLAN tag (the kernel's `is_skb_forwardable`).
+const BEYOND_MTU: usize = 14 + 4;
+
+/// The MTU that `ip link set dev eth0 mtu 9000` gives to `eth0`.
+pub(super) fn mtu_set_by(command: &Command) -> Option<usize> {
+    let words = &command.words;
+    let of_eth0 = words.iter().any(|word| word == tap::DEVICE) && words.iter().any(|word| word == "link");
+    let value = words.iter().skip_while(|word| *word != "mtu").nth(1)?;
+    value.parse().ok().filter(|_| of_eth0)
+}
+
+/// A veth drops what is longer than its MTU, where a card and a TAP take it.
+pub(super) fn too_long(inject: &Inject, mtu: usize) -> Option<String> {
+    // One that quotes another frame is an ICMP error, and short.
+    let length = frame::build(&inject.frame, None).ok()?.len();
+    let why = || format!("a veth drops a frame of {length} bytes, with an MTU of {mtu}");
+    (length > mtu + BEYOND_MTU).then(why)
+}
+
+/// Why a call cannot be made here.
+pub(super) fn call_missing(step: &CallStep) -> Option<String> {
     if let Err(why) = sockets::check(&step.call) {
         return Some(why);
     }
@@ -56,20 +125,17 @@ fn call_missing(step: &CallStep) -> Option<String> {
     (!ours.unwrap_or(false)).then(|| format!("this machine has no CPU {cpu} for us"))
 }
 
-fn check_missing(check: &Check) -> Option<String> {
-    let ours = check.rigs.as_ref().is_none_or(|rigs| rigs.contains(&RigKind::Linux));
-    check.items.iter().filter(|_| ours).find_map(|item| reader_missing(&item.source))
-}
-
-fn reader_missing(source: &Source) -> Option<String> {
-    if let Some(why) = sources::unavailable(source) {
+/// Why this rig, or this machine, cannot read what an item of a check asks for; `None`: it can.
+#[must_use]
+pub fn unreadable(item: &CheckItem) -> Option<String> {
+    if let Some(why) = sources::unavailable(&item.source) {
         return Some(why.to_owned());
     }
-    let program = sources::program(source)?;
+    let program = sources::program(&item.source)?;
     command::find(program).is_none().then(|| command::absent(program))
 }
 
-fn command_missing(command: &Command) -> Option<String> {
+fn command_missing(command: &Command, wire: WireKind) -> Option<String> {
     let words: Vec<_> = command.words.iter().map(String::as_str).collect();
     let program = words.first()?;
     if command::find(program).is_none() {
@@ -80,27 +146,10 @@ fn command_missing(command: &Command) -> Option<String> {
         return None;
     }
     if *program == "ethtool" {
-        return offload_missing(&words);
+        return offloads::missing(&words, wire);
     }
     let kind = qdisc_kind(&words)?;
     (!qdisc_is_there(kind)).then(|| format!("this kernel has no qdisc {kind}"))
-}
-
-/// A TAP without virtio headers cannot segment; asked together with `gso on`, ethtool fails to say so.
-fn offload_missing(words: &[&str]) -> Option<String> {
-    let changes = matches!(words.get(1), Some(&("-K" | "--features" | "--offload")));
-    let tso =
-        words.windows(2).any(|pair| matches!(pair[0], "tso" | "tx-tcp-segmentation") && pair[1] == "on");
-    if changes && tso {
-        return Some("a TAP cannot segment: no TSO".to_owned());
-    }
-    match *words.get(1)? {
-        "-L" | "--set-channels" => Some("a TAP has one queue pair: no channels".to_owned()),
-        "-G" | "--set-ring" => Some("a TAP has no rings".to_owned()),
-        "-C" | "--coalesce" => Some("a TAP has no interrupts to coalesce".to_owned()),
-        "-S" | "--statistics" => Some("a TAP has no counters of its own".to_owned()),
-        _ => None,
-    }
 }
 
 /// The kind that a `tc qdisc add|replace|change …` asks for: the first word that neither is a keyword nor belongs to one.
@@ -157,7 +206,22 @@ fn try_qdisc(kind: &str) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::case::model::{Location, SourceFile};
     use rstest::rstest;
+    use std::sync::Arc;
+
+    #[rstest]
+    #[case::of_eth0("ip link set dev eth0 mtu 9216", Some(9216))]
+    #[case::without_dev("ip link set eth0 mtu 576 up", Some(576))]
+    #[case::of_another("ip link set dev dummy0 mtu 576", None)]
+    #[case::of_a_route("ip route add 10.0.0.0/8 dev eth0 mtu 576", None)]
+    #[case::cut_short("ip link set eth0 mtu", None)]
+    fn the_mtu_that_a_command_sets_is_known(#[case] text: &str, #[case] mtu: Option<usize>) {
+        let file = SourceFile { path: "test".into(), text: String::new() };
+        let at = Location { file: Arc::new(file), line: 1, column: 1 };
+        let words = text.split(' ').map(str::to_owned).collect();
+        assert_eq!(mtu_set_by(&Command { words, error: None, at }), mtu);
+    }
 
     #[rstest]
     #[case::behind_a_handle(
@@ -171,15 +235,5 @@ mod tests {
     fn the_kind_of_a_qdisc_is_found(#[case] text: &str, #[case] kind: Option<&str>) {
         let words: Vec<_> = text.split(' ').collect();
         assert_eq!(qdisc_kind(&words), kind);
-    }
-
-    #[rstest]
-    #[case::tso("ethtool -K eth0 tso on gso on", true)]
-    #[case::gso_only("ethtool -K eth0 tso off gso on", false)]
-    #[case::channels("ethtool -L eth0 combined 4", true)]
-    #[case::features("ethtool -k eth0", false)]
-    fn what_a_tap_cannot_do_is_known(#[case] text: &str, #[case] is_missing: bool) {
-        let words: Vec<_> = text.split(' ').collect();
-        assert_eq!(offload_missing(&words).is_some(), is_missing);
     }
 }

@@ -2,7 +2,11 @@
 
 use super::capability;
 use super::command;
+use super::lab;
 use super::pins;
+use super::rights;
+use super::schedule;
+use super::wire::WireKind;
 
 /// Something that the rig needs, or that some cases need.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,15 +36,24 @@ const QDISCS: [(&str, &str); 8] = [
 /// Looks for everything. It makes namespaces, and none is left.
 #[must_use]
 pub fn doctor() -> Vec<Finding> {
-    let mut findings = vec![kernel(), rights(), tun()];
+    let mut findings = vec![kernel(), rights(), tun(), wire(), scheduling()];
     findings.extend(["ip", "tc", "nft", "ethtool", "sysctl"].map(tool));
     findings.push(protocols());
-    let can_try = capability::wire().is_ok() && command::find("tc").is_some();
+    let can_try = capability::wire(WireKind::Auto).is_ok() && command::find("tc").is_some();
     if can_try {
         findings.extend(QDISCS.map(|(kind, option)| qdisc(kind, option)));
     }
     findings.extend(pins::all().filter(|pin| pin.of_the_machine).map(|pin| machine_setting(&pin)));
+    findings.extend(lab::recover().into_iter().map(port));
     findings
+}
+
+/// A port that a run on a lab could not put back, as it was killed: done now, or why not.
+fn port(done: Result<String, String>) -> Finding {
+    let (ok, detail) = done.map_or_else(|why| (false, why), |told| (true, told));
+    let remedy =
+        (!ok).then(|| "sudo wireproof doctor --rig linux, in the first network namespace".to_owned());
+    Finding { what: "ports of a lab".to_owned(), ok, detail, remedy }
 }
 
 /// iproute2 looks names of protocols up where the C library does; the smallest systems do not have the file.
@@ -64,38 +77,59 @@ fn kernel() -> Finding {
 /// Root, of the machine or of a user namespace; or what stands in the way of either.
 fn rights() -> Finding {
     let what = "right to make a network namespace".to_owned();
-    let Err(why) = capability::wire() else {
-        let detail = "a namespace and a TAP could be made".to_owned();
-        return Finding { what, ok: true, detail, remedy: None };
-    };
-    let forbidding: Vec<_> = USER_NAMESPACES.iter().filter_map(forbids).collect();
-    let user = match forbidding.as_slice() {
-        [] => "user namespaces are allowed".to_owned(),
-        names => format!("user namespaces are forbidden by {}", names.join(", ")),
-    };
-    let remedy = Some(way_in(forbidding.is_empty(), open_tun().is_ok()).to_owned());
-    Finding { what, ok: false, detail: format!("{why}; {user}"), remedy }
-}
-
-/// How to get the rights: a user namespace helps where it may be made, and where this user may open the TAP device.
-fn way_in(user_namespaces: bool, tun: bool) -> &'static str {
-    if user_namespaces && tun {
-        "unshare -Ur wireproof …, or sudo wireproof …"
-    } else {
-        "sudo wireproof …"
+    match capability::namespace_works() {
+        Ok(()) => {
+            let detail = if rights::entered() {
+                "in a user namespace that wireproof makes itself"
+            } else {
+                "a namespace could be made"
+            };
+            Finding { what, ok: true, detail: detail.to_owned(), remedy: None }
+        }
+        Err(why) => {
+            let lifted = rights::forbidding().map(|forbidding| forbidding.remedy);
+            Finding { what, ok: false, detail: why, remedy: Some(way_in(lifted.as_deref())) }
+        }
     }
 }
 
-/// Settings that forbid user namespaces: file, and the value that does.
-const USER_NAMESPACES: [(&str, &str); 3] = [
-    ("user.max_user_namespaces", "0"),
-    ("kernel.unprivileged_userns_clone", "0"),
-    ("kernel.apparmor_restrict_unprivileged_userns", "1"),
-];
+/// How to get the rights: what lifts that which forbids a user namespace, and root always.
+fn way_in(lifted: Option<&str>) -> String {
+    match lifted {
+        Some(command) => format!("{command}; or sudo wireproof …"),
+        None => "sudo wireproof …".to_owned(),
+    }
+}
 
-fn forbids((key, value): &(&str, &str)) -> Option<String> {
-    let text = std::fs::read_to_string(format!("/proc/sys/{}", key.replace('.', "/"))).ok()?;
-    (text.trim() == *value).then(|| format!("{key}={value}"))
+/// Which of the two wires a trial gets.
+fn wire() -> Finding {
+    let what = "wire".to_owned();
+    match (capability::wire(WireKind::Auto), capability::tap_works()) {
+        (Ok(WireKind::Veth), Err(why)) => {
+            Finding { what, ok: true, detail: format!("a veth, because {why}"), remedy: None }
+        }
+        (Ok(kind), _) => Finding { what, ok: true, detail: kind.device().to_owned(), remedy: None },
+        (Err(why), _) => {
+            let remedy = "the rights above, and a kernel with CONFIG_TUN, or CONFIG_VETH and CONFIG_PACKET";
+            Finding { what, ok: false, detail: why, remedy: Some(remedy.to_owned()) }
+        }
+    }
+}
+
+/// Whether threads run as soon as they could; a machine that does other things makes the harness late otherwise.
+fn scheduling() -> Finding {
+    let what = "scheduling".to_owned();
+    match schedule::possible() {
+        Ok(()) => Finding { what, ok: true, detail: "in real time (SCHED_RR)".to_owned(), remedy: None },
+        Err(e) => Finding {
+            what,
+            ok: false,
+            detail: format!("ordinary ({e:?} for SCHED_RR): on a busy machine more trials are inconclusive"),
+            remedy: Some(
+                "root, or the limit on real-time priority: sudo prlimit --rtprio=1 --pid $$".to_owned(),
+            ),
+        },
+    }
 }
 
 /// The device that TAPs are made with.
@@ -110,7 +144,8 @@ fn tun() -> Finding {
         Ok(_) => ("opens".to_owned(), None),
         Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
             // udev gives it this mode; root of a user namespace has no right to a device of another.
-            (e.to_string(), Some(format!("root, or a mode that lets you: sudo chmod 0666 {TUN}")))
+            let remedy = format!("root, or a mode that lets you: sudo chmod 0666 {TUN}");
+            (format!("{e}; a veth is the wire then"), Some(remedy))
         }
         Err(e) => (e.to_string(), Some("sudo modprobe tun".to_owned())),
     };
@@ -157,15 +192,13 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case::nothing_stands_in_its_way(true, true, true)]
-    #[case::user_namespaces_are_forbidden(false, true, false)]
-    #[case::the_tap_device_is_roots_alone(true, false, false)]
-    fn a_user_namespace_is_offered_where_it_helps(
-        #[case] allowed: bool,
-        #[case] tun: bool,
-        #[case] offered: bool,
-    ) {
-        assert_eq!(way_in(allowed, tun).contains("unshare -Ur"), offered);
-        assert!(way_in(allowed, tun).contains("sudo"), "root always can");
+    #[case::a_setting_forbids(
+        Some("sudo sysctl -w user.max_user_namespaces=15000"),
+        "user.max_user_namespaces=15000"
+    )]
+    #[case::nobody_knows_why(None, "sudo wireproof")]
+    fn what_lifts_it_is_offered(#[case] lifted: Option<&str>, #[case] offered: &str) {
+        assert!(way_in(lifted).contains(offered));
+        assert!(way_in(lifted).contains("sudo wireproof"), "root always can");
     }
 }

@@ -1,5 +1,5 @@
-//! The few calls of the kernel that have no safe wrapper: device ioctls, `accept4`, socket options by number, and what a
-//! process does between fork and exec.
+//! The few calls of the kernel that have no safe wrapper: device ioctls, `accept4`, packet sockets, socket options by number,
+//! the policy of the scheduler, and what a process does between fork and exec.
 #![expect(unsafe_code, reason = "they take raw pointers, give raw descriptors, or run in a forked process")]
 
 use nix::errno::Errno;
@@ -23,6 +23,7 @@ nix::ioctl_write_ptr_bad!(set_netmask, libc::SIOCSIFNETMASK, libc::ifreq);
 nix::ioctl_write_ptr_bad!(set_hardware_address, libc::SIOCSIFHWADDR, libc::ifreq);
 nix::ioctl_write_ptr_bad!(set_mtu, libc::SIOCSIFMTU, libc::ifreq);
 nix::ioctl_write_ptr_bad!(set_flags, libc::SIOCSIFFLAGS, libc::ifreq);
+nix::ioctl_write_ptr_bad!(ask_ethtool, libc::SIOCETHTOOL, libc::ifreq);
 
 /// A change to a device, as netdevice(7) has them.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,11 @@ pub enum Change {
     Netmask(Ipv4Addr),
     /// SIOCSIFFLAGS with IFF_UP.
     Up,
+    /// SIOCSIFFLAGS: it does not ask for addresses (IFF_NOARP), and is up or not.
+    Silent {
+        /// IFF_UP.
+        up: bool,
+    },
 }
 
 /// An `ifreq` about this device, all else zero.
@@ -101,6 +107,10 @@ pub fn change(socket: BorrowedFd<'_>, device: &str, change: Change) -> Result<()
         Change::Address(address) => ifreq.ifr_ifru.ifru_addr = generic(address),
         Change::Netmask(mask) => ifreq.ifr_ifru.ifru_netmask = generic(mask),
         Change::Up => ifreq.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short,
+        Change::Silent { up } => {
+            let flags = if up { libc::IFF_NOARP | libc::IFF_UP } else { libc::IFF_NOARP };
+            ifreq.ifr_ifru.ifru_flags = flags as libc::c_short;
+        }
     }
     let (fd, at) = (socket.as_raw_fd(), &raw const ifreq);
     // SAFETY: the pointer is to a whole ifreq that outlives the call, with the member set that the request reads.
@@ -110,10 +120,61 @@ pub fn change(socket: BorrowedFd<'_>, device: &str, change: Change) -> Result<()
             Change::Mtu(_) => set_mtu(fd, at),
             Change::Address(_) => set_address(fd, at),
             Change::Netmask(_) => set_netmask(fd, at),
-            Change::Up => set_flags(fd, at),
+            Change::Up | Change::Silent { .. } => set_flags(fd, at),
         }
     }
     .map(drop)
+}
+
+/// What `struct ethtool_value` of the uapi is: a request, and a value that goes in or comes out.
+#[repr(C)]
+struct EthtoolValue {
+    request: u32,
+    data: u32,
+}
+
+/// One of the requests of SIOCETHTOOL that carry a single number; gives that number as the kernel left it.
+///
+/// # Errors
+/// EOPNOTSUPP where the device does not have it.
+pub fn ethtool(socket: BorrowedFd<'_>, device: &str, request: u32, data: u32) -> Result<u32, Errno> {
+    let mut value = EthtoolValue { request, data };
+    let mut ifreq = self::request(device)?;
+    ifreq.ifr_ifru.ifru_data = (&raw mut value).cast();
+    // SAFETY: the ifreq and the value that it points to outlive the call; the requests of `features.rs`, which alone calls
+    // this, read or write one number.
+    unsafe { ask_ethtool(socket.as_raw_fd(), &raw const ifreq) }?;
+    Ok(value.data)
+}
+
+/// Ties a packet socket to a device, for all protocols.
+///
+/// # Errors
+/// Those of bind(2).
+pub fn bind_to_device(socket: BorrowedFd<'_>, index: u32) -> Result<(), Errno> {
+    let address = libc::sockaddr_ll {
+        sll_family: libc::AF_PACKET as libc::c_ushort,
+        sll_protocol: (libc::ETH_P_ALL as u16).to_be(),
+        sll_ifindex: index.cast_signed(),
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 0,
+        sll_addr: [0; 8],
+    };
+    let length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+    // SAFETY: pointer and length are those of an address that outlives the call; the kernel only reads it.
+    let status = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };
+    Errno::result(status).map(drop)
+}
+
+/// How the calling thread is scheduled: sched_setscheduler(2).
+///
+/// # Errors
+/// EPERM without CAP_SYS_NICE and RLIMIT_RTPRIO.
+pub fn set_scheduler(policy: libc::c_int, priority: libc::c_int) -> Result<(), Errno> {
+    let parameters = libc::sched_param { sched_priority: priority };
+    // SAFETY: the pointer is to a whole sched_param that outlives the call; the kernel only reads it.
+    Errno::result(unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) }).map(drop)
 }
 
 /// `accept4` with SOCK_CLOEXEC; the new socket blocks.

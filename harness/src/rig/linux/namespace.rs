@@ -1,6 +1,8 @@
 //! A network namespace without a name: it lives as long as a thread, and vanishes with it.
 
+use super::rights;
 use crate::rig::RigError;
+use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use std::sync::mpsc::{Sender, channel, sync_channel};
@@ -27,6 +29,30 @@ impl Namespace {
     /// # Errors
     /// [`RigError::Missing`] without the right to make them (CAP_SYS_ADMIN), or when there are no threads left.
     pub fn new() -> Result<Self, RigError> {
+        Self::entered_by(enter)
+    }
+
+    /// A thread that stays in the namespaces of the calling one, whatever that does later.
+    ///
+    /// # Errors
+    /// When there are no threads left.
+    pub fn here() -> Result<Self, RigError> {
+        Self::entered_by(|| Ok(()))
+    }
+
+    /// Makes a thread in a new network namespace that nothing else is in: no IPv6, no address, no device that is up. It only reads and
+    /// writes frames, and starts nothing.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn silent() -> Result<Self, RigError> {
+        Self::entered_by(|| {
+            unshare(CloneFlags::CLONE_NEWNET).map_err(refused)?;
+            super::ipv6_off().map_err(|e| e.to_string())
+        })
+    }
+
+    fn entered_by(enter: fn() -> Result<(), String>) -> Result<Self, RigError> {
         let (jobs, work) = channel::<Job>();
         let (entered, result) = sync_channel(1);
         let thread = std::thread::Builder::new()
@@ -83,9 +109,7 @@ fn enter() -> Result<(), String> {
         | CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWUTS
         | CloneFlags::CLONE_NEWIPC;
-    unshare(flags).map_err(|e| {
-        format!("a network namespace cannot be made ({e:?}): the rig needs root, if only of a user namespace")
-    })?;
+    unshare(flags).map_err(refused)?;
     mount(none, "/", none, MsFlags::MS_PRIVATE | MsFlags::MS_REC, none)
         .map_err(|e| format!("mounts cannot be made private ({e:?})"))?;
     mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), none)
@@ -93,6 +117,20 @@ fn enter() -> Result<(), String> {
     mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), Some("size=1m"))
         .map_err(|e| format!("a tmpfs cannot be mounted on /run ({e:?})"))?;
     only_net_writable().map_err(|e| format!("/proc/sys cannot be made read-only ({e:?})"))
+}
+
+/// Why there is no network namespace: it cannot be had by settings, or the process has no rights, and why it has none.
+fn refused(error: Errno) -> String {
+    match (error, rights::outcome()) {
+        (Errno::EPERM, Some(Err(why))) => why.clone(),
+        (Errno::ENOSPC, _) => match rights::forbidding() {
+            Some(what) => format!("a network namespace cannot be made ({error:?}): {}", what.why),
+            None => format!("a network namespace cannot be made ({error:?}): there are as many as may be"),
+        },
+        _ => format!(
+            "a network namespace cannot be made ({error:?}): the rig needs root, if only of a user namespace"
+        ),
+    }
 }
 
 /// Makes `/proc/sys` read-only in the mount namespace of the calling thread, but for `/proc/sys/net`: a mount of its own.

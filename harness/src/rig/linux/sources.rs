@@ -13,7 +13,7 @@ use std::os::fd::OwnedFd;
 #[must_use]
 pub fn unavailable(source: &Source) -> Option<&'static str> {
     match source {
-        Source::Ethtool => Some("a TAP has no counters of its own"),
+        Source::Ethtool => Some("neither a TAP nor a veth has the counters of a card"),
         Source::Softirqs => Some("/proc/softirqs counts for the whole machine"),
         Source::Skb => Some("Linux does not count packet buffers"),
         Source::Journey(_) => Some("only our own stack keeps a journey"),
@@ -53,7 +53,7 @@ pub fn read(source: &Source) -> Result<Readings, RigError> {
             all.extend(snmp(&file("/proc/thread-self/net/netstat")?));
             Ok(all)
         }
-        Source::Neigh => Ok(neigh(&json(&["ip", "-j", "neigh", "show", "dev", DEVICE])?)),
+        Source::Neigh => Ok(neigh(&json(&["ip", "-j", "neigh", "show", "dev", DEVICE, "nud", "all"])?)),
         Source::Route(query) => route(query),
         Source::Qdisc => Ok(qdisc(&json(&["tc", "-s", "-j", "qdisc", "show", "dev", DEVICE])?)),
         Source::Nft => Ok(nft(&json(&["nft", "-j", "list", "ruleset"])?)),
@@ -181,7 +181,8 @@ fn neigh(list: &Value) -> Readings {
     for entry in items(list) {
         let Some(address) = entry["dst"].as_str() else { continue };
         let states: Vec<_> = items(&entry["state"]).filter_map(Value::as_str).collect();
-        readings.insert(format!("{address}/state"), Reading::Text(states.join(",")));
+        let state = if states.is_empty() { "NONE".to_owned() } else { states.join(",") };
+        readings.insert(format!("{address}/state"), Reading::Text(state));
         if let Some(mac) = entry["lladdr"].as_str() {
             readings.insert(format!("{address}/lladdr"), Reading::Text(mac.to_owned()));
         }

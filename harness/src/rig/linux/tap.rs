@@ -2,14 +2,12 @@
 
 use super::Happening;
 use super::ioctl::{self, Change};
-use super::namespace::join_before;
+use super::reader::Reader;
 use super::wire::Wire;
 use crate::case::model::topology;
 use crate::rig::RigError;
 use nix::errno::Errno;
 use nix::libc;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use std::fs::OpenOptions;
 use std::net::Ipv4Addr;
@@ -17,22 +15,17 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The device of the system under test.
 pub const DEVICE: &str = "eth0";
-
-/// More than any frame that a TAP hands over.
-const BUFFER: usize = 1 << 17;
 
 /// The harness's end of the TAP: what is written arrives at `eth0`, and a thread reads what `eth0` sends, so that each frame
 /// gets its time when it comes, whatever the harness does.
 #[derive(Debug)]
 pub struct Tap {
     end: Arc<OwnedFd>,
-    stop: Arc<EventFd>,
-    reader: Option<JoinHandle<()>>,
+    reader: Reader,
 }
 
 /// Makes `eth0` in the namespace of the calling thread, still down.
@@ -81,19 +74,8 @@ impl Tap {
     /// When there are no descriptors or threads left.
     pub fn new(end: OwnedFd, to: Sender<Happening>) -> Result<Self, RigError> {
         let end = Arc::new(end);
-        let stop = EventFd::from_flags(EfdFlags::EFD_CLOEXEC)
-            .map_err(|e| RigError::Broken(format!("an eventfd: {e:?}")))?;
-        let stop = Arc::new(stop);
-        let (wire, stopped) = (Arc::clone(&end), Arc::clone(&stop));
-        let reader = std::thread::Builder::new()
-            .name("tap reader".to_owned())
-            .spawn(move || {
-                if let Err(e) = read_frames(&wire, &stopped, &to) {
-                    drop(to.send(Happening::Broken(format!("the TAP of eth0 is gone ({e:?})"))));
-                }
-            })
-            .map_err(|e| RigError::Broken(format!("a thread cannot be made: {e}")))?;
-        Ok(Self { end, stop, reader: Some(reader) })
+        let reader = Reader::new(Arc::clone(&end), take, to)?;
+        Ok(Self { end, reader })
     }
 }
 
@@ -125,40 +107,11 @@ impl Wire for Tap {
 
     /// Stops reading; what the device still sends is lost. `false`: the reader did not end in time.
     fn stop(&mut self) -> bool {
-        // It can only fail when the counter is at its end, and then the reader is awake.
-        let _ = self.stop.write(1);
-        self.reader.take().is_none_or(|reader| join_before(reader, Instant::now() + Duration::from_secs(1)))
+        self.reader.stop()
     }
 }
 
-impl Drop for Tap {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-/// Reads frames until it is told to stop.
-fn read_frames(wire: &OwnedFd, stop: &EventFd, to: &Sender<Happening>) -> Result<(), Errno> {
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        let mut ends =
-            [PollFd::new(wire.as_fd(), PollFlags::POLLIN), PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut ends, PollTimeout::NONE) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(e) => return Err(e),
-        }
-        if ends[1].any().unwrap_or(true) {
-            return Ok(());
-        }
-        match nix::unistd::read(wire, &mut buffer) {
-            Ok(length) => {
-                let frame = Happening::Frame { at: Instant::now(), bytes: buffer[..length].to_vec() };
-                if to.send(frame).is_err() {
-                    return Ok(());
-                }
-            }
-            Err(Errno::EAGAIN | Errno::EINTR) => {}
-            Err(e) => return Err(e),
-        }
-    }
+/// One read is one frame; its time is when it is read.
+fn take(end: &OwnedFd, buffer: &mut [u8]) -> Result<(usize, Option<Instant>), Errno> {
+    nix::unistd::read(end, buffer).map(|length| (length, None))
 }

@@ -14,6 +14,14 @@ pub enum WireKind {
     Veth,
 }
 
+impl WireKind {
+    /// What such a device is called in a sentence.
+    #[must_use]
+    pub fn device(self) -> &'static str {
+        if self == Self::Veth { "a veth" } else { "a TAP" }
+    }
+}
+
 /// The harness's end of the cable. A thread of its own reads what the kernel under test sends, so that each frame gets its time
 /// when it comes, whatever the harness does.
 pub trait Wire: std::fmt::Debug {

@@ -4,6 +4,9 @@ use super::Igb;
 use super::regs::*;
 use super::reset::{Phase, QUIET};
 use crate::netdev::DriverCtx;
+use crate::wire::Mac;
+use crate::wire::ethernet::multicast_mac;
+use core::net::Ipv4Addr;
 
 /// The largest frame that the device is told to take, beyond the standard size.
 pub(super) const JUMBO_FRAME: u32 = 0x2600;
@@ -13,6 +16,11 @@ const ONE_BUFFER_FRAME: u32 = 1536;
 const RXDCTL: u32 = 8 | 8 << 8 | 1 << 16;
 /// PTHRESH 8, HTHRESH 1, WTHRESH 1.
 const TXDCTL: u32 = 8 | 1 << 8 | 1 << 16;
+
+/// The bit of the multicast table for an address, with `RCTL.MO` 0 (`igb_hash_mc_addr`).
+fn mta_hash(mac: &Mac) -> u32 {
+    (u32::from(mac[5]) << 4 | u32::from(mac[4]) >> 4) & 0xfff
+}
 
 impl Igb {
     /// The largest frame with this MTU, with CRC and two VLAN tags.
@@ -41,8 +49,11 @@ impl Igb {
         self.run_phy(ctx);
     }
 
-    /// Which frames pass: those for the station and for everybody, up to the size that the MTU asks for.
+    /// Which frames pass: those for the station, for everybody and for all hosts (224.0.0.1, which every host has joined:
+    /// RFC 1112, section 7.2), up to the size that the MTU asks for.
     fn set_rx_mode(&mut self, ctx: &mut DriverCtx<'_>) {
+        let hash = mta_hash(&multicast_mac(Ipv4Addr::new(224, 0, 0, 1)));
+        self.hw.wr32(ctx.bus, MTA + 4 * (hash >> 5), 1 << (hash & 31));
         self.hw.modify(ctx.bus, RCTL, RCTL_UPE | RCTL_MPE | RCTL_VFE, 0);
         let limit = if self.max_frame() <= 1526 { ONE_BUFFER_FRAME } else { JUMBO_FRAME };
         self.hw.wr32(ctx.bus, RLPML, limit);
@@ -115,5 +126,20 @@ impl Igb {
         let first = if pool == 0 { VMOLR_BAM | rsse } else { 0 };
         self.hw.modify(ctx.bus, vmolr(pool), VMOLR_BAM | VMOLR_RSSE, VMOLR_AUPE | first);
         self.hw.wr32(ctx.bus, base + Q_DCTL, RXDCTL | DCTL_ENABLE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mta_hash;
+    use crate::wire::Mac;
+    use rstest::rstest;
+
+    /// By hand, from bits 47:36 of the address (82576 datasheet, RCTL.MO 00b).
+    #[rstest]
+    #[case::all_hosts([0x01, 0x00, 0x5e, 0x00, 0x00, 0x01], 0x010)]
+    #[case::both_bytes([0x01, 0x00, 0x5e, 0x00, 0xf0, 0xab], 0xabf)]
+    fn the_hash_is_the_upper_twelve_bits_of_the_address(#[case] mac: Mac, #[case] hash: u32) {
+        assert_eq!(mta_hash(&mac), hash);
     }
 }

@@ -1,0 +1,44 @@
+//! The field that an entry of `differs:` is about: of a frame, of what a call gave, or a counter or state at the end.
+
+use super::problem::{Problem, choose};
+use super::reader::{Fields, Read};
+use super::trial::TrialReader;
+use super::yaml::Node;
+use crate::frame::{FIELDS, Field};
+
+/// What differs in a step besides the fields of frames: of a frame what it carries, when it came, whether it came at all; of a
+/// call what it gave and how long it took; of a command whether it failed.
+pub const OF_A_STEP: &[&str] =
+    &["payload", "time", "frame", "value", "error", "address", "events", "option", "took", "status"];
+
+/// Where counters and states are read; a key of that source follows after a dot.
+pub const SOURCES: &[&str] = &["netdev", "snmp", "qdisc", "neigh", "ethtool", "softirqs", "nft", "skb"];
+
+impl TrialReader<'_> {
+    /// `field:` of an entry.
+    pub(super) fn differing(&mut self, node: &Node, entry: &Fields<'_>) -> Read<String> {
+        let text = self.r.word(node)?.to_owned();
+        if OF_A_STEP.contains(&text.as_str()) {
+            if entry.get("step").is_some() {
+                return Ok(text);
+            }
+            let problem = Problem::at(&node.span, format!("`{text}` of which step?"))
+                .help("give the step a name with `as:`, and name it here: `step: NAME`");
+            return Err(self.r.report(problem));
+        }
+        let of_a_source =
+            text.split_once('.').is_some_and(|(source, key)| SOURCES.contains(&source) && !key.is_empty());
+        let names: Vec<String> = FIELDS.iter().map(Field::name).collect();
+        if of_a_source || names.contains(&text) {
+            return Ok(text);
+        }
+        let known = names.iter().map(String::as_str).chain(OF_A_STEP.iter().copied());
+        let problem = Problem::at(&node.span, format!("there is no field `{text}`"))
+            .label("unknown field")
+            .help(choose(&text, known))
+            .and_help(
+                "a field is named with its header or its source: `udp.dst_port`, `snmp.Udp.InErrors`, `neigh.192.0.2.2/state`",
+            );
+        Err(self.r.report(problem))
+    }
+}

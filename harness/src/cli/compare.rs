@@ -1,0 +1,162 @@
+//! `wireproof compare`.
+
+use super::args::CompareArguments;
+use super::{CANNOT, places};
+use crate::case::{self, model::Trial};
+use crate::compare::report::{self, Tally};
+use crate::compare::watch::Watching;
+use crate::compare::{Side, compare};
+use crate::report::again::Again;
+use crate::report::output::{Output, complain};
+use crate::report::progress::Format;
+use crate::run::pool::{self, Options};
+use crate::run::{RigFactory as _, TrialReport, Verdict, artifacts, rigs};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+/// Runs the cases on both rigs, and tells where these differ.
+///
+/// # Errors
+/// When nothing differs, and results cannot be printed or kept.
+pub fn run(arguments: &CompareArguments) -> io::Result<u8> {
+    let (first, second) = match arguments.rigs() {
+        Ok(pair) => pair,
+        Err(why) => return Ok(cannot(&why)),
+    };
+    let trials = match case::load(&arguments.paths) {
+        Ok(trials) => trials,
+        Err(problems) => return Ok(super::check::refuse(&problems)),
+    };
+    // Before the rigs: they may start threads, and have something to take down.
+    let cancelled = super::stop::on_signal();
+    let watched = |kind| {
+        let made = rigs::factory(kind, &arguments.with(kind)).map(Watching::new);
+        made.map_err(|why| format!("rig {}: {why}", kind.name()))
+    };
+    let (a, b) = match watched(first).and_then(|a| Ok((a, watched(second)?))) {
+        Ok(both) => both,
+        Err(why) => return Ok(cannot(&why)),
+    };
+    let wanted = arguments.filter.as_deref().unwrap_or_default();
+    let chosen: Vec<_> = trials.iter().filter(|trial| trial.name().contains(wanted)).collect();
+    if chosen.is_empty() {
+        let all = trials.len();
+        return Ok(cannot(&format!("no trial of {all} has {wanted:?} in its name; nothing ran")));
+    }
+    if let Err(why) = places::writable(&arguments.out, None) {
+        return Ok(cannot(&why));
+    }
+    a.notes().iter().chain(&b.notes()).for_each(|note| complain(note));
+    let work = Work {
+        arguments,
+        all: &trials,
+        chosen: &chosen,
+        cancelled,
+        again: Again::this_program(),
+        labels: report::labels(first, second),
+        trouble: Mutex::new(None),
+    };
+    let tally = work.compare(&a, &b);
+    let status =
+        if cancelled.load(Ordering::Relaxed) { 1.max(tally.exit_status()) } else { tally.exit_status() };
+    match work.trouble.into_inner().ok().flatten() {
+        Some(error) if status == 1 => {
+            complain(&error.to_string());
+            Ok(status)
+        }
+        Some(error) => Err(error),
+        None => Ok(status),
+    }
+}
+
+fn cannot(why: &str) -> u8 {
+    complain(why);
+    CANNOT
+}
+
+/// What a comparison works with.
+struct Work<'w> {
+    arguments: &'w CompareArguments,
+    all: &'w [Trial],
+    chosen: &'w [&'w Trial],
+    cancelled: &'static AtomicBool,
+    again: Again,
+    labels: (String, String),
+    /// The first thing that could not be kept or printed; it changes no outcome.
+    trouble: Mutex<Option<io::Error>>,
+}
+
+impl Work<'_> {
+    /// Everything on the first rig, then on the second; each trial is compared as soon as that is over.
+    fn compare(&self, a: &Watching, b: &Watching) -> Tally {
+        let begin = Instant::now();
+        let sides = Mutex::new(BTreeMap::new());
+        self.run(a, &|trial, side| drop(lock(&sides).insert(trial.name(), side)), &mut |_| {});
+        let outcomes = Mutex::new(BTreeMap::new());
+        let judge = |trial: &Trial, b: Side| {
+            let Some(a) = lock(&sides).remove(&trial.name()) else { return };
+            let outcome = compare(trial, &a, &b);
+            lock(&outcomes).insert(trial.name(), outcome);
+        };
+        let (mut tally, mut output) = (Tally::default(), Output::new(io::stdout()));
+        let labels = (self.labels.0.as_str(), self.labels.1.as_str());
+        let names: std::collections::BTreeSet<String> = self.chosen.iter().map(|t| t.name()).collect();
+        let mut tell = |name: String| {
+            if !names.contains(&name) {
+                return;
+            }
+            let Some(outcome) = lock(&outcomes).remove(&name) else { return tally.not_run() };
+            tally.add(&outcome);
+            let text = match self.arguments.format {
+                Format::Human => report::human(&name, labels, &outcome),
+                Format::Json => report::machine(&name, labels, &outcome) + "\n",
+            };
+            self.note(output.put(&text));
+        };
+        if self.cancelled.load(Ordering::Relaxed) {
+            names.iter().for_each(|name| tell(name.clone()));
+        } else {
+            self.run(b, &judge, &mut tell);
+        }
+        if self.arguments.format == Format::Human {
+            self.note(output.put(&(tally.summary(begin.elapsed()).join("\n") + "\n")));
+        }
+        tally
+    }
+
+    /// Runs everything on one rig; `keep` gets what each trial left, `tell` the names in order.
+    fn run(&self, on: &Watching, keep: &(dyn Fn(&Trial, Side) + Sync), tell: &mut dyn FnMut(String)) {
+        let rig = on.kind();
+        let options = Options {
+            jobs: self.arguments.jobs_on(rig),
+            max_wait: self.arguments.max_wait,
+            cancelled: self.cancelled,
+            again: &self.again,
+        };
+        let kept = |trial: &Trial, report: &mut TrialReport| {
+            if !matches!(report.verdict, Verdict::Skip(_)) {
+                let written = artifacts::write(&self.arguments.out, rig, trial, report, &self.again);
+                self.note(written.map(drop));
+            }
+            let record = std::mem::take(&mut report.record);
+            let machine = report.timing.iter().flat_map(|timing| &timing.machine).copied().max().unwrap_or(0);
+            let (late, observed) = (report.late.max(machine), on.take(trial));
+            keep(trial, Side { rig, verdict: report.verdict.clone(), record, observed, late });
+        };
+        pool::run(on, self.all, self.chosen, options, &kept, &mut |entry| tell(entry.name));
+    }
+
+    fn note(&self, result: io::Result<()>) {
+        if let Err(error) = result {
+            lock(&self.trouble).get_or_insert(error);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // A thread that panicked in between left a whole table behind: each change is one insertion.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,67 @@
+//! Differences that a case lists in `differs:`: marked with their reason, and stale where they do not occur.
+//!
+//! `run` judges an entry that the case itself states something about: a step as a whole, a field that the step's pattern
+//! gives, a counter that a check asks for (see [`crate::run::differs`]). All others are judged here.
+
+use super::{Difference, Side};
+use crate::case::model::{Differs, RigKind, Trial};
+use crate::run::differs;
+
+/// Marks the differences that are listed for one of both rigs. Gives a sentence for each entry that only a comparison can
+/// judge, whose condition holds on one of both, and that did not occur.
+pub fn mark(trial: &Trial, (a, b): (&Side, &Side), differences: &mut [Difference]) -> Vec<String> {
+    let mut stale = Vec::new();
+    for entry in &trial.differs {
+        // On both or on neither it makes no difference.
+        if holds(entry, a) == holds(entry, b) {
+            continue;
+        }
+        let mut occurred = false;
+        for difference in differences.iter_mut().filter(|d| is_about(entry, d)) {
+            occurred = true;
+            difference.why.get_or_insert_with(|| entry.why.trim().to_owned());
+        }
+        if !occurred && !differs::is_stated(trial, entry) && !failed(differences) {
+            stale.push(format!(
+                "stale: `differs` says that {} deviates {}, and it did not",
+                name(entry.rig),
+                place(entry)
+            ));
+        }
+    }
+    stale
+}
+
+/// A trial that failed on one of both did not come to where the others would have occurred.
+fn failed(differences: &[Difference]) -> bool {
+    differences.iter().any(|d| d.field == "verdict")
+}
+
+fn name(rig: RigKind) -> &'static str {
+    rig.name()
+}
+
+fn place(entry: &Differs) -> String {
+    match (&entry.step, &entry.field) {
+        (Some(step), Some(field)) => format!("in {field} of step {step}"),
+        (Some(step), None) => format!("in step {step}"),
+        (None, Some(field)) => format!("in {field}"),
+        (None, None) => "here".to_owned(),
+    }
+}
+
+/// Whether an entry is about a rig, in the version that was there.
+fn holds(entry: &Differs, side: &Side) -> bool {
+    let version = |part: &str| side.observed.versions.get(part).cloned();
+    entry.rig == side.rig && entry.when.as_deref().is_none_or(|when| differs::holds(when, version))
+}
+
+/// Whether an entry is about a difference.
+fn is_about(entry: &Differs, difference: &Difference) -> bool {
+    let same_step = entry.step.is_none() || entry.step == difference.step;
+    let same_field = match &entry.field {
+        None => entry.step.is_some(),
+        Some(field) => differs::names(field, &difference.field),
+    };
+    same_step && same_field
+}

@@ -1,0 +1,253 @@
+//! A rig that is watched: every call with its result, every command, and how counters moved from the first step to the last.
+//!
+//! The engine does not know of it: calls and frames pass through.
+
+use crate::case::model::{CheckItem, Command, Nanos, RigKind, Source, Syscall, Trial};
+use crate::rig::{CallId, CallResult, CommandResult, Event, Finished, Journey};
+use crate::rig::{Reading, Readings, Rig, RigError};
+use crate::run::RigFactory;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+/// How long after the last step counters and neighbours are read, on every rig: what was under way has an end.
+const SETTLE: Nanos = 20_000_000;
+
+/// The parts of a rig whose versions a case can name.
+const PARTS: [&str; 3] = ["linux", "kernel", "qemu"];
+
+/// A call of an application.
+#[derive(Clone, Debug, Default)]
+pub struct Call {
+    /// When it was made.
+    pub started: Nanos,
+    /// When it came back, and with what; `None`: it did not.
+    pub ended: Option<(Nanos, CallResult)>,
+}
+
+/// What was seen of a trial on a rig, besides frames.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// Whether its time is virtual.
+    pub is_virtual: bool,
+    /// The calls in the order in which they were made.
+    pub calls: Vec<Call>,
+    /// The exit status of each command.
+    pub commands: Vec<i32>,
+    /// When the harness did something that frames may follow on: a call, an injected frame, a command (its end).
+    pub actions: Vec<Nanos>,
+    /// How counters moved since the first step, and what neighbours are at the end, by `netdev.tx_packets` and the like.
+    pub values: BTreeMap<String, Reading>,
+    /// Versions of its parts.
+    pub versions: BTreeMap<&'static str, String>,
+    /// Sources that could not be read, with why.
+    pub unread: Vec<String>,
+}
+
+/// The sources that are compared, with how a case names them.
+const SOURCES: [(Source, &str); 4] =
+    [(Source::Netdev, "netdev"), (Source::Snmp, "snmp"), (Source::Qdisc, "qdisc"), (Source::Neigh, "neigh")];
+
+/// Makes rigs that are watched.
+pub struct Watching {
+    inner: Box<dyn RigFactory>,
+    seen: std::sync::Arc<Mutex<BTreeMap<String, Observed>>>,
+}
+
+impl Watching {
+    /// Watches every rig that a factory makes.
+    #[must_use]
+    pub fn new(inner: Box<dyn RigFactory>) -> Self {
+        Self { inner, seen: std::sync::Arc::default() }
+    }
+
+    /// What was seen of a trial that has ended; nothing where its rig could not be made.
+    #[must_use]
+    pub fn take(&self, trial: &Trial) -> Observed {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.remove(&trial.name()).unwrap_or_default()
+    }
+}
+
+impl RigFactory for Watching {
+    fn kind(&self) -> RigKind {
+        self.inner.kind()
+    }
+
+    fn missing(&self, trial: &Trial) -> Option<String> {
+        self.inner.missing(trial)
+    }
+
+    fn unreadable(&self, item: &CheckItem) -> Option<String> {
+        self.inner.unreadable(item)
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.inner.notes()
+    }
+
+    fn at_once(&self) -> Option<usize> {
+        self.inner.at_once()
+    }
+
+    fn create(&self, trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
+        let mut inner = self.inner.create(trial)?;
+        let before = read(inner.as_mut()).0;
+        let versions = PARTS.iter().filter_map(|part| Some((*part, inner.version(part)?))).collect();
+        let observed = Observed { is_virtual: inner.is_virtual(), versions, ..Observed::default() };
+        let (name, seen) = (trial.name(), self.seen.clone());
+        Ok(Box::new(Watched { inner, before, observed, ids: BTreeMap::new(), name, seen, finished: false }))
+    }
+}
+
+/// The sources as they are now, by their full names, and why some could not be read.
+fn read(rig: &mut dyn Rig) -> (Readings, Vec<String>) {
+    let (mut all, mut unread) = (Readings::new(), Vec::new());
+    for (source, name) in SOURCES {
+        match rig.read(&source) {
+            Ok(readings) => all.extend(readings.into_iter().map(|(k, v)| (format!("{name}.{k}"), v))),
+            Err(why) => unread.push(format!("{name}: {why}")),
+        }
+    }
+    (all, unread)
+}
+
+struct Watched {
+    inner: Box<dyn Rig>,
+    before: Readings,
+    observed: Observed,
+    /// Where each call stands in the list.
+    ids: BTreeMap<CallId, usize>,
+    name: String,
+    seen: std::sync::Arc<Mutex<BTreeMap<String, Observed>>>,
+    finished: bool,
+}
+
+impl Watched {
+    fn acted(&mut self) {
+        let now = self.inner.now();
+        self.observed.actions.push(now);
+    }
+
+    /// Reads what there is to read at the end.
+    fn look(&mut self) {
+        let until = self.inner.now().saturating_add(SETTLE);
+        // What comes now belongs to no step.
+        while let Ok(Some(_)) = self.inner.advance(until) {}
+        let (now, unread) = read(self.inner.as_mut());
+        self.observed.unread = unread;
+        self.observed.values = moved(&self.before, now);
+    }
+}
+
+/// How counters moved; a smaller one than before counts anew. What is no number is as it is.
+fn moved(before: &Readings, now: Readings) -> Readings {
+    now.into_iter()
+        .map(|(key, reading)| {
+            let value = match (&reading, before.get(&key)) {
+                (Reading::Number(after), Some(Reading::Number(before))) if before <= after => {
+                    Reading::Number(after - before)
+                }
+                _ => reading,
+            };
+            (key, value)
+        })
+        .collect()
+}
+
+impl Rig for Watched {
+    fn kind(&self) -> RigKind {
+        self.inner.kind()
+    }
+
+    fn version(&self, of: &str) -> Option<String> {
+        self.inner.version(of)
+    }
+
+    fn is_virtual(&self) -> bool {
+        self.inner.is_virtual()
+    }
+
+    fn now(&self) -> Nanos {
+        self.inner.now()
+    }
+
+    fn start(&mut self, call: CallId, cpu: Option<u32>, syscall: &Syscall) -> Result<(), RigError> {
+        self.acted();
+        let started = self.inner.now();
+        self.ids.insert(call, self.observed.calls.len());
+        self.observed.calls.push(Call { started, ended: None });
+        self.inner.start(call, cpu, syscall)
+    }
+
+    fn command(&mut self, command: &Command) -> Result<CommandResult, RigError> {
+        let result = self.inner.command(command)?;
+        self.observed.commands.push(result.status);
+        self.acted();
+        Ok(result)
+    }
+
+    fn sysfs(&mut self, path: &str, value: &str) -> Result<CommandResult, RigError> {
+        let result = self.inner.sysfs(path, value)?;
+        self.observed.commands.push(result.status);
+        self.acted();
+        Ok(result)
+    }
+
+    fn inject(&mut self, frame: &[u8]) -> Result<(), RigError> {
+        self.acted();
+        self.inner.inject(frame)
+    }
+
+    fn last_lateness(&self) -> Nanos {
+        self.inner.last_lateness()
+    }
+
+    fn set_link(&mut self, up: bool) -> Result<(), RigError> {
+        self.acted();
+        self.inner.set_link(up)
+    }
+
+    fn advance(&mut self, until: Nanos) -> Result<Option<Event>, RigError> {
+        let event = self.inner.advance(until)?;
+        if let Some(Event::Returned { call, at, result }) = &event
+            && let Some(place) = self.ids.get(call).and_then(|i| self.observed.calls.get_mut(*i))
+        {
+            place.ended = Some((*at, result.clone()));
+        }
+        Ok(event)
+    }
+
+    fn read(&mut self, source: &Source) -> Result<Readings, RigError> {
+        self.inner.read(source)
+    }
+
+    fn journey(&mut self) -> Option<&Journey> {
+        self.inner.journey()
+    }
+
+    fn finish(&mut self) -> Finished {
+        if !self.finished {
+            self.finished = true;
+            self.look();
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.insert(self.name.clone(), std::mem::take(&mut self.observed));
+        }
+        self.inner.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(key: &str, value: i64) -> Readings {
+        Readings::from([(key.to_owned(), Reading::Number(value))])
+    }
+
+    #[test]
+    fn a_counter_counts_since_the_first_step_and_anew_after_a_reset() {
+        assert_eq!(moved(&one("k", 3), one("k", 5)), one("k", 2));
+        assert_eq!(moved(&one("k", 3), one("k", 1)), one("k", 1));
+        assert_eq!(moved(&Readings::new(), one("k", 4)), one("k", 4));
+    }
+}
