@@ -73,6 +73,34 @@ fn every_bad_case_is_refused_where_it_is_wrong() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
+/// A lab is described in a file as well; it is read before any port is looked at.
+#[test]
+fn every_bad_lab_is_refused_where_it_is_wrong() {
+    let folder = fixtures().join("../bad-labs");
+    let mut seen = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let output = Command::new(env!("CARGO_BIN_EXE_wireproof"))
+            .args(["run", "--rig", "linux", "--lab"])
+            .arg(&path)
+            .arg(fixtures().join("../../cases/udp/one_datagram.yaml"))
+            .output()
+            .unwrap();
+        let said = plain(&String::from_utf8(output.stderr).unwrap());
+        assert_eq!(output.status.code(), Some(2), "{name}: {said}");
+        let text = fs::read_to_string(&path).unwrap();
+        for line in wanted(&text) {
+            seen += 1;
+            let (place, words) = line.split_once(' ').unwrap();
+            let missing = words.split(" | ").find(|words| !said.contains(words));
+            assert!(said.contains(&format!("{name}:{place}]")), "{name} at {place}: {said}");
+            assert!(missing.is_none() && said.contains("help:"), "{name} without {missing:?}: {said}");
+        }
+    }
+    assert!(seen > 10, "only {seen} bad labs were found");
+}
+
 const GOOD: &str = "about: A case.\nsteps:\n  - wait: 1s\n";
 
 #[rstest]

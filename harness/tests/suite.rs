@@ -4,7 +4,7 @@ use harness::case::{self, model::RigKind, model::Trial};
 use harness::run::{RigFactory, Verdict, execute, rigs};
 use libtest_mimic::{Arguments, Failed, Trial as Test};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -20,6 +20,9 @@ fn main() -> ExitCode {
     for kind in [RigKind::Emu, RigKind::Linux] {
         tests.extend(WRONG.map(|(stem, shown)| wrong(kind, stem, shown)));
     }
+    tests.push(needing(RigKind::Linux, "compare_says_that_linux_does_not_do_it_either".into(), |_| {
+        compared()
+    }));
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
 
@@ -45,9 +48,18 @@ fn say_why() -> Result<(), Failed> {
     Err(format!("`rigs: {{only: […], because: \"…\"}}` is what these need: {names:?}").into())
 }
 
-/// A case that must fail on a rig; where the rig is missing it is left out, in CI that is a failure.
+/// A case that must fail on a rig.
 fn wrong(kind: RigKind, stem: &'static str, shown: &'static str) -> Test {
     let name = format!("{}::{stem}_is_wrong", kind.name());
+    needing(kind, name, move |factory| fails(factory, stem, shown))
+}
+
+/// A test that needs a rig; where that is missing it is left out, in CI that is a failure.
+fn needing(
+    kind: RigKind,
+    name: String,
+    test: impl FnOnce(&dyn RigFactory) -> Result<(), Failed> + Send + 'static,
+) -> Test {
     let factory = match rigs::factory(kind, &rigs::With::default()) {
         Ok(factory) => factory,
         Err(why) if std::env::var_os("CI").is_some_and(|ci| ci == "true") => {
@@ -55,7 +67,7 @@ fn wrong(kind: RigKind, stem: &'static str, shown: &'static str) -> Test {
         }
         Err(why) => return Test::test(name, || Ok(())).with_kind(why).with_ignored_flag(true),
     };
-    Test::test(name, move || fails(factory.as_ref(), stem, shown))
+    Test::test(name, move || test(factory.as_ref()))
 }
 
 fn fails(factory: &dyn RigFactory, stem: &str, shown: &str) -> Result<(), Failed> {
@@ -66,4 +78,18 @@ fn fails(factory: &dyn RigFactory, stem: &str, shown: &str) -> Result<(), Failed
         }
     }
     Ok(())
+}
+
+/// `compare` tells a case that is wrong from a rig that is.
+fn compared() -> Result<(), Failed> {
+    let out = tempfile::tempdir()?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wireproof"));
+    command.arg("compare").arg(root("fixtures/wrong-cases")).arg("--out").arg(out.path());
+    let output = command.output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let told = said.matches("linux does not do this either: the case is wrong").count();
+    if (told, output.status.code()) == (WRONG.len(), Some(1)) {
+        return Ok(());
+    }
+    Err(format!("all of {} are wrong, compare found {told}: {said}", WRONG.len()).into())
 }

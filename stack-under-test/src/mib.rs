@@ -206,3 +206,20 @@ impl Mib {
         self.counters[counter as usize]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn icmp_messages_are_counted_by_direction_and_type() {
+        let mut messages = IcmpMsgs::default();
+        messages.came_in(8);
+        messages.came_in(8);
+        messages.went_out(0);
+        let all: Vec<_> = messages.iter().collect();
+        let expected = [("IcmpMsg.InType8", 2), ("IcmpMsg.OutType0", 1)];
+        assert_eq!(all, expected.map(|(name, count)| (String::from(name), count)));
+    }
+}

@@ -113,8 +113,8 @@ pub struct CompareArguments {
     /// Only trials whose name contains this text
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,
-    /// How many trials run at once at most; in real time fewer, while they make each other late [default: one for each core;
-    /// 8 in real time]
+    /// How many trials run at once at most, on one rig after the other; in real time fewer, while they make each other late
+    /// [default: one for each core; 8 in real time]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
     /// Where to leave what was seen
@@ -147,7 +147,7 @@ impl CompareArguments {
         With { wire: self.wire, lab }
     }
 
-    /// Worker threads on a rig: in real time one, unless told otherwise.
+    /// Worker threads on a rig, as many as a run has there unless told otherwise.
     #[must_use]
     pub fn jobs_on(&self, rig: RigKind) -> usize {
         self.jobs.map_or_else(|| Governor::usual_limit(rig), usize::from)

@@ -30,6 +30,8 @@ pub fn run(arguments: &CompareArguments) -> io::Result<u8> {
         Ok(trials) => trials,
         Err(problems) => return Ok(super::check::refuse(&problems)),
     };
+    // Before the rigs: they may start threads, and have something to take down.
+    let cancelled = super::stop::on_signal();
     let watched = |kind| {
         let made = rigs::factory(kind, &arguments.with(kind)).map(Watching::new);
         made.map_err(|why| format!("rig {}: {why}", kind.name()))
@@ -47,7 +49,7 @@ pub fn run(arguments: &CompareArguments) -> io::Result<u8> {
     if let Err(why) = places::writable(&arguments.out, None) {
         return Ok(cannot(&why));
     }
-    let cancelled = super::stop::on_signal();
+    a.notes().iter().chain(&b.notes()).for_each(|note| complain(note));
     let work = Work {
         arguments,
         all: &trials,
@@ -140,7 +142,9 @@ impl Work<'_> {
                 self.note(written.map(drop));
             }
             let record = std::mem::take(&mut report.record);
-            keep(trial, Side { rig, verdict: report.verdict.clone(), record, observed: on.take(trial) });
+            let machine = report.timing.iter().flat_map(|timing| &timing.machine).copied().max().unwrap_or(0);
+            let (late, observed) = (report.late.max(machine), on.take(trial));
+            keep(trial, Side { rig, verdict: report.verdict.clone(), record, observed, late });
         };
         pool::run(on, self.all, self.chosen, options, &kept, &mut |entry| tell(entry.name));
     }

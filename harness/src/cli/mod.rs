@@ -47,8 +47,9 @@ pub fn main(arguments: Arguments) -> ExitCode {
 /// Whether a command has to do with the linux rig.
 fn needs_namespaces(command: &Command) -> bool {
     match command {
-        Command::Run(arguments) => arguments.rig == RigKind::Linux,
-        Command::Compare(arguments) => arguments.rig.contains(&RigKind::Linux),
+        // The ports of a lab are those of the machine.
+        Command::Run(arguments) => arguments.rig == RigKind::Linux && arguments.lab.is_none(),
+        Command::Compare(arguments) => arguments.rig.contains(&RigKind::Linux) && arguments.lab.is_none(),
         Command::Doctor { rig } => rig.is_none_or(|rig| rig == RigKind::Linux),
         Command::List(_) | Command::Check(_) | Command::Show(_) => false,
     }

@@ -23,6 +23,8 @@ pub fn run(arguments: &RunArguments) -> io::Result<u8> {
         Ok(trials) => trials,
         Err(problems) => return Ok(super::check::refuse(&problems)),
     };
+    // Before the rig: it may start threads, and have something to take down.
+    let cancelled = super::stop::on_signal();
     let factory = match rigs::factory(arguments.rig, &arguments.with()) {
         Ok(factory) => factory,
         Err(why) => return Ok(cannot(&format!("rig {}: {why}", arguments.rig.name()))),
@@ -36,7 +38,7 @@ pub fn run(arguments: &RunArguments) -> io::Result<u8> {
     if let Err(why) = places::writable(&arguments.out, arguments.junit.as_deref()) {
         return Ok(cannot(&why));
     }
-    let cancelled = super::stop::on_signal();
+    factory.notes().iter().for_each(|note| complain(note));
     let again = again(arguments);
     let options = Options {
         jobs: jobs(arguments, factory.as_ref()),
@@ -93,5 +95,10 @@ fn cannot(why: &str) -> u8 {
 }
 
 fn jobs(arguments: &RunArguments, factory: &dyn RigFactory) -> usize {
-    arguments.jobs.map_or_else(|| Governor::usual_limit(factory.kind()), usize::from)
+    let asked = arguments.jobs.map_or_else(|| Governor::usual_limit(factory.kind()), usize::from);
+    let most = factory.at_once().unwrap_or(asked);
+    if arguments.jobs.is_some() && asked > most {
+        complain(&format!("--jobs {asked} is {most} here: there is one port under test"));
+    }
+    asked.min(most)
 }

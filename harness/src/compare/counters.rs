@@ -22,6 +22,7 @@ pub fn compare(a: &Side, b: &Side) -> Vec<Difference> {
             a: x,
             b: y,
             why: None,
+            beyond: None,
         })
     };
     keys.into_iter().filter_map(differs).collect()

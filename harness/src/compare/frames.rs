@@ -112,12 +112,13 @@ fn cost(a: &Seen<'_>, b: &Seen<'_>) -> Option<u32> {
     (kind == 0).then_some(1 + flow.min(2))
 }
 
-type Found = (String, String, String);
+/// The field, both values, and of a time how far it is beyond what is allowed.
+type Found = (String, String, String, Option<Nanos>);
 
 fn alone(seen: &Seen<'_>, is_a: bool) -> Found {
     let here = format!("at {}: {}", show_time(seen.frame.at), summary(&seen.decoded));
     let (a, b) = if is_a { (here, "no such frame".to_owned()) } else { ("no such frame".to_owned(), here) };
-    ("frame".to_owned(), a, b)
+    ("frame".to_owned(), a, b, None)
 }
 
 struct Both<'t> {
@@ -131,11 +132,11 @@ impl Both<'_> {
         self.trial.steps.get(seen.step?)
     }
 
-    fn difference(&self, index: usize, seen: &Seen<'_>, (field, a, b): Found) -> Difference {
+    fn difference(&self, index: usize, seen: &Seen<'_>, (field, a, b, beyond): Found) -> Difference {
         let step = self.step(seen);
         let at: Option<Location> = step.map(|step| step.at.clone());
         let what = format!("frame {} ({})", index + 1, summary(&seen.decoded));
-        Difference { what, at, step: step.and_then(|s| s.name.clone()), field, a, b, why: None }
+        Difference { what, at, step: step.and_then(|s| s.name.clone()), field, a, b, why: None, beyond }
     }
 
     /// The fields in which two frames differ.
@@ -151,7 +152,6 @@ impl Both<'_> {
         for field in names {
             let (x, y) = (a.decoded.get(field), b.decoded.get(field));
             let same = match (field.layer, field.key, x, y) {
-                (_, _, x, y) if x == y => true,
                 (Layer::Ipv4, "id", Some(Value::Number(x)), Some(Value::Number(y))) => {
                     self.same_id((a, b), fragments, (*x, *y), freedom)
                 }
@@ -169,16 +169,16 @@ impl Both<'_> {
                 (Layer::Tcp, "options", Some(Value::Bytes(x)), Some(Value::Bytes(y))) => {
                     without_timestamps(x) == without_timestamps(y)
                 }
-                _ => false,
+                (_, _, x, y) => x == y,
             };
             if !same {
                 let show = |v: Option<&Value>| v.map_or_else(|| "absent".to_owned(), |v| field.show(v));
-                found.push((field.name(), show(x), show(y)));
+                found.push((field.name(), show(x), show(y), None));
             }
         }
         if a.decoded.payload != b.decoded.payload {
             let show = |seen: &Seen<'_>| bytes(Some(seen.decoded.payload));
-            found.push(("payload".to_owned(), show(a), show(b)));
+            found.push(("payload".to_owned(), show(a), show(b), None));
         }
         found
     }
@@ -216,9 +216,10 @@ impl Both<'_> {
             .max(self.step(a).map_or(0, stated))
             .saturating_add(a.frame.late)
             .saturating_add(b.frame.late);
-        (since_a.abs_diff(since_b) > allowed).then(|| {
+        let apart = since_a.abs_diff(since_b);
+        (apart > allowed).then(|| {
             let shown = |since| format!("{} after what was before it", show_time(since));
-            ("time".to_owned(), shown(since_a), shown(since_b))
+            ("time".to_owned(), shown(since_a), shown(since_b), Some(apart - allowed))
         })
     }
 }

@@ -18,7 +18,8 @@ pub mod results;
 pub mod verdicts;
 pub mod watch;
 
-use crate::case::model::{Location, RigKind, Trial};
+use crate::case::model::{Location, Nanos, RigKind, Trial};
+use crate::run::outcome::show_time;
 use crate::run::{Record, Verdict};
 use watch::Observed;
 
@@ -33,6 +34,8 @@ pub struct Side {
     pub record: Record,
     /// What else was seen: calls, commands, neighbours, counters.
     pub observed: Observed,
+    /// How late the harness or the machine was at worst, in real time.
+    pub late: Nanos,
 }
 
 /// One thing that is not the same on both.
@@ -52,6 +55,15 @@ pub struct Difference {
     pub b: String,
     /// Why it is meant, where it is listed.
     pub why: Option<String>,
+    /// Of a time: by how much it is beyond what is allowed.
+    pub beyond: Option<Nanos>,
+}
+
+impl Difference {
+    /// Whether it is a time that is no further off than the harness was late: then it says nothing.
+    fn is_lateness(&self, late: Nanos) -> bool {
+        self.beyond.is_some_and(|beyond| beyond <= late)
+    }
 }
 
 /// How a comparison ended.
@@ -101,6 +113,15 @@ pub fn compare(trial: &Trial, a: &Side, b: &Side) -> Outcome {
     let stale = listed::mark(trial, (a, b), &mut differences);
     if stale.is_empty() && differences.iter().all(|d| d.why.is_some()) {
         return Outcome::Same { listed: differences };
+    }
+    let late = a.late.max(b.late);
+    if stale.is_empty() && differences.iter().all(|d| d.why.is_some() || d.is_lateness(late)) {
+        let first = differences.iter().find(|d| d.why.is_none());
+        let what = first.map_or_else(String::new, |d| format!("{} of {}", d.field, d.what));
+        return Outcome::Inconclusive(format!(
+            "{what} differs by less than the {} that a rig was late",
+            show_time(late)
+        ));
     }
     Outcome::Differs { differences, stale }
 }

@@ -20,9 +20,9 @@ pub fn compare(trial: &Trial, a: &Side, b: &Side, freedom: &mut Freedom) -> Vec<
     let made = a.observed.calls.iter().zip(&b.observed.calls);
     for ((step, call), (x, y)) in steps.zip(made) {
         let is_virtual = a.observed.is_virtual && b.observed.is_virtual;
-        for (field, a, b) in of_call(call, (x, y), is_virtual, freedom) {
+        for found_here in of_call(call, (x, y), is_virtual, freedom) {
             let name = step.name.clone().or_else(|| call.background.clone());
-            found.push(difference(step, name, self::name(&call.call), (field, a, b)));
+            found.push(difference(step, name, self::name(&call.call), found_here));
         }
     }
     let commands = trial.steps.iter().flat_map(|step| match &step.action {
@@ -35,23 +35,24 @@ pub fn compare(trial: &Trial, a: &Side, b: &Side, freedom: &mut Freedom) -> Vec<
         // Which number a program fails with is its own affair.
         if (*x == 0) != (*y == 0) {
             let what = format!("`{words}`");
-            found.push(difference(step, step.name.clone(), &what, ("status", x.to_string(), y.to_string())));
+            found.push(difference(
+                step,
+                step.name.clone(),
+                &what,
+                ("status", x.to_string(), y.to_string(), None),
+            ));
         }
     }
     found
 }
 
-fn difference(
-    step: &Step,
-    name: Option<String>,
-    what: &str,
-    (field, a, b): (&str, String, String),
-) -> Difference {
+fn difference(step: &Step, name: Option<String>, what: &str, (field, a, b, beyond): Found) -> Difference {
     let at = Some(step.at.clone());
-    Difference { what: what.to_owned(), at, step: name, field: field.to_owned(), a, b, why: None }
+    Difference { what: what.to_owned(), at, step: name, field: field.to_owned(), a, b, why: None, beyond }
 }
 
-type Found = (&'static str, String, String);
+/// The field, both values, and of a time how far it is beyond what is allowed.
+type Found = (&'static str, String, String, Option<Nanos>);
 
 /// The fields in which a call differs.
 fn of_call(made: &CallStep, (a, b): (&Call, &Call), is_virtual: bool, freedom: &mut Freedom) -> Vec<Found> {
@@ -61,7 +62,7 @@ fn of_call(made: &CallStep, (a, b): (&Call, &Call), is_virtual: bool, freedom: &
     let mut found = match (a_result, b_result) {
         (Ok(x), Ok(y)) => values(call, x, y, freedom),
         (x, y) if x == y => Vec::new(),
-        (x, y) => vec![("error", error(x), error(y))],
+        (x, y) => vec![("error", error(x), error(y), None)],
     };
     let took = |call: &Call, at: Nanos| at.saturating_sub(call.started);
     let (x, y) = (took(a, *a_at), took(b, *b_at));
@@ -70,8 +71,9 @@ fn of_call(made: &CallStep, (a, b): (&Call, &Call), is_virtual: bool, freedom: &
         None | Some((_, Tolerance::Default)) => 0,
         Some((delay, tolerance)) => 2 * nanos(outcome::slack(tolerance, delay, false)),
     };
-    if x.abs_diff(y) > slack(x.max(y), is_virtual).max(stated) {
-        found.push(("took", show_time(x), show_time(y)));
+    let allowed = slack(x.max(y), is_virtual).max(stated);
+    if x.abs_diff(y) > allowed {
+        found.push(("took", show_time(x), show_time(y), Some(x.abs_diff(y) - allowed)));
     }
     found
 }
@@ -93,13 +95,13 @@ fn values(call: &Syscall, a: &Returned, b: &Returned, freedom: &mut Freedom) -> 
     let mut found = Vec::new();
     // A socket's number is the kernel's choice.
     if a.value != b.value && !matches!(call, Syscall::Socket { .. } | Syscall::Accept { .. }) {
-        found.push(("value", a.value.to_string(), b.value.to_string()));
+        found.push(("value", a.value.to_string(), b.value.to_string(), None));
     }
     if a.payload != b.payload {
-        found.push(("payload", bytes(a.payload.as_deref()), bytes(b.payload.as_deref())));
+        found.push(("payload", bytes(a.payload.as_deref()), bytes(b.payload.as_deref()), None));
     }
     if !same_address(a.address, b.address, freedom) {
-        found.push(("address", shown(a.address), shown(b.address)));
+        found.push(("address", shown(a.address), shown(b.address), None));
     }
     let events = |r: &Returned| {
         let mut names = r.events.clone();
@@ -107,10 +109,10 @@ fn values(call: &Syscall, a: &Returned, b: &Returned, freedom: &mut Freedom) -> 
         names.join(" ")
     };
     if events(a) != events(b) {
-        found.push(("events", events(a), events(b)));
+        found.push(("events", events(a), events(b), None));
     }
     if a.option != b.option {
-        found.push(("option", number(a.option), number(b.option)));
+        found.push(("option", number(a.option), number(b.option), None));
     }
     found
 }

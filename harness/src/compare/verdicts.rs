@@ -44,6 +44,7 @@ pub fn compare(trial: &Trial, a: &Side, b: &Side) -> Judged {
                 a: ended(&a.verdict),
                 b: ended(&b.verdict),
                 why: None,
+                beyond: None,
             })
         }
         _ => Judged::Both,

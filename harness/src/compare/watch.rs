@@ -2,13 +2,12 @@
 //!
 //! The engine does not know of it: calls and frames pass through.
 
-use crate::case::model::{Command, Nanos, RigKind, Source, Syscall, Trial};
+use crate::case::model::{CheckItem, Command, Nanos, RigKind, Source, Syscall, Trial};
 use crate::rig::{CallId, CallResult, CommandResult, Event, Finished, Journey};
 use crate::rig::{Reading, Readings, Rig, RigError};
 use crate::run::RigFactory;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 /// How long after the last step counters and neighbours are read, on every rig: what was under way has an end.
 const SETTLE: Nanos = 20_000_000;
@@ -76,6 +75,18 @@ impl RigFactory for Watching {
 
     fn missing(&self, trial: &Trial) -> Option<String> {
         self.inner.missing(trial)
+    }
+
+    fn unreadable(&self, item: &CheckItem) -> Option<String> {
+        self.inner.unreadable(item)
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.inner.notes()
+    }
+
+    fn at_once(&self) -> Option<usize> {
+        self.inner.at_once()
     }
 
     fn create(&self, trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
@@ -187,6 +198,10 @@ impl Rig for Watched {
         self.inner.inject(frame)
     }
 
+    fn last_lateness(&self) -> Nanos {
+        self.inner.last_lateness()
+    }
+
     fn set_link(&mut self, up: bool) -> Result<(), RigError> {
         self.acted();
         self.inner.set_link(up)
@@ -219,12 +234,6 @@ impl Rig for Watched {
         }
         self.inner.finish()
     }
-}
-
-/// A time as a duration.
-#[must_use]
-pub fn duration(time: Nanos) -> Duration {
-    Duration::from_nanos(time)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::check;
 use super::verdict::Failure;
-use crate::case::model::{Action, Differs, Outcome, Step, Trial};
+use crate::case::model::{Action, CheckItem, Differs, Outcome, RigKind, Step, Trial};
 use crate::frame::FrameSpec;
 use crate::rig::Rig;
 use std::cmp::Ordering;
@@ -79,7 +79,7 @@ pub fn is_stated(trial: &Trial, entry: &Differs) -> bool {
     let steps = trial.steps.iter().filter(|step| {
         entry.step.is_none() || entry.step == step.name || entry.step.as_deref() == background(step)
     });
-    steps.into_iter().any(|step| states(&step.action, field))
+    steps.into_iter().any(|step| states(&step.action, field, entry.rig))
 }
 
 fn background(step: &Step) -> Option<&str> {
@@ -87,7 +87,7 @@ fn background(step: &Step) -> Option<&str> {
 }
 
 /// Whether a step says what a field must be.
-fn states(action: &Action, field: &str) -> bool {
+fn states(action: &Action, field: &str, rig: RigKind) -> bool {
     let pattern = |spec: &FrameSpec| {
         spec.fields.iter().any(|f| names(field, &f.field.name()))
             || field == "payload" && spec.payload.is_some()
@@ -99,10 +99,12 @@ fn states(action: &Action, field: &str) -> bool {
         Action::Order(order) => names(field, &order.of.name()),
         Action::Call(call) => outcome(&call.outcome, field),
         Action::Join(join) => outcome(&join.outcome, field),
-        Action::Check(check) => check
-            .items
-            .iter()
-            .any(|item| names(field, &format!("{}.{}", check::source_name(&item.source), item.key))),
+        Action::Check(check) => {
+            let is = |item: &CheckItem| {
+                names(field, &format!("{}.{}", check::source_name(&item.source), item.key))
+            };
+            check::applies(check, rig) && check.items.iter().any(is)
+        }
         _ => false,
     }
 }

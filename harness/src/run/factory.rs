@@ -11,6 +11,16 @@ pub trait RigFactory: Send + Sync {
     /// What a trial needs that this machine does not have; it is skipped with this reason. `None`: it can run.
     fn missing(&self, trial: &Trial) -> Option<String>;
 
+    /// What people should know of the rig before a run.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// How many trials may run at once, at most; `None`: as many as one likes.
+    fn at_once(&self) -> Option<usize> {
+        None
+    }
+
     /// Why this rig, or this machine, cannot read what an item of a check asks for; the item is left out with this reason, and
     /// the rest of the trial runs. `None`: it can.
     fn unreadable(&self, _item: &CheckItem) -> Option<String> {

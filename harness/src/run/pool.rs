@@ -65,7 +65,8 @@ pub fn run(
 ) {
     let next = AtomicUsize::new(0);
     let (results, inbox) = mpsc::channel();
-    let workers = options.jobs.clamp(1, trials.len().max(1));
+    let most = factory.at_once().unwrap_or(options.jobs);
+    let workers = options.jobs.min(most).clamp(1, trials.len().max(1));
     let governor = Governor::new(workers);
     let work = |results: mpsc::Sender<(usize, TrialReport, Duration)>| {
         loop {

@@ -2,9 +2,10 @@
 
 use super::factory::RigFactory;
 use crate::case::model::{CheckItem, RigKind, Trial};
+use crate::rig::linux::lab::{Lab, file::LabFile};
 use crate::rig::linux::wire::WireKind;
 use crate::rig::{Rig, RigError, emu, linux};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a rig is to be made with, where it has a choice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,10 +21,11 @@ pub struct With {
 /// # Errors
 /// Why it cannot be had on this machine, and what would get it.
 pub fn factory(kind: RigKind, with: &With) -> Result<Box<dyn RigFactory>, String> {
-    if with.lab.is_some() {
-        return Err(format!("rig {} has no lab to describe; --lab is for vfio", kind.name()));
-    }
     match kind {
+        RigKind::Linux if with.lab.is_some() => lab(with),
+        _ if with.lab.is_some() => {
+            Err(format!("rig {} has no lab to describe; --lab is for linux and vfio", kind.name()))
+        }
         RigKind::Emu => Ok(Box::new(EmuFactory)),
         RigKind::Linux => match linux::unusable(with.wire) {
             None => Ok(Box::new(LinuxFactory { wire: with.wire })),
@@ -31,6 +33,16 @@ pub fn factory(kind: RigKind, with: &With) -> Result<Box<dyn RigFactory>, String
         },
         RigKind::Qemu | RigKind::Vfio => Err(format!("the {} rig is not built yet", kind.name())),
     }
+}
+
+/// The linux rig on a pair of real ports.
+fn lab(with: &With) -> Result<Box<dyn RigFactory>, String> {
+    let path = with.lab.as_deref().unwrap_or_else(|| Path::new(""));
+    let file = LabFile::read(path).map_err(|problems| format!("the lab cannot be used:\n{problems}"))?;
+    if with.wire != WireKind::Auto {
+        return Err("--wire is for the linux rig without --lab: a lab names its wire".to_owned());
+    }
+    Ok(Box::new(LabFactory(Lab::open(&file)?)))
 }
 
 struct EmuFactory;
@@ -68,5 +80,33 @@ impl RigFactory for LinuxFactory {
 
     fn create(&self, _trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
         Ok(Box::new(linux::LinuxRig::new(self.wire)?))
+    }
+}
+
+struct LabFactory(Lab);
+
+impl RigFactory for LabFactory {
+    fn kind(&self) -> RigKind {
+        RigKind::Linux
+    }
+
+    fn missing(&self, trial: &Trial) -> Option<String> {
+        self.0.missing(trial)
+    }
+
+    fn unreadable(&self, item: &CheckItem) -> Option<String> {
+        self.0.unreadable(item)
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.0.notes().to_vec()
+    }
+
+    fn at_once(&self) -> Option<usize> {
+        Some(1)
+    }
+
+    fn create(&self, _trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
+        Ok(Box::new(linux::LinuxRig::in_a_lab(&self.0)?))
     }
 }

@@ -3,6 +3,7 @@
 mod bench;
 mod ends;
 mod frames;
+mod lab;
 mod leftovers;
 mod trials;
 
@@ -33,8 +34,24 @@ fn main() {
     let wires = [("tap", WireKind::Tap), ("veth", WireKind::Veth)];
     let tests =
         wires.iter().flat_map(|&(name, wire)| TESTS.iter().map(move |test| of_a_wire(name, wire, test)));
-    libtest_mimic::run(&arguments, tests.collect()).exit();
+    let no_lab = lab::lacks();
+    let of_a_lab = LAB.iter().map(|&(name, test)| match no_lab.clone() {
+        Some(why) => Trial::test(name, test).with_ignored_flag(true).with_kind(format!("skipped: {why}")),
+        None => Trial::test(name, test),
+    });
+    libtest_mimic::run(&arguments, tests.chain(of_a_lab).collect()).exit();
 }
+
+/// Tests that have their own wire.
+const LAB: &[(&str, Test)] = &[
+    ("a_lab_judges_a_port_and_gives_it_back", lab::passes),
+    ("a_lab_gives_its_ports_back_after_a_failure", lab::a_failure),
+    ("a_lab_gives_its_ports_back_when_it_is_interrupted", lab::interrupted),
+    ("a_lab_that_was_killed_is_cleaned_up_by_the_next_run", lab::killed),
+    ("a_lab_refuses_ports_that_the_machine_needs", lab::refusals),
+    ("a_lab_proves_its_cable", lab::no_cable),
+    ("a_lab_forgets_one_trial_before_the_next", lab::reset),
+];
 
 /// All tests; each runs on both wires.
 const TESTS: &[(&str, Test)] = &[

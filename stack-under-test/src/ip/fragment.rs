@@ -43,6 +43,7 @@ impl Stack {
             }
         };
         while let Some(fragment) = fragments.pop_front(&mut self.skbs) {
+            self.mib.add(Counter::IpExtOutOctets, self.skbs[&fragment].len());
             if let Err(error) = self.ip_finish_output2::<true>(fragment, *dst) {
                 self.mib.inc(Counter::IpFragFails);
                 self.skbs.purge(&mut self.trace, &mut fragments, DropReason::NotSpecified);

@@ -16,6 +16,7 @@ use core::net::Ipv4Addr;
 /// An error quotes so much that the packet has 576 bytes at most (RFC 1812, section 4.3.2.3).
 const QUOTE_BYTES_MAX: usize = 576 - 20 - HEADER_BYTES;
 const ICMP_DEST_UNREACH: u8 = 3;
+const ICMP_SOURCE_QUENCH: u8 = 4;
 const ICMP_TIME_EXCEEDED: u8 = 11;
 const ICMP_PARAMETERPROB: u8 = 12;
 const ICMP_EXC_FRAGTIME: u8 = 1;
@@ -53,7 +54,7 @@ impl Stack {
             return self.skbs.drop(&mut self.trace, skb, DropReason::IcmpUnhandled);
         }
         match message[0] {
-            0 | 4 | 5 | 13 | 14 | 17 | 18 => {}
+            0 | 5 | 13 | 14 | 17 | 18 => {}
             8 => {
                 let smurf = to_all && self.sysctl.icmp_echo_ignore_broadcasts;
                 if smurf {
@@ -64,8 +65,16 @@ impl Stack {
                     self.icmp_echo(&mut message, saddr, if to_all { None } else { Some(daddr) }, tos);
                 }
             }
-            ICMP_DEST_UNREACH | ICMP_TIME_EXCEEDED | ICMP_PARAMETERPROB => self.icmp_unreach(&message),
-            _ => return self.skbs.drop(&mut self.trace, skb, DropReason::IcmpUnhandled),
+            ICMP_DEST_UNREACH | ICMP_SOURCE_QUENCH | ICMP_TIME_EXCEEDED | ICMP_PARAMETERPROB => {
+                self.icmp_unreach(&message)
+            }
+            kind => {
+                // Beyond NR_ICMP_TYPES only the extended echo (RFC 8335) is known, which is switched off.
+                if kind > 18 && !matches!(kind, 42 | 43) {
+                    self.mib.inc(Counter::IcmpInErrors);
+                }
+                return self.skbs.drop(&mut self.trace, skb, DropReason::IcmpUnhandled);
+            }
         }
         self.skbs.consume(&mut self.trace, skb);
     }
@@ -75,7 +84,7 @@ impl Stack {
         self.mib.inc(match kind {
             0 => Counter::IcmpInEchoReps,
             ICMP_DEST_UNREACH => Counter::IcmpInDestUnreachs,
-            4 => Counter::IcmpInSrcQuenchs,
+            ICMP_SOURCE_QUENCH => Counter::IcmpInSrcQuenchs,
             5 => Counter::IcmpInRedirects,
             8 => Counter::IcmpInEchos,
             ICMP_TIME_EXCEEDED => Counter::IcmpInTimeExcds,

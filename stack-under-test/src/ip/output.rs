@@ -111,7 +111,10 @@ impl Stack {
         self.trace_skb::<TRACED>(&skb, "ip_finish_output");
         let meta = &self.skbs[&skb];
         match meta.dst {
-            Some(dst) if meta.len() <= dst.mtu as usize => self.ip_finish_output2::<TRACED>(skb, dst),
+            Some(dst) if meta.len() <= dst.mtu as usize => {
+                self.mib.add(Counter::IpExtOutOctets, meta.len());
+                self.ip_finish_output2::<TRACED>(skb, dst)
+            }
             _ => self.ip_finish_output_slow(skb),
         }
     }
@@ -161,9 +164,8 @@ impl Stack {
         dst: Dst,
     ) -> Result<(), SendError> {
         self.mib.inc(Counter::IpOutTransmits);
-        self.mib.add(Counter::IpExtOutOctets, self.skbs[&skb].len());
         if matches!(dst.kind, RouteKind::Broadcast | RouteKind::Multicast) {
-            return self.ip_finish_output_many(skb, dst);
+            return self.ip_finish_output_many(skb, dst.kind, dst.nexthop, dst.oif);
         }
         if dst.oif == OifId::LO {
             self.loopback_xmit(skb);
@@ -179,24 +181,31 @@ impl Stack {
 
     /// The end of [`Self::ip_finish_output2`] for a broadcast or a group, which have no neighbour.
     #[inline(never)]
-    fn ip_finish_output_many(&mut self, skb: Skb, dst: Dst) -> Result<(), SendError> {
+    fn ip_finish_output_many(
+        &mut self,
+        skb: Skb,
+        kind: RouteKind,
+        to: Ipv4Addr,
+        oif: OifId,
+    ) -> Result<(), SendError> {
         let ip = self.skbs.header(&skb, self.skbs[&skb].network_header);
-        if u16::from_be_bytes([ip[6], ip[7]]) & FRAGMENT == 0 {
+        let whole = u16::from_be_bytes([ip[6], ip[7]]) & FRAGMENT == 0;
+        if let Some(dst) = self.skbs[&skb].dst.filter(|_| whole) {
             self.ip_mc_loop(&skb, dst, false);
         }
-        let mac = if dst.kind == RouteKind::Broadcast {
+        let mac = if kind == RouteKind::Broadcast {
             self.count_packet(Counter::IpExtOutBcastPkts, Counter::IpExtOutBcastOctets, &skb);
             BROADCAST
         } else {
             self.count_packet(Counter::IpExtOutMcastPkts, Counter::IpExtOutMcastOctets, &skb);
-            multicast_mac(dst.nexthop)
+            multicast_mac(to)
         };
-        if dst.oif == OifId::LO {
+        if oif == OifId::LO {
             self.loopback_xmit(skb);
             return Ok(());
         }
         let (neigh, mut cx) = self.neigh();
-        let mac = neigh.noarp(&mut cx, dst.nexthop, mac);
+        let mac = neigh.noarp(&mut cx, to, mac);
         self.do_neigh_actions();
         let Some(mac) = mac else {
             self.skbs.drop(&mut self.trace, skb, DropReason::NeighCreateFail);

@@ -39,8 +39,6 @@ pub struct Interface {
     pub rx_dropped: u64,
     /// Frames for another station (they are not in `rx_dropped` since Linux 5.19).
     pub rx_otherhost_dropped: u64,
-    /// Packets that were sent while there was no carrier.
-    pub carrier_dropped: u64,
     /// `tx_dropped` of the core.
     pub tx_dropped: u64,
 }
@@ -95,7 +93,6 @@ impl Interface {
             tx_queue_len: DEFAULT_TX_QUEUE_LEN,
             rx_dropped: 0,
             rx_otherhost_dropped: 0,
-            carrier_dropped: 0,
             tx_dropped: 0,
         }
     }

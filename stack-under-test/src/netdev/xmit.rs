@@ -52,8 +52,8 @@ impl Stack {
             self.skbs.drop(&mut self.trace, skb, DropReason::DevReady);
             return NetXmit::NetDown;
         }
-        // Without carrier the device has the qdisc `noop`, which drops and says "congestion".
-        self.dev.carrier_dropped += 1;
+        // Without carrier the device has the qdisc `noop`, which drops, counts it for the device, and says "congestion".
+        self.dev.tx_dropped += 1;
         self.skbs.drop(&mut self.trace, skb, DropReason::QdiscDrop);
         NetXmit::Cn
     }

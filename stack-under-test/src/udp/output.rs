@@ -299,22 +299,26 @@ impl Stack {
     /// `udp_send_skb`: sends, and counts.
     #[inline(always)]
     fn udp_send_skb<const TRACED: bool>(&mut self, fd: Fd, skb: Skb) -> Result<(), Errno> {
-        match self.ip_local_out::<TRACED>(skb) {
-            Ok(()) => {}
-            Err(SendError::Congested) => {
-                // Counted in either case: here, or in `udp_sendmsg` where the error comes out.
-                self.mib.inc(Counter::UdpSndbufErrors);
-                self.mib.inc(Counter::IpOutDiscards);
-                let told = self.sockets.get(fd).is_ok_and(|socket| socket.options.recverr);
-                return if told { Err(Errno::ENOBUFS) } else { Ok(()) };
-            }
-            Err(SendError::Errno(errno)) => {
-                self.mib.inc(Counter::IpOutDiscards);
-                return Err(errno);
-            }
+        if let Err(error) = self.ip_local_out::<TRACED>(skb) {
+            return self.udp_send_failed(fd, error);
         }
         self.mib.inc(Counter::UdpOutDatagrams);
         Ok(())
+    }
+
+    /// What the application learns of a datagram that did not leave. `ip_send_skb` counts it as a packet discarded.
+    #[cold]
+    fn udp_send_failed(&mut self, fd: Fd, error: SendError) -> Result<(), Errno> {
+        self.mib.inc(Counter::IpOutDiscards);
+        match error {
+            SendError::Congested => {
+                // Counted in either case: here, or in `udp_sendmsg` where the error comes out.
+                self.mib.inc(Counter::UdpSndbufErrors);
+                let told = self.sockets.get(fd).is_ok_and(|socket| socket.options.recverr);
+                if told { Err(Errno::ENOBUFS) } else { Ok(()) }
+            }
+            SendError::Errno(errno) => Err(errno),
+        }
     }
 
     /// Leaves the checksum to the device when the datagram goes in one piece and the device can; else adds it up.

@@ -95,12 +95,12 @@ pub(super) fn with_device<T: Send + 'static>(
 }
 
 /// The MTU of `eth0` at the start of a trial.
-const ETH0_MTU: usize = 1500;
+pub(super) const ETH0_MTU: usize = 1500;
 /// How much longer than its MTU a frame to a veth may be: the Ethernet header, and a VLAN tag (the kernel's `is_skb_forwardable`).
 const BEYOND_MTU: usize = 14 + 4;
 
 /// The MTU that `ip link set dev eth0 mtu 9000` gives to `eth0`.
-fn mtu_set_by(command: &Command) -> Option<usize> {
+pub(super) fn mtu_set_by(command: &Command) -> Option<usize> {
     let words = &command.words;
     let of_eth0 = words.iter().any(|word| word == tap::DEVICE) && words.iter().any(|word| word == "link");
     let value = words.iter().skip_while(|word| *word != "mtu").nth(1)?;
@@ -108,14 +108,15 @@ fn mtu_set_by(command: &Command) -> Option<usize> {
 }
 
 /// A veth drops what is longer than its MTU, where a card and a TAP take it.
-fn too_long(inject: &Inject, mtu: usize) -> Option<String> {
+pub(super) fn too_long(inject: &Inject, mtu: usize) -> Option<String> {
     // One that quotes another frame is an ICMP error, and short.
     let length = frame::build(&inject.frame, None).ok()?.len();
     let why = || format!("a veth drops a frame of {length} bytes, with an MTU of {mtu}");
     (length > mtu + BEYOND_MTU).then(why)
 }
 
-fn call_missing(step: &CallStep) -> Option<String> {
+/// Why a call cannot be made here.
+pub(super) fn call_missing(step: &CallStep) -> Option<String> {
     if let Err(why) = sockets::check(&step.call) {
         return Some(why);
     }

@@ -2,6 +2,7 @@
 
 use super::capability;
 use super::command;
+use super::lab;
 use super::pins;
 use super::rights;
 use super::schedule;
@@ -43,7 +44,16 @@ pub fn doctor() -> Vec<Finding> {
         findings.extend(QDISCS.map(|(kind, option)| qdisc(kind, option)));
     }
     findings.extend(pins::all().filter(|pin| pin.of_the_machine).map(|pin| machine_setting(&pin)));
+    findings.extend(lab::recover().into_iter().map(port));
     findings
+}
+
+/// A port that a run on a lab could not put back, as it was killed: done now, or why not.
+fn port(done: Result<String, String>) -> Finding {
+    let (ok, detail) = done.map_or_else(|why| (false, why), |told| (true, told));
+    let remedy =
+        (!ok).then(|| "sudo wireproof doctor --rig linux, in the first network namespace".to_owned());
+    Finding { what: "ports of a lab".to_owned(), ok, detail, remedy }
 }
 
 /// iproute2 looks names of protocols up where the C library does; the smallest systems do not have the file.

@@ -15,6 +15,7 @@ mod command;
 pub mod doctor;
 mod features;
 mod ioctl;
+pub mod lab;
 mod namespace;
 mod netlink;
 mod offloads;
@@ -40,10 +41,13 @@ use crate::rig::{
 };
 use crate::rig::{Reading, RigError, SeenFrame};
 use agents::Agents;
+use lab::Lab;
 use namespace::Namespace;
+use pins::ipv6_off;
 use qdisc::StandIn;
 use schedule::RealTime;
 use std::cell::OnceCell;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use tap::Tap;
@@ -88,7 +92,9 @@ pub struct LinuxRig {
     // In this order they are dropped: the wire stops, calls are woken, and the namespace goes with its last thread.
     wire: Box<dyn Wire>,
     agents: Agents,
-    namespace: Namespace,
+    namespace: Arc<Namespace>,
+    /// The namespace, its device and its wire are those of a lab: they stay when the trial ends.
+    in_a_lab: bool,
     happenings: Receiver<Happening>,
     /// An event that came after the time that the engine let pass: the next one to hand out.
     held: Option<Event>,
@@ -142,15 +148,41 @@ impl LinuxRig {
         })??;
         let mut agents = Agents::new(to);
         agents.add(&namespace, None)?;
-        Ok(Self {
+        let mut rig = Self::of(wire, agents, Arc::new(namespace), happenings);
+        (rig.notes, rig.kind, rig.default_qdisc) = (notes, kind, default_qdisc);
+        Ok(rig)
+    }
+
+    /// The port of a lab, as every case starts with it. Trials run one at a time there.
+    ///
+    /// # Errors
+    /// [`RigError::Broken`] when the port cannot be made what it was, or has no carrier.
+    pub fn in_a_lab(lab: &Lab) -> Result<Self, RigError> {
+        let (to, happenings) = channel();
+        let ready = lab.ready(to.clone()).map_err(RigError::Broken)?;
+        let mut agents = Agents::new(to);
+        agents.add(&ready.namespace, None)?;
+        let mut rig = Self::of(Box::new(ready.wire), agents, ready.namespace, happenings);
+        (rig.in_a_lab, rig.default_qdisc) = (true, ready.default_qdisc);
+        Ok(rig)
+    }
+
+    fn of(
+        wire: Box<dyn Wire>,
+        agents: Agents,
+        namespace: Arc<Namespace>,
+        happenings: Receiver<Happening>,
+    ) -> Self {
+        Self {
             wire,
             agents,
             namespace,
+            in_a_lab: false,
             happenings,
             held: None,
-            notes,
-            kind,
-            default_qdisc,
+            notes: Vec::new(),
+            kind: WireKind::Auto,
+            default_qdisc: StandIn::NotNeeded,
             origin: OnceCell::new(),
             last: 0,
             asked: 0,
@@ -161,10 +193,10 @@ impl LinuxRig {
             last_lateness: 0,
             finished: false,
             _soon: RealTime::begin(),
-        })
+        }
     }
 
-    /// Which wire it has: [`WireKind::Tap`] or [`WireKind::Veth`].
+    /// Which wire it has: [`WireKind::Tap`] or [`WireKind::Veth`]; in a lab [`WireKind::Auto`].
     #[must_use]
     pub fn wire(&self) -> WireKind {
         self.kind
@@ -372,6 +404,7 @@ impl Rig for LinuxRig {
                 Some(socket) => sources::tcp_info(&socket),
                 None => Err(RigError::Broken(format!("no socket `{name}` is open"))),
             },
+            Source::Ethtool if self.in_a_lab => self.namespace.run(lab::statistics)?,
             _ => {
                 let source = source.clone();
                 self.namespace.run(move || sources::read(&source))?
@@ -404,7 +437,8 @@ impl Rig for LinuxRig {
         if left > 0 {
             violations.push(format!("{left} system calls could not be ended"));
         }
-        if !self.namespace.leave() {
+        // A lab keeps its namespace for the next trial.
+        if !Arc::get_mut(&mut self.namespace).is_none_or(Namespace::leave) {
             violations.push("the namespace's thread did not end".to_owned());
         }
         Finished { violations, lateness: Some(self.lateness), delays: self.late.sum(), lost_frames }
@@ -448,20 +482,6 @@ fn keep_the_wire(result: CommandResult) -> Result<CommandResult, RigError> {
         }),
         Err(e) => Err(RigError::Broken(format!("{device}: {e}"))),
     }
-}
-
-/// No IPv6 on devices that are made from now on: it would send by itself.
-fn ipv6_off() -> Result<(), RigError> {
-    for of in ["all", "default"] {
-        let path = format!("/proc/sys/net/ipv6/conf/{of}/disable_ipv6");
-        match std::fs::write(&path, "1") {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(RigError::Missing(format!("{path}: {e}")));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// Writes a file, but never makes one.

@@ -32,6 +32,14 @@ impl Namespace {
         Self::entered_by(enter)
     }
 
+    /// A thread that stays in the namespaces of the calling one, whatever that does later.
+    ///
+    /// # Errors
+    /// When there are no threads left.
+    pub fn here() -> Result<Self, RigError> {
+        Self::entered_by(|| Ok(()))
+    }
+
     /// Makes a thread in a new network namespace that nothing else is in: no IPv6, no address, no device that is up. It only reads and
     /// writes frames, and starts nothing.
     ///

@@ -74,6 +74,23 @@ pub fn apply() -> Result<Vec<String>, RigError> {
     Ok(notes)
 }
 
+/// No IPv6 on devices that are made from now on: it would send by itself.
+///
+/// # Errors
+/// [`RigError::Missing`] when the kernel has it, and does not let it be switched off.
+pub fn ipv6_off() -> Result<(), RigError> {
+    for of in ["all", "default"] {
+        let path = format!("/proc/sys/net/ipv6/conf/{of}/disable_ipv6");
+        match std::fs::write(&path, "1") {
+            Err(e) if e.kind() != ErrorKind::NotFound => {
+                return Err(RigError::Missing(format!("{path}: {e}")));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

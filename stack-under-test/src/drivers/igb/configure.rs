@@ -128,3 +128,18 @@ impl Igb {
         self.hw.wr32(ctx.bus, base + Q_DCTL, RXDCTL | DCTL_ENABLE);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::mta_hash;
+    use crate::wire::Mac;
+    use rstest::rstest;
+
+    /// By hand, from bits 47:36 of the address (82576 datasheet, RCTL.MO 00b).
+    #[rstest]
+    #[case::all_hosts([0x01, 0x00, 0x5e, 0x00, 0x00, 0x01], 0x010)]
+    #[case::both_bytes([0x01, 0x00, 0x5e, 0x00, 0xf0, 0xab], 0xabf)]
+    fn the_hash_is_the_upper_twelve_bits_of_the_address(#[case] mac: Mac, #[case] hash: u32) {
+        assert_eq!(mta_hash(&mac), hash);
+    }
+}

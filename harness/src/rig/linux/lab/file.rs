@@ -1,0 +1,132 @@
+//! The description of a lab: which port is under test, and which is at the other end of its cable.
+
+use crate::case::Problems;
+use crate::case::files::Files;
+use crate::case::problem::Problem;
+use crate::case::reader::{Read, Reader};
+use crate::case::shape::{Form, Key};
+use crate::case::yaml::Node;
+use std::path::Path;
+
+/// What a port may be although it looks like one that the machine needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// It carries a default route.
+    DefaultRoute,
+    /// It has an address.
+    Address,
+    /// The session that started this runs over it.
+    Session,
+}
+
+impl Allowed {
+    /// The word of the file.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::DefaultRoute => "default_route",
+            Self::Address => "address",
+            Self::Session => "session",
+        }
+    }
+}
+
+/// The words of `allow:`.
+const ALLOW: [Allowed; 3] = [Allowed::DefaultRoute, Allowed::Address, Allowed::Session];
+
+const fn key(name: &'static str, form: Form, required: bool, about: &'static str) -> Key {
+    Key { name, form, required, about }
+}
+
+const KEYS: &[Key] = &[
+    key("port", Form::Name, true, "The name of the interface under test, as `ip link` shows it."),
+    key("wire", Form::Name, true, "The name of the interface at the other end of its cable."),
+    key("allow", Form::SomeOf(&["default_route", "address", "session"]), false, "What a port may be."),
+];
+
+/// A lab, as its file describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabFile {
+    /// The interface under test.
+    pub port: String,
+    /// The interface at the other end of the cable.
+    pub wire: String,
+    /// What either may be.
+    pub allow: Vec<Allowed>,
+}
+
+impl LabFile {
+    /// Reads and checks a file; the ports are not looked at.
+    ///
+    /// # Errors
+    /// All that is wrong with it, each where it stands, with what would be right.
+    pub fn read(path: &Path) -> Result<Self, Problems> {
+        let mut reader = Reader::default();
+        match Files::default().read(path, None) {
+            Ok((_, tree)) => {
+                if let Ok(lab) = lab(&mut reader, &tree) {
+                    return Ok(lab);
+                }
+            }
+            Err(problems) => problems.into_iter().for_each(|problem| reader.problems.push(problem)),
+        }
+        Err(reader.problems)
+    }
+}
+
+fn lab(r: &mut Reader, tree: &Node) -> Read<LabFile> {
+    let fields = r.fields(tree, "a lab", &[KEYS])?;
+    let (port, wire) = (r.need(&fields, "port")?, r.need(&fields, "wire")?);
+    let allow = match fields.get("allow") {
+        None => Ok(Vec::new()),
+        Some(list) => r.some_of(list, &ALLOW.map(Allowed::word)),
+    };
+    let (port_name, wire_name) = (interface(r, port), interface(r, wire));
+    let (port_name, wire_name, allow) = (port_name?, wire_name?, allow?);
+    if port_name == wire_name {
+        let problem = Problem::at(&wire.span, format!("`{wire_name}` is the port under test"))
+            .label("the same interface")
+            .help("name the interface at the other end of the cable");
+        return Err(r.report(problem));
+    }
+    let allow = ALLOW.into_iter().filter(|may| allow.contains(&may.word())).collect();
+    Ok(LabFile { port: port_name, wire: wire_name, allow })
+}
+
+/// A name that Linux takes for an interface (`dev_valid_name`).
+fn interface(r: &mut Reader, node: &Node) -> Read<String> {
+    let name = r.word(node)?;
+    let wrong = match name {
+        _ if name.len() > 15 => "it has more than 15 bytes",
+        "." | ".." => "it is a folder",
+        _ if name.contains(['/', ':', '%']) => "it has a `/`, `:` or `%` in it",
+        "lo" => "the loopback has no cable",
+        _ => return Ok(name.to_owned()),
+    };
+    let problem = Problem::at(&node.span, format!("`{name}` is no name of a port: {wrong}"))
+        .label("not a port")
+        .help("write a name as `ip link` shows it, such as `enp3s0`");
+    Err(r.report(problem))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_is_right() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/lab.example.yaml");
+        let lab = LabFile::read(&path).expect("it is right");
+        let (port, wire) = ("enp3s0f0".to_owned(), "enp3s0f1".to_owned());
+        assert_eq!(lab, LabFile { port, wire, allow: Vec::new() });
+    }
+
+    #[test]
+    fn what_is_allowed_is_read() {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let path = folder.path().join("lab.yaml");
+        std::fs::write(&path, "port: p0\nwire: p1\nallow: [session, address]\n").expect("a file");
+        let lab = LabFile::read(&path).expect("it is right");
+        assert_eq!(lab.allow, [Allowed::Address, Allowed::Session]);
+    }
+}

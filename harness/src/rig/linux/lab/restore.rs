@@ -1,0 +1,270 @@
+//! Ports are put back as they were found: after every end of a run, and after a kill by the next run, from a file.
+
+use super::super::tap::DEVICE;
+use super::ports::{Found, device, sysctl_folders};
+use super::program::{fails, items, json, output};
+use super::settings::{self, Values};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What is written down before a port is touched.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// The process that took the ports.
+    pid: u32,
+    /// When it began, in the kernel's ticks: numbers of processes come again.
+    began: String,
+    /// The network namespace that they were found in.
+    home: String,
+    /// The ports.
+    ports: [Found; 2],
+}
+
+/// The file with the record of a lab, for as long as the ports are away.
+#[derive(Debug)]
+pub struct StateFile {
+    path: PathBuf,
+}
+
+/// Where records are: of the machine, or of the user where that cannot be written.
+fn folders() -> Vec<PathBuf> {
+    let user = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    [Some(PathBuf::from("/run")), user].into_iter().flatten().map(|folder| folder.join("wireproof")).collect()
+}
+
+/// The network namespace of the calling thread, by its number.
+fn home() -> String {
+    let link = fs::read_link("/proc/thread-self/ns/net");
+    link.map_or_else(|_| String::new(), |path| path.display().to_string())
+}
+
+/// When a process began; `None`: it is not there.
+fn began(pid: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may have blanks in it; 20 fields after it is the time.
+    let mut rest = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = rest.next()?;
+    (state != "Z").then(|| rest.nth(18).map(str::to_owned))?
+}
+
+impl StateFile {
+    /// Writes down what was found, on the thread that is at home there.
+    ///
+    /// # Errors
+    /// When another process has one of the ports; when it can be written nowhere.
+    pub fn write(ports: &[Found; 2]) -> Result<Self, String> {
+        let names = ports.each_ref().map(|port| port.name.as_str());
+        free(&names)?;
+        let pid = std::process::id();
+        let began = began(pid).unwrap_or_default();
+        let record = Record { pid, began, home: home(), ports: ports.clone() };
+        let text = serde_json::to_string_pretty(&record).map_err(|e| e.to_string())?;
+        let mut why = String::new();
+        for folder in folders() {
+            let path = folder.join(format!("lab-{}.json", names[0]));
+            let part = folder.join(format!("lab-{}.json.part", names[0]));
+            // Whole or not at all.
+            let written = fs::create_dir_all(&folder)
+                .and_then(|()| fs::write(&part, &text))
+                .and_then(|()| fs::File::open(&part)?.sync_all())
+                .and_then(|()| fs::rename(&part, &path));
+            match written {
+                Ok(()) => return Ok(Self { path }),
+                Err(e) => why += &format!(" {}: {e};", path.display()),
+            }
+        }
+        Err(format!("what the ports are now cannot be written down, so they are not touched:{why}"))
+    }
+
+    /// The ports are back.
+    pub fn remove(&self) {
+        remove(&self.path);
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Whether no other run has one of these ports, of the namespace of the calling thread.
+///
+/// # Errors
+/// Which one, and who has it.
+pub fn free(names: &[&str]) -> Result<(), String> {
+    for (path, record) in records().into_iter().filter(|(_, record)| record.home == home()) {
+        let taken = record.ports.iter().find(|port| names.contains(&port.name.as_str()));
+        if let Some(port) = taken {
+            let (name, pid, path) = (&port.name, record.pid, path.display());
+            return Err(format!("port {name} is taken by a run of process {pid} ({path})"));
+        }
+    }
+    Ok(())
+}
+
+/// A record that is no longer needed goes, and its folder with the last one.
+fn remove(path: &Path) {
+    let _ = fs::remove_file(path);
+    if let Some(folder) = path.parent() {
+        let _ = fs::remove_dir(folder);
+    }
+}
+
+/// All records that can be read.
+fn records() -> Vec<(PathBuf, Record)> {
+    let entries = folders().into_iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
+    let paths =
+        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "json"));
+    paths
+        .filter_map(|path| Some((path.clone(), serde_json::from_str(&fs::read_to_string(&path).ok()?).ok()?)))
+        .collect()
+}
+
+/// Puts back what a run that was killed has left; on a thread that is where the ports were found. Gives what was done, and what
+/// could not be (`Err`), as lines for people.
+pub fn recover() -> Vec<Result<String, String>> {
+    let mut told = Vec::new();
+    for (path, record) in records() {
+        let alive = began(record.pid).is_some_and(|now| now == record.began);
+        // A run is under way, or the ports belong to a namespace that somebody else looks after.
+        if alive {
+            continue;
+        }
+        let mut done: Vec<_> =
+            record.ports.iter().map(|port| recover_one(port, record.home == home())).collect();
+        let all_back = done.iter().all(Result::is_ok);
+        for port in record.ports.iter().filter(|_| all_back) {
+            done.extend(routes(port).into_iter().map(Err));
+        }
+        told.append(&mut done);
+        if all_back {
+            remove(&path);
+        }
+    }
+    told
+}
+
+/// Puts back one port of a run that was killed.
+fn recover_one(port: &Found, at_home: bool) -> Result<String, String> {
+    let name = &port.name;
+    match whereabouts(port)? {
+        Some(now) => {
+            let wrong = put_right(port, &now);
+            if wrong.is_empty() {
+                Ok(format!("port {name} of a run that was killed is as it was (it was called {now})"))
+            } else {
+                Err(format!("port {name} of a run that was killed is not as it was: {}", wrong.join("; ")))
+            }
+        }
+        None if port.is_virtual() => Ok(format!(
+            "port {name} of a run that was killed was a {}, which is gone with its namespace; make it again",
+            port.kind
+        )),
+        None if at_home => Ok(format!("port {name} of a run that was killed is not there any more")),
+        None => Err(format!(
+            "port {name} of a run that was killed is not in this network namespace: a card falls back into the first one; \
+             run `wireproof doctor --rig linux` there"
+        )),
+    }
+}
+
+/// What a port is called now, in the namespace of the calling thread: a card is found by its place, anything by its address.
+fn whereabouts(port: &Found) -> Result<Option<String>, String> {
+    let links = json(&["ip", "-j", "-d", "link", "show"])?;
+    let is_it = |link: &serde_json::Value| {
+        let name = link["ifname"].as_str().unwrap_or_default();
+        if !port.device.is_empty() {
+            return device(name) == port.device;
+        }
+        let kind = link["linkinfo"]["info_kind"].as_str().unwrap_or_default();
+        let address = link["permaddr"].as_str().or_else(|| link["address"].as_str()).unwrap_or_default();
+        kind == port.kind && address == port.permanent_mac
+    };
+    let found: Vec<_> = items(&links).filter(|link| is_it(link)).collect();
+    // A card may have several ports in one place: their addresses tell them apart.
+    let own = found.iter().find(|link| {
+        [&link["permaddr"], &link["address"]].iter().any(|address| **address == port.permanent_mac.as_str())
+    });
+    let link = if found.len() > 1 { own } else { found.first() };
+    Ok(link.and_then(|link| link["ifname"].as_str()).map(str::to_owned))
+}
+
+/// Brings a port, in the namespace of the trials, near to what it was, and moves it home.
+///
+/// # Errors
+/// When it cannot be moved: then it is still here.
+pub fn send_home(port: &Found, now: &str, home: &str) -> Result<(), String> {
+    output(&["ip", "link", "set", "dev", now, "down"])?;
+    output(&["ip", "link", "set", "dev", now, "netns", home, "name", &port.name]).map(drop)
+}
+
+/// Makes a port what it was, but for its routes; gives what could not be. On a thread where it was found.
+#[must_use]
+pub fn put_right(port: &Found, now: &str) -> Vec<String> {
+    let name = port.name.as_str();
+    let mut wrong = Vec::new();
+    let mut step = |words: &[&str]| wrong.extend(fails(words));
+    if now != name {
+        step(&["ip", "link", "set", "dev", now, "down"]);
+        step(&["ip", "link", "set", "dev", now, "name", name]);
+    }
+    let (mtu, queue) = (port.mtu.to_string(), port.queue.to_string());
+    let device = ["ip", "link", "set", "dev", name];
+    let mut set = |words: &[&str]| step(&[&device[..], words].concat());
+    set(&["down"]);
+    set(&["address", &port.mac]);
+    set(&["mtu", &mtu, "txqueuelen", &queue]);
+    for (flag, word, on) in [
+        ("NOARP", "arp", false),
+        ("MULTICAST", "multicast", true),
+        ("PROMISC", "promisc", true),
+        ("ALLMULTI", "allmulticast", true),
+    ] {
+        set(&[word, if port.has(flag) == on { "on" } else { "off" }]);
+    }
+    let hardware = super::hardware::Hardware::read(name);
+    port.hardware.write(name, &hardware);
+    wrong.extend(port.hardware.differences(&super::hardware::Hardware::read(name)));
+    let own: Values = sysctl_folders(name).iter().flat_map(|folder| settings::read(folder)).collect();
+    wrong.extend(settings::write_back(&port.sysctls, own));
+    if port.is_up() {
+        wrong.extend(fails(&["ip", "link", "set", "dev", name, "up"]));
+    }
+    for address in &port.addresses {
+        let words = ["ip", "addr", "replace"].into_iter().chain(address.split(' ')).chain(["dev", name]);
+        wrong.extend(fails(&words.collect::<Vec<_>>()));
+    }
+    wrong
+}
+
+/// Gives a port its routes again; those need the addresses of both. Gives what could not be.
+#[must_use]
+pub fn routes(port: &Found) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for route in &port.routes {
+        let Some((family, rest)) = route.split_once(' ') else { continue };
+        let words =
+            ["ip", family, "route", "replace"].into_iter().chain(rest.split(' ')).chain(["dev", &port.name]);
+        wrong.extend(fails(&words.collect::<Vec<_>>()));
+    }
+    wrong
+}
+
+/// The name that each port has while it is away.
+#[must_use]
+pub fn away(port: &Found, is_wire: bool) -> &str {
+    if is_wire { &port.name } else { DEVICE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_a_beginning_and_one_that_is_not_there_has_none() {
+        assert!(began(std::process::id()).is_some_and(|ticks| ticks.parse::<u64>().is_ok()));
+        assert_eq!(began(u32::MAX), None);
+    }
+}
