@@ -45,7 +45,6 @@ pub struct Sysctl {
 
 /// Values of `/proc/sys/net/ipv4/tcp_*`, without that prefix (and `net.core.somaxconn`), with the defaults of Linux 6.12.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own name")]
 #[expect(missing_docs, reason = "the names are those of ip-sysctl.rst, which is their documentation")]
 pub struct TcpSysctl {
     pub timestamps: bool,

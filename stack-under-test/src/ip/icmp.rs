@@ -128,19 +128,15 @@ impl Stack {
         let mut mtu = u32::from(u16::from_be_bytes([message[6], message[7]]));
         match (kind, code, self.sysctl.ip_no_pmtu_disc) {
             (ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, 1) => mtu = 0,
-            // 2 ignores it, 3 asks the protocol whether the quote is genuine, and neither UDP nor ICMP can tell.
-            (ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, 2 | 3) => return,
+            // 2 ignores it, 3 asks the protocol whether the quote is genuine, and only TCP can tell.
+            (ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, 2) => return,
+            (ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, 3) if ip.protocol != IPPROTO_TCP => return,
             (ICMP_DEST_UNREACH, NR_ICMP_UNREACH.., _) | (ICMP_TIME_EXCEEDED, ICMP_EXC_FRAGTIME, _) => return,
             _ => {}
         }
         match ip.protocol {
             IPPROTO_UDP => self.udp_err(IcmpError { kind, code, mtu }, &ip, quoted),
-            IPPROTO_TCP => {
-                if kind == ICMP_DEST_UNREACH && code == ICMP_FRAG_NEEDED {
-                    self.update_pmtu(&ip, mtu);
-                }
-                self.tcp_v4_err(IcmpError { kind, code, mtu }, quoted);
-            }
+            IPPROTO_TCP => self.tcp_v4_err(IcmpError { kind, code, mtu }, quoted),
             IPPROTO_ICMP if kind == ICMP_DEST_UNREACH && code == ICMP_FRAG_NEEDED => {
                 self.update_pmtu(&ip, mtu)
             }

@@ -138,6 +138,7 @@ impl Stack {
     fn ip_finish_output_gso(&mut self, skb: Skb, dst: Dst) -> Result<(), SendError> {
         let segment = self.skbs.gso_network_seglen(&skb);
         if segment <= dst.mtu as usize {
+            self.mib.add(Counter::IpExtOutOctets, self.skbs[&skb].len());
             return self.ip_finish_output2::<true>(skb, dst);
         }
         let features = self.netif_skb_features(&self.skbs[&skb]).without(Features::GSO_MASK);

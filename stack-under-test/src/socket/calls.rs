@@ -173,10 +173,15 @@ impl Stack {
     /// EBADF.
     pub fn disconnect(&mut self, fd: Fd) -> Result<(), Errno> {
         if self.is_tcp(fd) {
-            return self.tcp_call(fd, |stack, tp| {
+            let now = self.now;
+            self.enter_process(now, 0);
+            let result = self.tcp_call(fd, |stack, tp| {
                 stack.tcp_disconnect(tp);
+                stack.tcp_wake(tp);
                 Ok(())
             });
+            self.leave_process();
+            return result;
         }
         let socket = self.sockets.get_mut(fd)?;
         socket.peer = None;

@@ -4,6 +4,7 @@ use super::Stack;
 use crate::control::Refusal;
 use crate::control::sysctl::Setting;
 use crate::errno::Errno;
+use crate::tcp::sysctl::Written;
 use crate::time::Duration;
 use alloc::format;
 use alloc::string::String;
@@ -22,7 +23,17 @@ impl Stack {
                 _ => Ok(()),
             };
         }
-        if key.starts_with("net.ipv4.tcp_") || key.starts_with("net.ipv4.conf.") {
+        if let Some(name) = key.strip_prefix("net.ipv4.tcp_") {
+            match self.sysctl.tcp.write(name, value) {
+                Written::Set => return Ok(()),
+                Written::Unknown => return Self::pinned_only(key, value),
+                Written::Invalid => {
+                    let message = format!("setting key \"{key}\": Invalid argument");
+                    return Err(Refusal::new(Errno::EINVAL, message));
+                }
+            }
+        }
+        if key.starts_with("net.ipv4.conf.") {
             return Self::pinned_only(key, value);
         }
         let bad = || Refusal::new(Errno::EINVAL, format!("setting key \"{key}\": Invalid argument"));
@@ -47,6 +58,7 @@ impl Stack {
             "icmp_echo_ignore_broadcasts" => sysctl.icmp_echo_ignore_broadcasts = number? != 0,
             "route.min_pmtu" => sysctl.min_pmtu = number?,
             "route.mtu_expires" => sysctl.mtu_expires = Duration::from_secs(u64::from(number?)),
+            "somaxconn" => sysctl.tcp.somaxconn = number?,
             "wmem_default" => sysctl.wmem_default = number?,
             "rmem_default" => sysctl.rmem_default = number?,
             "wmem_max" => sysctl.wmem_max = number?,
@@ -94,4 +106,16 @@ const INERT: &[(&str, &str)] = &[
     ("ip_nonlocal_bind", "0"),
     ("icmp_msgs_per_sec", "1000"),
     ("icmp_msgs_burst", "50"),
+    ("tcp_recovery", "1"),
+    ("tcp_mtu_probing", "0"),
+    ("tcp_adv_win_scale", "1"),
+    ("tcp_autocorking", "1"),
+    ("tcp_limit_output_bytes", "4194304"),
+    ("tcp_pingpong_thresh", "1"),
+    ("tcp_fastopen", "1"),
+    ("tcp_syncookies", "1"),
+    ("tcp_retries1", "3"),
+    ("tcp_no_metrics_save", "1"),
+    ("tcp_base_mss", "1024"),
+    ("tcp_stdurg", "0"),
 ];

@@ -248,6 +248,21 @@ impl Stack {
         if tp.rtx.front().is_some_and(|head| head.sacked & SACKED_ACKED != 0) {
             *flag |= FLAG_SACK_RENEGING;
         }
+        self.tcp_measure_acked(tp, sack, flag, (first_ackt, last_ackt));
+        if *flag & FLAG_ACKED != 0 {
+            self.tcp_acked_something(tp, flag, pkts_acked, (reord, prior_fack));
+        }
+    }
+
+    /// The end of [`Self::tcp_clean_rtx_queue`]: the round trips that the first and last of what was acknowledged took.
+    fn tcp_measure_acked(
+        &mut self,
+        tp: &mut TcpSock,
+        sack: &SackState,
+        flag: &u32,
+        (first_ackt, last_ackt): (u64, u64),
+    ) {
+        let now_us = self.tcp_mstamp();
         let since = |then: u64| (then != 0).then(|| now_us.saturating_sub(then) as u32);
         let clean = *flag & FLAG_RETRANS_DATA_ACKED == 0;
         let seq_rtt = if clean { since(first_ackt) } else { None };
@@ -257,23 +272,31 @@ impl Stack {
             ca_rtt = since(sack.last_sackt);
         }
         self.tcp_ack_update_rtt(tp, *flag & FLAG_ACKED != 0, (seq_rtt, sack_rtt, ca_rtt));
-        if *flag & FLAG_ACKED != 0 {
-            *flag |= FLAG_SET_XMIT_TIMER;
-            if !tp.rx_opt.sack_ok {
-                tp.remove_reno_sacks(pkts_acked);
-                if *flag & FLAG_RETRANS_DATA_ACKED != 0 {
-                    *flag &= !FLAG_ORIG_SACK_ACKED;
-                }
-            } else if before(reord, prior_fack) {
-                tp.check_sack_reordering(reord, &mut self.mib);
-            }
-            tp.rack.reo_wnd_persist =
-                tp.rack.reo_wnd_persist.saturating_sub(u8::from(tp.ca_state == CaState::Recovery));
-            self.tcp_check_space(tp);
-        }
         if let Some(rtt) = ca_rtt.or(seq_rtt) {
             CongestionControl::pkts_acked(tp, rtt, now_us);
         }
+    }
+
+    /// What follows from progress: the timer, and what it says of reordering.
+    fn tcp_acked_something(
+        &mut self,
+        tp: &mut TcpSock,
+        flag: &mut u32,
+        pkts_acked: u32,
+        (reord, prior_fack): (u32, u32),
+    ) {
+        *flag |= FLAG_SET_XMIT_TIMER;
+        if !tp.rx_opt.sack_ok {
+            tp.remove_reno_sacks(pkts_acked);
+            if *flag & FLAG_RETRANS_DATA_ACKED != 0 {
+                *flag &= !FLAG_ORIG_SACK_ACKED;
+            }
+        } else if before(reord, prior_fack) {
+            tp.check_sack_reordering(reord, &mut self.mib);
+        }
+        tp.rack.reo_wnd_persist =
+            tp.rack.reo_wnd_persist.saturating_sub(u8::from(tp.ca_state == CaState::Recovery));
+        self.tcp_check_space(tp);
     }
 
     /// `tcp_tso_acked`: part of the first, large packet was acknowledged; gives in how many segments.

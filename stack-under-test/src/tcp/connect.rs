@@ -40,6 +40,7 @@ impl Stack {
     }
 
     /// `tcp_init_sock`.
+    #[expect(clippy::too_many_lines, reason = "one line for each field that a connection begins with")]
     pub(crate) fn tcp_new_sock(&mut self, slot: u32) -> TcpSock {
         let sysctl = &self.sysctl.tcp;
         let mut options = Options::new(&self.sysctl);
@@ -65,6 +66,7 @@ impl Stack {
             err_soft: None,
             shutdown_read: false,
             shutdown_write: false,
+            connecting: false,
             done: false,
             dead: false,
             destroy: false,
@@ -196,15 +198,19 @@ impl Stack {
         match tp.state {
             TcpState::SynSent | TcpState::SynRecv => return Err(Errno::EALREADY),
             TcpState::Listen => return Err(Errno::EISCONN),
-            TcpState::Close if tp.done || tp.err.is_some() || tp.connecting() => {
+            TcpState::Close if tp.connecting => {
                 let errno = tp.err.take().unwrap_or(Errno::ECONNABORTED);
                 self.tcp_disconnect(tp);
+                tp.err = None;
                 return Err(errno);
             }
             TcpState::Close => {}
+            // The first to ask learns that it succeeded.
+            _ if core::mem::take(&mut tp.connecting) => return Ok(()),
             _ => return Err(Errno::EISCONN),
         }
         self.tcp_v4_connect(tp, to)?;
+        tp.connecting = true;
         Err(Errno::EINPROGRESS)
     }
 
@@ -308,6 +314,27 @@ impl Stack {
 
     /// `tcp_disconnect`: as after `socket`, but for what was bound.
     pub(crate) fn tcp_disconnect(&mut self, tp: &mut TcpSock) {
+        let unsent = tp.snd_nxt != tp.write_seq;
+        let err = match tp.state {
+            TcpState::Established
+            | TcpState::CloseWait
+            | TcpState::FinWait1
+            | TcpState::FinWait2
+            | TcpState::SynRecv => {
+                self.tcp_send_active_reset(tp);
+                Some(Errno::ECONNRESET)
+            }
+            TcpState::Closing | TcpState::LastAck if unsent => {
+                self.tcp_send_active_reset(tp);
+                Some(Errno::ECONNRESET)
+            }
+            TcpState::SynSent => Some(Errno::ECONNRESET),
+            TcpState::Listen => {
+                self.tcp_listen_stop(tp);
+                None
+            }
+            _ => None,
+        };
         if !matches!(tp.state, TcpState::Close) {
             self.tcp_set_state(tp, TcpState::Close);
         }
@@ -322,18 +349,12 @@ impl Stack {
         tp.cong = old.cong;
         tp.rx_opt.user_mss = old.rx_opt.user_mss;
         tp.timers = old.timers;
+        tp.err = err;
         if old.port_locked {
             (tp.sport, tp.port_locked) = (old.sport, true);
         }
         if old.addr_locked {
             (tp.rcv_saddr, tp.saddr, tp.addr_locked) = (old.rcv_saddr, old.rcv_saddr, true);
         }
-    }
-}
-
-impl TcpSock {
-    /// Whether the socket had tried to connect.
-    fn connecting(&self) -> bool {
-        self.dport != 0
     }
 }

@@ -41,12 +41,12 @@ impl Stack {
                 }
             }
             Some(Owner::Sock(slot)) => {
-                self.with_tcp(slot, |stack, tp| stack.tcp_sock_err(tp, error, seq));
+                self.with_tcp(slot, |stack, tp| stack.tcp_sock_err(tp, error, &ip, seq));
             }
         }
     }
 
-    fn tcp_sock_err(&mut self, tp: &mut TcpSock, error: IcmpError, seq: u32) {
+    fn tcp_sock_err(&mut self, tp: &mut TcpSock, error: IcmpError, ip: &Ipv4, seq: u32) {
         if tp.state == TcpState::Close {
             return;
         }
@@ -58,7 +58,11 @@ impl Stack {
         }
         let (errno, hard) = match error.kind {
             ICMP_DEST_UNREACH if error.code == ICMP_FRAG_NEEDED => {
-                return self.tcp_v4_mtu_reduced(tp);
+                if tp.state != TcpState::Listen {
+                    self.update_pmtu(ip, error.mtu);
+                    self.tcp_v4_mtu_reduced(tp);
+                }
+                return;
             }
             ICMP_DEST_UNREACH => {
                 if matches!(error.code, 0 | 1) {
@@ -84,10 +88,10 @@ impl Stack {
         }
     }
 
-    /// `tcp_v4_mtu_reduced`: the path is narrower than was thought, as routing has learned already; what is lost goes again
-    /// in smaller segments.
+    /// `tcp_v4_mtu_reduced`: the path is narrower than was thought, as routing has learned; what is lost goes again in
+    /// smaller segments.
     fn tcp_v4_mtu_reduced(&mut self, tp: &mut TcpSock) {
-        if tp.state == TcpState::Listen || tp.options.pmtudisc == PmtuDisc::Dont {
+        if tp.options.pmtudisc == PmtuDisc::Dont {
             return;
         }
         tp.cached_route = None;

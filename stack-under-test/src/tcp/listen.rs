@@ -143,6 +143,8 @@ impl Stack {
         child.rto = super::rtt::TCP_TIMEOUT_INIT;
         child.ack = AckState { ato: 0, lrcvtime: self.jiffies, ..AckState::default() };
         child.rcv_est = RcvEstimates::default();
+        // The SYN.
+        child.segs_in = 1;
         child.total_retrans = request.num_retrans.into();
         if request.num_retrans > 0 {
             child.undo_marker = request.snt_isn;

@@ -43,6 +43,7 @@ pub(crate) mod sock;
 pub mod sockopt;
 pub mod state;
 pub mod state_process;
+pub(crate) mod sysctl;
 #[cfg(test)]
 mod tests;
 pub mod timer;

@@ -84,7 +84,8 @@ impl TcpSock {
         if in_flight >= self.snd_cwnd {
             return 0;
         }
-        (self.snd_cwnd >> 1).max(1).min(self.snd_cwnd - in_flight)
+        let half = (self.snd_cwnd >> 1).max(1);
+        half.min(self.snd_cwnd - in_flight)
     }
 
     /// `tcp_tso_segs`: segments that a large packet has at most, by the pace of the connection.
@@ -152,7 +153,7 @@ impl Stack {
     pub(crate) fn tcp_send_mss(&mut self, tp: &mut TcpSock) -> (u32, u32) {
         let mss = self.tcp_current_mss(tp);
         let goal = tp.bound_to_half_wnd(GSO_MAX_SIZE);
-        (mss, (goal / mss).min(GSO_MAX_SEGS).max(1) * mss)
+        (mss, (goal / mss).clamp(1, GSO_MAX_SEGS) * mss)
     }
 
     /// `__tcp_push_pending_frames`.

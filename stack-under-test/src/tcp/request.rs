@@ -358,6 +358,19 @@ impl Stack {
             self.tcp_discard(skb.take()?, DropReason::TcpFlags);
             return None;
         }
+        self.tcp_req_completed(tp, id, skb, seg, &request)
+    }
+
+    /// The last ACK of a handshake came: the connection is made, unless the listener waits for data or has no room.
+    fn tcp_req_completed(
+        &mut self,
+        tp: &mut TcpSock,
+        id: u32,
+        skb: &mut Option<Skb>,
+        seg: &Incoming,
+        request: &RequestSock,
+    ) -> Option<u32> {
+        let rcv_nxt = request.rcv_isn.wrapping_add(1);
         if request.num_timeout < tp.tunables.defer_accept && seg.end_seq == rcv_nxt {
             if let Some(request) = self.tcp.requests.get_mut(id) {
                 request.acked = true;

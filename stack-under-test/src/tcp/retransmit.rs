@@ -325,7 +325,9 @@ impl Stack {
         } else {
             tp.rtx.front().map_or(0, |head| (head.mstamp / 1000) as u32)
         };
-        let timeout = if timeout != 0 { timeout } else { model_timeout_ms(boundary, TCP_RTO_MIN) };
+        let opening = matches!(tp.state, TcpState::SynSent | TcpState::SynRecv);
+        let rto_base = if opening { TCP_TIMEOUT_INIT } else { TCP_RTO_MIN };
+        let timeout = if timeout != 0 { timeout } else { model_timeout_ms(boundary, rto_base) };
         self.tcp_time_stamp().wrapping_sub(start) as i32 >= timeout as i32
     }
 
@@ -334,13 +336,12 @@ impl Stack {
         let sysctl = &self.sysctl.tcp;
         let expired = if matches!(tp.state, TcpState::SynSent | TcpState::SynRecv) {
             let set = tp.tunables.syn_retries;
-            let mut most = if set == 0 { sysctl.syn_retries } else { set };
+            let until = if set == 0 { sysctl.syn_retries } else { set };
+            let mut most = until;
             if tp.state == TcpState::SynSent {
                 most = most.saturating_add(sysctl.syn_linear_timeouts);
             }
-            tp.retransmits >= most
-                || (tp.tunables.user_timeout != 0
-                    && self.retransmits_timed_out(tp, most.into(), tp.tunables.user_timeout))
+            tp.retransmits >= most || self.retransmits_timed_out(tp, until.into(), tp.tunables.user_timeout)
         } else {
             let mut until = u32::from(sysctl.retries2);
             if tp.dead {

@@ -158,6 +158,8 @@ pub(crate) struct TcpSock {
     pub(crate) err_soft: Option<Errno>,
     pub(crate) shutdown_read: bool,
     pub(crate) shutdown_write: bool,
+    /// `SS_CONNECTING`: the result of `connect` was not told yet.
+    pub(crate) connecting: bool,
     /// `SOCK_DONE`: a FIN or reset came.
     pub(crate) done: bool,
     /// `SOCK_DEAD`: no descriptor refers to it any more.

@@ -223,7 +223,7 @@ mod tests {
     #[case::its_last(1000, 1062, 1063)]
     #[case::the_second_goes_to_the_next_eighth(1000, 1102, 1104)]
     #[case::also_from_an_eighth(1000, 1104, 1112)]
-    #[case::the_third_to_the_next_64th(1000, 1600, 1600 - 1600 % 64 + 64)]
+    #[case::the_third_to_the_next_64th(1000, 1600, 1600 + 64)]
     #[case::the_fourth(0, 5000, 5120)]
     #[case::a_time_that_is_past(1000, 900, 1001)]
     fn a_timer_fires_where_the_wheel_has_a_bucket(

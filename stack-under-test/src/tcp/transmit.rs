@@ -100,17 +100,14 @@ impl Stack {
         })
     }
 
-    /// `tcp_syn_options`: of our own SYN, or of a SYN-ACK in a simultaneous open.
-    fn tcp_syn_options(&self, tp: &TcpSock, flags: u8, now_ms: u32) -> OutOptions {
-        let opening = flags & ACK == 0;
+    /// `tcp_syn_options`: of our own SYN, also when it goes again with an ACK in a simultaneous open.
+    fn tcp_syn_options(&self, tp: &TcpSock, now_ms: u32) -> OutOptions {
         let sysctl = &self.sysctl.tcp;
         OutOptions {
             mss: Some(self.tcp_advertise_mss(tp)),
-            tstamp: (if opening { sysctl.timestamps } else { tp.rx_opt.tstamp_ok })
-                .then_some((now_ms, tp.rx_opt.ts_recent)),
-            sack_ok: if opening { sysctl.sack } else { tp.rx_opt.sack_ok },
-            wscale: (if opening { sysctl.window_scaling } else { tp.rx_opt.wscale_ok })
-                .then_some(tp.rx_opt.rcv_wscale),
+            tstamp: sysctl.timestamps.then_some((now_ms, tp.rx_opt.ts_recent)),
+            sack_ok: sysctl.sack,
+            wscale: sysctl.window_scaling.then_some(tp.rx_opt.rcv_wscale),
             ..OutOptions::default()
         }
     }
@@ -139,11 +136,7 @@ impl Stack {
         let mut flow = self.tcp_flow(tp).map_err(|_| SendError::Errno(Errno::EHOSTUNREACH))?;
         let syn = segment.flags & SYN != 0;
         let now_ms = self.tcp_time_stamp().wrapping_add(self.tcp_ts_offset(&tp.tuple()));
-        let options = if syn {
-            self.tcp_syn_options(tp, segment.flags, now_ms)
-        } else {
-            tp.established_options(now_ms)
-        };
+        let options = if syn { self.tcp_syn_options(tp, now_ms) } else { tp.established_options(now_ms) };
         let mut flags = segment.flags;
         if segment.pcount > 1 && !syn {
             // Large packets are pushed, so that a receiver's GRO hands them on.

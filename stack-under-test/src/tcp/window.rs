@@ -18,7 +18,7 @@ pub(crate) struct InitialWindow {
 
 /// `tcp_win_from_space`: how much payload fits into `space` bytes of buffer.
 pub(crate) fn win_from_space(ratio: u8, space: u32) -> u32 {
-    (u64::from(space) * u64::from(ratio) >> RMEM_TO_WIN_SCALE) as u32
+    ((u64::from(space) * u64::from(ratio)) >> RMEM_TO_WIN_SCALE) as u32
 }
 
 /// `tcp_space_from_win`.

@@ -90,7 +90,7 @@ impl Tcp {
         out[2..4].copy_from_slice(&self.dport.to_be_bytes());
         out[4..8].copy_from_slice(&self.seq.to_be_bytes());
         out[8..12].copy_from_slice(&self.ack.to_be_bytes());
-        out[12] = self.header_len / 4 << 4;
+        out[12] = (self.header_len / 4) << 4;
         out[13] = self.flags;
         out[14..16].copy_from_slice(&self.window.to_be_bytes());
         out[16..18].fill(0);

@@ -121,8 +121,8 @@ impl Cubic {
         let elapsed = jiffies.saturating_sub(self.epoch_start) + u64::from(self.delay_min) * hz / 1_000_000;
         let t = (elapsed << BICTCP_HZ) / hz;
         let offs = t.abs_diff(u64::from(self.bic_k)).min(1 << 20);
-        let delta =
-            ((BIC_SCALE * 10 * offs * offs) as u128 * u128::from(offs) >> (10 + 3 * BICTCP_HZ)) as u32;
+        let cubed = u128::from(BIC_SCALE * 10 * offs * offs) * u128::from(offs);
+        let delta = (cubed >> (10 + 3 * BICTCP_HZ)) as u32;
         let target = if t < u64::from(self.bic_k) {
             self.bic_origin_point.saturating_sub(delta)
         } else {
@@ -136,7 +136,7 @@ impl Cubic {
 
     /// Where Reno would be by now is the least.
     fn friendliness(&mut self, cwnd: u32) {
-        let delta = (u64::from(cwnd) * u64::from(BETA_FRIENDLY) >> 3).max(1) as u32;
+        let delta = ((u64::from(cwnd) * u64::from(BETA_FRIENDLY)) >> 3).max(1) as u32;
         while self.ack_cnt > delta {
             self.ack_cnt -= delta;
             self.tcp_cwnd += 1;

@@ -1,5 +1,6 @@
 //! TCP as a whole: two stacks and a wire between them.
 
+mod hostile;
 mod peer;
 mod segments;
 mod simulation;
