@@ -224,6 +224,7 @@ impl Connection {
 
     /// One side goes on as far as it can.
     fn work(&mut self, nth: usize, (stack, now): (&mut Stack, Instant), at: u64) -> Result<(), String> {
+        self.sides[nth].wakes_at = self.sides[nth].wakes_at.filter(|wakes| *wakes > at);
         if nth == 0 && matches!(self.sides[0].stage, Stage::Waiting | Stage::Connecting) {
             self.connect((stack, now))?;
         } else if nth == 1 && self.sides[1].stage == Stage::Waiting {

@@ -22,6 +22,8 @@ use network::Network;
 
 /// Connections have to be over by then, in virtual time: an hour, about four times what a peer that is gone costs.
 const OVER_BY: u64 = 3_600_000_000_000;
+/// So many things may happen until then: what takes more is a loop.
+const STEPS_MAX: u64 = 20_000_000;
 /// How long what is left of closed connections may stay: orphans that send a FIN again, then TIME-WAIT.
 const GONE_AFTER: u64 = 1_800_000_000_000;
 
@@ -46,7 +48,12 @@ pub fn run(plan: &Plan) -> Result<Outcome, Failure> {
 
 fn transfer(plan: &Plan, network: &mut Network) -> Result<Outcome, String> {
     let mut applications = Applications::new(plan);
+    let mut steps = 0_u64;
     while !applications.are_over() {
+        steps += 1;
+        if steps > STEPS_MAX {
+            return Err(format!("too much happens: {}", applications.describe()));
+        }
         let due = applications.next_due();
         let limit = due.unwrap_or(OVER_BY).min(OVER_BY);
         if !network.step(limit)? && limit == OVER_BY {
