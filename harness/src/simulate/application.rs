@@ -165,7 +165,7 @@ fn socket(stack: &mut Stack, plan: &SidePlan) -> Result<Fd, String> {
 
 impl Connection {
     fn new(plan: &ConnectionPlan, nth: usize) -> Self {
-        let salt = |side: usize| (nth * 2 + side) as u8 * 37;
+        let salt = |side: usize| ((nth * 2 + side) as u8).wrapping_mul(37);
         let side = |at: usize, wakes_at| Side::new(&plan.sides[at], salt(at), wakes_at);
         let sides = [side(0, Some(plan.at)), side(1, None)];
         Self { plan: plan.clone(), port: PORT + nth as u16, listener: None, sides }
@@ -328,13 +328,14 @@ impl Applications {
                 }
                 let called = side == 1 && c.listener.is_some_and(|fd| woken.contains(&fd));
                 let awake = c.sides[side].fd.is_some_and(|fd| woken.contains(&fd));
-                if awake || called || is_due(&c.sides[side]) {
+                let due = is_due(&c.sides[side]);
+                if awake || called || due {
                     c.work(side, network.host(nth)?.stack(), now).map_err(|what| {
                         format!("{} of port {}: {what}", ["client", "server"][side], c.port)
                     })?;
                 }
                 if side == 1 && c.listener.is_some() && c.sides[0].stage == Stage::Over {
-                    if is_due(&c.sides[1]) {
+                    if due {
                         c.stop_listening(network.host(nth)?.stack());
                     }
                     c.sides[1].wakes_at = c.listener.and(c.sides[1].wakes_at.or(Some(now + GIVES_UP)));
@@ -365,6 +366,12 @@ impl Applications {
             }
         }
         Ok(())
+    }
+
+    /// Bytes that arrived, on all sides.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.connections.iter().flat_map(|c| &c.sides).map(|side| side.received).sum()
     }
 
     /// What there was, in numbers.
@@ -400,6 +407,10 @@ impl Connection {
             }
             Some(errno) => return Err(format!("the {name} was told {}", errno.name())),
             None => {}
+        }
+        if aborts && side.stage == Stage::Waiting {
+            // The client was gone before it was called.
+            return Ok(());
         }
         let reads_all = !matches!(
             (self.plan.ending, self.plan.closer == nth),
