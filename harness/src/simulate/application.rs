@@ -20,6 +20,10 @@ const LINGER: u32 = 5;
 /// How long a listener still waits when its client is over: longer than a SYN-ACK is repeated, in nanoseconds.
 const GIVES_UP: u64 = 200_000_000_000;
 
+/// An orphan that nobody answers is given up after 8 retransmissions (tcp_orphan_retries of ip-sysctl.rst): not earlier than
+/// this, in nanoseconds, at the least timeout of 200 ms.
+const ORPHAN: u64 = 100_000_000_000;
+
 /// How far a side is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -44,6 +48,8 @@ struct Side {
     error: Option<Errno>,
     /// When it reads again, or connects.
     wakes_at: Option<u64>,
+    /// When the application was done with it.
+    over_at: Option<u64>,
 }
 
 struct Connection {
@@ -78,6 +84,7 @@ impl Side {
             has_ended: false,
             error: None,
             wakes_at,
+            over_at: None,
         }
     }
 
@@ -334,6 +341,9 @@ impl Applications {
                         format!("{} of port {}: {what}", ["client", "server"][side], c.port)
                     })?;
                 }
+                if c.sides[side].stage == Stage::Over {
+                    c.sides[side].over_at.get_or_insert(now);
+                }
                 if side == 1 && c.listener.is_some() && c.sides[0].stage == Stage::Over {
                     if due {
                         c.stop_listening(network.host(nth)?.stack());
@@ -398,6 +408,10 @@ impl Connection {
         if side.has_ended && side.received != other.sent {
             return Err(format!("the {name} was told the end before everything came"));
         }
+        // Nobody waits longer for a peer that does not take what is left.
+        let orphan_gave_up = other.error.is_none()
+            && other.over_at.zip(side.over_at).is_some_and(|(closed, told)| told >= closed + ORPHAN);
+        let may_time_out = may_time_out || orphan_gave_up;
         let aborts = matches!(self.plan.ending, E::Reset | E::Unread);
         match side.error {
             Some(Errno::ETIMEDOUT | Errno::EHOSTUNREACH) if may_time_out => return Ok(()),

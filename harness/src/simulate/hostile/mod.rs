@@ -67,7 +67,10 @@ impl Scene {
 
     fn sends(&mut self, frame: &[u8]) -> Result<(), String> {
         self.told.sent += 1;
-        self.host.receive(frame).map_err(|error| error.to_string())
+        // As short as Ethernet lets a frame be.
+        let mut padded = frame.to_vec();
+        padded.resize(frame.len().max(60), 0);
+        self.host.receive(&padded).map_err(|error| error.to_string())
     }
 
     /// Time passes. The peer answers ARP, and what came as `answers` says.
