@@ -29,10 +29,10 @@ fn throughput_over_loss_and_buffers() {
 
 #[test]
 fn a_hostile_peer_makes_nothing_panic_hang_or_grow() {
-    for seed in 0..300 {
-        let told = hostile::run(seed);
-        assert!(told.is_ok(), "again: wireproof simulate --hostile --seed {seed}: {told:?}");
-    }
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    let tally = hostile::fuzz::run(0..300, None, jobs, &AtomicBool::new(false));
+    assert!(tally.failures.is_empty(), "again: wireproof simulate --hostile --seed …: {:?}", tally.failures);
+    assert!(tally.seeds == 300 && tally.all.opened > 300, "it is listened to: {tally:?}");
 }
 
 #[test]

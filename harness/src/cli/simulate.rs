@@ -2,11 +2,13 @@
 
 use super::stop;
 use crate::report::output::{Output, complain};
+use crate::simulate::hostile::fuzz;
 use crate::simulate::plan::DEFAULT_BYTES;
 use crate::simulate::{Limits, seeds};
 use clap::Args;
 use std::io;
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 /// `wireproof simulate`.
 #[derive(Debug, Args)]
@@ -23,6 +25,12 @@ pub struct SimulateArgs {
     /// The most bytes that one side of a connection sends
     #[arg(long, value_name = "N", default_value_t = DEFAULT_BYTES)]
     pub bytes: u64,
+    /// Instead of a second stack, a peer that breaks every rule
+    #[arg(long, conflicts_with_all = ["loss", "bytes"])]
+    pub hostile: bool,
+    /// With --hostile: for so long, and not only the seeds that were asked for
+    #[arg(long = "for", value_name = "TIME", value_parser = super::args::duration, requires = "hostile")]
+    pub time: Option<Duration>,
     /// How many seeds run at once at most [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
@@ -57,7 +65,10 @@ pub fn run(arguments: &SimulateArgs) -> io::Result<u8> {
     let range = arguments.seed.map_or_else(|| arguments.seeds.clone(), |seed| seed..seed.saturating_add(1));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = arguments.jobs.map_or(cores, usize::from);
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
+    if arguments.hostile {
+        return hostile(range, arguments.time, jobs, stop);
+    }
     let tally = seeds::run(range, &limits, jobs, stop);
     for (_, failure) in &tally.failures {
         complain(failure);
@@ -74,6 +85,36 @@ pub fn run(arguments: &SimulateArgs) -> io::Result<u8> {
         tally.bytes,
         tally.errors,
         begun.elapsed().as_secs_f64()
+    ))?;
+    Ok(u8::from(!tally.failures.is_empty()))
+}
+
+/// The seeds of a hostile peer. 1: one failed.
+fn hostile(
+    mut seeds: Range<u64>,
+    time: Option<Duration>,
+    jobs: usize,
+    stop: &std::sync::atomic::AtomicBool,
+) -> io::Result<u8> {
+    if time.is_some() {
+        seeds.end = u64::MAX;
+    }
+    let begun = Instant::now();
+    let tally = fuzz::run(seeds, time, jobs, stop);
+    for (seed, what) in &tally.failures {
+        complain(&format!("seed {seed}: {what}\nagain: wireproof simulate --hostile --seed {seed}"));
+    }
+    let mut out = Output::new(io::stdout().lock());
+    let all = &tally.all;
+    out.put(&format!(
+        "{} seeds, {} failed: {} frames sent, {} segments came back, {} connections; {:.1} s\nat most: {:?}\n",
+        tally.seeds,
+        tally.failures.len(),
+        all.sent,
+        all.answered,
+        all.opened,
+        begun.elapsed().as_secs_f64(),
+        all.most
     ))?;
     Ok(u8::from(!tally.failures.is_empty()))
 }

@@ -2,6 +2,7 @@
 //! stack must not panic, hang, or hold more than its limits allow, and when all is over it must hold nothing.
 
 pub mod flood;
+pub mod fuzz;
 pub mod mutate;
 pub mod peer;
 pub mod segment;
@@ -153,19 +154,7 @@ impl Scene {
     /// Whether everything is within its limits.
     fn check(&mut self) -> Result<(), String> {
         let usage = self.host.usage();
-        let most = &mut self.told.most;
-        *most = Usage {
-            socks: most.socks.max(usage.socks),
-            requests: most.requests.max(usage.requests),
-            timewaits: most.timewaits.max(usage.timewaits),
-            timers: most.timers.max(usage.timers),
-            tuples: most.tuples.max(usage.tuples),
-            bound: most.bound.max(usage.bound),
-            orphans: most.orphans.max(usage.orphans),
-            skbs: most.skbs.max(usage.skbs),
-            heads: most.heads.max(usage.heads),
-            pages: most.pages.max(usage.pages),
-        };
+        self.told.most = most(self.told.most, usage);
         let backlog = BACKLOG as usize;
         if usage.requests > backlog {
             return Err(format!("{} requests, with a backlog of {backlog}", usage.requests));
@@ -213,6 +202,22 @@ impl Scene {
             Some(what) => Err(format!("a rule was broken: {what}")),
             None => Ok(()),
         }
+    }
+}
+
+/// The larger of each.
+fn most(a: Usage, b: Usage) -> Usage {
+    Usage {
+        socks: a.socks.max(b.socks),
+        requests: a.requests.max(b.requests),
+        timewaits: a.timewaits.max(b.timewaits),
+        timers: a.timers.max(b.timers),
+        tuples: a.tuples.max(b.tuples),
+        bound: a.bound.max(b.bound),
+        orphans: a.orphans.max(b.orphans),
+        skbs: a.skbs.max(b.skbs),
+        heads: a.heads.max(b.heads),
+        pages: a.pages.max(b.pages),
     }
 }
 
