@@ -25,6 +25,7 @@ const TRIALS: &[(&str, Body)] = &[
     ("a_frame_from_the_wire_is_received", trials::receive),
     ("a_checksum_left_to_the_device_is_right_on_the_wire", trials::checksum),
     ("a_packet_in_pieces_arrives_whole", trials::pieces),
+    ("a_large_packet_is_cut_by_the_device", trials::segmentation),
     ("a_jumbo_frame_is_received_in_pieces", trials::jumbo),
     ("more_packets_than_the_ring_has_descriptors_all_arrive", trials::burst),
     ("counters_of_device_and_driver_agree", trials::counters),

@@ -69,6 +69,8 @@ reasons! {
     RxFrameError = "RX_FRAME_ERROR",
     /// Nobody handles the ethertype.
     UnhandledProto = "UNHANDLED_PROTO",
+    /// A large packet that could not be cut.
+    SkbGsoSeg = "SKB_GSO_SEG",
     /// Out of packet memory.
     NoMem = "NOMEM",
     /// Larger than may leave.

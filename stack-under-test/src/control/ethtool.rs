@@ -44,6 +44,8 @@ pub struct Coalesce {
 pub enum EthtoolCommand {
     /// `-K`: switch offloads on or off, in order.
     Features(Vec<(Feature, bool)>),
+    /// `-k`: list the offloads.
+    ShowFeatures,
     /// `-C`: interrupt moderation.
     Coalesce(Coalesce),
     /// `-G`: descriptors in each ring.
@@ -95,17 +97,18 @@ fn on_off(word: &str) -> Option<bool> {
     }
 }
 
-const OPTIONS: [&str; 5] = ["-K", "-C", "-G", "-L", "-A"];
+const OPTIONS: [&str; 6] = ["-k", "-K", "-C", "-G", "-L", "-A"];
 
 /// Reads what follows `ethtool`.
 ///
 /// # Errors
 /// At the word that is not supported.
 pub fn parse(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
-    let option = words.next("an option: -K, -C, -G, -L or -A")?;
+    let option = words.next("an option: -k, -K, -C, -G, -L or -A")?;
     let at = words.at() - 1;
     let read: fn(&mut Words<'_>) -> Result<EthtoolCommand, GrammarError> = match option {
         "-K" | "--features" | "--offload" => features,
+        "-k" | "--show-features" | "--show-offload" => show_features,
         "-C" | "--coalesce" => coalesce,
         "-G" | "--set-ring" => rings,
         "-L" | "--set-channels" => channels,
@@ -113,10 +116,15 @@ pub fn parse(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
         _ => return Err(unknown(at, "ethtool option", option, &OPTIONS)),
     };
     words.value("eth0", |word| (word == "eth0").then_some(()))?;
-    if words.is_done() {
+    if words.is_done() && !matches!(option, "-k" | "--show-features" | "--show-offload") {
         return Err(words.missing("what to set, such as tso on (for -K) or combined 4 (for -L)"));
     }
     read(words)
+}
+
+fn show_features(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
+    words.finish("the end of the command")?;
+    Ok(EthtoolCommand::ShowFeatures)
 }
 
 fn features(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {

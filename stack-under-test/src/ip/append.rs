@@ -49,8 +49,38 @@ impl Stack {
             }
         }
         let asked = (HEADER_BYTES + header.len() + payload.len()) as u32 + LINK_RESERVE;
-        let meta = &mut self.skbs[&skb];
-        meta.truesize = truesize(asked);
+        self.ip_describe(&skb, flow, truesize(asked));
+        Ok(skb)
+    }
+
+    /// A packet whose payload lies in pages alone: one that is to be cut.
+    ///
+    /// # Errors
+    /// ENOBUFS when memory is out.
+    pub(crate) fn ip_append_paged(
+        &mut self,
+        flow: &Flow,
+        header: &[u8],
+        payload: &[u8],
+    ) -> Result<Skb, Errno> {
+        let skb = self.skbs.alloc().ok_or(Errno::ENOBUFS)?;
+        self.skbs.put(&skb, header.len()).copy_from_slice(header);
+        for page in payload.chunks(PAGE_BYTES) {
+            if !self.skbs.copy_in_page(&skb, page) {
+                self.skbs.drop(&mut self.trace, skb, crate::drop_reason::DropReason::NoMem);
+                return Err(Errno::ENOBUFS);
+            }
+        }
+        let head = truesize((HEADER_BYTES + header.len()) as u32 + LINK_RESERVE);
+        self.ip_describe(&skb, flow, head + payload.len() as u32);
+        Ok(skb)
+    }
+
+    /// What the layers know of a new packet, whose data begins at its transport header.
+    #[inline]
+    fn ip_describe(&mut self, skb: &Skb, flow: &Flow, truesize: u32) {
+        let meta = &mut self.skbs[skb];
+        meta.truesize = truesize;
         meta.transport_header = meta.data_offset();
         meta.priority = flow.priority;
         meta.mark = flow.mark;
@@ -59,9 +89,8 @@ impl Stack {
         meta.protocol = crate::wire::ethernet::ETH_P_IP;
         meta.ip_summed = IpSummed::None;
         if flow.sk != u32::MAX {
-            self.skbs.set_owner_w(&skb, flow.sk);
+            self.skbs.set_owner_w(skb, flow.sk);
         }
-        Ok(skb)
     }
 
     fn ip_append_fragments(&mut self, flow: &Flow, header: &[u8], payload: &[u8]) -> Result<Skb, Errno> {

@@ -49,12 +49,14 @@ impl Stack {
         self.mib.add(Counter::IpExtInOctets, len);
         // `ip_rcv_core` counts this of whatever begins like a header, before it looks at the rest.
         if let [0x45..=0x4f, tos, ..] = *self.skbs.linear(&skb) {
-            self.mib.inc(match tos & 3 {
+            let marked = match tos & 3 {
                 0 => Counter::IpExtInNoEctPkts,
                 1 => Counter::IpExtInEct1Pkts,
                 2 => Counter::IpExtInEct0Pkts,
                 _ => Counter::IpExtInCePkts,
-            });
+            };
+            // A packet that was merged, or never cut, counts as its segments here, and here alone.
+            self.mib.add(marked, usize::from(self.skbs[&skb].gso_segs.max(1)));
         }
         let header = match Ipv4::parse_with_len(self.skbs.linear(&skb), len) {
             Ok(header) => header,

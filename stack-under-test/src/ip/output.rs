@@ -4,6 +4,7 @@ use super::SendError;
 use crate::drop_reason::DropReason;
 use crate::errno::Errno;
 use crate::mib::Counter;
+use crate::netdev::features::Features;
 use crate::netdev::xmit::NetXmit;
 use crate::netfilter::{Hook, PacketView, Verdict};
 use crate::route::{OifId, RouteKind};
@@ -125,8 +126,35 @@ impl Stack {
             self.skbs.drop(&mut self.trace, skb, DropReason::IpOutNoRoutes);
             return Err(SendError::Errno(Errno::EHOSTUNREACH));
         };
+        if self.skbs[&skb].gso_size != 0 {
+            return self.ip_finish_output_gso(skb, dst);
+        }
         self.ip_mc_loop(&skb, dst, false);
         self.ip_fragment(skb, &dst)
+    }
+
+    /// `ip_finish_output_gso`: a packet that is to be cut is larger than the path takes, and its segments may be. They seldom
+    /// are: then it is cut here, and each of them is fragmented.
+    fn ip_finish_output_gso(&mut self, skb: Skb, dst: Dst) -> Result<(), SendError> {
+        let segment = self.skbs.gso_network_seglen(&skb);
+        if segment <= dst.mtu as usize {
+            self.mib.add(Counter::IpExtOutOctets, self.skbs[&skb].len());
+            return self.ip_finish_output2::<true>(skb, dst);
+        }
+        let features = self.netif_skb_features(&self.skbs[&skb]).without(Features::GSO_MASK);
+        let mut segments = match self.skb_gso_segment(skb, features) {
+            Ok(segments) => segments,
+            Err(skb) => {
+                self.skbs.drop(&mut self.trace, skb, DropReason::SkbGsoSeg);
+                return Err(SendError::Errno(Errno::ENOMEM));
+            }
+        };
+        let mut result = Ok(());
+        while let Some(segment) = segments.pop_front(&mut self.skbs) {
+            let sent = self.ip_fragment(segment, &dst);
+            result = result.and(sent);
+        }
+        result
     }
 
     /// Finds the neighbour's address, puts the Ethernet header on, and hands the packet to the device.

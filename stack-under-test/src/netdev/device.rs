@@ -18,7 +18,7 @@ pub struct DriverCtx<'a> {
     pub queues: &'a mut [NetdevQueue],
     /// The journal.
     pub trace: &'a mut Trace,
-    /// Where received packets go; the stack takes them from there when the poll is over (`napi_gro_receive`).
+    /// Where received packets go; the stack takes them from there when the poll is over.
     pub rx: &'a mut SkbQueue,
 }
 

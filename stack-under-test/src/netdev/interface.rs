@@ -1,6 +1,7 @@
 //! `eth0`: the driver, its queues, the qdisc before them, and what is counted above the driver.
 
 use super::NetdevQueue;
+use super::features::{DeviceFeatures, Features};
 use super::qdisc::{QdiscDevice, Qdiscs};
 use crate::drivers::igb::Igb;
 use crate::skb::SkbQueue;
@@ -26,8 +27,10 @@ pub struct Interface {
     pub up: bool,
     /// Up with carrier: packets are taken (`dev_activate`).
     pub(crate) active: bool,
-    /// The device inserts checksums (`ethtool -K tx on`).
-    pub tx_checksum: bool,
+    /// What the device takes over (`ethtool -K`).
+    pub(crate) features: DeviceFeatures,
+    /// Active, and the device gathers and adds up checksums: a packet that is not large goes to the driver as it is.
+    pub(crate) plain: bool,
     /// A run of the qdisc was asked for in NET_TX.
     pub(crate) scheduled: bool,
     /// `txqueuelen`.
@@ -84,12 +87,24 @@ impl Interface {
             mtu,
             up: false,
             active: false,
-            tx_checksum: true,
+            features: DeviceFeatures::new(Features::IGB),
+            plain: false,
             scheduled: false,
             tx_queue_len: DEFAULT_TX_QUEUE_LEN,
             rx_dropped: 0,
             rx_otherhost_dropped: 0,
             tx_dropped: 0,
         }
+    }
+
+    /// `dev->features`.
+    #[inline(always)]
+    pub(crate) fn has(&self, features: Features) -> bool {
+        self.features.active().contains(features)
+    }
+
+    /// Brings `plain` up to date.
+    pub(crate) fn update_plain(&mut self) {
+        self.plain = self.active && self.has(Features::SG.with(Features::HW_CSUM));
     }
 }

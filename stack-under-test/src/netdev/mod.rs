@@ -2,10 +2,14 @@
 
 pub mod bql;
 pub mod device;
+pub mod features;
+pub(crate) mod gro;
+mod gso;
 pub mod interface;
 pub mod napi;
 pub mod qdisc;
 pub mod softirq;
+pub mod validate;
 pub mod xmit;
 
 pub use device::{DriverCtx, NetdevQueue, NetdevStats, NetdevTx};

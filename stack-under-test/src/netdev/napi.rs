@@ -73,8 +73,9 @@ impl Stack {
             let (igb, mut ctx) = self.driver();
             let work = igb.poll(&mut ctx, napi, NAPI_POLL_WEIGHT);
             while let Some(skb) = self.dev.rx.pop_front(&mut self.skbs) {
-                self.netif_receive_skb(skb);
+                self.napi_gro_receive(skb);
             }
+            self.napi_gro_flush();
             self.serve_wakeups();
             if work >= NAPI_POLL_WEIGHT {
                 self.cpus[cpu].poll_list.push_back(napi);

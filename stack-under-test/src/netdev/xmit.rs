@@ -1,11 +1,12 @@
 //! `dev_queue_xmit`: a packet to the qdisc or past it, and from there to the driver (Linux 6.12, `net/core/dev.c`,
 //! `net/sched/sch_generic.c`).
 
+use super::features::Features;
 use super::qdisc::{Enqueue, QdiscCtx, Qdiscs};
 use super::softirq::Softirq;
 use super::{DriverCtx, NetdevTx};
 use crate::drop_reason::DropReason;
-use crate::skb::Skb;
+use crate::skb::{Skb, SkbQueue};
 use crate::stack::Stack;
 
 /// `dev_tx_weight`: packets that one run of a qdisc may send before others get their turn.
@@ -29,8 +30,8 @@ impl Stack {
     #[inline(always)]
     pub(crate) fn dev_queue_xmit<const TRACED: bool>(&mut self, skb: Skb) -> NetXmit {
         self.trace_skb::<TRACED>(&skb, "dev_queue_xmit");
-        if !self.dev.active {
-            return self.xmit_inactive(skb);
+        if !self.dev.plain {
+            return self.xmit_not_plain(skb);
         }
         if self.dev.qdisc.bypass(&self.skbs, 0, &skb) {
             // Nothing lay in the qdisc, and nothing can have come: there is nothing to run it for.
@@ -40,7 +41,12 @@ impl Stack {
         self.enqueue_and_run(skb)
     }
 
+    /// The device is down, or does not all that a packet may need.
     #[inline(never)]
+    fn xmit_not_plain(&mut self, skb: Skb) -> NetXmit {
+        if self.dev.active { self.enqueue_and_run(skb) } else { self.xmit_inactive(skb) }
+    }
+
     fn xmit_inactive(&mut self, skb: Skb) -> NetXmit {
         if !self.dev.up {
             self.skbs.drop(&mut self.trace, skb, DropReason::DevReady);
@@ -57,38 +63,60 @@ impl Stack {
         if self.dev.qdisc.is_noqueue(0) {
             return self.xmit_without_queue(skb);
         }
+        if self.dev.qdisc.bypass_large(&self.skbs, 0, &skb) {
+            self.trace_skb::<true>(&skb, "sch_direct_xmit");
+            let mut list = self.validate_xmit_skb(skb);
+            self.dev_hard_start_xmit(&mut list, false);
+            return NetXmit::Success;
+        }
         let (qdisc, mut cx) = self.qdisc();
         let queued = qdisc.enqueue(&mut cx, 0, skb);
         let result = match queued {
             Enqueue::Queued => NetXmit::Success,
             Enqueue::Congested => NetXmit::Cn,
             Enqueue::Dropped => NetXmit::Drop,
-            // Nothing makes large packets yet; one is too long for a bucket that its segments would pass.
-            Enqueue::Segment(skb) => {
-                self.skbs.drop(&mut self.trace, skb, DropReason::QdiscDrop);
-                NetXmit::Drop
-            }
+            Enqueue::Segment(skb) => self.tbf_segment(skb),
         };
         self.qdisc_run();
         result
     }
 
-    /// The qdisc `noqueue`: what the driver has no room for is lost.
-    fn xmit_without_queue(&mut self, skb: Skb) -> NetXmit {
-        if self.dev.queues[0].is_stopped() {
-            self.dev.tx_dropped += 1;
-            self.skbs.drop(&mut self.trace, skb, DropReason::QdiscDrop);
-            return NetXmit::NetDown;
-        }
-        let (igb, mut ctx) = self.driver();
-        match igb.xmit_frame(&mut ctx, skb, 0, false) {
-            NetdevTx::Ok => NetXmit::Success,
-            NetdevTx::Busy(skb) => {
-                self.dev.tx_dropped += 1;
+    /// `tbf_segment`: a packet is too long for a token bucket that its segments can pass: each is queued by itself. The
+    /// sender is told of a drop when all were dropped.
+    #[cold]
+    fn tbf_segment(&mut self, skb: Skb) -> NetXmit {
+        let features = self.netif_skb_features(&self.skbs[&skb]).without(Features::GSO_MASK);
+        let mut segments = match self.skb_gso_segment(skb, features) {
+            Ok(segments) => segments,
+            Err(skb) => {
                 self.skbs.drop(&mut self.trace, skb, DropReason::QdiscDrop);
-                NetXmit::NetDown
+                return NetXmit::Drop;
+            }
+        };
+        let mut result = NetXmit::Drop;
+        while let Some(segment) = segments.pop_front(&mut self.skbs) {
+            let (qdisc, mut cx) = self.qdisc();
+            match qdisc.enqueue(&mut cx, 0, segment) {
+                Enqueue::Queued => result = NetXmit::Success,
+                Enqueue::Congested | Enqueue::Dropped => {}
+                Enqueue::Segment(skb) => self.skbs.drop(&mut self.trace, skb, DropReason::QdiscDrop),
             }
         }
+        result
+    }
+
+    /// The qdisc `noqueue`: what the driver has no room for is lost.
+    fn xmit_without_queue(&mut self, skb: Skb) -> NetXmit {
+        let mut list = self.validate_xmit_skb(skb);
+        if list.is_empty() {
+            return NetXmit::Drop;
+        }
+        if !self.dev.queues[0].is_stopped() && self.xmit_list(&mut list, false) {
+            return NetXmit::Success;
+        }
+        self.dev.tx_dropped += 1;
+        self.skbs.purge(&mut self.trace, &mut list, DropReason::QdiscDrop);
+        NetXmit::NetDown
     }
 
     /// The qdiscs with what they work with.
@@ -132,7 +160,12 @@ impl Stack {
             // The driver is told that more follows, so that it rings the bell once for all.
             let next = if allowed > 0 { self.qdisc_dequeue() } else { None };
             sent += 1;
-            let went = self.sch_direct_xmit::<true>(skb, next.is_some());
+            let plain = self.dev.plain && self.skbs[&skb].gso_size == 0;
+            let went = if plain {
+                self.sch_direct_xmit::<true>(skb, next.is_some())
+            } else {
+                self.validate_and_xmit(skb, next.is_some())
+            };
             match next {
                 Some(next) if went => skb = next,
                 Some(next) => {
@@ -148,7 +181,11 @@ impl Stack {
     /// took it.
     #[inline(always)]
     fn sch_direct_xmit<const TRACED: bool>(&mut self, skb: Skb, more: bool) -> bool {
-        self.trace_skb::<TRACED>(&skb, "sch_direct_xmit");
+        if TRACED && self.trace.is_on() {
+            let packet = self.skbs[&skb].packet;
+            self.trace.function(packet, "sch_direct_xmit");
+            self.trace.function(packet, "validate_xmit_skb");
+        }
         if self.dev.queues[0].is_stopped() {
             self.requeue(skb);
             return false;
@@ -162,6 +199,43 @@ impl Stack {
                 false
             }
         }
+    }
+
+    /// [`Self::sch_direct_xmit`] of a packet that the device may not take as it is.
+    #[cold]
+    fn validate_and_xmit(&mut self, skb: Skb, more: bool) -> bool {
+        self.trace_skb::<true>(&skb, "sch_direct_xmit");
+        let mut list = self.validate_xmit_skb(skb);
+        self.dev_hard_start_xmit(&mut list, more)
+    }
+
+    /// Gives packets to the driver, or what it has no room for back to the qdisc. Whether all went.
+    fn dev_hard_start_xmit(&mut self, list: &mut SkbQueue, more: bool) -> bool {
+        if !self.dev.queues[0].is_stopped() && self.xmit_list(list, more) {
+            return true;
+        }
+        while let Some(skb) = list.pop_front(&mut self.skbs) {
+            self.requeue(skb);
+        }
+        false
+    }
+
+    /// `dev_hard_start_xmit`: gives packets to the driver in a row, until it stops the queue; the byte limit does not hold
+    /// up segments of one packet. Whether all went; what did not is left in `list`.
+    fn xmit_list(&mut self, list: &mut SkbQueue, more: bool) -> bool {
+        while let Some(skb) = list.pop_front(&mut self.skbs) {
+            self.trace_skb::<true>(&skb, "dev_hard_start_xmit");
+            let follows = more || !list.is_empty();
+            let (igb, mut ctx) = self.driver();
+            if let NetdevTx::Busy(skb) = igb.xmit_frame(&mut ctx, skb, 0, follows) {
+                list.push_front(&mut self.skbs, skb);
+                return false;
+            }
+            if self.dev.queues[0].is_stopped_by_driver() && !list.is_empty() {
+                return false;
+            }
+        }
+        true
     }
 
     /// `dev_requeue_skb`: back to where it will be taken from first; the qdisc is rescheduled.

@@ -42,6 +42,14 @@ impl SkbPool {
         self.charges[sk as usize].wmem += meta.truesize;
     }
 
+    /// Charges a segment of a packet as the packet is; the packet itself stays charged until it is freed.
+    pub(crate) fn charge_segment(&mut self, packet: &Skb, segment: &Skb) {
+        let meta = &self.meta[packet.0 as usize];
+        if meta.charge == Charge::Wmem {
+            self.set_owner_w(segment, meta.sk);
+        }
+    }
+
     /// Charges a received packet to a socket.
     pub fn set_owner_r(&mut self, skb: &Skb, sk: u32) {
         let meta = &mut self.meta[skb.0 as usize];

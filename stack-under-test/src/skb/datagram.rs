@@ -110,6 +110,7 @@ impl SkBuff {
         ignore_df: false,
         gso_size: 0,
         gso_segs: 0,
+        gso_type: super::GsoType::NONE,
         frag_max_size: 0,
         tstamp: Instant::ZERO,
         dst: None,

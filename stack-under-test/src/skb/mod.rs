@@ -12,6 +12,7 @@ pub(crate) mod datagram;
 mod pieces;
 pub mod pool;
 pub mod queue;
+mod segment;
 
 #[cfg(test)]
 mod tests;
@@ -74,6 +75,35 @@ pub enum IpSummed {
     Unnecessary,
     /// On the way out: the field holds the sum of the pseudo-header, the rest is to be added from `csum_start` on.
     Partial,
+}
+
+/// What a large packet is to be cut into: `skb_shinfo(skb)->gso_type`, SKB_GSO_….
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GsoType(u8);
+
+impl GsoType {
+    /// Nothing: `gso_size` is 0.
+    pub const NONE: Self = Self(0);
+    /// SKB_GSO_TCPV4: segments of TCP over IPv4.
+    pub const TCPV4: Self = Self(1);
+    /// SKB_GSO_TCP_ECN: CWR is set, and belongs to the first segment alone.
+    pub const TCP_ECN: Self = Self(2);
+    /// SKB_GSO_UDP_L4: datagrams, each with its UDP header.
+    pub const UDP_L4: Self = Self(4);
+
+    /// Whether it says all that `other` says.
+    #[inline]
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Both together.
+    #[inline]
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
 }
 
 /// For whom a received frame is: `skb->pkt_type`.
@@ -163,6 +193,8 @@ pub struct SkBuff {
     pub gso_size: u16,
     /// Into how many segments, or 0.
     pub gso_segs: u16,
+    /// What it is to be cut into.
+    pub gso_type: GsoType,
     /// The largest fragment of which the datagram was put together again, or 0.
     pub frag_max_size: u16,
     /// When it was made, or received.

@@ -130,6 +130,7 @@ impl SkbPool {
         meta.iif = from.iif;
         meta.truesize = from.truesize;
         meta.tstamp = from.tstamp;
+        (meta.gso_size, meta.gso_segs, meta.gso_type) = (from.gso_size, from.gso_segs, from.gso_type);
         self.pull(&copy, before);
         let meta = &mut self.meta[copy.0 as usize];
         meta.transport_header = meta.data;

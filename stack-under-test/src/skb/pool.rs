@@ -141,6 +141,7 @@ impl SkbPool {
         meta.ignore_df = false;
         meta.gso_size = 0;
         meta.gso_segs = 0;
+        meta.gso_type = super::GsoType::NONE;
         meta.frag_max_size = 0;
         meta.dst = None;
         meta.packet = 0;

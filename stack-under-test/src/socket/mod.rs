@@ -110,6 +110,8 @@ pub(crate) struct Options {
     pub(crate) reuseaddr: bool,
     pub(crate) reuseport: bool,
     pub(crate) no_check: bool,
+    /// UDP_SEGMENT: the payload of a datagram, or 0.
+    pub(crate) gso_size: u16,
     pub(crate) bound_dev: u32,
 }
 

@@ -19,6 +19,7 @@ pub enum SocketOption {
     SoPriority,
     SoMark,
     SoNoCheck,
+    UdpSegment,
     SoError,
     SoType,
     SoDomain,
@@ -93,6 +94,7 @@ impl SocketOption {
             ("IPPROTO_TCP" | "SOL_TCP", "TCP_QUICKACK") => Self::TcpQuickack,
             ("IPPROTO_TCP" | "SOL_TCP", "TCP_WINDOW_CLAMP") => Self::TcpWindowClamp,
             ("IPPROTO_TCP" | "SOL_TCP", "TCP_NOTSENT_LOWAT") => Self::TcpNotsentLowat,
+            ("IPPROTO_UDP" | "SOL_UDP", "UDP_SEGMENT") => Self::UdpSegment,
             _ => return None,
         })
     }
@@ -114,6 +116,7 @@ impl Options {
             reuseaddr: false,
             reuseport: false,
             no_check: false,
+            gso_size: 0,
             bound_dev: 0,
         }
     }
@@ -182,6 +185,7 @@ impl Stack {
                 socket.cached_route = None;
             }
             SocketOption::SoNoCheck => options.no_check = on,
+            SocketOption::UdpSegment => options.gso_size = u16::try_from(value).map_err(|_| Errno::EINVAL)?,
             SocketOption::IpTos => {
                 options.tos = value as u8;
                 options.priority = tos_to_priority(options.tos);
@@ -269,6 +273,7 @@ impl Stack {
             SocketOption::SoPriority => options.priority as i32,
             SocketOption::SoMark => options.mark as i32,
             SocketOption::SoNoCheck => options.no_check.into(),
+            SocketOption::UdpSegment => options.gso_size.into(),
             SocketOption::SoError => socket.err.take().map_or(0, |errno| errno as i32),
             SocketOption::SoType => 2,
             SocketOption::SoDomain => 2,

@@ -1,7 +1,7 @@
 //! Commands: what `ip`, `tc`, `ethtool`, `sysctl` and `nft` change in the stack.
 
 use super::Stack;
-use crate::control::ethtool::{EthtoolCommand, Feature};
+use crate::control::ethtool::EthtoolCommand;
 use crate::control::ip::Verb;
 use crate::control::ip::addr::{AddrCommand, Broadcast};
 use crate::control::ip::link::LinkSet;
@@ -9,6 +9,7 @@ use crate::control::ip::route::{RouteCommand, RouteSet};
 use crate::control::ip::rule::{RuleAction as RuleWord, RuleCommand, RuleSet};
 use crate::control::{Command, Refusal};
 use crate::errno::Errno;
+use crate::netdev::features::Features;
 use crate::route::{
     Address, NewRoute, OifId, Prefix, RT_TABLE_MAIN, RouteError, RouteQuery, RouteVerb, Rule, RuleAction,
     Scope,
@@ -59,6 +60,7 @@ impl Stack {
     pub fn control(&mut self, now: Instant, command: &Command) -> Result<(), Refusal> {
         self.enter(now, 0, Context::Process);
         self.commands += 1;
+        self.tool_output.clear();
         let result = match command {
             Command::Link(set) => self.link_set(set),
             Command::Addr(command) => self.address_command(command),
@@ -233,20 +235,15 @@ impl Stack {
         let not_yet = |what: &str| Refusal::new(Errno::EOPNOTSUPP, format!("{what} is not there yet"));
         match command {
             EthtoolCommand::Features(features) => {
-                features.iter().try_for_each(|(feature, on)| match (feature, on) {
-                    (Feature::Tx, on) => {
-                        self.dev.tx_checksum = *on;
-                        Ok(())
-                    }
-                    (Feature::Rx, on) => {
-                        self.dev.igb.set_rx_csum(*on);
-                        Ok(())
-                    }
-                    // What UDP that fits the MTU never needs may be asked for either way.
-                    (Feature::Tso | Feature::Gso | Feature::Gro | Feature::Sg, true) => Ok(()),
-                    (Feature::Tso | Feature::Gso | Feature::Gro, false) => Ok(()),
-                    (feature, on) => Err(not_yet(&format!("{feature:?} {}", if *on { "on" } else { "off" }))),
-                })
+                let changed = self.dev.features.change(features);
+                self.dev.igb.set_rx_csum(self.dev.has(Features::RXCSUM));
+                self.dev.update_plain();
+                self.tool_output = changed.map_err(|said| Refusal::new(Errno::EINVAL, said))?;
+                Ok(())
+            }
+            EthtoolCommand::ShowFeatures => {
+                self.tool_output = self.dev.features.show("eth0");
+                Ok(())
             }
             EthtoolCommand::Coalesce(coalesce) => match coalesce.rx_usecs {
                 Some(usecs) => self

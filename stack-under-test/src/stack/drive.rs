@@ -173,6 +173,7 @@ impl Stack {
             return;
         }
         self.dev.active = active;
+        self.dev.update_plain();
         if active {
             self.trace.function(0, "netif_carrier_on");
             self.netif_schedule();

@@ -36,6 +36,7 @@ use crate::time::Instant;
 use crate::trace::Trace;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// What is settled before the stack starts.
@@ -95,8 +96,12 @@ pub struct Stack {
     pub(crate) backlog: SkbQueue,
     pub(crate) mcast_slots: Vec<u32>,
     pub(crate) dev: Interface,
+    /// What the running poll merges.
+    pub(crate) gro: crate::netdev::gro::Gro,
     /// How many commands were given: each may change what was remembered.
     pub(crate) commands: u64,
+    /// What the tool prints of the last command that it did.
+    pub(crate) tool_output: String,
     pub(crate) bus: Box<dyn Bus>,
     /// Where the tests of TCP take packets instead of the neighbour table.
     #[cfg(test)]
@@ -142,7 +147,9 @@ impl Stack {
             backlog: SkbQueue::default(),
             mcast_slots: Vec::new(),
             dev: Interface::new(driver, queues),
+            gro: crate::netdev::gro::Gro::default(),
             commands: 0,
+            tool_output: String::new(),
             bus,
             #[cfg(test)]
             test_wire: None,

@@ -28,6 +28,12 @@ impl Stack {
         igb.ethtool_stats(&mut ctx)
     }
 
+    /// What the tool prints of the last command, if that was done: the list of `ethtool -k`, "Actual changes:" of `-K`.
+    #[must_use]
+    pub fn tool_output(&self) -> &str {
+        &self.tool_output
+    }
+
     /// `/proc/net/snmp` and `netstat`, as `Group.Name`.
     pub fn snmp(&self) -> impl Iterator<Item = (String, u64)> + '_ {
         let counters =

@@ -9,18 +9,14 @@ use crate::errno::Errno;
 use crate::ip::{Flow, SendError};
 use crate::mib::Counter;
 use crate::route::{FlowKey, OifId, RouteResult};
-use crate::skb::{Dst, Frag, IpSummed, Skb};
+use crate::skb::{Dst, Frag, GsoType, IpSummed, Skb};
 use crate::socket::PmtuDisc;
 use crate::stack::Stack;
 use crate::trace::PacketId;
-use crate::wire::checksum::{Checksum, pseudo_header};
+use crate::wire::checksum::pseudo_header;
 use crate::wire::ipv4::{HEADER_BYTES as IP_BYTES, IPPROTO_TCP};
-use crate::wire::tcp::{ACK, CHECKSUM_OFFSET, CWR, FIN, HEADER_BYTES, PSH, SYN, Tcp};
-use alloc::vec::Vec;
+use crate::wire::tcp::{ACK, CHECKSUM_OFFSET, CWR, HEADER_BYTES, PSH, SYN, Tcp};
 
-/// Whether the layers below cut packets that are larger than the MTU. While they do not, a packet that is to be cut is cut
-/// here, into what would come out there.
-pub(crate) const GSO_BELOW: bool = false;
 /// `sk_gso_max_size` with the headers taken off: bytes of payload of one large packet.
 pub(crate) const GSO_MAX_SIZE: u32 = 65_536 - 1 - 320;
 /// `sk_gso_max_segs`.
@@ -165,7 +161,7 @@ impl Stack {
         self.tcp_count_sent(tp, segment);
         tp.inet_id = tp.inet_id.wrapping_add(segment.pcount.max(1) as u16);
         tp.wstamp_ns = self.now.0;
-        let sent = self.tcp_send_cut(&flow, header, &options, segment, mss, packet);
+        let sent = self.tcp_queue_xmit(&flow, &header, &options, segment, mss, packet);
         if sent == Err(SendError::Congested) {
             self.tcp_enter_cwr(tp);
         }
@@ -192,49 +188,30 @@ impl Stack {
         tp.segs_out = tp.segs_out.wrapping_add(segs);
     }
 
-    /// Hands a piece to IP: whole when the layers below cut, else cut as `tcp_gso_segment` would.
-    fn tcp_send_cut(
+    /// Hands a piece to IP whole; what is larger than a segment is cut below (`__skb_gso_segment`, or the device).
+    fn tcp_queue_xmit(
         &mut self,
         flow: &Flow,
-        header: Tcp,
+        header: &Tcp,
         options: &OutOptions,
         segment: &TxSegment,
         mss: u32,
         packet: PacketId,
     ) -> Result<(), SendError> {
         self.trace.function(packet, "__ip_queue_xmit");
-        if GSO_BELOW || segment.pcount <= 1 {
-            let skb = self.tcp_make_skb(flow, &header, options, segment.frags())?;
-            let meta = &mut self.skbs[&skb];
-            meta.packet = packet;
-            if segment.pcount > 1 {
-                meta.gso_size = mss as u16;
-                meta.gso_segs = segment.pcount as u16;
-            }
-            return self.ip_local_out::<true>(skb);
+        let skb = self.tcp_make_skb(flow, header, options, segment.frags())?;
+        let meta = &mut self.skbs[&skb];
+        meta.packet = packet;
+        if segment.pcount > 1 {
+            meta.gso_size = mss as u16;
+            meta.gso_segs = segment.pcount as u16;
+            meta.gso_type =
+                if header.flags & CWR == 0 { GsoType::TCPV4 } else { GsoType::TCPV4.with(GsoType::TCP_ECN) };
         }
-        let mut rest = segment.frags().to_vec();
-        let (mut header, mut flow) = (header, *flow);
-        let mut result = Ok(());
-        for nth in 0..segment.pcount {
-            let last = nth + 1 == segment.pcount;
-            let piece = take_front(&mut rest, if last { u32::MAX } else { mss });
-            let mut this = header;
-            if !last {
-                this.flags &= !(FIN | PSH);
-            }
-            let skb = self.tcp_make_skb(&flow, &this, options, &piece)?;
-            self.skbs[&skb].packet = self.trace.derived(packet);
-            let sent = self.ip_local_out::<true>(skb);
-            result = result.and(sent);
-            header.seq = header.seq.wrapping_add(mss);
-            header.flags &= !CWR;
-            flow.id = flow.id.wrapping_add(1);
-        }
-        result
+        self.ip_local_out::<true>(skb)
     }
 
-    /// A packet with its headers, its checksum left to the device where that can do it.
+    /// A packet with its headers; its checksum is left to the device, or to what cuts and completes packets above it.
     pub(crate) fn tcp_make_skb(
         &mut self,
         flow: &Flow,
@@ -252,14 +229,6 @@ impl Stack {
         }
         let length = self.skbs[&skb].len();
         let pseudo = pseudo_header(flow.saddr, flow.daddr, IPPROTO_TCP, length as u16);
-        let partial = self.dev.tx_checksum || flow.dst.oif == OifId::LO;
-        let field = if partial {
-            pseudo
-        } else {
-            let mut sum = Checksum::starting_with(pseudo);
-            self.skbs.for_each_run(&skb, 0, &mut |run| sum.add(run));
-            sum.finish()
-        };
         let now = self.now;
         let meta = &mut self.skbs[&skb];
         let at = meta.data_offset();
@@ -270,13 +239,11 @@ impl Stack {
         meta.protocol = crate::wire::ethernet::ETH_P_IP;
         meta.tstamp = now;
         meta.truesize = super::segment::SEGMENT_TRUESIZE + length as u32;
-        if partial {
-            meta.ip_summed = IpSummed::Partial;
-            meta.csum_start = at;
-            meta.csum_offset = CHECKSUM_OFFSET as u16;
-        }
+        meta.ip_summed = IpSummed::Partial;
+        meta.csum_start = at;
+        meta.csum_offset = CHECKSUM_OFFSET as u16;
         let tcp = self.skbs.header_mut(&skb, at);
-        tcp[CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2].copy_from_slice(&field.to_be_bytes());
+        tcp[CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2].copy_from_slice(&pseudo.to_be_bytes());
         self.push_ip_header(&skb, flow);
         Ok(skb)
     }
@@ -332,24 +299,4 @@ impl TcpSock {
             end
         }
     }
-}
-
-/// Takes up to `len` bytes off the front of a list of pieces.
-fn take_front(rest: &mut Vec<Frag>, len: u32) -> Vec<Frag> {
-    let (mut left, mut out, mut done) = (len, Vec::new(), 0);
-    for frag in rest.iter_mut() {
-        if left == 0 {
-            break;
-        }
-        let take = left.min(u32::from(frag.len)) as u16;
-        out.push(Frag { len: take, ..*frag });
-        frag.offset += take;
-        frag.len -= take;
-        left -= u32::from(take);
-        if frag.len == 0 {
-            done += 1;
-        }
-    }
-    rest.drain(..done);
-    out
 }

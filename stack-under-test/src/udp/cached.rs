@@ -7,6 +7,7 @@
 use crate::errno::Errno;
 use crate::ip::Flow;
 use crate::ip::append::finish_ip_header;
+use crate::netdev::features::Features;
 use crate::route::{OifId, RouteKind};
 use crate::skb::datagram::{DATAGRAM_ROOM, HEADERS, LINK_RESERVE, Origin};
 use crate::skb::pool::truesize;
@@ -87,14 +88,15 @@ impl Stack {
     }
 
     /// Remembers a flow that a datagram was just sent with. One that checks its path's MTU, or adds up checksums itself, is
-    /// not remembered.
+    /// not remembered, nor is one whose socket sends large packets.
     pub(super) fn remember_flow(&mut self, fd: Fd, to: Option<SocketAddrV4>, dport: u16, flow: &Flow) {
         let generation = self.flow_generation();
         let bucket = self.ident.bucket((flow.daddr, flow.saddr, IPPROTO_UDP));
         let Ok(socket) = self.sockets.get_mut(fd) else { return };
         if socket.options.no_check
+            || socket.options.gso_size != 0
             || socket.shutdown_write
-            || !self.dev.tx_checksum
+            || !self.dev.has(Features::HW_CSUM)
             || !self.path_mtus.is_empty()
         {
             return;
@@ -246,6 +248,7 @@ mod tests {
     #[case::the_priority(|stack: &mut Stack, fd: Fd| option(stack, fd, SocketOption::SoPriority, 6))]
     #[case::whether_to_fragment(|stack: &mut Stack, fd: Fd| option(stack, fd, SocketOption::IpMtuDiscover, 2))]
     #[case::the_checksum(|stack: &mut Stack, fd: Fd| option(stack, fd, SocketOption::SoNoCheck, 1))]
+    #[case::the_segment_size(|stack: &mut Stack, fd: Fd| option(stack, fd, SocketOption::UdpSegment, 5))]
     #[case::the_device(|stack: &mut Stack, fd: Fd| stack.bind_to_device(fd, "lo").expect("lo is there"))]
     #[case::a_peer(|stack: &mut Stack, fd: Fd| stack.connect(Instant::ZERO, fd, TO.expect("an address")).expect("a way"))]
     #[case::no_more_writing(|stack: &mut Stack, fd: Fd| assert!(stack.shutdown(fd, false, true).is_err()))]

@@ -43,7 +43,7 @@ impl Stack {
             return self.udp_mcast_deliver(skb, &demux);
         }
         match self.sockets.lookup(&demux) {
-            Some(slot) => self.enqueue_datagram(slot, skb),
+            Some(slot) => self.udp_queue_rcv_skb(slot, skb),
             None => {
                 self.mib.inc(Counter::UdpNoPorts);
                 self.icmp_send_unreachable(&skb, ICMP_PORT_UNREACH, 0);
@@ -52,7 +52,7 @@ impl Stack {
         }
     }
 
-    fn udp_bad(&mut self, skb: Skb, reason: DropReason) {
+    pub(super) fn udp_bad(&mut self, skb: Skb, reason: DropReason) {
         self.mib.inc(Counter::UdpInErrors);
         self.skbs.drop(&mut self.trace, skb, reason);
     }
@@ -73,12 +73,12 @@ impl Stack {
                 match self.skbs.copy(&skb) {
                     Some(copy) => {
                         self.skbs[&copy].packet = self.trace.derived(self.skbs[&skb].packet);
-                        self.enqueue_datagram(slot, copy);
+                        self.udp_queue_rcv_skb(slot, copy);
                     }
                     None => self.mib.inc(Counter::UdpInErrors),
                 }
             }
-            self.enqueue_datagram(last, skb);
+            self.udp_queue_rcv_skb(last, skb);
         } else {
             self.mib.inc(Counter::UdpIgnoredMulti);
             self.skbs.drop(&mut self.trace, skb, DropReason::NoSocket);

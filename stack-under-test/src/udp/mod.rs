@@ -2,6 +2,7 @@
 
 pub(crate) mod cached;
 pub mod error;
+pub mod gso;
 pub mod input;
 pub mod output;
 

@@ -4,6 +4,7 @@ use super::HEADER_BYTES;
 use crate::errno::Errno;
 use crate::ip::{Flow, SendError};
 use crate::mib::Counter;
+use crate::netdev::features::Features;
 use crate::route::{FlowKey, OifId, RouteKind, RouteResult};
 use crate::skb::{Dst, IpSummed, Skb};
 use crate::socket::{Fd, PmtuDisc, Socket, SocketTable};
@@ -164,11 +165,14 @@ impl Stack {
         let socket = self.sockets.get_mut(fd)?;
         self.trace.function(packet, "__ip_append_data");
         let total = HEADER_BYTES + payload.len() + crate::wire::ipv4::HEADER_BYTES;
-        let limit = if socket.ignores_df() { 0xffff } else { flow.dst.mtu as usize };
+        let large = socket.options.gso_size != 0;
+        let limit = if large || socket.ignores_df() { 0xffff } else { flow.dst.mtu as usize };
         if total > limit {
             self.local_error(fd, SocketAddrV4::new(daddr, dport), flow.dst.mtu);
             return Err(Errno::EMSGSIZE);
         }
+        let gso_size = self.udp_gso_size(fd, payload.len(), flow.dst.mtu as usize)?;
+        let socket = self.sockets.get_mut(fd)?;
         let pmtudisc = socket.options.pmtudisc;
         flow.df = matches!(pmtudisc, PmtuDisc::Do | PmtuDisc::Probe)
             || (pmtudisc == PmtuDisc::Want && total <= flow.dst.mtu as usize && !route.mtu_locked);
@@ -180,7 +184,7 @@ impl Stack {
         } else if !flow.df || flow.ignore_df {
             flow.id = self.ident.next(self.jiffies, &mut self.entropy, (daddr, flow.saddr, IPPROTO_UDP));
         }
-        let skb = self.udp_make_skb(&flow, sport, dport, payload)?;
+        let skb = self.udp_make_skb(&flow, (sport, dport), payload, gso_size)?;
         self.skbs[&skb].packet = packet;
         if !no_check {
             self.udp_set_checksum(&skb, &flow);
@@ -274,16 +278,25 @@ impl Stack {
     }
 
     #[inline]
-    fn udp_make_skb(&mut self, flow: &Flow, sport: u16, dport: u16, payload: &[u8]) -> Result<Skb, Errno> {
+    fn udp_make_skb(
+        &mut self,
+        flow: &Flow,
+        (sport, dport): (u16, u16),
+        payload: &[u8],
+        gso_size: u16,
+    ) -> Result<Skb, Errno> {
         let length = ((HEADER_BYTES + payload.len()) as u16).to_be_bytes();
         let (s, d) = (sport.to_be_bytes(), dport.to_be_bytes());
         let header = [s[0], s[1], d[0], d[1], length[0], length[1], 0, 0];
-        let skb = self.ip_append_data(flow, &header, payload).inspect_err(|_| {
+        let built = if gso_size == 0 {
+            self.ip_append_data(flow, &header, payload).inspect(|skb| self.push_ip_header(skb, flow))
+        } else {
+            self.udp_make_large(flow, &header, payload, gso_size)
+        };
+        built.inspect_err(|_| {
             self.mib.inc(Counter::UdpSndbufErrors);
             self.mib.inc(Counter::IpOutDiscards);
-        })?;
-        self.push_ip_header(&skb, flow);
-        Ok(skb)
+        })
     }
 
     /// `udp_send_skb`: sends, and counts.
@@ -319,7 +332,8 @@ impl Stack {
         let pseudo = pseudo_header(flow.saddr, flow.daddr, IPPROTO_UDP, length as u16);
         let whole = !self.skbs.has_frag_list(skb) && length + ip_bytes <= flow.dst.mtu as usize;
         let at = self.skbs[skb].transport_header;
-        let field = if whole && self.dev.tx_checksum {
+        let large = self.skbs[skb].gso_size != 0;
+        let field = if large || (whole && self.dev.has(Features::HW_CSUM)) {
             let meta = &mut self.skbs[skb];
             meta.ip_summed = IpSummed::Partial;
             meta.csum_start = at;

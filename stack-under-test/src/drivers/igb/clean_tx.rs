@@ -37,7 +37,10 @@ impl Igb {
             ctx.bus.dma_unmap(buffer.dma, buffer.len);
             buffer.len = 0;
             if buffer.nr_frags != 0 {
-                tx.unmap_frags(ctx.bus, i, last);
+                // `packets` counts what was taken from the ring; a packet that was cut is more on the wire.
+                let more = u32::from(tx.unmap_frags(ctx.bus, i, last));
+                self.queue_stats[q].tx_packets += u64::from(more);
+                self.vectors[q].tx.add(more, 0);
             }
             i = tx.ring.after(last);
             if let Some(skb) = skb {

@@ -14,9 +14,15 @@ const DCMD_DEXT: u32 = 1 << 29;
 pub(super) const DCMD_EOP_RS: u32 = 1 << 24 | 1 << 27;
 /// What every data descriptor of the driver says: advanced data, insert the CRC.
 pub(super) const DATA_CMD: u32 = DTYP_DATA | DCMD_DEXT | DCMD_IFCS;
+/// The device cuts the packet.
+pub(super) const DCMD_TSE: u32 = 1 << 31;
+/// Fourth word: insert the checksum of the IPv4 header.
+pub(super) const POPTS_IXSM: u32 = 1 << 8;
 /// Fourth word: insert the checksum of layer 4.
 pub(super) const POPTS_TXSM: u32 = 1 << 9;
 const PAYLEN_SHIFT: u32 = 14;
+/// The context is one of IPv4.
+pub(super) const TUCMD_IPV4: u32 = 1 << 10;
 /// The layer-4 type of a context: TCP (UDP is 0).
 pub(super) const TUCMD_L4T_TCP: u32 = 1 << 11;
 /// The layer-4 type of a context: SCTP.
@@ -51,6 +57,20 @@ pub(super) fn write_data(mem: &mut DmaMemory, at: usize, dma: u64, cmd_len: u32,
 #[inline(always)]
 pub(super) fn write_csum_context(mem: &mut DmaMemory, at: usize, maclen: u32, iplen: u32, l4t: u32) {
     mem.write_le64_pair(at, [u64::from(iplen | maclen << 9), u64::from(DTYP_CONTEXT | DCMD_DEXT | l4t)]);
+}
+
+/// The words of a context descriptor for slot 0: the lengths of the link and IP headers, the type of what they carry, and
+/// for segmentation the length of the transport header and the payload of a segment.
+#[inline]
+pub(super) fn context_words((maclen, iplen): (u32, u32), tucmd: u32, (l4len, mss): (u32, u32)) -> [u32; 4] {
+    [iplen | maclen << 9, 0, DTYP_CONTEXT | DCMD_DEXT | tucmd, l4len << 8 | mss << 16]
+}
+
+/// Writes a context descriptor at `at`.
+#[inline]
+pub(super) fn write_context(mem: &mut DmaMemory, at: usize, words: [u32; 4]) {
+    let [a, b, c, d] = words.map(u64::from);
+    mem.write_le64_pair(at, [a | b << 32, c | d << 32]);
 }
 
 /// Lends the buffer at the bus address `dma` through the descriptor at `at`; clears what was written back there.

@@ -21,6 +21,7 @@ mod ring;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod tso;
 mod watchdog;
 mod xmit;
 

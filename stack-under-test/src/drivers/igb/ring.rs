@@ -13,6 +13,9 @@ pub(super) const NO_CONTEXT: u64 = u64::MAX;
 /// `next_to_watch` of a slot where no packet begins.
 pub(super) const NO_EOP: u16 = u16::MAX;
 
+/// In `nr_frags` of a slot where a packet begins: the device cuts it, and the slot behind has the number of segments there.
+pub(super) const TSO: u16 = 1 << 15;
+
 /// Descriptors in DMA memory, and the two indices.
 #[derive(Debug)]
 pub(super) struct Ring {
@@ -129,9 +132,10 @@ impl TxRing {
         Some(Self { ring, buffers, context: NO_CONTEXT, trans_start: Instant::ZERO, detect_hang: false })
     }
 
-    /// Takes back the pieces of a packet, which lie behind the slot `first`, `last` included.
+    /// Takes back the pieces of a packet, which lie behind the slot `first`, `last` included. Gives how many packets more
+    /// than one it is on the wire.
     #[inline(never)]
-    pub(super) fn unmap_frags(&mut self, bus: &mut dyn Bus, first: u16, last: u16) {
+    pub(super) fn unmap_frags(&mut self, bus: &mut dyn Bus, first: u16, last: u16) -> u16 {
         let mut i = first;
         while i != last {
             i = self.ring.after(i);
@@ -141,6 +145,8 @@ impl TxRing {
                 buffer.len = 0;
             }
         }
+        let cut = self.buffers[usize::from(first)].nr_frags & TSO != 0;
+        if cut { self.buffers[usize::from(self.ring.after(first))].nr_frags.saturating_sub(1) } else { 0 }
     }
 
     /// Whether packets lie in it that the device has not finished.

@@ -6,6 +6,7 @@
 mod bring_up;
 mod link;
 mod rx;
+mod tso;
 mod tx;
 
 use super::{Config, Igb};

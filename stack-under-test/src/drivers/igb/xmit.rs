@@ -3,6 +3,7 @@
 use super::Igb;
 use super::desc::{self, DATA_CMD, DCMD_EOP_RS, TUCMD_L4T_SCTP, TUCMD_L4T_TCP};
 use super::ring::{Ring, TxBuffer, TxRing};
+use super::tso::{igb_tso, tso_map};
 use crate::bus::{Bus, Direction};
 use crate::drop_reason::DropReason;
 use crate::netdev::{DriverCtx, NetdevTx};
@@ -26,10 +27,13 @@ impl Igb {
     /// fragments (igb has no `NETIF_F_FRAGLIST`).
     #[inline]
     pub fn xmit_frame(&mut self, ctx: &mut DriverCtx<'_>, skb: Skb, queue: u16, more: bool) -> NetdevTx {
+        if ctx.skbs[&skb].gso_size != 0 {
+            return self.xmit_tso(ctx, skb, queue, more);
+        }
         self.xmit_frame_as::<true>(ctx, skb, queue, more)
     }
 
-    /// [`Self::xmit_frame`]; without `TRACED` the journal is known to be off.
+    /// [`Self::xmit_frame`] of a packet that is not large; without `TRACED` the journal is known to be off.
     #[inline(always)]
     pub(crate) fn xmit_frame_as<const TRACED: bool>(
         &mut self,
@@ -50,7 +54,7 @@ impl Igb {
             packet = Packet::of(&ctx.skbs[&skb]);
         }
         let q = if queue < self.config.queue_pairs { queue } else { queue % self.config.queue_pairs };
-        self.xmit_frame_ring::<TRACED>(ctx, skb, &packet, (q, more))
+        self.xmit_frame_ring::<TRACED, false>(ctx, skb, &packet, (q, more))
     }
 
     /// Pads a frame to what the device can pad (`skb_put_padto`), or says why the packet cannot be sent.
@@ -69,9 +73,9 @@ impl Igb {
         Ok(())
     }
 
-    /// `igb_xmit_frame_ring`.
+    /// `igb_xmit_frame_ring`; with `LARGE` of a packet that the device is to cut.
     #[inline(always)]
-    fn xmit_frame_ring<const TRACED: bool>(
+    pub(super) fn xmit_frame_ring<const TRACED: bool, const LARGE: bool>(
         &mut self,
         ctx: &mut DriverCtx<'_>,
         skb: Skb,
@@ -89,9 +93,22 @@ impl Igb {
         }
 
         let first = tx.ring.next_to_use;
-        let start = if packet.partial { tx_csum(tx, ctx.skbs, packet, first) } else { first };
         let dma = ctx.skbs.mem.bus_addr(packet.data_at);
-        let last = tx_map(tx, ctx.skbs, ctx.bus, &skb, packet, (start, dma));
+        let (mut bytecount, mut nr_frags) = (packet.len, packet.nr_frags);
+        let (start, last);
+        if LARGE {
+            let Some(tso) = igb_tso(ctx.skbs, &skb) else {
+                ctx.skbs.drop(ctx.trace, skb, DropReason::SkbGsoSeg);
+                return NetdevTx::Ok;
+            };
+            ctx.trace.function(packet.name, "igb_tso");
+            bytecount += tso.more_bytes();
+            nr_frags |= super::ring::TSO;
+            (start, last) = tso_map(tx, ctx.skbs, ctx.bus, &skb, packet, (dma, &tso));
+        } else {
+            start = if packet.partial { tx_csum(tx, ctx.skbs, packet, first) } else { first };
+            last = tx_map(tx, ctx.skbs, ctx.bus, &skb, packet, (start, dma));
+        }
         let next = tx.ring.after(last);
         if TRACED && ctx.trace.is_on() {
             ctx.trace.function(packet.name, "igb_tx_map");
@@ -99,7 +116,7 @@ impl Igb {
             ctx.trace.step(packet.name, Step::Queued("ring"));
         }
 
-        queue.sent(packet.len);
+        queue.sent(bytecount);
         tx.trans_start = ctx.now;
         ctx.skbs.mem.write_barrier();
         // What is lent for the linear part is kept where the packet begins, though a context descriptor may lie there.
@@ -107,9 +124,9 @@ impl Igb {
             skb: Some(skb),
             dma,
             len: packet.headlen,
-            bytecount: packet.len,
+            bytecount,
             next_to_watch: last,
-            nr_frags: packet.nr_frags,
+            nr_frags,
             time_stamp: ctx.now,
         };
         tx.ring.next_to_use = next;
@@ -127,13 +144,13 @@ impl Igb {
 }
 
 /// What sending needs to know of a packet.
-struct Packet {
-    name: PacketId,
-    len: u32,
-    headlen: u32,
-    nr_frags: u16,
+pub(super) struct Packet {
+    pub(super) name: PacketId,
+    pub(super) len: u32,
+    pub(super) headlen: u32,
+    pub(super) nr_frags: u16,
     /// Where the linear data begins in the DMA region.
-    data_at: usize,
+    pub(super) data_at: usize,
     partial: bool,
     frag_list: bool,
     /// The lengths of the Ethernet and IP headers, and where the checksum goes; read when `partial`.
@@ -144,7 +161,7 @@ struct Packet {
 
 impl Packet {
     #[inline(always)]
-    fn of(meta: &SkBuff) -> Self {
+    pub(super) fn of(meta: &SkBuff) -> Self {
         Self {
             name: meta.packet,
             len: meta.len,
@@ -202,20 +219,21 @@ fn tx_map(
 ) -> u16 {
     let olinfo = desc::olinfo(packet.len, packet.partial);
     if packet.nr_frags != 0 {
-        return tx_map_frags(tx, skbs, bus, skb, (start, dma, packet.headlen, olinfo));
+        return tx_map_with(tx, skbs, bus, skb, (start, dma, packet.headlen, (DATA_CMD, olinfo)));
     }
     desc::write_data(&mut skbs.mem, tx.ring.at(start), dma, DATA_CMD | DCMD_EOP_RS | packet.headlen, olinfo);
     start
 }
 
 /// The rest of [`tx_map`] for a packet with pieces: each descriptor is written when it is known whether another follows.
+/// Every descriptor has the command `cmd`, the first one `olinfo`.
 #[inline(never)]
-fn tx_map_frags(
+pub(super) fn tx_map_with(
     tx: &mut TxRing,
     skbs: &mut SkbPool,
     bus: &mut dyn Bus,
     skb: &Skb,
-    (start, dma, len, olinfo): (u16, u64, u32, u32),
+    (start, dma, len, (cmd, olinfo)): (u16, u64, u32, (u32, u32)),
 ) -> u16 {
     let (mut i, mut dma, mut len, mut olinfo) = (start, dma, len, olinfo);
     for n in 0..skbs.frags(skb).len() {
@@ -223,7 +241,7 @@ fn tx_map_frags(
         if frag.len == 0 {
             continue;
         }
-        desc::write_data(&mut skbs.mem, tx.ring.at(i), dma, DATA_CMD | len, olinfo);
+        desc::write_data(&mut skbs.mem, tx.ring.at(i), dma, cmd | len, olinfo);
         olinfo = 0;
         i = tx.ring.after(i);
         dma = skbs.mem.bus_addr(skbs.buf_offset(frag.buf) + usize::from(frag.offset));
@@ -233,6 +251,6 @@ fn tx_map_frags(
         buffer.dma = dma;
         buffer.len = len;
     }
-    desc::write_data(&mut skbs.mem, tx.ring.at(i), dma, DATA_CMD | DCMD_EOP_RS | len, olinfo);
+    desc::write_data(&mut skbs.mem, tx.ring.at(i), dma, cmd | DCMD_EOP_RS | len, olinfo);
     i
 }

@@ -137,21 +137,30 @@ impl Qdiscs {
         matches!(self.of_queue(queue).discipline, Discipline::Noqueue)
     }
 
-    /// `TCQ_F_CAN_BYPASS`, and nothing lies in the queue: the packet may go straight to the driver, and is counted.
+    /// `TCQ_F_CAN_BYPASS`, nothing lies in the queue, and the packet is not large: it may go straight to the driver, and is
+    /// counted.
     #[inline(always)]
     #[must_use]
     pub fn bypass(&mut self, skbs: &SkbPool, queue: usize, skb: &Skb) -> bool {
         let device = self.device;
         let qdisc = self.of_queue_mut(queue);
+        let meta = &skbs[skb];
+        let bypasses = qdisc.can_bypass(device) && meta.gso_size == 0;
+        if bypasses {
+            qdisc.stats.sent(meta.len, 1);
+        }
+        bypasses
+    }
+
+    /// [`Self::bypass`] for a packet that may be large: it counts as its segments.
+    #[must_use]
+    pub fn bypass_large(&mut self, skbs: &SkbPool, queue: usize, skb: &Skb) -> bool {
+        let device = self.device;
+        let qdisc = self.of_queue_mut(queue);
         let bypasses = qdisc.can_bypass(device);
         if bypasses {
-            let meta = &skbs[skb];
-            if meta.gso_size == 0 {
-                qdisc.stats.sent(meta.len, 1);
-            } else {
-                let packet = stats::PacketInfo::of(skbs, skb);
-                qdisc.stats.sent(packet.len, packet.segs);
-            }
+            let packet = stats::PacketInfo::of(skbs, skb);
+            qdisc.stats.sent(packet.len, packet.segs);
         }
         bypasses
     }

@@ -126,6 +126,18 @@ impl Link {
 impl Stack {
     /// A packet leaves: its bytes, with the checksum that the device would fill in, go to the wire.
     pub(crate) fn test_transmit(&mut self, skb: crate::skb::Skb) {
+        if self.skbs[&skb].gso_size == 0 {
+            return self.test_transmit_one(skb);
+        }
+        let none =
+            self.netif_skb_features(&self.skbs[&skb]).without(crate::netdev::features::Features::GSO_MASK);
+        let Ok(mut segments) = self.skb_gso_segment(skb, none) else { panic!("a packet that cannot be cut") };
+        while let Some(segment) = segments.pop_front(&mut self.skbs) {
+            self.test_transmit_one(segment);
+        }
+    }
+
+    fn test_transmit_one(&mut self, skb: crate::skb::Skb) {
         let mut bytes = Vec::new();
         self.skbs.for_each_run(&skb, 0, &mut |run| bytes.extend_from_slice(run));
         let meta = &self.skbs[&skb];

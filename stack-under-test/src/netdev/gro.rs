@@ -1,0 +1,266 @@
+//! Generic receive offload: segments of one TCP connection that come in one after the other go up as one packet
+//! (`napi_gro_receive`, `dev_gro_receive`, `inet_gro_receive`, `tcp_gro_receive` of Linux 6.12).
+//!
+//! A packet is held until one comes that ends it, and no longer than the poll that took it in. What merges refers to the
+//! buffers of the frames: nothing is copied. Linux goes on with a list of packets when the pieces are full; here the packet
+//! is handed up then.
+
+use super::features::Features;
+use crate::skb::pool::SKB_DESCRIPTION_BYTES;
+use crate::skb::{GsoType, IpSummed, MAX_SKB_FRAGS, Skb};
+use crate::stack::Stack;
+use crate::wire::checksum::{Checksum, checksum, pseudo_header};
+use crate::wire::ethernet::HEADER_BYTES as ETH_BYTES;
+use crate::wire::ipv4::IPPROTO_TCP;
+use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+
+/// `MAX_GRO_SKBS`: packets that are held at a time.
+const HELD_MAX: usize = 8;
+/// `GRO_LEGACY_MAX_SIZE`: a packet with its link header stays below, in bytes.
+const SIZE_MAX: usize = 65_536;
+const IP_BYTES: usize = 20;
+/// Where the TCP header begins: IP options are not merged.
+const TCP_AT: usize = ETH_BYTES + IP_BYTES;
+const DF: u16 = 0x4000;
+
+const FIN: u8 = 0x01;
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+const PSH: u8 = 0x08;
+const URG: u8 = 0x20;
+const CWR: u8 = 0x80;
+
+/// The headers of a TCP segment without IP options, at the start of a frame.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    /// Bytes of all headers.
+    headers: usize,
+    /// Bytes behind them.
+    payload: usize,
+    flags: u8,
+    seq: u32,
+    id: u16,
+    /// The IP header's flags.
+    frag: u16,
+    /// The frame is as long as the IP header says: nothing pads it.
+    whole: bool,
+}
+
+/// A packet that waits for more of its connection.
+#[derive(Debug)]
+pub(crate) struct Held {
+    skb: Skb,
+    /// Frames in it.
+    count: u16,
+    /// The payload of the first frame, which no other passes.
+    mss: usize,
+    /// All frames have the same identification.
+    fixed_id: bool,
+}
+
+/// The packets that the running poll holds: `napi->gro_hash`, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Gro {
+    held: Vec<Held>,
+}
+
+fn be16(bytes: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes([bytes[at], bytes[at + 1]])
+}
+
+fn be32(bytes: &[u8], at: usize) -> u32 {
+    u32::from(be16(bytes, at)) << 16 | u32::from(be16(bytes, at + 2))
+}
+
+impl Segment {
+    /// Reads the headers of a frame; `None` when it is not TCP over IPv4 without options, a fragment, or wrong.
+    fn of(frame: &[u8], len: usize) -> Option<Self> {
+        if frame.len() < TCP_AT + 20
+            || frame[12..15] != [0x08, 0, 0x45]
+            || frame[ETH_BYTES + 9] != IPPROTO_TCP
+        {
+            return None;
+        }
+        let headers = TCP_AT + usize::from(frame[TCP_AT + 12] >> 4) * 4;
+        if headers < TCP_AT + 20 || headers > frame.len() || checksum(&frame[ETH_BYTES..TCP_AT]) != 0 {
+            return None;
+        }
+        let frag = be16(frame, ETH_BYTES + 6);
+        if frag & !DF != 0 {
+            return None;
+        }
+        Some(Self {
+            headers,
+            payload: len - headers,
+            flags: frame[TCP_AT + 13],
+            seq: be32(frame, TCP_AT + 4),
+            id: be16(frame, ETH_BYTES + 4),
+            frag,
+            whole: usize::from(be16(frame, ETH_BYTES + 2)) == len - ETH_BYTES,
+        })
+    }
+}
+
+/// Whether two frames are of one connection: link header, addresses, ports.
+fn same_flow(a: &[u8], b: &[u8]) -> bool {
+    let ports = TCP_AT..TCP_AT + 4;
+    let addresses = ETH_BYTES + 12..ETH_BYTES + 20;
+    a[..ETH_BYTES] == b[..ETH_BYTES] && a[addresses.clone()] == b[addresses] && a[ports.clone()] == b[ports]
+}
+
+impl Stack {
+    /// `napi_gro_receive`: takes a frame from the driver, and hands it up now, later, or as a part of another.
+    #[inline(never)]
+    pub(crate) fn napi_gro_receive(&mut self, skb: Skb) {
+        self.trace.function(self.skbs[&skb].packet, "napi_gro_receive");
+        if !self.dev.has(Features::GRO) {
+            return self.netif_receive_skb(skb);
+        }
+        self.trace.function(self.skbs[&skb].packet, "dev_gro_receive");
+        match Segment::of(self.skbs.linear(&skb), self.skbs[&skb].len()) {
+            Some(segment) => self.tcp_gro_receive(skb, &segment),
+            None => self.netif_receive_skb(skb),
+        }
+    }
+
+    /// `tcp_gro_receive`, and what `dev_gro_receive` does with its answer.
+    fn tcp_gro_receive(&mut self, skb: Skb, segment: &Segment) {
+        self.trace.function(self.skbs[&skb].packet, "tcp_gro_receive");
+        let frame = self.skbs.linear(&skb);
+        let found = self.gro.held.iter().position(|held| same_flow(self.skbs.linear(&held.skb), frame));
+        let good = segment.whole && self.gro_checksum_ok(&skb);
+        let ends = segment.flags & (URG | PSH | RST | SYN | FIN) != 0;
+        let Some(at) = found else {
+            if !good || ends || segment.payload == 0 {
+                return self.netif_receive_skb(skb);
+            }
+            return self.hold(skb, segment);
+        };
+        let merges = good && self.gro_fits(&self.gro.held[at], &skb, segment);
+        if merges {
+            let short = segment.payload < self.gro.held[at].mss;
+            self.gro_merge(at, skb, segment);
+            if short || ends {
+                self.gro_complete(at);
+            }
+            return;
+        }
+        // Whatever is not a part of the held packet comes behind it.
+        self.gro_complete(at);
+        if !good || ends || segment.payload == 0 {
+            return self.netif_receive_skb(skb);
+        }
+        self.hold(skb, segment);
+    }
+
+    fn hold(&mut self, skb: Skb, segment: &Segment) {
+        if self.gro.held.len() >= HELD_MAX {
+            self.gro_complete(0);
+        }
+        self.gro.held.push(Held { skb, count: 1, mss: segment.payload, fixed_id: false });
+    }
+
+    /// `skb_gro_checksum_validate`: what the device did not vouch for is added up; a wrong one is not merged.
+    fn gro_checksum_ok(&mut self, skb: &Skb) -> bool {
+        if self.skbs[skb].ip_summed != IpSummed::None {
+            return true;
+        }
+        let frame = self.skbs.linear(skb);
+        let address = |at: usize| Ipv4Addr::from_bits(be32(frame, ETH_BYTES + at));
+        let length = (self.skbs[skb].len() - TCP_AT) as u16;
+        let mut sum = Checksum::starting_with(pseudo_header(address(12), address(16), IPPROTO_TCP, length));
+        self.skbs.for_each_run(skb, TCP_AT, &mut |run| sum.add(run));
+        if sum.finish() != 0 {
+            return false;
+        }
+        self.skbs[skb].ip_summed = IpSummed::Unnecessary;
+        true
+    }
+
+    /// Whether a segment continues a packet: the next bytes, the same acknowledgement, window, options, flags, TTL, TOS and DF, an
+    /// identification that counts on (or with DF stays), not longer than the first, and room for it.
+    fn gro_fits(&self, held: &Held, skb: &Skb, segment: &Segment) -> bool {
+        let (a, b) = (self.skbs.linear(&held.skb), self.skbs.linear(skb));
+        let Some(first) = Segment::of(a, self.skbs[&held.skb].len()) else { return false };
+        let later = segment.id.wrapping_sub(first.id);
+        let fixed = held.fixed_id || (held.count == 1 && segment.frag & DF != 0 && later == 0);
+        let ip = a[ETH_BYTES + 1] == b[ETH_BYTES + 1]
+            && a[ETH_BYTES + 8] == b[ETH_BYTES + 8]
+            && first.frag == segment.frag
+            && later == if fixed { 0 } else { held.count };
+        let flags = (first.flags ^ segment.flags) & !(CWR | FIN | PSH) == 0 && segment.flags & CWR == 0;
+        // Acknowledgement and offset; window; options.
+        let tcp = a[TCP_AT + 8..TCP_AT + 13] == b[TCP_AT + 8..TCP_AT + 13]
+            && a[TCP_AT + 14..TCP_AT + 16] == b[TCP_AT + 14..TCP_AT + 16]
+            && a[TCP_AT + 20..first.headers] == b[TCP_AT + 20..segment.headers];
+        let pieces = self.skbs[&held.skb].nr_frags() + 1 + self.skbs[skb].nr_frags();
+        ip && flags
+            && tcp
+            && (1..=held.mss).contains(&segment.payload)
+            && first.seq.wrapping_add(first.payload as u32) == segment.seq
+            && self.skbs[&held.skb].len() + segment.payload < SIZE_MAX
+            && pieces <= MAX_SKB_FRAGS
+    }
+
+    /// `skb_gro_receive`: the payload of `skb` becomes pieces of the held packet, which takes over FIN and PSH.
+    fn gro_merge(&mut self, at: usize, skb: Skb, segment: &Segment) {
+        let pieces = self.skbs.pieces(&skb, segment.headers, segment.payload);
+        let truesize = self.skbs[&skb].truesize.saturating_sub(SKB_DESCRIPTION_BYTES);
+        let held = &mut self.gro.held[at];
+        held.fixed_id |= held.count == 1 && be16(self.skbs.linear(&held.skb), ETH_BYTES + 4) == segment.id;
+        held.count += 1;
+        for piece in pieces {
+            self.skbs.get_buf(piece.buf);
+            let added = self.skbs.add_frag(&held.skb, piece);
+            debug_assert!(added, "the caller counted the pieces");
+        }
+        self.skbs[&held.skb].truesize += truesize;
+        self.skbs.linear_mut(&held.skb)[TCP_AT + 13] |= segment.flags & (FIN | PSH);
+        self.skbs.consume(&mut self.trace, skb);
+    }
+
+    /// `napi_gro_complete`: hands a held packet up.
+    fn gro_complete(&mut self, at: usize) {
+        self.gro_seal(at);
+        let Held { skb, .. } = self.gro.held.remove(at);
+        self.netif_receive_skb(skb);
+    }
+
+    /// `inet_gro_complete`, `tcp_gro_complete`: a held packet that something merged into becomes a large one.
+    fn gro_seal(&mut self, at: usize) {
+        let Held { skb, count, mss, .. } = &self.gro.held[at];
+        if *count > 1 {
+            let total = (self.skbs[skb].len() - ETH_BYTES) as u16;
+            let frame = self.skbs.linear_mut(skb);
+            let cwr = frame[TCP_AT + 13] & CWR != 0;
+            let ip = &mut frame[ETH_BYTES..TCP_AT];
+            ip[2..4].copy_from_slice(&total.to_be_bytes());
+            ip[10..12].fill(0);
+            let check = checksum(ip).to_be_bytes();
+            ip[10..12].copy_from_slice(&check);
+            let meta = &mut self.skbs[skb];
+            (meta.gso_size, meta.gso_segs) = (*mss as u16, *count);
+            meta.gso_type = if cwr { GsoType::TCPV4.with(GsoType::TCP_ECN) } else { GsoType::TCPV4 };
+            meta.ip_summed = IpSummed::Unnecessary;
+        }
+    }
+
+    /// `napi_gro_flush`: the poll is over, and what is held goes up, the oldest first.
+    #[inline(always)]
+    pub(crate) fn napi_gro_flush(&mut self) {
+        if !self.gro.held.is_empty() {
+            self.napi_gro_flush_all();
+        }
+    }
+
+    #[inline(never)]
+    fn napi_gro_flush_all(&mut self) {
+        while !self.gro.held.is_empty() {
+            self.gro_complete(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
