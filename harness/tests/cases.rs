@@ -66,7 +66,8 @@ fn of_a_rig(kind: RigKind, trials: &[Trial]) -> Vec<Test> {
     for rows in trials.chunk_by(|a, b| a.case == b.case) {
         tests.extend(rows.iter().map(|trial| of_a_trial(&shared, trial)));
         let [first, _, ..] = rows else { continue };
-        if kind == RigKind::Emu && !first.covers.is_empty() {
+        let runs = |trial: &Arc<Trial>| skip_reason(shared.factory.as_ref(), trial, MAX_WAIT).is_none();
+        if kind == RigKind::Emu && !first.covers.is_empty() && rows.iter().any(runs) {
             let (shared, rows) = (Arc::clone(&shared), rows.to_vec());
             let name = format!("{}::covers", name(kind, &first.case, ""));
             tests.push(Test::test(name, move || covers_what_it_says(&shared, &rows)));

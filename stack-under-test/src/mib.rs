@@ -146,6 +146,8 @@ mib! {
     UdpSndbufErrors = "Udp.SndbufErrors",
     /// A datagram had a wrong checksum.
     UdpInCsumErrors = "Udp.InCsumErrors",
+    /// A datagram to everybody or to a group came, and no socket wanted it.
+    UdpIgnoredMulti = "Udp.IgnoredMulti",
     /// A connection was asked for.
     TcpActiveOpens = "Tcp.ActiveOpens",
     /// A connection failed before it was established.
@@ -304,8 +306,6 @@ mib! {
     TcpExtWinProbe = "TcpExt.TCPWinProbe",
     /// Data came into a window of zero.
     TcpExtZeroWindowDrop = "TcpExt.TCPZeroWindowDrop",
-    /// A datagram to everybody or to a group came, and no socket wanted it.
-    UdpIgnoredMulti = "Udp.IgnoredMulti",
 }
 
 /// ICMP messages by their type: `IcmpMsg.InType3`, `IcmpMsg.OutType8`. A type is there once there was a message of it.

@@ -2,11 +2,10 @@
 
 use super::model::{Action, CallStep, Join, OptionValue, Outcome, SocketKind, Syscall, Tolerance};
 use super::names::Named;
-use super::not_built::not_built;
 use super::problem::{Problem, choose};
 use super::reader::{Fields, Read};
 use super::shape::{JOIN, MSG_FLAGS, PAYLOAD, POLL_EVENTS, keys_of};
-use super::symbols::{OPTIONS, Takes, levels};
+use super::symbols::{OPTIONS, Takes, errno_number, levels};
 use super::trial::TrialReader;
 use super::value::whole;
 use super::yaml::{Kind, Node};
@@ -31,7 +30,9 @@ impl TrialReader<'_> {
             None => None,
         };
         let step = match fields.get("as") {
-            Some(node) if name != "socket" => Some(self.names.add(&mut self.r, node, Named::Event)?),
+            Some(node) if name != "socket" && name != "accept" => {
+                Some(self.names.add(&mut self.r, node, Named::Event)?)
+            }
             _ => None,
         };
         let cpu = cpu.and_then(|cpu| u32::try_from(cpu).ok());
@@ -48,6 +49,12 @@ impl TrialReader<'_> {
             "bind" => Syscall::Bind { socket, to: self.endpoint(fields)? },
             "connect" => Syscall::Connect { socket, to: self.endpoint(fields)? },
             "disconnect" => Syscall::Disconnect { socket },
+            "listen" => {
+                let backlog = self.r.need(fields, "backlog")?;
+                let backlog = i32::try_from(self.r.number(backlog, -1, 65_535)?).unwrap_or(0);
+                Syscall::Listen { socket, backlog }
+            }
+            "accept" => Syscall::Accept { socket, name: self.accepted(fields)? },
             "send" => Syscall::Send { socket, payload: self.data(fields)?, flags: self.flags(fields)? },
             "sendto" => Syscall::Sendto {
                 socket,
@@ -86,15 +93,28 @@ impl TrialReader<'_> {
 
     fn socket(&mut self, fields: &Fields<'_>) -> Read<Syscall> {
         let kind = self.r.need(fields, "type")?;
-        if self.r.one_of(kind, &["udp", "tcp"])? == "tcp" {
-            return Err(self.r.report(not_built(&kind.span, "a TCP socket")));
-        }
+        let is_tcp = self.r.one_of(kind, &["udp", "tcp"])? == "tcp";
         let nonblocking =
             fields.get("nonblocking").map(|node| self.r.boolean(node)).transpose()?.unwrap_or(false);
         let name = self.r.need(fields, "as")?;
         let name =
             self.names.add(&mut self.r, name, Named::Socket { closed: fields.get("error").is_some() })?;
-        Ok(Syscall::Socket { name, kind: SocketKind::Udp, nonblocking })
+        let kind = if is_tcp { SocketKind::Tcp } else { SocketKind::Udp };
+        Ok(Syscall::Socket { name, kind, nonblocking })
+    }
+
+    /// The name of the socket that `accept` gives; one that fails gives none.
+    fn accepted(&mut self, fields: &Fields<'_>) -> Read<String> {
+        match (fields.get("as"), fields.get("error")) {
+            (Some(node), error) => {
+                self.names.add(&mut self.r, node, Named::Socket { closed: error.is_some() })
+            }
+            (None, Some(_)) => Ok(String::new()),
+            (None, None) => {
+                let problem = Problem::at(&fields.node.span, "`accept` lacks `as:`").label("in here");
+                Err(self.r.report(problem.help("name the socket that it gives: `as: c`")))
+            }
+        }
     }
 
     fn endpoint(&mut self, fields: &Fields<'_>) -> Read<std::net::SocketAddrV4> {
@@ -155,6 +175,8 @@ impl TrialReader<'_> {
         let plain = matches!(&node.kind, Kind::Scalar(s) if s.plain);
         let number = plain && node.text().is_some_and(|text| whole(text).is_some());
         match takes {
+            Takes::Linger if node.text() == Some("off") => Ok(OptionValue::Number(-1)),
+            Takes::Linger => Ok(OptionValue::Number(self.r.number(node, 0, 65_535)?)),
             Takes::Text => Ok(OptionValue::Text(self.r.text(node)?.to_owned())),
             Takes::Symbols(names) if !number => {
                 Ok(OptionValue::Symbol(self.r.one_of(node, names)?.to_owned()))
@@ -203,6 +225,12 @@ impl TrialReader<'_> {
     }
 
     fn option_number(&mut self, node: &Node) -> Read<i64> {
+        if let Some(errno) = node.text().and_then(errno_number) {
+            return Ok(errno);
+        }
+        if node.text() == Some("off") {
+            return Ok(-1);
+        }
         // linux/in.h numbers the names from 0, in this order.
         let symbol = OPTIONS.iter().find_map(|(_, _, takes)| match takes {
             Takes::Symbols(names) => names.iter().position(|name| Some(*name) == node.text()),

@@ -3,12 +3,11 @@
 use super::model::{
     Action, Check, CheckItem, Expected, JourneyQuery, RigKind, RouteQuery, Source, Tolerance,
 };
-use super::not_built::not_built;
 use super::problem::{Problem, choose};
 use super::reader::Read;
 use super::rigs::Rigs;
 use super::shape::{CHECK, JOURNEY, LIMIT, PACKET, RIGS, ROUTE};
-use super::symbols::{NETDEV, NUD_STATES, QDISC, SNMP, SOFTIRQS};
+use super::symbols::{NETDEV, NUD_STATES, QDISC, SNMP, SOFTIRQS, TCP_CA_STATES, TCP_INFO, TCP_STATES};
 use super::trial::TrialReader;
 use super::yaml::{Kind, Node};
 
@@ -28,7 +27,7 @@ impl TrialReader<'_> {
             if LIMITS.contains(&name) {
                 continue;
             }
-            match self.source(name, key, value) {
+            match self.source(name, value) {
                 Ok(more) => items.extend(more),
                 Err(reported) => bad = Some(reported),
             }
@@ -101,7 +100,7 @@ impl TrialReader<'_> {
         Ok(holds)
     }
 
-    fn source(&mut self, name: &str, key: &Node, value: &Node) -> Read<Vec<CheckItem>> {
+    fn source(&mut self, name: &str, value: &Node) -> Read<Vec<CheckItem>> {
         match name {
             "netdev" => self.counters(Source::Netdev, value),
             "ethtool" => self.counters(Source::Ethtool, value),
@@ -113,7 +112,7 @@ impl TrialReader<'_> {
             "neigh" => self.neighbours(value),
             "route" => self.route(value),
             "journey" => self.journey(value),
-            _ => Err(self.r.report(not_built(&key.span, &format!("`{name}`")))),
+            _ => self.tcp_info(value),
         }
     }
 
@@ -183,6 +182,34 @@ impl TrialReader<'_> {
             for counter in self.counters(source.clone(), value)? {
                 items.push(CheckItem { key: format!("{group}/{}", counter.key), ..counter });
             }
+        }
+        Ok(items)
+    }
+
+    /// `{socket: c, state: ESTABLISHED, snd_cwnd: 10}`
+    fn tcp_info(&mut self, node: &Node) -> Read<Vec<CheckItem>> {
+        let entries = self.r.map(node, "`{socket: c, state: ESTABLISHED}`")?;
+        let Some((_, socket)) = entries.iter().find(|(key, _)| key.text() == Some("socket")) else {
+            return self.r.wrong(node, "a socket", "name it: `{socket: c, state: ESTABLISHED}`");
+        };
+        let source = Source::TcpInfo(self.names.socket(&mut self.r, socket)?);
+        let mut items = Vec::new();
+        for (key, value) in entries.iter().filter(|(key, _)| key.text() != Some("socket")) {
+            let name = self.r.word(key)?;
+            let expected = match name {
+                "state" => Expected::Text(self.r.one_of(value, TCP_STATES)?.to_owned()),
+                "ca_state" => Expected::Text(self.r.one_of(value, TCP_CA_STATES)?.to_owned()),
+                _ if TCP_INFO.contains(&name) => self.r.expected_number(value)?,
+                _ => {
+                    let problem = Problem::at(&key.span, format!("TCP_INFO has no `{name}`"));
+                    let help = choose(name, TCP_INFO.iter().copied());
+                    return Err(self.r.report(problem.label("unknown field").help(help)));
+                }
+            };
+            items.push(item(&source, name, value, expected));
+        }
+        if items.is_empty() {
+            return self.r.wrong(node, "something to check", "such as `state: ESTABLISHED`");
         }
         Ok(items)
     }

@@ -1,12 +1,12 @@
 //! Frames: the fields that a case gives, and whether they can be one frame.
 
 use super::model::Payload;
-use super::not_built::not_built;
 use super::problem::{Problem, choose};
 use super::reader::{Fields, Read, Reader};
 use super::value::{Patterns, whole};
 use super::yaml::{Kind, Node};
 use crate::frame::field::{FIELDS, Field, Kind as FieldKind, Layer, Value, find};
+use crate::frame::tcp::notation;
 use crate::frame::{FieldSpec, FrameSpec};
 
 /// The layers, outermost first.
@@ -60,7 +60,7 @@ pub fn frame(
 
 fn header(r: &mut Reader, node: &Node, layer: Layer, purpose: Purpose, spec: &mut FrameSpec) -> Read<()> {
     if layer == Layer::Tcp && matches!(node.kind, Kind::Scalar(_)) {
-        return Err(r.report(not_built(&node.span, "the notation `tcp: \"…\"`")));
+        return segment(r, node, purpose, spec);
     }
     let names = || FIELDS.iter().filter(move |field| field.layer == layer).map(|field| field.key);
     let list: Vec<_> = names().collect();
@@ -70,6 +70,10 @@ fn header(r: &mut Reader, node: &Node, layer: Layer, purpose: Purpose, spec: &mu
         let name = key.text().unwrap_or("");
         if layer == Layer::Icmp && name == "quotes" {
             bad = quotes(r, key, value, purpose, spec).err().or(bad);
+            continue;
+        }
+        if layer == Layer::Tcp && name == "segment" {
+            bad = segment(r, value, purpose, spec).err().or(bad);
             continue;
         }
         let Some(field) = find(layer, name) else {
@@ -86,6 +90,32 @@ fn header(r: &mut Reader, node: &Node, layer: Layer, purpose: Purpose, spec: &mu
         }
     }
     bad.map_or(Ok(()), Err)
+}
+
+/// A segment in packetdrill's notation.
+fn segment(r: &mut Reader, node: &Node, purpose: Purpose, spec: &mut FrameSpec) -> Read<()> {
+    let text = r.text(node)?;
+    let tcp = match notation::parse(text, node.span.location()) {
+        Ok(tcp) => tcp,
+        Err(wrong) => {
+            let problem = Problem::at(&node.part(wrong.from, wrong.to), wrong.message);
+            return Err(r.report(problem.label("here").help(wrong.help)));
+        }
+    };
+    let incomplete = match tcp.ports {
+        None if !r.has_flow => Some("no segment before this one named its ports"),
+        Some((None, _) | (_, None)) if purpose == Purpose::Inject => {
+            Some("an injected segment needs its ports")
+        }
+        _ => None,
+    };
+    r.has_flow = true;
+    if let Some(what) = incomplete {
+        let problem = Problem::at(&node.span, what).label("between which ports?");
+        return Err(r.report(problem.help("write them once: `40000 > 8080 S 0:0(0)`; `*` expects any port")));
+    }
+    spec.tcp = Some(Box::new(tcp));
+    Ok(())
 }
 
 fn quotes(r: &mut Reader, key: &Node, value: &Node, purpose: Purpose, spec: &mut FrameSpec) -> Read<()> {
@@ -183,6 +213,7 @@ fn contradictions(r: &mut Reader, fields: &Fields<'_>, spec: &FrameSpec, purpose
     };
     says(r, fields, spec, "ipv4.protocol", protocol, *upper.unwrap_or(&Layer::Ipv4))?;
     icmp_parts(r, fields, spec)?;
+    segment_payload(r, fields, spec)?;
     for given in &spec.fields {
         if let Some((message, help)) = impossible(given, spec, purpose) {
             let span = &place(fields, given).span;
@@ -240,6 +271,18 @@ fn says(
             .label(format!("with `{}:` it is {}", layer.name(), given.field.show(&Value::Number(wanted))))
             .help("leave it out: the header that is named implies it");
     Err(r.report(problem))
+}
+
+/// A payload has the length that the notation says.
+fn segment_payload(r: &mut Reader, fields: &Fields<'_>, spec: &FrameSpec) -> Read<()> {
+    let (Some(tcp), Some(payload)) = (&spec.tcp, &spec.payload) else { return Ok(()) };
+    let (said, given) = (tcp.length as usize, payload.0.len());
+    if said == given {
+        return Ok(());
+    }
+    let node = fields.get("payload").unwrap_or(fields.node);
+    let problem = Problem::at(&node.span, format!("a payload of {given} bytes, but the segment has {said}"));
+    Err(r.report(problem.label("not as long").help("make the two the same, or leave `payload:` out")))
 }
 
 /// Where the value of a field stands.

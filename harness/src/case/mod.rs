@@ -12,14 +12,13 @@ mod frames;
 mod functions;
 mod load;
 mod names;
-mod not_built;
 pub mod problem;
 pub(crate) mod reader;
 pub mod rigs;
 pub mod schema;
 pub(crate) mod shape;
 mod substitute;
-mod symbols;
+pub(crate) mod symbols;
 #[cfg(test)]
 mod tests;
 mod trial;

@@ -172,6 +172,8 @@ pub enum Action {
     Order(Order),
     /// The fragments of one datagram.
     Fragments(Fragments),
+    /// The segments of a stretch of a TCP stream.
+    Segments(Segments),
     /// A frame of the peer.
     Inject(Inject),
     /// Lets time pass.
@@ -344,6 +346,27 @@ pub struct Fragments {
     pub pattern: FrameSpec,
     /// The payload of the datagram put together again (without the UDP header).
     pub payload: Payload,
+    /// By when after the previous step; default 1 s.
+    pub within: Option<Duration>,
+}
+
+/// `segments: {…}`: as many frames as a stretch of the stream takes at this MSS.
+#[derive(Clone, Debug)]
+pub struct Segments {
+    /// The first sequence number, relative.
+    pub first: u32,
+    /// Bytes of the stretch.
+    pub length: u32,
+    /// Bytes of every segment but the last.
+    pub mss: u32,
+    /// What they carry.
+    pub payload: Option<Payload>,
+    /// `push: last` - PSH stands on the last segment, and on no other.
+    pub push_on_last: bool,
+    /// The last segment has FIN.
+    pub fin: bool,
+    /// The acknowledgement number, relative; `None`: whatever the first segment has.
+    pub ack: Option<u32>,
     /// By when after the previous step; default 1 s.
     pub within: Option<Duration>,
 }

@@ -21,6 +21,8 @@ pub struct Reader {
     pub problems: Problems,
     /// `included from …`, innermost last: added to each problem.
     pub included_from: Vec<String>,
+    /// Whether a segment has named its ports: later ones may leave them out.
+    pub has_flow: bool,
 }
 
 /// A mapping whose keys are known to be right.

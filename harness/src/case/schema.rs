@@ -126,7 +126,12 @@ fn form(form: Form) -> Value {
             let one = json!({ "anyOf": [text, mapping(&[super::shape::COMMAND])] });
             json!({ "anyOf": [one, { "type": "array", "minItems": 1, "items": one }] })
         }
-        Form::NotBuilt => json!({}),
+        Form::TcpInfo => {
+            let mut fields = Map::new();
+            fields.insert("socket".into(), described(text, "The socket, by its name."));
+            fields.extend(super::symbols::TCP_INFO.iter().map(|name| ((*name).to_owned(), counter.clone())));
+            json!({ "type": "object", "additionalProperties": false, "required": ["socket"], "properties": fields })
+        }
     }
 }
 
@@ -167,6 +172,10 @@ fn header(layer: Layer) -> Value {
             Kind::Mac | Kind::Ipv4 | Kind::Bytes => json!({ "type": "string" }),
         };
         properties.insert(field.key.into(), described(schema, field.about));
+    }
+    if layer == Layer::Tcp {
+        let about = "The segment in packetdrill's notation, where other fields are given beside it.";
+        properties.insert("segment".into(), json!({ "type": "string", "description": about }));
     }
     if layer == Layer::Icmp {
         let about = "The earlier named `expect` whose packet an injected error quotes.";

@@ -63,8 +63,8 @@ pub enum Form {
     Durations,
     /// One command, or a list of them, each a text or a mapping with `error:`.
     Commands,
-    /// Known, and refused: see `not_built`.
-    NotBuilt,
+    /// A socket, and fields of its TCP_INFO with what they must be.
+    TcpInfo,
 }
 
 /// A key of a mapping.
@@ -119,6 +119,8 @@ pub const MSG_FLAGS: &[&str] = &[
     "MSG_MORE",
     "MSG_ZEROCOPY",
 ];
+/// What `push:` of `segments` can say.
+pub const PUSH: &[&str] = &["any", "last"];
 /// The events of poll(2).
 pub const POLL_EVENTS: &[&str] =
     &["POLLIN", "POLLPRI", "POLLOUT", "POLLERR", "POLLHUP", "POLLNVAL", "POLLRDHUP"];
@@ -192,7 +194,11 @@ pub const HEADERS: &[Key] = &[
     key("ipv4", Form::Header(Layer::Ipv4), "Fields of the IPv4 header."),
     key("icmp", Form::Header(Layer::Icmp), "Fields of the ICMP header."),
     key("udp", Form::Header(Layer::Udp), "Fields of the UDP header."),
-    key("tcp", Form::Header(Layer::Tcp), "Fields of the TCP header."),
+    key(
+        "tcp",
+        Form::Header(Layer::Tcp),
+        "A segment in packetdrill's notation, `\"40000 > 8080 P. 1:11(10) ack 1 win 512\"`, or fields of the TCP header.",
+    ),
 ];
 const PAYLOAD_KEY: &[Key] = &[key("payload", Form::Payload, "What the innermost header carries.")];
 /// `expect:`
@@ -214,7 +220,7 @@ pub const CHECK: &[Key] = &[
     key("softirqs", Form::Counters, "Softirqs, since the first step: `NET_RX`, or `NET_RX/0` for one CPU."),
     key("qdisc", Form::Groups, "Counters of a qdisc, by its handle or `root`."),
     key("nft", Form::Groups, "Counters of a rule, by `TABLE/CHAIN/INDEX`."),
-    key("tcp_info", Form::NotBuilt, "TCP_INFO of a socket."),
+    key("tcp_info", Form::TcpInfo, "TCP_INFO of a socket: `{socket: c, state: ESTABLISHED, snd_cwnd: 10}`."),
     key("neigh", Form::Groups, "Neighbours by address: `state`, `lladdr`, or `absent`."),
     key("route", Form::Keys(&[ROUTE]), "Where a packet would go."),
     key("skb", Form::Counters, "The stack's packet pool: `in_flight`, `copied_bytes`."),
@@ -298,8 +304,31 @@ pub static STEPS: &[StepShape] = &[
     step("bind", Form::Keys(&[&[SOCKET, TO], CALL, NAMED]), "bind(2)"),
     step("connect", Form::Keys(&[&[SOCKET, TO], CALL, NAMED]), "connect(2)"),
     step("disconnect", Form::Keys(CALLED), "connect(2) with AF_UNSPEC"),
-    step("listen", Form::NotBuilt, "listen(2)"),
-    step("accept", Form::NotBuilt, "accept(2)"),
+    step(
+        "listen",
+        Form::Keys(&[
+            &[SOCKET, must("backlog", Form::Number(-1, 65_535), "Connections that may wait for `accept`.")],
+            CALL,
+            NAMED,
+        ]),
+        "listen(2)",
+    ),
+    step(
+        "accept",
+        Form::Keys(&[
+            &[
+                SOCKET,
+                key(
+                    "as",
+                    Form::Name,
+                    "The name of the socket that it gives; needed unless `error:` is given.",
+                ),
+                key("address", Form::Endpoint, "Who must have connected."),
+            ],
+            CALL,
+        ]),
+        "accept(2)",
+    ),
     step("send", Form::Keys(&[&[SOCKET, DATA, FLAGS], CALL, NAMED]), "send(2)"),
     step("sendto", Form::Keys(&[&[SOCKET, TO, DATA, FLAGS], CALL, NAMED]), "sendto(2)"),
     step("write", Form::Keys(&[&[SOCKET, DATA], CALL, NAMED]), "write(2)"),
@@ -383,7 +412,27 @@ pub static STEPS: &[StepShape] = &[
         ]),
         "The fragments of one datagram.",
     ),
-    step("segments", Form::NotBuilt, "The segments of a stretch of a TCP stream."),
+    step(
+        "segments",
+        Form::Keys(&[&[
+            must(
+                "range",
+                Form::Text,
+                "The relative sequence numbers: `\"1:14601\"`, first and the one after the last.",
+            ),
+            must("mss", Form::Number(1, 65_495), "Bytes of every segment but the last."),
+            key("payload", Form::Payload, "What they carry, put together."),
+            key(
+                "push",
+                Form::OneOf(PUSH),
+                "`last`: PSH stands on the last segment alone; else wherever a large packet ended.",
+            ),
+            key("fin", Form::Boolean, "Whether the last segment has FIN."),
+            key("ack", Form::Number(0, 0xffff_ffff), "The acknowledgement number of all of them, relative."),
+            WITHIN,
+        ]]),
+        "The segments of a stretch of a TCP stream.",
+    ),
     step("inject", Form::Keys(INJECT), "A frame of the peer."),
     step("wait", Form::Duration, "Lets time pass."),
     step("quiet", Form::Duration, "Nothing is pending, and nothing comes for this long."),

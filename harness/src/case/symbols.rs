@@ -11,6 +11,10 @@ pub enum Takes {
     Symbols(&'static [&'static str]),
     /// A string.
     Text,
+    /// The name of an error, or 0 (SO_ERROR).
+    Errno,
+    /// How many seconds `close` lingers, or `off` (SO_LINGER): -1 where it is off.
+    Linger,
 }
 
 /// A socket option: its level, its name, what it takes.
@@ -32,15 +36,17 @@ pub static OPTIONS: &[SocketOption] = &[
     ("SOL_SOCKET", "SO_BUSY_POLL", Takes::Number),
     ("SOL_SOCKET", "SO_DOMAIN", Takes::Number),
     ("SOL_SOCKET", "SO_DONTROUTE", Takes::Number),
-    ("SOL_SOCKET", "SO_ERROR", Takes::Number),
+    ("SOL_SOCKET", "SO_ERROR", Takes::Errno),
     ("SOL_SOCKET", "SO_INCOMING_CPU", Takes::Number),
     ("SOL_SOCKET", "SO_KEEPALIVE", Takes::Number),
+    ("SOL_SOCKET", "SO_LINGER", Takes::Linger),
     ("SOL_SOCKET", "SO_MARK", Takes::Number),
     ("SOL_SOCKET", "SO_MAX_PACING_RATE", Takes::Number),
     ("SOL_SOCKET", "SO_NO_CHECK", Takes::Number),
     ("SOL_SOCKET", "SO_PRIORITY", Takes::Number),
     ("SOL_SOCKET", "SO_PROTOCOL", Takes::Number),
     ("SOL_SOCKET", "SO_RCVBUF", Takes::Number),
+    ("SOL_SOCKET", "SO_RCVLOWAT", Takes::Number),
     ("SOL_SOCKET", "SO_REUSEADDR", Takes::Number),
     ("SOL_SOCKET", "SO_REUSEPORT", Takes::Number),
     ("SOL_SOCKET", "SO_SNDBUF", Takes::Number),
@@ -68,8 +74,10 @@ pub static OPTIONS: &[SocketOption] = &[
     ("IPPROTO_TCP", "TCP_KEEPCNT", Takes::Number),
     ("IPPROTO_TCP", "TCP_KEEPIDLE", Takes::Number),
     ("IPPROTO_TCP", "TCP_KEEPINTVL", Takes::Number),
+    ("IPPROTO_TCP", "TCP_LINGER2", Takes::Number),
     ("IPPROTO_TCP", "TCP_MAXSEG", Takes::Number),
     ("IPPROTO_TCP", "TCP_NODELAY", Takes::Number),
+    ("IPPROTO_TCP", "TCP_NOTSENT_LOWAT", Takes::Number),
     ("IPPROTO_TCP", "TCP_QUICKACK", Takes::Number),
     ("IPPROTO_TCP", "TCP_SYNCNT", Takes::Number),
     ("IPPROTO_TCP", "TCP_USER_TIMEOUT", Takes::Number),
@@ -91,6 +99,12 @@ pub fn errnos() -> &'static [String] {
         let known = |n: &i32| nix::errno::Errno::from_raw(*n) != nix::errno::Errno::UnknownErrno;
         (1..=133).filter(known).map(|n| format!("{:?}", nix::errno::Errno::from_raw(n))).collect()
     })
+}
+
+/// The number of an error by its name.
+#[must_use]
+pub fn errno_number(name: &str) -> Option<i64> {
+    (1..=133).find(|n| format!("{:?}", nix::errno::Errno::from_raw(*n)) == name).map(i64::from)
 }
 
 /// The states of a neighbour, as `ip neigh` prints them.
@@ -131,6 +145,77 @@ pub const NETDEV: &[&str] = &[
 
 /// The groups of `/proc/net/snmp` and `/proc/net/netstat`.
 pub const SNMP: &[&str] = &["Ip", "Icmp", "IcmpMsg", "Tcp", "Udp", "UdpLite", "TcpExt", "IpExt"];
+
+/// The states of a connection, as `net/tcp_states.h` names them, by their numbers from 1.
+pub const TCP_STATES: &[&str] = &[
+    "ESTABLISHED",
+    "SYN_SENT",
+    "SYN_RECV",
+    "FIN_WAIT1",
+    "FIN_WAIT2",
+    "TIME_WAIT",
+    "CLOSE",
+    "CLOSE_WAIT",
+    "LAST_ACK",
+    "LISTEN",
+    "CLOSING",
+    "NEW_SYN_RECV",
+];
+
+/// The states of congestion avoidance, as `enum tcp_ca_state` names them, by their numbers from 0.
+pub const TCP_CA_STATES: &[&str] = &["Open", "Disorder", "CWR", "Recovery", "Loss"];
+
+/// The fields of `struct tcp_info`, without `tcpi_`.
+pub const TCP_INFO: &[&str] = &[
+    "state",
+    "ca_state",
+    "retransmits",
+    "probes",
+    "backoff",
+    "options",
+    "snd_wscale",
+    "rcv_wscale",
+    "rto",
+    "ato",
+    "snd_mss",
+    "rcv_mss",
+    "unacked",
+    "sacked",
+    "lost",
+    "retrans",
+    "fackets",
+    "last_data_sent",
+    "last_data_recv",
+    "last_ack_recv",
+    "pmtu",
+    "rcv_ssthresh",
+    "rtt",
+    "rttvar",
+    "snd_ssthresh",
+    "snd_cwnd",
+    "advmss",
+    "reordering",
+    "rcv_rtt",
+    "rcv_space",
+    "total_retrans",
+    "bytes_acked",
+    "bytes_received",
+    "segs_out",
+    "segs_in",
+    "notsent_bytes",
+    "min_rtt",
+    "data_segs_in",
+    "data_segs_out",
+    "delivered",
+    "delivered_ce",
+    "bytes_sent",
+    "bytes_retrans",
+    "dsack_dups",
+    "reord_seen",
+    "rcv_ooopack",
+    "snd_wnd",
+    "rcv_wnd",
+];
 
 /// What `tc -s qdisc` counts.
 pub const QDISC: &[&str] = &["packets", "bytes", "drops", "overlimits", "requeues", "backlog", "qlen"];

@@ -6,7 +6,6 @@ use super::files::Files;
 use super::functions::FUNCTIONS;
 use super::model::{Action, Differs, Fault, RigKind, Step, Trial};
 use super::names::Names;
-use super::not_built::not_built;
 use super::problem::{Problem, choose, nearest};
 use super::reader::{Fields, Read, Reader, Reported};
 use super::rigs::Rigs;
@@ -286,13 +285,13 @@ impl<'l> TrialReader<'l> {
                 let expect = self.expect(body)?;
                 (expect.name.clone(), Action::Expect(expect))
             }
-            _ => self.plain_step(shape, key, body)?,
+            _ => self.plain_step(shape, body)?,
         };
         out.push(Step { at, name, action });
         Ok(())
     }
 
-    fn plain_step(&mut self, shape: &StepShape, key: &Node, body: &Node) -> Read<(Option<String>, Action)> {
+    fn plain_step(&mut self, shape: &StepShape, body: &Node) -> Read<(Option<String>, Action)> {
         let action = match shape.name {
             "run" => Action::Run(self.commands.read(&mut self.r, body)?),
             "sysfs" => self.sysfs(body)?,
@@ -303,9 +302,7 @@ impl<'l> TrialReader<'l> {
             "fragments" => self.fragments(body)?,
             "wait" => Action::Wait(self.r.duration(body)?),
             "quiet" => Action::Quiet(self.r.duration(body)?),
-            "listen" | "accept" | "segments" => {
-                return Err(self.r.report(not_built(&key.span, &format!("`{}`", shape.name))));
-            }
+            "segments" => self.segments(body)?,
             _ => return self.call(shape.name, body),
         };
         Ok((None, action))

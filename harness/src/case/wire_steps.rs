@@ -2,11 +2,11 @@
 
 use super::calls::lonely_tolerance;
 use super::frames::{Purpose, field_value, frame};
-use super::model::{Action, After, Expect, Fragments, Inject, Order, Tolerance};
+use super::model::{Action, After, Expect, Fragments, Inject, Order, Segments, Tolerance};
 use super::names::Named;
 use super::problem::{Problem, choose};
 use super::reader::{Fields, Read};
-use super::shape::{EXPECT, INJECT, keys_of};
+use super::shape::{EXPECT, INJECT, PUSH, keys_of};
 use super::trial::TrialReader;
 use super::yaml::{Kind, Node};
 use crate::frame::field::Kind as FieldKind;
@@ -96,6 +96,51 @@ impl TrialReader<'_> {
             None => false,
         };
         Ok(Action::Order(Order { of: field, is: values, relative, within: self.within(&fields)? }))
+    }
+
+    /// `segments: {range: "1:14601", mss: 1460}`
+    pub fn segments(&mut self, node: &Node) -> Read<Action> {
+        let fields = self.r.fields(node, "segments", keys_of("segments"))?;
+        let (range, mss) = (self.r.need(&fields, "range")?, self.r.need(&fields, "mss")?);
+        let text = self.r.text(range)?;
+        let ends =
+            text.split_once(':').and_then(|(a, b)| Some((a.trim().parse().ok()?, b.trim().parse().ok()?)));
+        let Some((first, last)) = ends.filter(|(a, b): &(u32, u32)| a != b) else {
+            return self.r.wrong(
+                range,
+                "a stretch of a stream",
+                "such as `\"1:14601\"`: first, the one after the last",
+            );
+        };
+        if !self.r.has_flow {
+            let problem = Problem::at(&node.span, "no segment before this step named its ports");
+            return Err(self
+                .r
+                .report(problem.help("open the connection first: `tcp: \"40000 > 8080 S 0:0(0)\"`")));
+        }
+        let length = last.wrapping_sub(first);
+        let payload = match fields.get("payload") {
+            Some(node) => {
+                let payload = self.r.payload(node, self.patterns)?;
+                if payload.0.len() != length as usize {
+                    let what = format!("a payload of {} bytes for a stretch of {length}", payload.0.len());
+                    let problem = Problem::at(&node.span, what).label("not as long");
+                    return Err(self
+                        .r
+                        .report(problem.help("make the two the same, or leave `payload:` out")));
+                }
+                Some(payload)
+            }
+            None => None,
+        };
+        let mss = u32::try_from(self.r.number(mss, 1, 65_495)?).unwrap_or(1);
+        let push = fields.get("push").map(|node| self.r.one_of(node, PUSH)).transpose()?;
+        let ack = fields.get("ack").map(|node| self.r.number(node, 0, i64::from(u32::MAX))).transpose()?;
+        let fin = fields.get("fin").map(|node| self.r.boolean(node)).transpose()?.unwrap_or(false);
+        let ack = ack.and_then(|ack| u32::try_from(ack).ok());
+        let within = self.within(&fields)?;
+        let push_on_last = push == Some("last");
+        Ok(Action::Segments(Segments { first, length, mss, payload, push_on_last, fin, ack, within }))
     }
 
     /// The full name of a field.

@@ -4,6 +4,7 @@ pub mod build;
 pub mod decode;
 pub mod field;
 pub mod summary;
+pub mod tcp;
 
 pub use build::{BuildError, automatic_peer, build};
 pub use decode::{Decoded, Problem, decode};
@@ -22,6 +23,8 @@ pub struct FrameSpec {
     pub payload: Option<Payload>,
     /// `icmp: {quotes: NAME}` - the packet that an injected ICMP error quotes: that of an earlier named `expect`.
     pub quotes: Option<String>,
+    /// `tcp: "…"` - the segment in packetdrill's notation, besides fields that are given by name.
+    pub tcp: Option<Box<tcp::TcpSpec>>,
 }
 
 /// One field that a case gives.

@@ -1,18 +1,25 @@
 //! A frame in one line, as tcpdump would say it.
 
 use super::decode::{Decoded, IP_DF, IP_MF, Ipv4View};
-use super::field::{Field, Layer, Value, find};
+use super::field::{Field, Layer, find};
+use super::tcp::{Bases, Segment, show as show_segment};
 use std::fmt::Write as _;
 
 /// One line about a frame: `ARP who-has …`, `192.0.2.1:4000 > 192.0.2.2:7 UDP 5`, with what is malformed at the end.
 #[must_use]
 pub fn summary(d: &Decoded<'_>) -> String {
+    relative(d, &Bases { seq: Some(0), ..Bases::default() })
+}
+
+/// As [`summary()`], with the sequence numbers of a TCP segment counted from these.
+#[must_use]
+pub fn relative(d: &Decoded<'_>, bases: &Bases) -> String {
     let mut line = match (d.layers.last(), &d.ipv4) {
         (Some(Layer::Arp), _) => arp(d),
         (Some(Layer::Icmp), Some(ip)) => format!("{} > {} {}", ip.src, ip.dst, icmp(d)),
         (Some(layer @ (Layer::Udp | Layer::Tcp)), Some(ip)) => {
             let port = |key| d.number(*layer, key).map_or_else(|| "?".to_owned(), |n| n.to_string());
-            let what = if *layer == Layer::Udp { format!("UDP {}", d.payload.len()) } else { tcp(d) };
+            let what = if *layer == Layer::Udp { format!("UDP {}", d.payload.len()) } else { tcp(d, bases) };
             format!("{}:{} > {}:{} {what}", ip.src, port("src_port"), ip.dst, port("dst_port"))
         }
         (_, Some(ip)) => {
@@ -60,23 +67,10 @@ fn icmp(d: &Decoded<'_>) -> String {
     }
 }
 
-fn tcp(d: &Decoded<'_>) -> String {
-    let number = |key| d.number(Layer::Tcp, key).unwrap_or(0);
-    let flags = number("flags");
-    let letters: String =
-        [('S', 2), ('F', 1), ('R', 4), ('P', 8), ('U', 32), ('E', 64), ('W', 128), ('.', 16)]
-            .into_iter()
-            .filter_map(|(letter, bit)| (flags & bit != 0).then_some(letter))
-            .collect();
-    let mut text = format!("TCP {letters} seq={} {}", number("seq"), d.payload.len());
-    if flags & 16 != 0 {
-        let _ = write!(text, " ack={}", number("ack"));
+/// The segment in packetdrill's notation; what the numbers count from is 0 where nobody knows.
+fn tcp(d: &Decoded<'_>, bases: &Bases) -> String {
+    match Segment::of(d) {
+        Some(segment) => format!("TCP {}", show_segment(&segment, bases)),
+        None => "TCP".to_owned(),
     }
-    let _ = write!(text, " win={}", number("window"));
-    if let Some(Value::Bytes(options)) = find(Layer::Tcp, "options").and_then(|f| d.get(f))
-        && !options.is_empty()
-    {
-        let _ = write!(text, " <{}>", Value::Bytes(options.clone()));
-    }
-    text
 }

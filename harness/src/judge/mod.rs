@@ -2,6 +2,7 @@
 
 pub mod pattern;
 pub mod relation;
+pub mod segment;
 pub mod snapshot;
 
 pub use pattern::{Mismatch, matches, nearest};

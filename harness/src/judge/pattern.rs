@@ -137,6 +137,7 @@ pub(crate) fn compare(
             same: got == Some(&field.value),
         });
     }
+    lines.extend(spec.tcp.iter().flat_map(|tcp| super::segment::lines(tcp, d)));
     let payload = spec.payload.as_ref().and_then(|p| PayloadDiff::of(&p.0, d.payload));
     let problems: Vec<_> = d.problems.iter().filter(|p| !waived(spec, p)).cloned().collect();
     if lines.iter().all(|l| l.same) && payload.is_none() && problems.is_empty() {

@@ -3,7 +3,8 @@
 use crate::capture::{Capture, CapturedFrame, Direction, Explained};
 use crate::case::model::Nanos;
 use crate::frame::decode;
-use crate::frame::summary::summary;
+use crate::frame::summary::relative;
+use crate::frame::tcp::Streams;
 use std::fmt::Write as _;
 
 /// Summaries are aligned up to this width, in characters; longer ones push their step to the right.
@@ -24,7 +25,10 @@ pub fn end_of_ladder(capture: &Capture, most: usize) -> String {
 }
 
 fn rungs(capture: &Capture, first: usize) -> String {
-    let shown: Vec<_> = capture.frames.iter().enumerate().skip(first).map(|(i, f)| (i, f, line(f))).collect();
+    let mut streams = Streams::default();
+    let lines: Vec<_> = capture.frames.iter().map(|frame| line(frame, &mut streams)).collect();
+    let shown: Vec<_> =
+        capture.frames.iter().zip(lines).enumerate().skip(first).map(|(i, (f, line))| (i, f, line)).collect();
     let width = shown.iter().map(|(_, _, s)| s.chars().count()).max().unwrap_or(0).min(SUMMARY_WIDTH);
     let mut text = String::new();
     for (index, frame, summary) in shown {
@@ -38,8 +42,9 @@ fn rungs(capture: &Capture, first: usize) -> String {
     text
 }
 
-fn line(frame: &CapturedFrame) -> String {
-    summary(&decode(&frame.bytes))
+fn line(frame: &CapturedFrame, streams: &mut Streams) -> String {
+    let d = decode(&frame.bytes);
+    relative(&d, &streams.bases(&d))
 }
 
 fn explained(explained: &Explained) -> String {
@@ -99,7 +104,7 @@ pub(crate) mod tests {
         2    0.000012304 ← ARP reply 192.0.2.2 is-at 02:00:00:00:00:02                       automatic peer
         3    0.000025000 → 192.0.2.1:4000 > 192.0.2.2:7 UDP 5                                udp/one.yaml:2
         4    0.000037304 ← 192.0.2.2 > 192.0.2.1 udp 16 frag id=9 off=1480 len=16 MF         udp/one.yaml:2
-        5    1.000000000 → 192.0.2.1:40000 > 192.0.2.2:8080 TCP S seq=0 0 win=65535 <020405b4>  unexplained
+        5    1.000000000 → 192.0.2.1:40000 > 192.0.2.2:8080 TCP S 0:0(0) win 65535 <mss 1460>  unexplained
         6    1.000012304 ← 192.0.2.2 > 192.0.2.1 ICMP echo_request id=7 seq=3 4              unexplained
         7    1.000024608 → 192.0.2.1:4000 > 192.0.2.2:7 UDP 5 [udp.checksum: is 0x2857, right is 0x2757]  unexplained
         "#);

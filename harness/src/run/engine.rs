@@ -6,6 +6,7 @@
 use super::calls::Calls;
 use super::check::{self, Baseline};
 use super::differs::Deviations;
+use super::flows::Flows;
 use super::lateness::Excuse;
 use super::outcome::{nanos, show_time};
 use super::record::{Explained, From as Sender, Record, WireFrame};
@@ -66,6 +67,8 @@ pub struct Engine<'t> {
     /// The frame that each named `expect` took.
     named_frames: BTreeMap<&'t str, usize>,
     pub(super) deviations: Deviations<'t>,
+    /// The TCP connections.
+    pub(super) flows: Flows,
     automatic_arp: bool,
     baseline: Baseline,
     /// The step that runs, from 0.
@@ -108,6 +111,7 @@ impl<'t> Engine<'t> {
             times: BTreeMap::new(),
             named_frames: BTreeMap::new(),
             deviations,
+            flows: Flows::default(),
             baseline: Baseline::default(),
             index: 0,
             begun: false,
@@ -205,6 +209,7 @@ impl<'t> Engine<'t> {
             Action::AnyOrder(expects) => self.any_order(step, expects),
             Action::Order(order) => self.order(step, order),
             Action::Fragments(fragments) => self.fragments(step, fragments),
+            Action::Segments(segments) => self.segments(step, segments),
             Action::Inject(inject) => self.inject(step, inject),
             Action::Wait(time) => {
                 let until = self.rig.now().saturating_add(nanos(*time));
@@ -240,7 +245,7 @@ impl<'t> Engine<'t> {
                 None => return Err(Failure::at(&step.at, format!("no frame is named {name}")).into()),
             },
         };
-        let bytes = frame::build(&inject.frame, quoted)
+        let bytes = frame::build(&self.flows.injected(&inject.frame), quoted)
             .map_err(|error| Failure::at(&step.at, format!("the frame cannot be built: {error}")))?;
         self.remember(step.name.as_deref(), self.rig.now());
         self.send(bytes, Sender::Peer, Explained::Step(self.index))
@@ -367,7 +372,7 @@ impl<'t> Engine<'t> {
     pub(super) fn unexplained(&self, index: usize) -> Failure {
         let frame = self.record.frame(index);
         let at = self.trial.steps.get(self.index).map(|step| &step.at);
-        let summary = frame::summary::summary(&frame::decode(&frame.bytes));
+        let summary = self.summary(index);
         let what = format!("no step explains the frame at {}: {summary}", show_time(frame.at));
         let failure = Failure { at: at.cloned(), excuse: Excuse::BeyondTolerance, ..Failure::new(what) };
         failure.with(["expected: no frame".to_owned(), format!("got:      {}", self.line(index).trim())])

@@ -9,7 +9,7 @@ use super::outcome::{nanos, show_time, slack};
 use super::record::Explained;
 use super::verdict::Failure;
 use crate::case::model::{self, Expect, Nanos, Step};
-use crate::frame::{FrameSpec, decode, summary::summary};
+use crate::frame::{FrameSpec, decode, summary::relative, tcp::Streams};
 use crate::judge::pattern::{Mismatch, matches};
 use crate::judge::relation::{self, Progress, Relation};
 use crate::report::failure::mismatch_text;
@@ -70,7 +70,8 @@ impl<'t> Engine<'t> {
                 );
                 let failure = Failure::at(free.first().map_or(&step.at, |e| &e.at), what)
                     .off_by(deadline.saturating_sub(self.previous), self.previous);
-                return Err(free.iter().take(1).fold(failure, |f, e| f.wanting(&e.pattern)).into());
+                let wanted = free.first().map(|e| self.flows.expected(&e.pattern));
+                return Err(wanted.iter().fold(failure, |f, spec| f.wanting(spec)).into());
             };
             frames.push(frame);
             let fits: Vec<Vec<bool>> =
@@ -105,6 +106,14 @@ impl<'t> Engine<'t> {
             fragments.within,
             (&expected, Some(&whole)),
         )
+    }
+
+    /// `segments: {…}`.
+    pub(super) fn segments(&mut self, step: &'t Step, segments: &'t model::Segments) -> Result<(), Stop> {
+        let (mss, range) = (segments.mss, crate::frame::tcp::range(segments.first, segments.length));
+        let expected = format!("the segments of {range}, at an MSS of {mss}");
+        let mut relation = relation::Segments::new(segments, self.flows.last_bases());
+        self.relation(step, &mut relation, segments.within, (&expected, None))
     }
 
     /// Hands frames to a relation until it is complete. What it says nothing about stays for other steps.
@@ -207,7 +216,8 @@ impl<'t> Engine<'t> {
             }
         }
         let bound = window.to.saturating_sub(window.origin);
-        Ok(Failure::at(&expect.at, what).wanting(&expect.pattern).off_by(bound, window.origin))
+        let wanted = self.flows.expected(&expect.pattern);
+        Ok(Failure::at(&expect.at, what).wanting(&wanted).off_by(bound, window.origin))
     }
 
     /// Whether a frame that fits came when it should.
@@ -233,7 +243,9 @@ impl<'t> Engine<'t> {
 
     /// Whether a frame is the one expected, known deviations aside.
     fn fits(&mut self, expect: &Expect, frame: usize) -> Result<(), Mismatch> {
-        let Err(mut mismatch) = matches(&expect.pattern, &decode(&self.record.frame(frame).bytes)) else {
+        let Err(mut mismatch) =
+            matches(&self.flows.expected(&expect.pattern), &decode(&self.record.frame(frame).bytes))
+        else {
             return Ok(());
         };
         if self.deviations.is_empty() {
@@ -254,6 +266,7 @@ impl<'t> Engine<'t> {
     fn take(&mut self, frame: usize, expect: &'t Expect) {
         self.inbox.retain(|i| *i != frame);
         self.record.explain(frame, Explained::Step(self.index));
+        self.flows.took(&expect.pattern, &decode(&self.record.frame(frame).bytes));
         self.remember_frame(expect.name.as_deref(), frame);
     }
 
@@ -288,8 +301,16 @@ impl<'t> Engine<'t> {
 
     /// One line about a frame: when, and what.
     pub(super) fn line(&self, frame: usize) -> String {
-        let frame = self.record.frame(frame);
-        format!("{:>12}  {}", show_time(frame.at), summary(&decode(&frame.bytes)))
+        let at = show_time(self.record.frame(frame).at);
+        format!("{at:>12}  {}", self.summary(frame))
+    }
+
+    /// A frame in one line, its sequence numbers counted from the first of each stream of the trial.
+    pub(super) fn summary(&self, frame: usize) -> String {
+        let mut streams = Streams::default();
+        let frames = self.record.frames().iter().take(frame + 1);
+        let last = frames.map(|frame| streams.bases(&decode(&frame.bytes))).last().unwrap_or_default();
+        relative(&decode(&self.record.frame(frame).bytes), &last)
     }
 
     /// What was expected beside the frames that came.
@@ -307,8 +328,10 @@ impl<'t> Engine<'t> {
         let layers = expect.pattern.layers.iter().map(|layer| layer.name().to_owned());
         let fields =
             expect.pattern.fields.iter().map(|f| format!("{} {}", f.field.name(), f.field.show(&f.value)));
+        let segment = expect.pattern.tcp.iter().map(|tcp| format!("tcp {tcp}"));
         let payload = expect.pattern.payload.iter().map(|p| format!("{} bytes of payload", p.0.len()));
-        let text = layers.filter(|_| expect.pattern.fields.is_empty()).chain(fields).chain(payload);
+        let text =
+            layers.filter(|_| expect.pattern.fields.is_empty()).chain(fields).chain(segment).chain(payload);
         text.collect::<Vec<_>>().join(", ")
     }
 
@@ -316,8 +339,11 @@ impl<'t> Engine<'t> {
         let what = format!("another frame came than the one expected: {}", first_difference(mismatch));
         let differs = mismatch.lines.iter().find(|line| !line.same);
         let field = differs.and_then(|l| expect.pattern.fields.iter().find(|f| f.field.name() == l.field));
-        let at = field.map_or(&expect.at, |f| &f.at);
-        Failure::at(at, what).with([self.line(frame)]).wanting(&expect.pattern).untimed()
+        let segment =
+            expect.pattern.tcp.as_ref().filter(|_| differs.is_some_and(|l| l.field.starts_with("tcp.")));
+        let at = field.map(|f| &f.at).or(segment.map(|tcp| &tcp.at)).unwrap_or(&expect.at);
+        let wanted = self.flows.expected(&expect.pattern);
+        Failure::at(at, what).with([self.line(frame)]).wanting(&wanted).untimed()
     }
 
     /// The failure for a frame that none of the expected ones is.

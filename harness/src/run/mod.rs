@@ -9,6 +9,7 @@ pub mod differs;
 pub mod engine;
 mod expect;
 pub mod factory;
+mod flows;
 pub mod governor;
 pub mod lateness;
 pub mod outcome;

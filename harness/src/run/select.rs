@@ -51,6 +51,7 @@ pub fn smallest_tolerance(trial: &Trial) -> Option<Duration> {
         Action::Join(join) => join.outcome.after.map(after),
         Action::Order(order) => order.within,
         Action::Fragments(fragments) => fragments.within,
+        Action::Segments(segments) => segments.within,
         _ => None,
     };
     trial.steps.iter().filter_map(of_a_step).min()

@@ -86,6 +86,7 @@ fn pattern(layer: Layer, key: &str, value: Value, payload: &[u8]) -> FrameSpec {
         fields: vec![FieldSpec { field, value, at: location() }],
         payload: (!payload.is_empty()).then(|| Payload(payload.into())),
         quotes: None,
+        tcp: None,
     }
 }
 

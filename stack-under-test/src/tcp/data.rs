@@ -118,8 +118,7 @@ impl Stack {
     /// `tcp_event_data_recv`: adapts the delay of acknowledgements to how data comes.
     fn tcp_event_data_recv(&mut self, tp: &mut TcpSock, seg: &Incoming, skb: &Skb, truesize: u32) {
         tp.ack.sched = true;
-        let gso_size = self.skbs[skb].gso_size.into();
-        self.tcp_measure_rcv_mss(tp, seg, gso_size, truesize);
+        self.tcp_measure_rcv_mss(tp, seg, truesize);
         self.tcp_rcv_rtt_measure(tp);
         let now = self.jiffies;
         let min = super::input::TCP_ATO_MIN;
@@ -144,10 +143,9 @@ impl Stack {
     }
 
     /// `tcp_measure_rcv_mss`: how large the peer's segments are.
-    fn tcp_measure_rcv_mss(&mut self, tp: &mut TcpSock, seg: &Incoming, gso_size: u32, truesize: u32) {
+    fn tcp_measure_rcv_mss(&mut self, tp: &mut TcpSock, seg: &Incoming, truesize: u32) {
         let lss = core::mem::take(&mut tp.ack.last_seg_size);
-        // Packets that were put together on the way in (GRO) say how large they were.
-        let mut len = if gso_size > 0 { gso_size } else { seg.payload_len };
+        let mut len = if seg.gso_size > 0 { seg.gso_size } else { seg.payload_len };
         if len >= tp.ack.rcv_mss {
             if len != tp.ack.rcv_mss {
                 tp.update_scaling_ratio(seg.payload_len, truesize);

@@ -32,6 +32,8 @@ pub(crate) struct Incoming {
     pub(crate) saddr: Ipv4Addr,
     pub(crate) daddr: Ipv4Addr,
     pub(crate) payload_len: u32,
+    /// The payload of each segment that it was merged from, or 0.
+    pub(crate) gso_size: u32,
     /// The number behind the last byte, SYN and FIN included.
     pub(crate) end_seq: u32,
     pub(crate) ack: u32,
@@ -118,6 +120,7 @@ impl Stack {
             saddr,
             daddr,
             payload_len,
+            gso_size: u32::from(self.skbs[skb].gso_size),
             end_seq: header.seq.wrapping_add(payload_len).wrapping_add(control),
             ack: header.ack,
             packet: self.skbs[skb].packet,

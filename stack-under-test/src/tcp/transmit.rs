@@ -161,7 +161,7 @@ impl Stack {
         self.tcp_count_sent(tp, segment);
         tp.inet_id = tp.inet_id.wrapping_add(segment.pcount.max(1) as u16);
         tp.wstamp_ns = self.now.0;
-        let sent = self.tcp_queue_xmit(&flow, &header, &options, segment, mss, packet);
+        let sent = self.tcp_send_piece(&flow, &header, &options, segment, mss, packet);
         if sent == Err(SendError::Congested) {
             self.tcp_enter_cwr(tp);
         }
@@ -188,8 +188,8 @@ impl Stack {
         tp.segs_out = tp.segs_out.wrapping_add(segs);
     }
 
-    /// Hands a piece to IP whole; what is larger than a segment is cut below (`__skb_gso_segment`, or the device).
-    fn tcp_queue_xmit(
+    /// Hands a piece to IP: whole, for the layers below cut what is larger than the MTU.
+    fn tcp_send_piece(
         &mut self,
         flow: &Flow,
         header: &Tcp,
@@ -205,13 +205,13 @@ impl Stack {
         if segment.pcount > 1 {
             meta.gso_size = mss as u16;
             meta.gso_segs = segment.pcount as u16;
-            meta.gso_type =
-                if header.flags & CWR == 0 { GsoType::TCPV4 } else { GsoType::TCPV4.with(GsoType::TCP_ECN) };
+            let cwr = header.flags & CWR != 0;
+            meta.gso_type = if cwr { GsoType::TCPV4.with(GsoType::TCP_ECN) } else { GsoType::TCPV4 };
         }
         self.ip_local_out::<true>(skb)
     }
 
-    /// A packet with its headers; its checksum is left to the device, or to what cuts and completes packets above it.
+    /// A packet with its headers, its checksum left to the device where that can do it.
     pub(crate) fn tcp_make_skb(
         &mut self,
         flow: &Flow,

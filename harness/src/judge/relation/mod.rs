@@ -2,9 +2,11 @@
 
 pub mod fragments;
 pub mod order;
+pub mod segments;
 
 pub use fragments::Fragments;
 pub use order::Order;
+pub use segments::Segments;
 
 use super::pattern::Mismatch;
 use crate::frame::decode::Decoded;

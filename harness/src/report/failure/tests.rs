@@ -51,7 +51,7 @@ fn a_failure_says_where_what_and_how_to_see_it_again() {
        2    0.000012304 ← ARP reply 192.0.2.2 is-at 02:00:00:00:00:02                       automatic peer
        3    0.000025000 → 192.0.2.1:4000 > 192.0.2.2:7 UDP 5                                udp/one.yaml:2
        4    0.000037304 ← 192.0.2.2 > 192.0.2.1 udp 16 frag id=9 off=1480 len=16 MF         udp/one.yaml:2
-       5    1.000000000 → 192.0.2.1:40000 > 192.0.2.2:8080 TCP S seq=0 0 win=65535 <020405b4>  unexplained
+       5    1.000000000 → 192.0.2.1:40000 > 192.0.2.2:8080 TCP S 0:0(0) win 65535 <mss 1460>  unexplained
        6    1.000012304 ← 192.0.2.2 > 192.0.2.1 ICMP echo_request id=7 seq=3 4              unexplained
        7    1.000024608 → 192.0.2.1:4000 > 192.0.2.2:7 UDP 5 [udp.checksum: is 0x2857, right is 0x2757]  unexplained
     packet 2 (4 bytes, "lost", to 192.0.2.2:80) was dropped after nf_hook_slow: NETFILTER_DROP

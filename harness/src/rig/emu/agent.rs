@@ -1,6 +1,8 @@
 //! Applications in this process: system calls of a case made on the stack's sockets, which never block. A call that would
 //! block waits here, and is made again when the stack says that its socket has something to tell.
 
+mod tcp;
+
 use crate::case::model::{OptionValue, SocketKind, Syscall};
 use crate::rig::{CallId, CallResult, Returned};
 use stack_under_test::errno::Errno;
@@ -11,6 +13,7 @@ use stack_under_test::stack::Stack;
 use stack_under_test::time::{Duration, Instant};
 use stack_under_test::udp::output::SendFlags;
 use std::collections::BTreeMap;
+use tcp::Progress;
 
 /// A call that blocks.
 #[derive(Debug)]
@@ -18,8 +21,9 @@ struct Blocked {
     id: CallId,
     cpu: u8,
     call: Syscall,
-    /// When `poll` gives up.
+    /// When `poll` gives up, or `close` lingers no more.
     deadline: Option<Instant>,
+    progress: Progress,
 }
 
 /// The applications of a trial.
@@ -33,6 +37,7 @@ pub struct Agent {
 struct Application {
     fd: Fd,
     nonblocking: bool,
+    is_tcp: bool,
 }
 
 /// Why a call has no result yet, or which error it is.
@@ -67,16 +72,26 @@ impl Agent {
             Syscall::Poll { timeout_ms, .. } => {
                 u64::try_from(*timeout_ms).ok().map(|ms| now + Duration::from_millis(ms))
             }
+            Syscall::Close { socket } => {
+                let socket = self.sockets.get(socket).copied().filter(|socket| socket.is_tcp);
+                socket.and_then(|socket| tcp::lingers(stack, socket)).map(|time| now + time)
+            }
             _ => None,
         };
-        match self.attempt(stack, now, cpu, call, deadline) {
+        let mut progress = Progress::default();
+        match self.attempt(stack, (now, cpu), call, deadline, &mut progress) {
             Ok(returned) => Some(Ok(returned)),
             Err(Pending::Error(name)) => Some(Err(name)),
             Err(Pending::Blocks) => {
-                self.blocked.push(Blocked { id, cpu, call: call.clone(), deadline });
+                self.blocked.push(Blocked { id, cpu, call: call.clone(), deadline, progress });
                 None
             }
         }
+    }
+
+    /// The descriptor of a socket.
+    pub fn fd(&self, name: &str) -> Option<Fd> {
+        self.sockets.get(name).map(|socket| socket.fd)
     }
 
     /// When a blocked call gives up waiting.
@@ -91,7 +106,7 @@ impl Agent {
         if self.blocked.is_empty() {
             return ended;
         }
-        for blocked in std::mem::take(&mut self.blocked) {
+        for mut blocked in std::mem::take(&mut self.blocked) {
             let fd = socket_of(&blocked.call).and_then(|name| self.sockets.get(name)).map(|socket| socket.fd);
             let due = blocked.deadline.is_some_and(|deadline| deadline <= now);
             // A socket that was closed meanwhile wakes nobody; the call finds that out by itself.
@@ -99,7 +114,8 @@ impl Agent {
                 self.blocked.push(blocked);
                 continue;
             }
-            match self.attempt(stack, now, blocked.cpu, &blocked.call, blocked.deadline) {
+            let at = (now, blocked.cpu);
+            match self.attempt(stack, at, &blocked.call, blocked.deadline, &mut blocked.progress) {
                 Ok(returned) => ended.push((blocked.id, Ok(returned))),
                 Err(Pending::Error(name)) => ended.push((blocked.id, Err(name))),
                 Err(Pending::Blocks) => self.blocked.push(blocked),
@@ -111,19 +127,20 @@ impl Agent {
     fn attempt(
         &mut self,
         stack: &mut Stack,
-        now: Instant,
-        cpu: u8,
+        (now, cpu): (Instant, u8),
         call: &Syscall,
         deadline: Option<Instant>,
+        progress: &mut Progress,
     ) -> Attempt {
+        if let Some(attempt) = self.of_tcp(stack, (now, cpu), call, deadline, progress) {
+            return attempt;
+        }
         let socket = |name: &String| self.sockets.get(name).copied().ok_or(Errno::EBADF);
         match call {
             Syscall::Socket { name, kind, nonblocking } => {
-                let fd = match kind {
-                    SocketKind::Udp => stack.socket_udp()?,
-                    SocketKind::Tcp => return Err(Errno::EPROTONOSUPPORT.into()),
-                };
-                self.sockets.insert(name.clone(), Application { fd, nonblocking: *nonblocking });
+                let is_tcp = *kind == SocketKind::Tcp;
+                let fd = if is_tcp { stack.socket_tcp()? } else { stack.socket_udp()? };
+                self.sockets.insert(name.clone(), Application { fd, nonblocking: *nonblocking, is_tcp });
                 Ok(value(i64::from(fd.0)))
             }
             Syscall::Bind { socket: s, to } => Ok(stack.bind(socket(s)?.fd, *to).map(|()| value(0))?),
@@ -187,6 +204,8 @@ fn socket_of(call: &Syscall) -> Option<&String> {
         | Syscall::Recvfrom { socket, .. }
         | Syscall::Read { socket, .. }
         | Syscall::Write { socket, .. }
+        | Syscall::Connect { socket, .. }
+        | Syscall::Accept { socket, .. }
         | Syscall::Poll { socket, .. } => Some(socket),
         _ => None,
     }

@@ -172,6 +172,11 @@ impl Rig for EmuRig {
 
     fn read(&mut self, source: &Source) -> Result<Readings, RigError> {
         let now = self.instant();
+        if let Source::TcpInfo(name) = source {
+            let fd =
+                self.agent.fd(name).ok_or_else(|| RigError::Broken(format!("no socket `{name}` is open")))?;
+            return readings::tcp_info(&self.stack, fd);
+        }
         readings::read(&mut self.stack, now, source)
     }
 

@@ -1,11 +1,13 @@
 //! What an administrator could read of the stack, by the keys that a case uses; the same as on the linux rig.
 
 use crate::case::model::{RouteQuery, Source};
+use crate::case::symbols::TCP_CA_STATES;
 use crate::rig::{Reading, Readings, RigError};
 use stack_under_test::control::tc::TC_H_ROOT;
 use stack_under_test::netdev::NetdevStats;
 use stack_under_test::netdev::qdisc::QdiscListing;
 use stack_under_test::route::{FlowKey, OifId};
+use stack_under_test::socket::Fd;
 use stack_under_test::stack::Stack;
 use stack_under_test::time::Instant;
 
@@ -27,11 +29,25 @@ pub fn read(stack: &mut Stack, now: Instant, source: &Source) -> Result<Readings
             ("in_flight".to_owned(), stack.skbs_in_flight() as u64),
             ("copied_bytes".to_owned(), stack.copied_bytes()),
         ]),
-        Source::TcpInfo(_) => return Err(RigError::Missing("this stack has no TCP yet".to_owned())),
+        Source::TcpInfo(_) => return Err(RigError::Missing("TCP_INFO is read of a socket".to_owned())),
         Source::Journey(_) => {
             return Err(RigError::Missing("a journey is not read as a list of values".to_owned()));
         }
     })
+}
+
+/// `TCP_INFO` of a socket, by the fields of `struct tcp_info`.
+///
+/// # Errors
+/// [`RigError::Broken`] when the socket has none.
+pub fn tcp_info(stack: &Stack, fd: Fd) -> Result<Readings, RigError> {
+    let info = stack.tcp_info(fd).map_err(|errno| RigError::Broken(format!("TCP_INFO: {}", errno.name())))?;
+    let mut readings = numbers(info.fields().map(|(name, value)| (name.to_owned(), value)));
+    let ca_state = usize::try_from(info.ca_state).ok().and_then(|at| TCP_CA_STATES.get(at));
+    for (key, text) in [("state", info.state_name()), ("ca_state", ca_state.unwrap_or(&"UNKNOWN"))] {
+        readings.insert(key.to_owned(), Reading::Text(text.to_owned()));
+    }
+    Ok(readings)
 }
 
 fn number(value: u64) -> Reading {

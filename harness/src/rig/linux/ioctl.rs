@@ -1,5 +1,5 @@
 //! The few calls of the kernel that have no safe wrapper: device ioctls, `accept4`, packet sockets, socket options by number,
-//! the policy of the scheduler, and what a process does between fork and exec.
+//! `poll`, the policy of the scheduler, and what a process does between fork and exec.
 #![expect(unsafe_code, reason = "they take raw pointers, give raw descriptors, or run in a forked process")]
 
 use nix::errno::Errno;
@@ -185,6 +185,17 @@ pub fn accept(listener: &OwnedFd) -> Result<OwnedFd, Errno> {
     let fd = nix::sys::socket::accept4(listener.as_raw_fd(), nix::sys::socket::SockFlag::SOCK_CLOEXEC)?;
     // SAFETY: the kernel has just given this descriptor, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// `poll` on one descriptor: how many have events (0 or 1), and which. A negative time waits without end.
+///
+/// # Errors
+/// Those of poll(2).
+pub fn poll(fd: BorrowedFd<'_>, events: i16, timeout_ms: i32) -> Result<(i32, i16), Errno> {
+    let mut one = libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
+    // SAFETY: the pointer is to one whole pollfd that is ours alone; the kernel reads it and writes `revents`.
+    let count = unsafe { libc::poll(&raw mut one, 1, timeout_ms) };
+    Errno::result(count).map(|count| (count, one.revents))
 }
 
 /// Has the kernel kill a process when the thread that starts it dies, in whatever way: PR_SET_PDEATHSIG.

@@ -28,6 +28,7 @@ mod schedule;
 mod sockets;
 mod sources;
 mod tap;
+mod tcp_info;
 mod veth;
 pub mod wire;
 
@@ -401,7 +402,7 @@ impl Rig for LinuxRig {
         let before = self.now();
         let readings = match source {
             Source::TcpInfo(name) => match self.agents.sockets().get(name) {
-                Some(socket) => sources::tcp_info(&socket),
+                Some(socket) => tcp_info::read(&socket),
                 None => Err(RigError::Broken(format!("no socket `{name}` is open"))),
             },
             Source::Ethtool if self.in_a_lab => self.namespace.run(lab::statistics)?,

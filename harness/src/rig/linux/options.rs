@@ -2,7 +2,6 @@
 
 use crate::case::model::OptionValue;
 use nix::libc;
-use nix::poll::PollFlags;
 use nix::sys::socket::MsgFlags;
 
 /// A table of names: level, option, and its number.
@@ -33,6 +32,7 @@ const SOCKET: Numbers = numbers![
     SO_ERROR,
     SO_INCOMING_CPU,
     SO_KEEPALIVE,
+    SO_LINGER,
     SO_MARK,
     SO_NO_CHECK,
     SO_PRIORITY,
@@ -73,6 +73,7 @@ const TCP: Numbers = numbers![
     TCP_LINGER2,
     TCP_MAXSEG,
     TCP_NODELAY,
+    TCP_NOTSENT_LOWAT,
     TCP_QUICKACK,
     TCP_SYNCNT,
     TCP_USER_TIMEOUT,
@@ -116,6 +117,10 @@ pub fn encode(name: &str, value: &OptionValue) -> Result<Vec<u8>, String> {
         OptionValue::Symbol(text) | OptionValue::Text(text) if TEXTS.contains(&name) => {
             Ok(text.as_bytes().to_vec())
         }
+        OptionValue::Number(seconds) if name == "SO_LINGER" => {
+            let seconds = i32::try_from(*seconds).map_err(|_| format!("{seconds} does not fit {name}"))?;
+            Ok([i32::from(seconds >= 0), seconds.max(0)].iter().flat_map(|n| n.to_ne_bytes()).collect())
+        }
         OptionValue::Number(_) if TEXTS.contains(&name) => Err(format!("{name} takes text")),
         OptionValue::Symbol(text) | OptionValue::Text(text) => lookup(SYMBOLS, text)
             .map(|number| number.to_ne_bytes().to_vec())
@@ -150,21 +155,32 @@ fn unnamed(name: &str) -> Option<MsgFlags> {
     Some(MsgFlags::from_bits_retain(bit))
 }
 
+/// The events of poll(2); nix has no POLLRDHUP.
+const EVENTS: &[(&str, i16)] = &[
+    ("POLLIN", libc::POLLIN),
+    ("POLLPRI", libc::POLLPRI),
+    ("POLLOUT", libc::POLLOUT),
+    ("POLLERR", libc::POLLERR),
+    ("POLLHUP", libc::POLLHUP),
+    ("POLLNVAL", libc::POLLNVAL),
+    ("POLLRDHUP", libc::POLLRDHUP),
+];
+
 /// Events of `poll` by their names.
 ///
 /// # Errors
 /// A sentence that names the first that is unknown.
-pub fn poll_events(names: &[String]) -> Result<PollFlags, String> {
-    names.iter().try_fold(PollFlags::empty(), |all, name| {
-        let bit = PollFlags::from_name(name);
+pub fn poll_events(names: &[String]) -> Result<i16, String> {
+    names.iter().try_fold(0, |all, name| {
+        let bit = EVENTS.iter().find(|(known, _)| known == name).map(|(_, bit)| bit);
         bit.map(|bit| all | bit).ok_or_else(|| format!("the linux rig knows no event `{name}`"))
     })
 }
 
 /// The names of the events that poll reported.
 #[must_use]
-pub fn event_names(events: PollFlags) -> Vec<String> {
-    events.iter_names().map(|(name, _)| name.to_owned()).collect()
+pub fn event_names(events: i16) -> Vec<String> {
+    EVENTS.iter().filter(|(_, bit)| events & bit != 0).map(|(name, _)| (*name).to_owned()).collect()
 }
 
 fn lookup(table: Numbers, name: &str) -> Option<i32> {
@@ -199,6 +215,8 @@ mod tests {
     #[rstest]
     #[case::a_symbol("IP_MTU_DISCOVER", OptionValue::Symbol("IP_PMTUDISC_DO".to_owned()), &[2, 0, 0, 0])]
     #[case::a_device("SO_BINDTODEVICE", OptionValue::Text("eth0".to_owned()), b"eth0")]
+    #[case::to_linger("SO_LINGER", OptionValue::Number(5), &[1, 0, 0, 0, 5, 0, 0, 0])]
+    #[case::not_to_linger("SO_LINGER", OptionValue::Number(-1), &[0, 0, 0, 0, 0, 0, 0, 0])]
     #[case::a_mark_with_its_top_bit("SO_MARK", OptionValue::Number(0x8000_0001), &[1, 0, 0, 0x80])]
     fn a_value_becomes_the_kernels_bytes(
         #[case] name: &str,

@@ -7,7 +7,6 @@ use crate::case::model::{Payload, SocketKind, Syscall};
 use crate::rig::{CallResult, Returned};
 use nix::errno::Errno;
 use nix::libc;
-use nix::poll::{PollFd, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, Backlog, MsgFlags, Shutdown, SockFlag, SockType, SockaddrIn, bind, connect, getpeername,
     getsockname, listen, recvmsg, send, sendto, shutdown, socket,
@@ -165,9 +164,8 @@ impl Sockets {
     fn poll(&self, socket: &str, events: &[String], timeout_ms: i32) -> Result<Returned, Errno> {
         let socket = self.find(socket)?;
         let wanted = options::poll_events(events).map_err(|_| Errno::EINVAL)?;
-        let mut one = [PollFd::new(socket.as_fd(), wanted)];
-        let count = poll(&mut one, PollTimeout::try_from(timeout_ms).unwrap_or(PollTimeout::NONE))?;
-        let events = one[0].revents().map(options::event_names).unwrap_or_default();
+        let (count, reported) = ioctl::poll(socket.as_fd(), wanted, timeout_ms)?;
+        let events = options::event_names(reported);
         Ok(Returned { events, ..value(i64::from(count)) })
     }
 
@@ -184,9 +182,15 @@ impl Sockets {
         let (level, number) = options::number(level, name).map_err(|_| Errno::ENOPROTOOPT)?;
         let mut bytes = [0; 64];
         let length = ioctl::get_option(&*self.find(socket)?, level, number, &mut bytes[..])?;
+        let word = |at: usize| {
+            i64::from(i32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]))
+        };
         // Text has no number.
-        let option =
-            (length == 4).then(|| i64::from(i32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])));
+        let option = match (name, length) {
+            ("SO_LINGER", 8) => Some(if word(0) == 0 { -1 } else { word(4) }),
+            (_, 4) => Some(word(0)),
+            _ => None,
+        };
         Ok(Returned { option, ..Returned::default() })
     }
 }

@@ -1,13 +1,10 @@
 //! Counters and states of the kernel, read inside the namespace.
 
 use super::command;
-use super::ioctl;
 use super::tap::DEVICE;
 use crate::case::model::{RouteQuery, Source};
 use crate::rig::{Reading, Readings, RigError};
-use nix::libc;
 use serde_json::Value;
-use std::os::fd::OwnedFd;
 
 /// Why this rig cannot read a source; `None`: it can.
 #[must_use]
@@ -38,7 +35,7 @@ pub fn program(source: &Source) -> Option<&'static str> {
     }
 }
 
-/// Reads a source in the namespace of the calling thread. `TCP_INFO` is not here: see [`tcp_info`].
+/// Reads a source in the namespace of the calling thread. `TCP_INFO` is not here: see `tcp_info.rs`.
 ///
 /// # Errors
 /// [`RigError::Missing`] for a source that this rig does not have, or a program that is not there.
@@ -59,69 +56,6 @@ pub fn read(source: &Source) -> Result<Readings, RigError> {
         Source::Nft => Ok(nft(&json(&["nft", "-j", "list", "ruleset"])?)),
         other => Err(RigError::Missing(format!("no such source: {other:?}"))),
     }
-}
-
-/// The fields of `struct tcp_info` (uapi `linux/tcp.h`): name without `tcpi_`, offset, size.
-const TCP_INFO: &[(&str, usize, usize)] = &[
-    ("ca_state", 1, 1),
-    ("retransmits", 2, 1),
-    ("probes", 3, 1),
-    ("backoff", 4, 1),
-    ("rto", 8, 4),
-    ("ato", 12, 4),
-    ("snd_mss", 16, 4),
-    ("rcv_mss", 20, 4),
-    ("unacked", 24, 4),
-    ("sacked", 28, 4),
-    ("lost", 32, 4),
-    ("retrans", 36, 4),
-    ("pmtu", 60, 4),
-    ("rcv_ssthresh", 64, 4),
-    ("rtt", 68, 4),
-    ("rttvar", 72, 4),
-    ("snd_ssthresh", 76, 4),
-    ("snd_cwnd", 80, 4),
-    ("advmss", 84, 4),
-    ("reordering", 88, 4),
-    ("rcv_space", 96, 4),
-    ("total_retrans", 100, 4),
-];
-
-/// The states of a connection, by their numbers from 1 (`net/tcp_states.h`).
-const STATES: [&str; 12] = [
-    "ESTABLISHED",
-    "SYN_SENT",
-    "SYN_RECV",
-    "FIN_WAIT1",
-    "FIN_WAIT2",
-    "TIME_WAIT",
-    "CLOSE",
-    "CLOSE_WAIT",
-    "LAST_ACK",
-    "LISTEN",
-    "CLOSING",
-    "NEW_SYN_RECV",
-];
-
-/// `TCP_INFO` of a socket; times in microseconds, as the kernel gives them.
-///
-/// # Errors
-/// [`RigError::Broken`] when the socket has none.
-pub fn tcp_info(socket: &OwnedFd) -> Result<Readings, RigError> {
-    let mut bytes = [0; 104];
-    let length = ioctl::get_option(socket, libc::IPPROTO_TCP, libc::TCP_INFO, &mut bytes)
-        .map_err(|e| RigError::Broken(format!("TCP_INFO: {e:?}")))?;
-    let mut readings: Readings = TCP_INFO
-        .iter()
-        .filter(|(_, offset, size)| offset + size <= length)
-        .map(|&(name, offset, size)| {
-            let number = bytes[offset..offset + size].iter().rev().fold(0, |n, b| n << 8 | i64::from(*b));
-            (name.to_owned(), Reading::Number(number))
-        })
-        .collect();
-    let state = usize::from(bytes[0]).checked_sub(1).and_then(|i| STATES.get(i)).unwrap_or(&"UNKNOWN");
-    readings.insert("state".to_owned(), Reading::Text((*state).to_owned()));
-    Ok(readings)
 }
 
 /// The statistics of eth0, by the names of `struct rtnl_link_stats64`.

@@ -136,6 +136,7 @@ fn spec(layer: Layer, fields: &[(Layer, &str, Value)], payload: &[u8]) -> FrameS
         fields: fields.iter().map(field).collect(),
         payload: (!payload.is_empty()).then(|| Payload(payload.into())),
         quotes: None,
+        tcp: None,
     }
 }
 

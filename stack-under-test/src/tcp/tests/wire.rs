@@ -2,6 +2,7 @@
 
 use super::support::bare_stack;
 use crate::entropy::Entropy;
+use crate::netdev::features::Features;
 use crate::route::{Address, OifId};
 use crate::skb::PoolConfig;
 use crate::stack::Stack;
@@ -124,20 +125,21 @@ impl Link {
 }
 
 impl Stack {
-    /// A packet leaves: its bytes, with the checksum that the device would fill in, go to the wire.
+    /// A packet leaves: its bytes, cut and with the checksum that the device would fill in, go to the wire.
     pub(crate) fn test_transmit(&mut self, skb: crate::skb::Skb) {
         if self.skbs[&skb].gso_size == 0 {
-            return self.test_transmit_one(skb);
+            return self.test_segment(skb);
         }
-        let none =
-            self.netif_skb_features(&self.skbs[&skb]).without(crate::netdev::features::Features::GSO_MASK);
-        let Ok(mut segments) = self.skb_gso_segment(skb, none) else { panic!("a packet that cannot be cut") };
+        self.push_eth_header(&skb, &[2; 6], crate::wire::ethernet::ETH_P_IP);
+        let can = Features::SG.with(Features::HW_CSUM);
+        let mut segments = self.skb_gso_segment(skb, can).expect("there is memory");
         while let Some(segment) = segments.pop_front(&mut self.skbs) {
-            self.test_transmit_one(segment);
+            self.skbs.pull(&segment, crate::wire::ethernet::HEADER_BYTES);
+            self.test_segment(segment);
         }
     }
 
-    fn test_transmit_one(&mut self, skb: crate::skb::Skb) {
+    fn test_segment(&mut self, skb: crate::skb::Skb) {
         let mut bytes = Vec::new();
         self.skbs.for_each_run(&skb, 0, &mut |run| bytes.extend_from_slice(run));
         let meta = &self.skbs[&skb];
