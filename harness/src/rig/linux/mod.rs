@@ -406,8 +406,9 @@ impl Rig for LinuxRig {
             },
             Source::Ethtool if self.in_a_lab => self.namespace.run(lab::statistics)?,
             _ => {
-                let source = source.clone();
-                self.namespace.run(move || sources::read(&source))?
+                let (source, default_qdisc) = (source.clone(), self.default_qdisc);
+                let readings = self.namespace.run(move || sources::read(&source))?;
+                readings.map(|readings| default_qdisc.named_as_default(readings))
             }
         };
         self.took_time();

@@ -2,7 +2,7 @@
 
 use super::netlink;
 use super::tap::DEVICE;
-use crate::rig::RigError;
+use crate::rig::{Readings, RigError};
 use nix::errno::Errno;
 
 /// Whether pfifo_fast stands in for the default of `eth0`.
@@ -57,6 +57,24 @@ impl StandIn {
             other => Ok(other),
         }
     }
+
+    /// What `tc` counts, with the handle `0:` of a default where this stands in for one: the kernel gave it another.
+    #[must_use]
+    pub fn named_as_default(self, readings: Readings) -> Readings {
+        if self != Self::There {
+            return readings;
+        }
+        let name = |key: String| match key.split_once(":/") {
+            Some((handle, rest)) if is_chosen(handle) => format!("0:/{rest}"),
+            _ => key,
+        };
+        readings.into_iter().map(|(key, reading)| (name(key), reading)).collect()
+    }
+}
+
+/// Whether the kernel chose a handle: it does from 8000 on, and ffff is that of `ingress`.
+fn is_chosen(handle: &str) -> bool {
+    u16::from_str_radix(handle, 16).is_ok_and(|major| (0x8000..0xffff).contains(&major))
 }
 
 fn broken(what: &str, error: Errno) -> RigError {
@@ -67,4 +85,26 @@ fn broken(what: &str, error: Errno) -> RigError {
 #[must_use]
 pub fn is_changed_by(words: &[String]) -> bool {
     matches!(words, [tc, qdisc, verb, ..] if tc == "tc" && qdisc == "qdisc" && !matches!(verb.as_str(), "show" | "list" | "ls"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rig::Reading;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::the_stand_in(StandIn::There, "8001:/packets", "0:/packets")]
+    #[case::the_root_by_its_place(StandIn::There, "root/packets", "root/packets")]
+    #[case::ingress(StandIn::There, "ffff:/packets", "ffff:/packets")]
+    #[case::one_of_the_case(StandIn::Away, "8001:/packets", "8001:/packets")]
+    fn only_the_stand_in_has_the_handle_of_a_default(
+        #[case] stand_in: StandIn,
+        #[case] counted: &str,
+        #[case] named: &str,
+    ) {
+        let readings = Readings::from([(counted.to_owned(), Reading::Number(7))]);
+        let wanted = Readings::from([(named.to_owned(), Reading::Number(7))]);
+        assert_eq!(stand_in.named_as_default(readings), wanted);
+    }
 }
