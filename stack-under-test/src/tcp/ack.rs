@@ -324,7 +324,7 @@ impl Stack {
                 Self::tcp_clear_xmit_timer(tp);
             }
         } else {
-            let when = super::retransmit::probe0_when(tp);
+            let when = super::probe::probe0_when(tp);
             self.tcp_reset_xmit_timer(tp, Pending::Probe0, when);
         }
     }

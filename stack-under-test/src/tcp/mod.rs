@@ -28,6 +28,8 @@ pub mod listen;
 pub mod ofo;
 pub(crate) mod options;
 pub mod output;
+pub mod probe;
+pub mod rack;
 pub mod readiness;
 pub mod recovery;
 pub mod recvmsg;

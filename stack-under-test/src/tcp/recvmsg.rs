@@ -36,7 +36,8 @@ impl Stack {
         result
     }
 
-    fn tcp_recvmsg_locked(
+    /// `tcp_recvmsg_locked`.
+    pub(crate) fn tcp_recvmsg_locked(
         &mut self,
         tp: &mut TcpSock,
         buffer: &mut [u8],

@@ -49,7 +49,8 @@ impl Stack {
         result
     }
 
-    fn tcp_sendmsg_locked(
+    /// `tcp_sendmsg_locked`.
+    pub(crate) fn tcp_sendmsg_locked(
         &mut self,
         tp: &mut TcpSock,
         bytes: &[u8],
