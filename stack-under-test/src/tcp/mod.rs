@@ -9,8 +9,8 @@
 //!
 //! Not built yet, and where it will stand: Fast Open (`fastopen.rs`, beside [`listen`]), SYN cookies (in [`request`], where a
 //! full queue drops), path MTU probing (in [`output`], before the loop of `tcp_write_xmit`), TCP small queues and
-//! autocorking (in [`output`]; nothing lies long enough below us to matter), urgent data (in [`sendmsg`] and [`recvmsg`]; the
-//! pointer of a peer is ignored), collapsing of queues under memory pressure (in [`ofo`], where packets are dropped).
+//! autocorking (in [`output`]; nothing lies long enough below us to matter), collapsing of queues under memory pressure (in
+//! [`ofo`], where packets are dropped).
 
 pub mod ack;
 pub mod bind;
@@ -28,6 +28,7 @@ pub mod listen;
 pub mod ofo;
 pub(crate) mod options;
 pub mod output;
+pub(crate) mod predict;
 pub mod probe;
 pub mod rack;
 pub mod readiness;
@@ -52,6 +53,7 @@ pub mod timer;
 pub mod timewait;
 pub mod transmit;
 pub mod undo;
+pub mod urgent;
 pub mod validate;
 pub mod window;
 

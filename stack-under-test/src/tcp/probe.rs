@@ -92,6 +92,7 @@ impl Stack {
             sent.mstamp = self.tcp_mstamp();
             tp.snd_nxt = sent.end_seq;
             tp.packets_out += sent.pcount;
+            self.mib.add(Counter::TcpExtOrigDataSent, sent.pcount as usize);
             tp.rtx.push_back(sent);
             self.tcp_rearm_rto(tp);
         }

@@ -4,6 +4,7 @@ use super::segment::{LOST, RETRANS, SACKED_ACKED, SACKED_RETRANS};
 use super::seq::{after, before};
 use super::sock::{CaState, Pending, TcpSock};
 use super::usecs_to_jiffies;
+use crate::mib::Mib;
 use crate::stack::Stack;
 
 impl TcpSock {
@@ -19,7 +20,7 @@ impl TcpSock {
 
     /// `tcp_rack_detect_loss`: marks what was sent so long before something that arrived that it must be lost. Gives the
     /// microseconds until more could be marked, or 0.
-    fn rack_detect_loss(&mut self, now_us: u64) -> u64 {
+    fn rack_detect_loss(&mut self, now_us: u64, mib: &mut Mib) -> u64 {
         let reo_wnd = self.rack_reo_wnd();
         let (rack, mut timeout) = (self.rack, 0);
         for at in 0..self.rtx.len() {
@@ -39,7 +40,7 @@ impl TcpSock {
             let age = now_us.saturating_sub(segment.mstamp) as i64;
             let left = i64::from(rack.rtt_us) + i64::from(reo_wnd) - age;
             if left <= 0 {
-                self.mark_lost(at);
+                self.mark_lost(at, mib);
             } else {
                 timeout = timeout.max(left as u64);
             }
@@ -89,7 +90,7 @@ impl Stack {
         if !core::mem::take(&mut tp.rack.advanced) {
             return false;
         }
-        let timeout = tp.rack_detect_loss(self.tcp_mstamp());
+        let timeout = tp.rack_detect_loss(self.tcp_mstamp(), &mut self.mib);
         if timeout == 0 {
             return false;
         }
@@ -101,7 +102,7 @@ impl Stack {
     /// `tcp_rack_reo_timeout`.
     pub(crate) fn tcp_rack_reo_timeout(&mut self, tp: &mut TcpSock) {
         let (prior, lost) = (tp.packets_in_flight(), tp.lost);
-        tp.rack_detect_loss(self.tcp_mstamp());
+        tp.rack_detect_loss(self.tcp_mstamp(), &mut self.mib);
         if prior != tp.packets_in_flight() {
             if tp.ca_state != CaState::Recovery {
                 self.tcp_enter_recovery(tp, false);

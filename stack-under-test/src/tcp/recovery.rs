@@ -9,7 +9,7 @@ use super::segment::{LOST, SACKED_ACKED, SACKED_RETRANS};
 use super::seq::{after, before};
 use super::sock::{CaState, Pending, TCP_INFINITE_SSTHRESH, TcpSock};
 use super::usecs_to_jiffies;
-use crate::mib::Counter;
+use crate::mib::{Counter, Mib};
 use crate::stack::Stack;
 
 /// What an ACK lets be sent again: `REXMIT_*`.
@@ -23,7 +23,7 @@ pub(crate) enum Rexmit {
 
 impl TcpSock {
     /// `tcp_mark_skb_lost`.
-    pub(crate) fn mark_lost(&mut self, at: usize) {
+    pub(crate) fn mark_lost(&mut self, at: usize, mib: &mut Mib) {
         let (sacked, pcount) = (self.rtx[at].sacked, self.rtx[at].pcount.max(1));
         if sacked & SACKED_ACKED != 0 {
             return;
@@ -31,6 +31,7 @@ impl TcpSock {
         if sacked & LOST != 0 {
             if sacked & SACKED_RETRANS != 0 {
                 // The retransmission is lost, too.
+                mib.add(Counter::TcpExtLostRetransmit, pcount as usize);
                 self.rtx[at].sacked &= !SACKED_RETRANS;
                 self.retrans_out = self.retrans_out.saturating_sub(pcount);
                 self.lost += pcount;
@@ -218,7 +219,7 @@ impl Stack {
                     continue;
                 }
             }
-            tp.mark_lost(at);
+            tp.mark_lost(at, &mut self.mib);
         }
     }
 
@@ -249,7 +250,7 @@ impl Stack {
             if tp.rtx[0].pcount > 1 && tp.rtx[0].len > mss {
                 self.tcp_fragment_rtx(tp, 0, mss, mss);
             }
-            tp.mark_lost(0);
+            tp.mark_lost(0, &mut self.mib);
         }
     }
 

@@ -352,6 +352,9 @@ impl Stack {
         };
         if expired {
             self.tcp_write_err(tp);
+        } else {
+            // `sk_rethink_txhash`: Linux takes another flow label and queue for what follows; this stack has one way only.
+            self.mib.inc(Counter::TcpExtTimeoutRehash);
         }
         expired
     }

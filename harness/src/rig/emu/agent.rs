@@ -269,10 +269,11 @@ fn poll(
     deadline: Option<Instant>,
 ) -> Attempt {
     let ready = stack.readiness(socket.fd)?;
-    let Readiness { readable, writable, error, hangup, read_hangup } = ready;
+    let Readiness { readable, writable, error, hangup, read_hangup, urgent } = ready;
     // POLLERR and POLLHUP are reported without being asked for (poll(2)).
     let all = [
         ("POLLIN", readable, has(wanted, "POLLIN")),
+        ("POLLPRI", urgent, has(wanted, "POLLPRI")),
         ("POLLOUT", writable, has(wanted, "POLLOUT")),
         ("POLLERR", error, true),
         ("POLLHUP", hangup, true),

@@ -55,7 +55,8 @@ fn send(
     flags: &[String],
     progress: &mut Progress,
 ) -> Attempt {
-    let known = TcpSendFlags { more: has(flags, "MSG_MORE"), eor: has(flags, "MSG_EOR") };
+    let known =
+        TcpSendFlags { more: has(flags, "MSG_MORE"), eor: has(flags, "MSG_EOR"), oob: has(flags, "MSG_OOB") };
     let dontwait = socket.nonblocking || has(flags, "MSG_DONTWAIT");
     loop {
         let rest = bytes.get(progress.sent..).unwrap_or_default();
@@ -87,10 +88,11 @@ fn receive(
     flags: &[String],
     progress: &mut Progress,
 ) -> Attempt {
-    if has(flags, "MSG_OOB") {
-        return Err(Errno::EINVAL.into());
-    }
-    let known = TcpRecvFlags { peek: has(flags, "MSG_PEEK"), trunc: has(flags, "MSG_TRUNC") };
+    let known = TcpRecvFlags {
+        peek: has(flags, "MSG_PEEK"),
+        trunc: has(flags, "MSG_TRUNC"),
+        oob: has(flags, "MSG_OOB"),
+    };
     let length = (length as usize).min(LONGEST);
     let all = has(flags, "MSG_WAITALL") && !known.peek;
     let mut buffer = vec![0; length - progress.received.len().min(length)];
@@ -99,6 +101,8 @@ fn receive(
     let came = match received {
         Err(Errno::EAGAIN) if had && (socket.nonblocking || has(flags, "MSG_DONTWAIT")) => 0,
         Err(errno) if had && errno != Errno::EAGAIN => 0,
+        // MSG_OOB never waits.
+        Err(errno) if known.oob => return Err(errno.into()),
         received => or_block(received, socket.nonblocking || has(flags, "MSG_DONTWAIT"))?,
     };
     let taken = if known.trunc { 0 } else { came };
