@@ -141,6 +141,7 @@ impl<'t> Engine<'t> {
                 let failure = Failure::at(&step.at, what).with(self.beside(expected, &[frame]));
                 return Err(failure.off_by(late, self.previous).into());
             }
+            relation.came_from(self.sent_as(frame));
             let progress = relation.push(&decode(&self.record.frame(frame).bytes));
             match progress {
                 Progress::NotMine => others += 1,
@@ -163,6 +164,12 @@ impl<'t> Engine<'t> {
                 }
             }
         }
+    }
+
+    /// The packet that a frame of TCP was sent as before it was cut, where the rig keeps a journey.
+    fn sent_as(&mut self, frame: usize) -> Option<u32> {
+        let packet = self.record.frame(frame).packet?;
+        self.rig.journey()?.sent_as(packet)
     }
 
     /// Nothing is pending, and nothing comes for this long.
