@@ -8,6 +8,7 @@ pub mod list;
 mod places;
 pub mod run;
 pub mod show;
+pub mod simulate;
 mod stop;
 
 use crate::case::model::RigKind;
@@ -33,6 +34,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
         Command::List(arguments) => list::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Doctor { rig } => doctor::run(rig),
     };
     match done {
@@ -51,6 +53,6 @@ fn needs_namespaces(command: &Command) -> bool {
         Command::Run(arguments) => arguments.rig == RigKind::Linux && arguments.lab.is_none(),
         Command::Compare(arguments) => arguments.rig.contains(&RigKind::Linux) && arguments.lab.is_none(),
         Command::Doctor { rig } => rig.is_none_or(|rig| rig == RigKind::Linux),
-        Command::List(_) | Command::Check(_) | Command::Show(_) => false,
+        Command::List(_) | Command::Check(_) | Command::Show(_) | Command::Simulate(_) => false,
     }
 }

@@ -182,6 +182,13 @@ impl SkbPool {
         self.meta.len() - self.free_meta.len() - self.whole.len()
     }
 
+    /// Linear buffers and page buffers that something refers to. What a free description keeps is free.
+    #[must_use]
+    pub fn buffers_in_use(&self) -> (usize, usize) {
+        let heads = self.heads as usize - self.free_heads.len() - self.whole.len();
+        (heads, self.refs.len() - self.heads as usize - self.free_pages.len())
+    }
+
     pub(super) fn free(&mut self, slot: u32) {
         let mut part = core::mem::replace(&mut self.meta[slot as usize].frag_list, NONE);
         while part != NONE {

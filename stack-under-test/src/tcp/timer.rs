@@ -72,6 +72,11 @@ impl TimerQueue {
         self.heap.push(Reverse((at, of)));
     }
 
+    /// Entries, outdated ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     #[inline]
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.heap.peek().map(|Reverse((at, _))| *at)

@@ -31,6 +31,8 @@ struct Blocked {
 pub struct Agent {
     sockets: BTreeMap<String, Application>,
     blocked: Vec<Blocked>,
+    /// Somebody else makes the calls, and asks whom to wake.
+    pub(super) retired: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -101,8 +103,11 @@ impl Agent {
 
     /// Makes blocked calls again whose sockets have something to tell, or whose time is up; gives those that ended.
     pub fn progress(&mut self, stack: &mut Stack, now: Instant) -> Vec<(CallId, CallResult)> {
-        let woken = stack.take_woken();
         let mut ended = Vec::new();
+        if self.retired {
+            return ended;
+        }
+        let woken = stack.take_woken();
         if self.blocked.is_empty() {
             return ended;
         }

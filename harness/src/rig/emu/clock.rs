@@ -37,7 +37,7 @@ impl EmuRig {
         }
     }
 
-    fn next_due(&mut self) -> Option<u64> {
+    pub(super) fn next_due(&mut self) -> Option<u64> {
         let nic = self.machine.borrow().nic.next_event();
         let stack = self.stack.next_deadline().map(|at| at.0);
         let applications = self.agent.next_deadline().map(|at| at.0);

@@ -11,11 +11,14 @@ mod agent;
 mod announced;
 mod bring_up;
 mod clock;
+mod host;
 mod journal;
 mod lent;
 mod machine;
 mod readings;
 
+pub use bring_up::Identity;
+pub use host::Host;
 pub use lent::{Access, Lent};
 
 use crate::case::model::{Command, Nanos, RigKind, Source, Syscall, Trial};
