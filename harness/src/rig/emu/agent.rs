@@ -100,8 +100,7 @@ impl Agent {
     }
 
     /// Makes blocked calls again whose sockets have something to tell, or whose time is up; gives those that ended.
-    pub fn progress(&mut self, stack: &mut Stack, now: Instant) -> Vec<(CallId, CallResult)> {
-        let woken = stack.take_woken();
+    pub fn progress(&mut self, stack: &mut Stack, now: Instant, woken: &[Fd]) -> Vec<(CallId, CallResult)> {
         let mut ended = Vec::new();
         if self.blocked.is_empty() {
             return ended;
