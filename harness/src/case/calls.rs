@@ -25,7 +25,7 @@ impl TrialReader<'_> {
         let judged = outcome != Outcome::default();
         let background = match fields.get("background") {
             Some(node) => {
-                Some(self.names.add(&mut self.r, node, Named::Background { judged, joined: false })?)
+                Some(self.names.add(&mut self.r, node, Named::Background { judged, joined: false, may_stay: false })?)
             }
             None => None,
         };

@@ -14,6 +14,7 @@ mod load;
 mod names;
 pub mod problem;
 pub(crate) mod reader;
+mod real_peer;
 pub mod rigs;
 pub mod schema;
 pub(crate) mod shape;

@@ -91,6 +91,8 @@ pub struct Trial {
     pub rigs: Option<Rigs>,
     /// Whether the peer and the gateway answer ARP requests by themselves.
     pub automatic_arp: bool,
+    /// `peer: {kind: linux}` - the Linux kernel is at the other end of the cable, and what the wire to it does.
+    pub real_peer: Option<Impairment>,
     /// Deviations of a rig that are known.
     pub differs: Vec<Differs>,
     /// What the emulated NIC is to do wrong: a name and its numbers.
@@ -113,6 +115,19 @@ impl Trial {
 
 /// What the port of the linux rig can be, as a condition of `differs:`. `virtual` is any device without hardware.
 pub const PORTS: [&str; 3] = ["tap", "veth", "virtual"];
+
+/// What a wire does to frames in each direction, each in parts of a million.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Impairment {
+    /// It loses so many.
+    pub loss: u32,
+    /// It lets others overtake so many.
+    pub reorder: u32,
+    /// It gives so many twice.
+    pub duplicate: u32,
+    /// Which frames these are.
+    pub seed: u64,
+}
 
 /// A known deviation of one rig.
 #[derive(Clone, Debug)]
@@ -165,6 +180,10 @@ pub enum Action {
     Link(bool),
     /// A system call.
     Call(CallStep),
+    /// A program at a real peer.
+    PeerRun(PeerRun),
+    /// An application of the harness on the sockets of the system under test.
+    App(AppStep),
     /// Waits for the end of a call that runs in the background.
     Join(Join),
     /// One frame of the system under test.
@@ -196,6 +215,59 @@ pub struct Command {
     pub error: Option<String>,
     /// Where it stands.
     pub at: Location,
+}
+
+/// A program at a real peer, and what it must give.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PeerRun {
+    /// The words; the first is the program.
+    pub words: Vec<String>,
+    /// The file of the trial's folder that takes its standard output.
+    pub stdout: Option<String>,
+    /// What it must print.
+    pub prints: Option<String>,
+    /// A name, when later steps run meanwhile.
+    pub background: Option<String>,
+    /// By when it must have ended.
+    pub within: Duration,
+    /// Its exit status.
+    pub returns: i64,
+}
+
+/// An application, and what it must give.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AppStep {
+    /// Which.
+    pub application: Application,
+    /// A name, when later steps run meanwhile.
+    pub background: Option<String>,
+    /// By when it must have ended; `None`: it runs until the trial ends.
+    pub within: Option<Duration>,
+    /// What it must give.
+    pub outcome: Outcome,
+}
+
+/// An application of the harness.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Application {
+    /// Serves the files of the trial's folder by HTTP/1.0.
+    HttpServer {
+        /// The port.
+        port: u16,
+    },
+    /// Downloads a file by HTTP/1.0.
+    HttpGet(HttpGet),
+}
+
+/// `http_get: {from: …, to: …}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpGet {
+    /// The server.
+    pub server: SocketAddrV4,
+    /// The path, from `/` on.
+    pub path: String,
+    /// The file of the trial's folder that takes the page.
+    pub to: String,
 }
 
 /// A system call with what it must give.

@@ -61,6 +61,8 @@ pub enum Form {
     Row,
     /// A mapping from queues to durations.
     Durations,
+    /// A program: a text, or a mapping with these keys.
+    Program(&'static [&'static [Key]]),
     /// One command, or a list of them, each a text or a mapping with `error:`.
     Commands,
     /// A socket, and fields of its TCP_INFO with what they must be.
@@ -134,6 +136,7 @@ pub const CASE: &[Key] = &[
     key("refs", Form::Texts, "RFCs and the like."),
     key("rigs", Form::Rigs, "The rigs that it can run on, and why no others; without it, all."),
     key("peer", Form::Keys(&[PEER]), "What the peer does by itself."),
+    key("wire", Form::Keys(&[WIRE]), "What the wire to a real peer does to frames, in each direction."),
     key("matrix", Form::Matrix, "Lists whose product gives the rows, each a trial."),
     key("differs", Form::ListOf(&[DIFFERS]), "Known deviations of one rig."),
     key("faults", Form::Faults, "What the emulated NIC does wrong."),
@@ -145,11 +148,28 @@ pub const LIMIT: &[Key] = &[
     must("because", Form::Text, "What the others cannot do; a skip shows it behind a colon."),
 ];
 /// `peer:`
-pub const PEER: &[Key] = &[key(
-    "arp",
-    Form::OneOf(&["auto", "manual"]),
-    "Whether it answers ARP requests for itself and the gateway.",
-)];
+pub const PEER: &[Key] = &[
+    key(
+        "arp",
+        Form::OneOf(&["auto", "manual"]),
+        "Whether it answers ARP requests for itself and the gateway.",
+    ),
+    key(
+        "kind",
+        Form::OneOf(PEERS),
+        "`scripted`: the steps say what it does. `linux`: the Linux kernel is at the other end, in real time, and `peer_run:` starts \
+         programs there; frames that no step explains are no failure, and `expect:` passes over those that do not fit.",
+    ),
+];
+/// What a peer can be.
+pub const PEERS: &[&str] = &["scripted", "linux"];
+/// `wire:`
+pub const WIRE: &[Key] = &[
+    key("loss", Form::Tolerance, "How many frames it loses: `1%`."),
+    key("reorder", Form::Tolerance, "How many it lets three others overtake."),
+    key("duplicate", Form::Tolerance, "How many it gives twice."),
+    key("seed", Form::Number(0, i64::MAX), "Which frames these are."),
+];
 /// `differs:`
 pub const DIFFERS: &[Key] = &[
     must("rig", Form::OneOf(RIGS), "The rig that deviates."),
@@ -396,6 +416,35 @@ pub static STEPS: &[StepShape] = &[
         "getsockname(2)",
     ),
     step("join", Form::Keys(&[JOIN]), "Waits for the end of a call in the background."),
+    step(
+        "peer_run",
+        Form::Program(&[&[
+            must("run", Form::Text, "The program with its arguments; no shell reads them."),
+            key("stdout", Form::Name, "The file in the folder of the trial that takes what it prints."),
+            key("prints", Form::Text, "Text that must be in what it prints."),
+            key("returns", Form::Number(0, 255), "Its exit status; default 0."),
+            key("within", Form::Duration, "By when it must have ended; default 30 s."),
+            key("background", Form::Name, "A name: later steps run meanwhile, until `join`, or until the trial ends."),
+        ]]),
+        "Runs a program at a real peer. It works in a folder of the trial, and ends with it.",
+    ),
+    step(
+        "http_server",
+        Form::Keys(&[&[must("port", Form::Number(1, 65_535), "The port.")]]),
+        "On the sockets of the system under test, serves the files of the trial's folder by HTTP/1.0, until the trial ends.",
+    ),
+    step(
+        "http_get",
+        Form::Keys(&[&[
+            must("from", Form::Text, "The page: `http://192.0.2.2:8000/file`. While the connection is refused, it tries again for 10 s."),
+            must("to", Form::Name, "The file in the folder of the trial that takes it."),
+            key("returns", Form::Number(0, i64::MAX), "How many bytes it must have."),
+            key("error", Form::Text, "The error that it must give: `ECONNRESET`, `HTTP 404`."),
+            key("within", Form::Duration, "By when it must have ended; default 30 s."),
+            key("background", Form::Name, "A name: later steps run meanwhile, until `join`, or until the trial ends."),
+        ]]),
+        "On the sockets of the system under test, downloads a page by HTTP/1.0.",
+    ),
     step("expect", Form::Keys(EXPECT), "One frame of the system under test."),
     step("any_order", Form::Frames, "Several frames, in whatever order."),
     step(
@@ -448,7 +497,7 @@ pub static STEPS: &[StepShape] = &[
 #[must_use]
 pub fn keys_of(step: &str) -> &'static [&'static [Key]] {
     match STEPS.iter().find(|shape| shape.name == step) {
-        Some(StepShape { form: Form::Keys(keys), .. }) => keys,
+        Some(StepShape { form: Form::Keys(keys) | Form::Program(keys), .. }) => keys,
         _ => &[],
     }
 }

@@ -4,12 +4,12 @@ use super::checks::Matrix;
 use super::command::{CommandCheck, Commands};
 use super::files::Files;
 use super::functions::FUNCTIONS;
-use super::model::{Action, Differs, Fault, PORTS, RigKind, Step, Trial};
+use super::model::{Action, Differs, Fault, Impairment, PORTS, RigKind, Step, Trial};
 use super::names::Names;
 use super::problem::{Problem, choose, nearest};
 use super::reader::{Fields, Read, Reader, Reported};
 use super::rigs::Rigs;
-use super::shape::{CASE, DIFFERS, PEER, STEPS, StepShape, keys_of};
+use super::shape::{CASE, DIFFERS, PEER, PEERS, STEPS, StepShape, keys_of};
 use super::substitute::Variables;
 use super::value::Patterns;
 use super::yaml::{Kind, Node};
@@ -44,6 +44,7 @@ pub struct TrialReader<'l> {
     weight_left: &'l mut usize,
     commands: Commands,
     automatic_arp: bool,
+    pub(super) real_peer: Option<Impairment>,
     rigs: Option<Rigs>,
 }
 
@@ -70,6 +71,7 @@ impl<'l> TrialReader<'l> {
             weight_left,
             commands: Commands { grammar: |_| Ok(()) },
             automatic_arp: true,
+            real_peer: None,
             rigs: None,
         }
     }
@@ -107,6 +109,7 @@ impl<'l> TrialReader<'l> {
             refs,
             rigs: self.rigs.clone(),
             automatic_arp: self.automatic_arp,
+            real_peer: self.real_peer,
             differs: differs?,
             faults,
             steps,
@@ -133,16 +136,40 @@ impl<'l> TrialReader<'l> {
         let refs = texts(&mut self.r, "refs")?;
         self.rigs = fields.get("rigs").map(|node| self.rigs(node)).transpose()?;
         if let Some(node) = fields.get("peer") {
-            self.automatic_arp = self.peer(node)?;
+            (self.automatic_arp, self.real_peer) = self.peer(node)?;
         }
+        self.wire_to_the_peer(fields)?;
         let faults = fields.get("faults").map_or(Ok(Vec::new()), |node| self.faults(node))?;
         Ok((about, covers, refs, faults))
     }
 
-    fn peer(&mut self, node: &Node) -> Read<bool> {
+    /// Whether the peer answers ARP by itself, and whether it is a real one.
+    fn peer(&mut self, node: &Node) -> Read<(bool, Option<Impairment>)> {
         let fields = self.r.fields(node, "peer", &[PEER])?;
-        let Some(arp) = fields.get("arp") else { return Ok(true) };
-        Ok(self.r.one_of(arp, &["auto", "manual"])? == "auto")
+        let kind = fields.get("kind").map(|kind| self.r.one_of(kind, PEERS)).transpose()?;
+        let real = (kind == Some("linux")).then(Impairment::default);
+        let Some(arp) = fields.get("arp") else { return Ok((real.is_none(), real)) };
+        let automatic = self.r.one_of(arp, &["auto", "manual"])? == "auto";
+        if real.is_some() {
+            let problem = Problem::at(&arp.span, "a real peer answers ARP requests as it likes");
+            return Err(self.r.report(problem.help("leave `arp:` away, or `kind: linux`")));
+        }
+        Ok((automatic, real))
+    }
+
+    /// `wire:` of the case, once its peer is known.
+    fn wire_to_the_peer(&mut self, fields: &Fields<'_>) -> Read<()> {
+        let Some(node) = fields.get("wire") else { return Ok(()) };
+        let wire = self.wire(node)?;
+        match &mut self.real_peer {
+            Some(impairment) => *impairment = wire,
+            None => {
+                let problem = Problem::at(&node.span, "`wire:` is for a real peer")
+                    .label("here the steps say what comes and what does not");
+                return Err(self.r.report(problem.help("say `peer: {kind: linux}` as well")));
+            }
+        }
+        Ok(())
     }
 
     fn faults(&mut self, node: &Node) -> Read<Vec<Fault>> {
@@ -302,6 +329,9 @@ impl<'l> TrialReader<'l> {
             "sysfs" => self.sysfs(body)?,
             "link" => Action::Link(self.r.one_of(body, &["up", "down"])? == "up"),
             "join" => self.join(body)?,
+            "peer_run" => self.peer_run(body)?,
+            "http_server" => self.http_server(body)?,
+            "http_get" => self.http_get(body)?,
             "any_order" => self.any_order(body)?,
             "order" => self.order(body)?,
             "fragments" => self.fragments(body)?,
@@ -386,7 +416,7 @@ impl<'l> TrialReader<'l> {
     fn included(&mut self, node: &Node, out: &mut Vec<Step>) -> Read<()> {
         let fields = self.r.fields(node, "an included file", &[CASE])?;
         let rigs = fields.get("rigs").map(|node| self.rigs(node)).transpose()?;
-        let arp = fields.get("peer").map(|node| self.peer(node)).transpose()?;
+        let peer = fields.get("peer").map(|node| self.peer(node)).transpose()?;
         let same = |list: &Rigs| {
             let all = [RigKind::Emu, RigKind::Qemu, RigKind::Vfio, RigKind::Linux];
             let mine = self.rigs.as_ref().map_or(&all[..], |rigs| &rigs.only);
@@ -405,7 +435,14 @@ impl<'l> TrialReader<'l> {
                 rigs.is_some_and(|list| !same(&list)),
                 "the case runs on rigs that this file does not allow",
             ),
-            ("peer", arp.is_some_and(|arp| arp != self.automatic_arp), "the case says otherwise"),
+            (
+                "peer",
+                peer.is_some_and(|(arp, real)| {
+                    arp != self.automatic_arp || real.is_some() != self.real_peer.is_some()
+                }),
+                "the case says otherwise",
+            ),
+            ("wire", fields.get("wire").is_some(), "it is the case's"),
             ("matrix", !matrix, "the case that includes it needs these names in its own matrix"),
             (
                 "faults",

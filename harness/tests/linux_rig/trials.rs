@@ -56,6 +56,7 @@ fn named(actions: Vec<(Option<&str>, Action)>) -> Trial {
         automatic_arp: true,
         differs: Vec::new(),
         faults: Vec::new(),
+        real_peer: None,
         steps: actions.into_iter().map(step).collect(),
     }
 }

@@ -102,12 +102,8 @@ impl Agent {
     }
 
     /// Makes blocked calls again whose sockets have something to tell, or whose time is up; gives those that ended.
-    pub fn progress(&mut self, stack: &mut Stack, now: Instant) -> Vec<(CallId, CallResult)> {
+    pub fn progress(&mut self, stack: &mut Stack, now: Instant, woken: &[Fd]) -> Vec<(CallId, CallResult)> {
         let mut ended = Vec::new();
-        if self.retired {
-            return ended;
-        }
-        let woken = stack.take_woken();
         if self.blocked.is_empty() {
             return ended;
         }

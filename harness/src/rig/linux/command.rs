@@ -21,7 +21,7 @@ const OUTPUT_LIMIT: usize = 1 << 20;
 
 /// Held while a process is being started: until it executes its program, it has every descriptor that is open, those of other
 /// trials too, and what is closed meanwhile lives on in it.
-static STARTING: RwLock<()> = RwLock::new(());
+pub(super) static STARTING: RwLock<()> = RwLock::new(());
 
 /// Closes a descriptor so that what it stands for is gone, if it was the last: at a time at which no process is being started.
 ///

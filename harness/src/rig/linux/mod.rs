@@ -20,7 +20,9 @@ mod namespace;
 mod netlink;
 mod offloads;
 mod options;
+pub mod peer;
 mod pins;
+mod programs;
 mod qdisc;
 mod reader;
 pub mod rights;
@@ -471,7 +473,7 @@ impl Drop for LinuxRig {
 
 fn event_at(event: &Event) -> Nanos {
     match event {
-        Event::Frame(frame) => frame.at,
+        Event::Frame(frame) | Event::OfPeer(frame) => frame.at,
         Event::Returned { at, .. } => *at,
     }
 }
