@@ -27,6 +27,8 @@ const RULE: &str = "a_rule_that_drops_tells_the_sender_and_counts";
 
 const NOBODY: &str = "an_ordinary_user_needs_no_rights";
 
+const POWERLESS: &str = "root_without_capabilities_is_told_that_it_has_none";
+
 const USER: &str = "root_of_a_user_namespace_is_enough";
 
 fn main() {
@@ -53,6 +55,7 @@ const LAB: &[(&str, Test)] = &[
     ("a_lab_refuses_ports_that_the_machine_needs", lab::refusals),
     ("a_lab_proves_its_cable", lab::no_cable),
     ("a_lab_forgets_one_trial_before_the_next", lab::reset),
+    ("a_lab_begins_each_trial_with_a_qdisc_that_has_counted_nothing", lab::counts),
 ];
 
 /// All tests; each runs on both wires.
@@ -83,6 +86,7 @@ const TESTS: &[(&str, Test)] = &[
     ("nothing_is_left_of_a_run_that_is_interrupted", ends::interrupted),
     ("nothing_is_left_of_runs_that_are_killed", ends::killed),
     (NOBODY, ends::as_nobody),
+    (POWERLESS, ends::powerless),
     ("an_uncut_packet_is_cut_before_the_wire", cut_and_filled),
     ("the_harness_knows_how_late_it_was", lateness),
     ("the_port_says_what_it_is_and_its_default_qdisc_is_a_default", nature),
@@ -103,7 +107,7 @@ fn of_a_wire(prefix: &str, wire: WireKind, &(name, test): &(&'static str, Test))
     let tools = || trials::lacks(wire, &["ip -V", "tc -V"]);
     let nft = || trials::lacks(wire, &["nft -v"]).filter(|_| name == RULE);
     let user = || trials::no_user_namespace().filter(|_| name == USER);
-    let root = || ends::not_root().filter(|_| name == NOBODY);
+    let root = || ends::not_root().filter(|_| name == NOBODY || name == POWERLESS);
     let trial = Trial::test(full, move || {
         bench::use_wire(wire);
         test()
