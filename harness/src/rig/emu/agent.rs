@@ -39,6 +39,12 @@ struct Application {
     send_timeout: Option<Duration>,
 }
 
+impl Application {
+    fn new(fd: Fd, nonblocking: bool) -> Self {
+        Self { fd, nonblocking, receive_timeout: None, send_timeout: None }
+    }
+}
+
 /// Why a call has no result yet, or which error it is.
 enum Pending {
     /// It blocks.
@@ -115,6 +121,17 @@ impl Agent {
         ended
     }
 
+    /// SO_RCVTIMEO and SO_SNDTIMEO; 0: no limit.
+    fn set_timeout(&mut self, socket: &str, name: &str, time: Duration) -> Attempt {
+        let socket = self.sockets.get_mut(socket).ok_or(Errno::EBADF)?;
+        let timeout = (!time.is_zero()).then_some(time);
+        match name {
+            "SO_SNDTIMEO" => socket.send_timeout = timeout,
+            _ => socket.receive_timeout = timeout,
+        }
+        Ok(value(0))
+    }
+
     fn attempt(
         &mut self,
         stack: &mut Stack,
@@ -135,10 +152,7 @@ impl Agent {
                     SocketKind::Udp => stack.socket_udp()?,
                     SocketKind::Tcp => return Err(Errno::EPROTONOSUPPORT.into()),
                 };
-                let (receive_timeout, send_timeout) = (None, None);
-                let application =
-                    Application { fd, nonblocking: *nonblocking, receive_timeout, send_timeout };
-                self.sockets.insert(name.clone(), application);
+                self.sockets.insert(name.clone(), Application::new(fd, *nonblocking));
                 Ok(value(i64::from(fd.0)))
             }
             Syscall::Bind { socket: s, to } => Ok(stack.bind(socket(s)?.fd, *to).map(|()| value(0))?),
@@ -177,14 +191,7 @@ impl Agent {
                 Ok(stack.close(fd).map(|()| value(0))?)
             }
             Syscall::Setsockopt { socket: s, name, value: OptionValue::Time(time), .. } => {
-                let socket = self.sockets.get_mut(s).ok_or(Errno::EBADF)?;
-                let timeout = (!time.is_zero()).then_some(*time);
-                if name == "SO_SNDTIMEO" {
-                    socket.send_timeout = timeout
-                } else {
-                    socket.receive_timeout = timeout
-                }
-                Ok(value(0))
+                self.set_timeout(s, name, *time)
             }
             Syscall::Setsockopt { socket: s, level, name, value } => {
                 set_option(stack, socket(s)?.fd, level, name, value)
