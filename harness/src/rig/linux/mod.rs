@@ -298,11 +298,16 @@ impl Rig for LinuxRig {
     }
 
     fn version(&self, of: &str) -> Option<String> {
-        matches!(of, "linux" | "kernel")
-            .then(|| {
+        let here = |is: bool| is.then(String::new);
+        match of {
+            "linux" | "kernel" => {
                 nix::sys::utsname::uname().ok().map(|name| name.release().to_string_lossy().into_owned())
-            })
-            .flatten()
+            }
+            "tap" => here(self.kind == WireKind::Tap),
+            "veth" => here(self.kind == WireKind::Veth),
+            "virtual" => here(self.namespace.run(tap::is_virtual).unwrap_or(false)),
+            _ => None,
+        }
     }
 
     fn is_virtual(&self) -> bool {
@@ -399,18 +404,20 @@ impl Rig for LinuxRig {
 
     fn read(&mut self, source: &Source) -> Result<Readings, RigError> {
         let before = self.now();
-        let readings = match source {
+        let mut readings = match source {
             Source::TcpInfo(name) => match self.agents.sockets().get(name) {
                 Some(socket) => sources::tcp_info(&socket),
                 None => Err(RigError::Broken(format!("no socket `{name}` is open"))),
             },
             Source::Ethtool if self.in_a_lab => self.namespace.run(lab::statistics)?,
             _ => {
-                let (source, default_qdisc) = (source.clone(), self.default_qdisc);
-                let readings = self.namespace.run(move || sources::read(&source))?;
-                readings.map(|readings| default_qdisc.named_as_default(readings))
+                let source = source.clone();
+                self.namespace.run(move || sources::read(&source))?
             }
         };
+        if *source == Source::Qdisc {
+            readings = readings.map(|readings| self.default_qdisc.as_default(readings));
+        }
         self.took_time();
         let took = self.now().saturating_sub(before);
         // It is no reason to doubt what held: the worst leaves it out.

@@ -58,23 +58,40 @@ impl StandIn {
         }
     }
 
-    /// What `tc` counts, with the handle `0:` of a default where this stands in for one: the kernel gave it another.
+    /// A new default in place of the one that is there: it has counted nothing.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn renew(self) -> Result<Self, RigError> {
+        match self {
+            Self::There => self.give_way()?.come_back(),
+            Self::NotNeeded => netlink::add_pfifo_fast(DEVICE)
+                .and_then(|()| netlink::delete_qdisc(DEVICE))
+                .map(|()| self)
+                .map_err(|e| broken("made anew", e)),
+            Self::Away => Ok(self),
+        }
+    }
+
+    /// What is read of qdiscs, with the handle 0: of a default in place of the one that the kernel gave to what stands in.
     #[must_use]
-    pub fn named_as_default(self, readings: Readings) -> Readings {
+    pub fn as_default(self, readings: Readings) -> Readings {
         if self != Self::There {
             return readings;
         }
-        let name = |key: String| match key.split_once(":/") {
-            Some((handle, rest)) if is_chosen(handle) => format!("0:/{rest}"),
+        let named = |key: String| match key.split_once(":/") {
+            Some((handle, rest)) if u16::from_str_radix(handle, 16).is_ok_and(is_chosen) => {
+                format!("0:/{rest}")
+            }
             _ => key,
         };
-        readings.into_iter().map(|(key, reading)| (name(key), reading)).collect()
+        readings.into_iter().map(|(key, value)| (named(key), value)).collect()
     }
 }
 
-/// Whether the kernel chose a handle: it does from 8000 on, and ffff is that of `ingress`.
-fn is_chosen(handle: &str) -> bool {
-    u16::from_str_radix(handle, 16).is_ok_and(|major| (0x8000..0xffff).contains(&major))
+/// Whether a handle is one that the kernel chose: from 8000: on, below that of ingress.
+fn is_chosen(handle: u16) -> bool {
+    (0x8000..0xffff).contains(&handle)
 }
 
 fn broken(what: &str, error: Errno) -> RigError {
@@ -94,17 +111,16 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case::the_stand_in(StandIn::There, "8001:/packets", "0:/packets")]
-    #[case::the_root_by_its_place(StandIn::There, "root/packets", "root/packets")]
-    #[case::ingress(StandIn::There, "ffff:/packets", "ffff:/packets")]
-    #[case::one_of_the_case(StandIn::Away, "8001:/packets", "8001:/packets")]
-    fn only_the_stand_in_has_the_handle_of_a_default(
+    #[case::it_stands_in(StandIn::There, ["0:/kind", "ffff:/kind", "root/kind"])]
+    #[case::a_case_has_its_own(StandIn::Away, ["8002:/kind", "ffff:/kind", "root/kind"])]
+    #[case::the_default_is_the_kernels(StandIn::NotNeeded, ["8002:/kind", "ffff:/kind", "root/kind"])]
+    fn what_stands_in_is_read_as_the_default_that_it_stands_in_for(
         #[case] stand_in: StandIn,
-        #[case] counted: &str,
-        #[case] named: &str,
+        #[case] keys: [&str; 3],
     ) {
-        let readings = Readings::from([(counted.to_owned(), Reading::Number(7))]);
-        let wanted = Readings::from([(named.to_owned(), Reading::Number(7))]);
-        assert_eq!(stand_in.named_as_default(readings), wanted);
+        let kind = || Reading::Text("pfifo_fast".to_owned());
+        let read = ["root/kind", "8002:/kind", "ffff:/kind"].map(|key| (key.to_owned(), kind()));
+        let told: Vec<_> = stand_in.as_default(read.into_iter().collect()).into_keys().collect();
+        assert_eq!(told, keys);
     }
 }
