@@ -77,7 +77,11 @@ impl TrialReader<'_> {
                 Syscall::Setsockopt { socket, level, name, value: self.option_value(value, takes)? }
             }
             "getsockopt" => {
-                let (level, name, _) = self.option(fields)?;
+                let (level, name, takes) = self.option(fields)?;
+                if takes == Takes::Time {
+                    let node = self.r.need(fields, "name")?;
+                    return Err(self.r.report(not_built(&node.span, "reading an option that is a time")));
+                }
                 Syscall::Getsockopt { socket, level, name }
             }
             _ => Syscall::Getsockname { socket },
@@ -156,6 +160,7 @@ impl TrialReader<'_> {
         let number = plain && node.text().is_some_and(|text| whole(text).is_some());
         match takes {
             Takes::Text => Ok(OptionValue::Text(self.r.text(node)?.to_owned())),
+            Takes::Time => Ok(OptionValue::Time(self.r.duration(node)?)),
             Takes::Symbols(names) if !number => {
                 Ok(OptionValue::Symbol(self.r.one_of(node, names)?.to_owned()))
             }

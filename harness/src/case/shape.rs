@@ -346,7 +346,7 @@ pub static STEPS: &[StepShape] = &[
     step(
         "setsockopt",
         Form::Keys(&[
-            &[SOCKET, LEVEL, OPTION, must("value", Form::OptionValue, "A number, a symbol or text.")],
+            &[SOCKET, LEVEL, OPTION, must("value", Form::OptionValue, "A number, a symbol, text or a time.")],
             CALL,
             NAMED,
         ]),

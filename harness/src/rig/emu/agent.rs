@@ -18,7 +18,7 @@ struct Blocked {
     id: CallId,
     cpu: u8,
     call: Syscall,
-    /// When `poll` gives up.
+    /// When it gives up: the time of `poll`, SO_RCVTIMEO, SO_SNDTIMEO.
     deadline: Option<Instant>,
 }
 
@@ -33,6 +33,16 @@ pub struct Agent {
 struct Application {
     fd: Fd,
     nonblocking: bool,
+    /// SO_RCVTIMEO.
+    receive_timeout: Option<Duration>,
+    /// SO_SNDTIMEO.
+    send_timeout: Option<Duration>,
+}
+
+impl Application {
+    fn new(fd: Fd, nonblocking: bool) -> Self {
+        Self { fd, nonblocking, receive_timeout: None, send_timeout: None }
+    }
 }
 
 /// Why a call has no result yet, or which error it is.
@@ -63,12 +73,15 @@ impl Agent {
         (id, cpu): (CallId, u8),
         call: &Syscall,
     ) -> Option<CallResult> {
+        let socket = socket_of(call).and_then(|name| self.sockets.get(name));
         let deadline = match call {
-            Syscall::Poll { timeout_ms, .. } => {
-                u64::try_from(*timeout_ms).ok().map(|ms| now + Duration::from_millis(ms))
+            Syscall::Poll { timeout_ms, .. } => u64::try_from(*timeout_ms).ok().map(Duration::from_millis),
+            Syscall::Send { .. } | Syscall::Sendto { .. } | Syscall::Write { .. } => {
+                socket.and_then(|socket| socket.send_timeout)
             }
-            _ => None,
-        };
+            _ => socket.and_then(|socket| socket.receive_timeout),
+        }
+        .map(|timeout| now + timeout);
         match self.attempt(stack, now, cpu, call, deadline) {
             Ok(returned) => Some(Ok(returned)),
             Err(Pending::Error(name)) => Some(Err(name)),
@@ -108,6 +121,17 @@ impl Agent {
         ended
     }
 
+    /// SO_RCVTIMEO and SO_SNDTIMEO; 0: no limit.
+    fn set_timeout(&mut self, socket: &str, name: &str, time: Duration) -> Attempt {
+        let socket = self.sockets.get_mut(socket).ok_or(Errno::EBADF)?;
+        let timeout = (!time.is_zero()).then_some(time);
+        match name {
+            "SO_SNDTIMEO" => socket.send_timeout = timeout,
+            _ => socket.receive_timeout = timeout,
+        }
+        Ok(value(0))
+    }
+
     fn attempt(
         &mut self,
         stack: &mut Stack,
@@ -116,14 +140,19 @@ impl Agent {
         call: &Syscall,
         deadline: Option<Instant>,
     ) -> Attempt {
-        let socket = |name: &String| self.sockets.get(name).copied().ok_or(Errno::EBADF);
+        // A call whose time is up waits no longer, and ends as one that never would.
+        let expired = deadline.is_some_and(|deadline| deadline <= now);
+        let socket = |name: &String| {
+            let socket = self.sockets.get(name).copied().ok_or(Errno::EBADF)?;
+            Ok::<_, Errno>(Application { nonblocking: socket.nonblocking || expired, ..socket })
+        };
         match call {
             Syscall::Socket { name, kind, nonblocking } => {
                 let fd = match kind {
                     SocketKind::Udp => stack.socket_udp()?,
                     SocketKind::Tcp => return Err(Errno::EPROTONOSUPPORT.into()),
                 };
-                self.sockets.insert(name.clone(), Application { fd, nonblocking: *nonblocking });
+                self.sockets.insert(name.clone(), Application::new(fd, *nonblocking));
                 Ok(value(i64::from(fd.0)))
             }
             Syscall::Bind { socket: s, to } => Ok(stack.bind(socket(s)?.fd, *to).map(|()| value(0))?),
@@ -160,6 +189,9 @@ impl Agent {
                 let fd = socket(s)?.fd;
                 self.sockets.remove(s);
                 Ok(stack.close(fd).map(|()| value(0))?)
+            }
+            Syscall::Setsockopt { socket: s, name, value: OptionValue::Time(time), .. } => {
+                self.set_timeout(s, name, *time)
             }
             Syscall::Setsockopt { socket: s, level, name, value } => {
                 set_option(stack, socket(s)?.fd, level, name, value)
@@ -274,7 +306,7 @@ fn set_option(stack: &mut Stack, fd: Fd, level: &str, name: &str, option: &Optio
         OptionValue::Text(device) if name == "SO_BINDTODEVICE" => {
             return Ok(stack.bind_to_device(fd, device).map(|()| value(0))?);
         }
-        OptionValue::Text(_) => return Err(Errno::EINVAL.into()),
+        OptionValue::Text(_) | OptionValue::Time(_) => return Err(Errno::EINVAL.into()),
     };
     let option = SocketOption::parse(level, name).ok_or(Errno::ENOPROTOOPT)?;
     Ok(stack.setsockopt(fd, option, number).map(|()| value(0))?)
