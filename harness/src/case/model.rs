@@ -347,6 +347,8 @@ pub enum OptionValue {
     Symbol(String),
     /// Text, such as an interface for SO_BINDTODEVICE.
     Text(String),
+    /// How long SO_RCVTIMEO or SO_SNDTIMEO lets a call wait; 0: as long as it takes.
+    Time(Duration),
 }
 
 /// What a socket is for.

@@ -215,7 +215,7 @@ impl Stack {
         self.do_neigh_actions();
         let Some(mac) = mac else {
             self.skbs.drop(&mut self.trace, skb, DropReason::NeighCreateFail);
-            return Err(SendError::Errno(Errno::ENOBUFS));
+            return Err(SendError::Congested);
         };
         self.push_eth_header(&skb, &mac, ETH_P_IP);
         Self::xmit_result(self.dev_queue_xmit::<true>(skb))
