@@ -294,6 +294,10 @@ mib! {
     TcpExtSackReneging = "TcpExt.TCPSACKReneging",
     /// Reordering was seen by SACK.
     TcpExtSackReorder = "TcpExt.TCPSACKReorder",
+    /// A packet that was acknowledged selectively would be joined with the one before it.
+    TcpExtSackMerged = "TcpExt.TCPSackMerged",
+    /// Part of a packet that was acknowledged selectively would be joined with the one before it.
+    TcpExtSackShifted = "TcpExt.TCPSackShifted",
     /// A packet that was acknowledged selectively could not be joined with the one before it.
     TcpExtSackShiftFallback = "TcpExt.TCPSackShiftFallback",
     /// A segment was sent again after the timer.

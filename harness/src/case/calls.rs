@@ -221,7 +221,10 @@ impl TrialReader<'_> {
             outcome.from = Some(self.r.endpoint(node)?);
         }
         if let (Some(node), true) = (fields.get("value"), self.is_getsockopt(fields)) {
-            outcome.value = Some(self.option_number(node)?);
+            match self.option(fields)? {
+                (_, _, Takes::Text) => outcome.text = Some(self.r.text(node)?.to_owned()),
+                _ => outcome.value = Some(self.option_number(node)?),
+            }
         }
         if let Some(node) = fields.get("revents") {
             let events = self.r.some_of(node, POLL_EVENTS)?;

@@ -296,6 +296,8 @@ pub struct Outcome {
     pub from: Option<SocketAddrV4>,
     /// `value:` of `getsockopt`.
     pub value: Option<i64>,
+    /// `value:` of `getsockopt` where the option is text.
+    pub text: Option<String>,
     /// `events:` that `poll` must report, as names: POLLIN, POLLOUT, POLLERR, POLLHUP.
     pub events: Option<Vec<String>>,
     /// `after:` - how long after the call began it must return, and how far off it may be.

@@ -67,6 +67,8 @@ pub struct Returned {
     pub events: Vec<String>,
     /// The value of an option.
     pub option: Option<i64>,
+    /// The same of an option that is text (TCP_CONGESTION).
+    pub text: Option<String>,
 }
 
 /// How a command ended.

@@ -20,8 +20,8 @@ impl Stack {
         }
         self.trace.function(seg.packet, "tcp_data_queue");
         Self::tcp_ecn_accept_cwr(tp, seg.header.flags, seg.payload_len > 0);
-        // A SYN takes a number, but no byte.
-        let data_seq = seg.seq().wrapping_add(u32::from(seg.has(crate::wire::tcp::SYN)));
+        // A SYN gets here in a simultaneous open only, and lies before the window then.
+        let data_seq = seg.seq();
         let truesize = self.skbs[&skb].truesize.max(1);
         let mut new = Received {
             skb,

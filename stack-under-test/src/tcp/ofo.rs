@@ -32,7 +32,7 @@ impl Received {
     /// stays by itself; the count is Linux's.
     pub(crate) fn try_coalesce(&mut self, tail: Option<&Self>, mib: &mut Mib) {
         if let Some(tail) = tail
-            && tail.end_seq == self.seq
+            && tail.end_seq == self.data_seq
             && usize::from(tail.joined) < MAX_SKB_FRAGS
         {
             self.joined = tail.joined + 1;

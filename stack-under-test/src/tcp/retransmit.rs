@@ -11,6 +11,7 @@ use super::{HZ, jiffies_to_usecs, usecs_to_jiffies};
 use crate::errno::Errno;
 use crate::mib::Counter;
 use crate::stack::Stack;
+use crate::wire::ipv4::IPPROTO_TCP;
 use crate::wire::tcp::{CWR, ECE, FIN, PSH, SYN};
 
 /// `TCP_TIMEOUT_MIN_US`.
@@ -110,6 +111,10 @@ impl Stack {
 
     /// `__tcp_retransmit_skb`: sends a packet of the queue again, at most `segs` segments of it. Whether it left.
     fn tcp_retransmit_raw(&mut self, tp: &mut TcpSock, at: usize, segs: u32) -> bool {
+        if self.tcp_still_in_host_queue(tp, at) {
+            self.mib.inc(Counter::TcpExtSpuriousRtxHostQueues);
+            return false;
+        }
         if before(tp.rtx[at].seq, tp.snd_una) {
             let acked = tp.snd_una.wrapping_sub(tp.rtx[at].seq);
             let mss = tp.mss_cache;
@@ -166,6 +171,20 @@ impl Stack {
         sent
     }
 
+    /// `skb_still_in_host_queue`: whether a packet of the queue waits for its neighbour's address still. (What waits in a
+    /// qdisc is not looked at.)
+    fn tcp_still_in_host_queue(&self, tp: &TcpSock, at: usize) -> bool {
+        let (Some((_, route)), Some(segment)) = (tp.cached_route, tp.rtx.get(at)) else { return false };
+        let mut begins = [0; 8];
+        begins[..2].copy_from_slice(&tp.sport.to_be_bytes());
+        begins[2..4].copy_from_slice(&tp.dport.to_be_bytes());
+        begins[4..].copy_from_slice(&segment.seq.to_be_bytes());
+        self.neigh.holds(route.nexthop(), &self.skbs, |skb| {
+            let header = |at: u16, len| self.skbs.mem.bytes(skb.head_at + usize::from(at), len);
+            header(skb.network_header + 9, 1) == [IPPROTO_TCP] && header(skb.transport_header, 8) == begins
+        })
+    }
+
     /// `tcp_retrans_try_collapse`: small packets that follow go with the one that is sent again.
     fn tcp_retrans_try_collapse(&mut self, tp: &mut TcpSock, at: usize, space: u32, mss: u32) {
         if tp.rtx[at].flags & SYN != 0 {
@@ -205,10 +224,13 @@ impl Stack {
             tp.rtx[at].sacked |= SACKED_RETRANS;
             let pcount = tp.rtx[at].pcount.max(1);
             tp.retrans_out += pcount;
+        }
+        // The first that was tried counts, whether or not it left.
+        if let Some(segment) = tp.rtx.get(at) {
             if tp.retrans_stamp == 0 {
-                tp.retrans_stamp = self.tcp_time_stamp().max(1);
+                tp.retrans_stamp = ((segment.mstamp / 1000) as u32).max(1);
             }
-            tp.undo_retrans = tp.undo_retrans.max(0) + i64::from(pcount);
+            tp.undo_retrans = tp.undo_retrans.max(0) + i64::from(segment.pcount.max(1));
         }
         sent
     }
@@ -277,7 +299,7 @@ impl Stack {
         self.tcp_enter_loss(tp);
         tp.retransmits = tp.retransmits.saturating_add(1);
         tp.total_rto = tp.total_rto.saturating_add(1);
-        if !self.tcp_retransmit_skb(tp, 0, 1) {
+        if !self.tcp_retransmit_skb(tp, 0, 1) && !self.tcp_still_in_host_queue(tp, 0) {
             let when = tp.rto.min(TCP_RESOURCE_PROBE_INTERVAL);
             return self.tcp_reset_xmit_timer(tp, Pending::Retrans, when);
         }

@@ -161,6 +161,12 @@ fn unnamed(name: &str) -> Option<MsgFlags> {
     Some(MsgFlags::from_bits_retain(bit))
 }
 
+/// Whether an option is text.
+#[must_use]
+pub fn is_text(name: &str) -> bool {
+    TEXTS.contains(&name)
+}
+
 /// The events of poll(2); nix has no POLLRDHUP.
 const EVENTS: &[(&str, i16)] = &[
     ("POLLIN", libc::POLLIN),

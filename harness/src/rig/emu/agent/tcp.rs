@@ -212,6 +212,10 @@ impl Agent {
                 let option = stack.linger(socket.fd).map(|seconds| Some(seconds.map_or(-1, i64::from)));
                 option.map(|option| Returned { option, ..Returned::default() }).map_err(Pending::from)
             }
+            Syscall::Getsockopt { name, .. } if name == "TCP_CONGESTION" => {
+                let text = stack.congestion(socket.fd).map(|name| Some(name.to_owned()));
+                text.map(|text| Returned { text, ..Returned::default() }).map_err(Pending::from)
+            }
             _ => return None,
         })
     }
