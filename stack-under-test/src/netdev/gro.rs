@@ -143,9 +143,10 @@ impl Stack {
     /// `tcp_gro_receive`, and what `dev_gro_receive` does with its answer.
     fn tcp_gro_receive(&mut self, skb: Skb, segment: &Segment) {
         self.trace.function(self.skbs[&skb].packet, "tcp_gro_receive");
-        let frame = self.skbs.linear(&skb);
-        let found = self.gro.held.iter().position(|held| same_flow(self.skbs.linear(&held.skb), frame));
-        let good = segment.whole && self.gro_checksum_ok(&skb);
+        let (found, good, merges) = self.gro_judge(&skb, segment);
+        if good && self.skbs[&skb].ip_summed == IpSummed::None {
+            self.skbs[&skb].ip_summed = IpSummed::Unnecessary;
+        }
         let ends = segment.flags & (URG | PSH | RST | SYN | FIN) != 0;
         let Some(at) = found else {
             if !good || ends || segment.payload == 0 {
@@ -153,7 +154,6 @@ impl Stack {
             }
             return self.hold(skb, segment);
         };
-        let merges = good && self.gro_fits(&self.gro.held[at], &skb, segment);
         if merges {
             let short = segment.payload < self.gro.held[at].mss;
             self.gro_merge(at, skb, segment);
@@ -177,32 +177,40 @@ impl Stack {
         self.gro.held.push(Held { skb, first: *segment, count: 1, mss: segment.payload, fixed_id: false });
     }
 
+    /// Which held packet a segment belongs to, whether it may be merged at all, and whether it continues that packet.
+    #[inline(always)]
+    fn gro_judge(&self, skb: &Skb, segment: &Segment) -> (Option<usize>, bool, bool) {
+        let frame = self.skbs.linear(skb);
+        let found = self.gro.held.iter().position(|held| same_flow(self.skbs.linear(&held.skb), frame));
+        let good = segment.whole && self.gro_checksum_ok(skb, frame);
+        let merges = good && found.is_some_and(|at| self.gro_fits(&self.gro.held[at], skb, frame, segment));
+        (found, good, merges)
+    }
+
     /// `skb_gro_checksum_validate`: what the device did not vouch for is added up; a wrong one is not merged.
-    fn gro_checksum_ok(&mut self, skb: &Skb) -> bool {
-        if self.skbs[skb].ip_summed != IpSummed::None {
+    #[inline(always)]
+    fn gro_checksum_ok(&self, skb: &Skb, frame: &[u8]) -> bool {
+        let meta = &self.skbs[skb];
+        if meta.ip_summed != IpSummed::None {
             return true;
         }
-        let frame = self.skbs.linear(skb);
         let Some(headers) = frame.first_chunk() else { return false };
         let address = |at: usize| Ipv4Addr::from_bits(be32(headers, ETH_BYTES + at));
-        let length = (self.skbs[skb].len() - TCP_AT) as u16;
+        let length = (meta.len() - TCP_AT) as u16;
         let mut sum = Checksum::starting_with(pseudo_header(address(12), address(16), IPPROTO_TCP, length));
-        if frame.len() == self.skbs[skb].len() {
+        if frame.len() == meta.len() {
             sum.add(&frame[TCP_AT..]);
         } else {
             self.skbs.for_each_run(skb, TCP_AT, &mut |run| sum.add(run));
         }
-        if sum.finish() != 0 {
-            return false;
-        }
-        self.skbs[skb].ip_summed = IpSummed::Unnecessary;
-        true
+        sum.finish() == 0
     }
 
     /// Whether a segment continues a packet: the next bytes, the same acknowledgement, window, options, flags, TTL, TOS and DF, an
     /// identification that counts on (or with DF stays), not longer than the first, and room for it.
-    fn gro_fits(&self, held: &Held, skb: &Skb, segment: &Segment) -> bool {
-        let (a, b) = (self.skbs.linear(&held.skb), self.skbs.linear(skb));
+    #[inline(always)]
+    fn gro_fits(&self, held: &Held, skb: &Skb, b: &[u8], segment: &Segment) -> bool {
+        let a = self.skbs.linear(&held.skb);
         let first = &held.first;
         let (Some(x), Some(y)) = (a.first_chunk(), b.first_chunk()) else { return false };
         let (x, y): (&Headers, &Headers) = (x, y);

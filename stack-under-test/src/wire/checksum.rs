@@ -21,7 +21,7 @@ impl Checksum {
     }
 
     /// Adds the next run.
-    #[inline]
+    #[inline(always)]
     pub fn add(&mut self, run: &[u8]) {
         let part = sum(run);
         // A run that begins at an odd offset has its bytes in the other half of each word (RFC 1071, section 2 (B)).
@@ -129,6 +129,16 @@ fn sum_rest(mut bytes: &[u8], mut words: u128) -> u16 {
 #[must_use]
 pub fn checksum(bytes: &[u8]) -> u16 {
     !sum(bytes)
+}
+
+/// [`checksum`] of an IPv4 header: fastest for one without options.
+#[inline(always)]
+#[must_use]
+pub fn header_checksum(header: &[u8]) -> u16 {
+    match <&[u8; 20]>::try_from(header) {
+        Ok(header) => checksum(header),
+        Err(_) => checksum(header),
+    }
 }
 
 /// The sum of the pseudo-header of UDP and TCP over IPv4 (RFC 768, RFC 9293), not inverted. `len` is that of the UDP or
