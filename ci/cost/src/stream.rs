@@ -6,13 +6,14 @@ use core::net::SocketAddrV4;
 use stack_under_test::errno::Errno;
 use stack_under_test::skb::pool::PoolConfig;
 use stack_under_test::socket::Fd;
+use stack_under_test::tcp::sendmsg::TcpSendFlags;
 use stack_under_test::time::Duration;
 use std::collections::VecDeque;
 
 const PORT: u16 = 80;
 /// Listeners that nobody talks to have the ports from here on.
 const IDLE_PORT: u16 = 10_000;
-/// What an application writes or reads at once, in bytes.
+/// What an application reads at once, in bytes; it writes all that it has.
 const AT_ONCE: usize = 65_536;
 
 /// A client and a server, and what is on its way to each.
@@ -125,8 +126,7 @@ impl Pair {
             let (now, client) = (self.client.now, &mut self.client);
             measured(Counted::Yes, &mut || {
                 while sent < bytes.len() {
-                    let part = &bytes[sent..(sent + AT_ONCE).min(bytes.len())];
-                    match client.stack.tcp_send(now, 0, ours, part, Default::default()) {
+                    match client.stack.tcp_send(now, 0, ours, &bytes[sent..], Default::default()) {
                         Ok(taken) => sent += taken,
                         Err(errno) => {
                             assert_eq!(errno, Errno::EAGAIN);
@@ -165,7 +165,9 @@ impl Pair {
         let (ours, theirs) = self.connect();
         let (now, client) = (self.client.now, &mut self.client);
         measured(Counted::Yes, &mut || {
-            let sent = client.stack.tcp_send(now, 0, ours, bytes, Default::default());
+            // The end of the stream follows at once, in the same segment.
+            let flags = TcpSendFlags { more: true, ..Default::default() };
+            let sent = client.stack.tcp_send(now, 0, ours, bytes, flags);
             assert_eq!(sent, Ok(bytes.len()));
             client.stack.close(ours).expect("an open socket");
         });

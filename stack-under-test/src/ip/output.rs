@@ -46,7 +46,7 @@ impl Stack {
         let header_bytes = usize::from(ip[0] & 0xf) * 4;
         ip[2..4].copy_from_slice(&length);
         ip[10..12].fill(0);
-        let checksum = crate::wire::checksum::checksum(&ip[..header_bytes]).to_be_bytes();
+        let checksum = crate::wire::checksum::header_checksum(&ip[..header_bytes]).to_be_bytes();
         ip[10..12].copy_from_slice(&checksum);
     }
 
