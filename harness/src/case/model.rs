@@ -111,12 +111,15 @@ impl Trial {
     }
 }
 
+/// What the port of the linux rig can be, as a condition of `differs:`. `virtual` is any device without hardware.
+pub const PORTS: [&str; 3] = ["tap", "veth", "virtual"];
+
 /// A known deviation of one rig.
 #[derive(Clone, Debug)]
 pub struct Differs {
     /// The rig.
     pub rig: RigKind,
-    /// A version condition such as `qemu <= 10.0.2`; `None`: always.
+    /// A version condition such as `qemu <= 10.0.2`, or one of [`PORTS`]; `None`: always.
     pub when: Option<String>,
     /// The named step (`as:`) that it is about.
     pub step: Option<String>,

@@ -153,7 +153,12 @@ pub const PEER: &[Key] = &[key(
 /// `differs:`
 pub const DIFFERS: &[Key] = &[
     must("rig", Form::OneOf(RIGS), "The rig that deviates."),
-    key("when", Form::Text, "A version condition such as `qemu <= 10.0.2` or `linux >= 6.18`."),
+    key(
+        "when",
+        Form::Text,
+        "A version condition such as `qemu <= 10.0.2` or `linux >= 6.18`; or what the port of the linux rig is: `tap`, `veth`, or \
+         `virtual` (either of them, in a lab too: a device without hardware, which filters no addresses and counts no groups).",
+    ),
     key("step", Form::Name, "The named step that it is about."),
     key(
         "field",

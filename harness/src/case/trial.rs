@@ -4,7 +4,7 @@ use super::checks::Matrix;
 use super::command::{CommandCheck, Commands};
 use super::files::Files;
 use super::functions::FUNCTIONS;
-use super::model::{Action, Differs, Fault, RigKind, Step, Trial};
+use super::model::{Action, Differs, Fault, PORTS, RigKind, Step, Trial};
 use super::names::Names;
 use super::problem::{Problem, choose, nearest};
 use super::reader::{Fields, Read, Reader, Reported};
@@ -192,7 +192,7 @@ impl<'l> TrialReader<'l> {
         ))
     }
 
-    /// `qemu <= 10.0.2`
+    /// `qemu <= 10.0.2`, `virtual`
     fn version(&mut self, node: &Node) -> Read<String> {
         let text = self.r.text(node)?;
         let words: Vec<_> = text.split_whitespace().collect();
@@ -203,7 +203,12 @@ impl<'l> TrialReader<'l> {
             {
                 Ok(text.to_owned())
             }
-            _ => self.r.wrong(node, "a version condition", "such as `qemu <= 10.0.2` or `linux >= 6.18`"),
+            [port] if PORTS.contains(&port) => Ok(text.to_owned()),
+            _ => self.r.wrong(
+                node,
+                "a condition",
+                "such as `qemu <= 10.0.2` or `linux >= 6.18`, or one of `tap`, `veth`, `virtual`",
+            ),
         }
     }
 
