@@ -20,6 +20,10 @@ const LINGER: u32 = 5;
 /// How long a listener still waits when its client is over: longer than a SYN-ACK is repeated, in nanoseconds.
 const GIVES_UP: u64 = 200_000_000_000;
 
+/// An orphan that nobody answers is given up after 8 retransmissions (tcp_orphan_retries of ip-sysctl.rst): not earlier than
+/// this, in nanoseconds, at the least timeout of 200 ms.
+const ORPHAN: u64 = 100_000_000_000;
+
 /// How far a side is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -44,6 +48,8 @@ struct Side {
     error: Option<Errno>,
     /// When it reads again, or connects.
     wakes_at: Option<u64>,
+    /// When the application was done with it.
+    over_at: Option<u64>,
 }
 
 struct Connection {
@@ -78,6 +84,7 @@ impl Side {
             has_ended: false,
             error: None,
             wakes_at,
+            over_at: None,
         }
     }
 
@@ -165,7 +172,7 @@ fn socket(stack: &mut Stack, plan: &SidePlan) -> Result<Fd, String> {
 
 impl Connection {
     fn new(plan: &ConnectionPlan, nth: usize) -> Self {
-        let salt = |side: usize| (nth * 2 + side) as u8 * 37;
+        let salt = |side: usize| ((nth * 2 + side) as u8).wrapping_mul(37);
         let side = |at: usize, wakes_at| Side::new(&plan.sides[at], salt(at), wakes_at);
         let sides = [side(0, Some(plan.at)), side(1, None)];
         Self { plan: plan.clone(), port: PORT + nth as u16, listener: None, sides }
@@ -328,13 +335,17 @@ impl Applications {
                 }
                 let called = side == 1 && c.listener.is_some_and(|fd| woken.contains(&fd));
                 let awake = c.sides[side].fd.is_some_and(|fd| woken.contains(&fd));
-                if awake || called || is_due(&c.sides[side]) {
+                let due = is_due(&c.sides[side]);
+                if awake || called || due {
                     c.work(side, network.host(nth)?.stack(), now).map_err(|what| {
                         format!("{} of port {}: {what}", ["client", "server"][side], c.port)
                     })?;
                 }
+                if c.sides[side].stage == Stage::Over {
+                    c.sides[side].over_at.get_or_insert(now);
+                }
                 if side == 1 && c.listener.is_some() && c.sides[0].stage == Stage::Over {
-                    if is_due(&c.sides[1]) {
+                    if due {
                         c.stop_listening(network.host(nth)?.stack());
                     }
                     c.sides[1].wakes_at = c.listener.and(c.sides[1].wakes_at.or(Some(now + GIVES_UP)));
@@ -367,6 +378,12 @@ impl Applications {
         Ok(())
     }
 
+    /// Bytes that arrived, on all sides.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.connections.iter().flat_map(|c| &c.sides).map(|side| side.received).sum()
+    }
+
     /// What there was, in numbers.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
@@ -391,6 +408,10 @@ impl Connection {
         if side.has_ended && side.received != other.sent {
             return Err(format!("the {name} was told the end before everything came"));
         }
+        // Nobody waits longer for a peer that does not take what is left.
+        let orphan_gave_up = other.error.is_none()
+            && other.over_at.zip(side.over_at).is_some_and(|(closed, told)| told >= closed + ORPHAN);
+        let may_time_out = may_time_out || orphan_gave_up;
         let aborts = matches!(self.plan.ending, E::Reset | E::Unread);
         match side.error {
             Some(Errno::ETIMEDOUT | Errno::EHOSTUNREACH) if may_time_out => return Ok(()),
@@ -400,6 +421,10 @@ impl Connection {
             }
             Some(errno) => return Err(format!("the {name} was told {}", errno.name())),
             None => {}
+        }
+        if aborts && side.stage == Stage::Waiting {
+            // The client was gone before it was called.
+            return Ok(());
         }
         let reads_all = !matches!(
             (self.plan.ending, self.plan.closer == nth),

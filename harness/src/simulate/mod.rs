@@ -8,10 +8,12 @@
 
 pub mod application;
 pub mod dice;
+pub mod hostile;
 pub mod network;
 pub mod outcome;
 pub mod plan;
 pub mod seeds;
+pub mod throughput;
 pub mod wire;
 
 pub use outcome::{Failure, Outcome};

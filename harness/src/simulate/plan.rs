@@ -125,6 +125,12 @@ impl Plan {
         Self { seed, limits: limits.clone(), wire, hosts, connections }
     }
 
+    /// A plan that somebody made up.
+    #[must_use]
+    pub fn made_up(wire: WirePlan, hosts: [HostPlan; 2], connections: Vec<ConnectionPlan>) -> Self {
+        Self { seed: 1, limits: Limits::default(), wire, hosts, connections }
+    }
+
     /// Whether connections may end otherwise than they were meant to.
     #[must_use]
     pub fn may_time_out(&self) -> bool {
