@@ -8,7 +8,7 @@ pub mod list;
 mod places;
 pub mod run;
 pub mod show;
-mod stop;
+pub mod stop;
 
 use crate::case::model::RigKind;
 use crate::report::output::complain;
