@@ -46,7 +46,9 @@ fn main() -> ExitCode {
     match serve(&arguments, stopped) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("server: {error}\n`wireproof doctor --rig linux` says what is needed and how to get it");
+            eprintln!(
+                "server: {error}\n`wireproof doctor --rig linux` says what is needed and how to get it"
+            );
             ExitCode::FAILURE
         }
     }

@@ -24,9 +24,11 @@ impl TrialReader<'_> {
         let cpu = fields.get("cpu").map(|node| self.r.number(node, 0, 63)).transpose()?;
         let judged = outcome != Outcome::default();
         let background = match fields.get("background") {
-            Some(node) => {
-                Some(self.names.add(&mut self.r, node, Named::Background { judged, joined: false, may_stay: false })?)
-            }
+            Some(node) => Some(self.names.add(
+                &mut self.r,
+                node,
+                Named::Background { judged, joined: false, may_stay: false },
+            )?),
             None => None,
         };
         let step = match fields.get("as") {

@@ -53,7 +53,14 @@ impl TrialReader<'_> {
         if !matches!(node.kind, Kind::Map(_)) {
             let words = self.program(node)?;
             let (stdout, prints, background) = (None, None, None);
-            return Ok(Action::PeerRun(PeerRun { words, stdout, prints, background, within: BOUND, returns: 0 }));
+            return Ok(Action::PeerRun(PeerRun {
+                words,
+                stdout,
+                prints,
+                background,
+                within: BOUND,
+                returns: 0,
+            }));
         }
         let fields = self.r.fields(node, "peer_run", keys_of("peer_run"))?;
         let run = self.r.need(&fields, "run")?;
@@ -120,7 +127,11 @@ impl TrialReader<'_> {
         if Folder::is_name(&name) {
             return Ok(name);
         }
-        self.r.wrong(node, "the name of a file", "in the folder of the trial: without `/` and no `.` in front")
+        self.r.wrong(
+            node,
+            "the name of a file",
+            "in the folder of the trial: without `/` and no `.` in front",
+        )
     }
 }
 

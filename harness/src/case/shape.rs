@@ -419,7 +419,11 @@ pub static STEPS: &[StepShape] = &[
             key("prints", Form::Text, "Text that must be in what it prints."),
             key("returns", Form::Number(0, 255), "Its exit status; default 0."),
             key("within", Form::Duration, "By when it must have ended; default 30 s."),
-            key("background", Form::Name, "A name: later steps run meanwhile, until `join`, or until the trial ends."),
+            key(
+                "background",
+                Form::Name,
+                "A name: later steps run meanwhile, until `join`, or until the trial ends.",
+            ),
         ]]),
         "Runs a program at a real peer. It works in a folder of the trial, and ends with it.",
     ),
@@ -431,12 +435,20 @@ pub static STEPS: &[StepShape] = &[
     step(
         "http_get",
         Form::Keys(&[&[
-            must("from", Form::Text, "The page: `http://192.0.2.2:8000/file`. While the connection is refused, it tries again for 10 s."),
+            must(
+                "from",
+                Form::Text,
+                "The page: `http://192.0.2.2:8000/file`. While the connection is refused, it tries again for 10 s.",
+            ),
             must("to", Form::Name, "The file in the folder of the trial that takes it."),
             key("returns", Form::Number(0, i64::MAX), "How many bytes it must have."),
             key("error", Form::Text, "The error that it must give: `ECONNRESET`, `HTTP 404`."),
             key("within", Form::Duration, "By when it must have ended; default 30 s."),
-            key("background", Form::Name, "A name: later steps run meanwhile, until `join`, or until the trial ends."),
+            key(
+                "background",
+                Form::Name,
+                "A name: later steps run meanwhile, until `join`, or until the trial ends.",
+            ),
         ]]),
         "On the sockets of the system under test, downloads a page by HTTP/1.0.",
     ),

@@ -151,6 +151,8 @@ impl<'l> TrialReader<'l> {
         let Some(arp) = fields.get("arp") else { return Ok((real.is_none(), real)) };
         let automatic = self.r.one_of(arp, &["auto", "manual"])? == "auto";
         if real.is_some() {
+            // Its steps are read as those of a real peer.
+            self.real_peer = real;
             let problem = Problem::at(&arp.span, "a real peer answers ARP requests as it likes");
             return Err(self.r.report(problem.help("leave `arp:` away, or `kind: linux`")));
         }

@@ -148,7 +148,12 @@ impl<'t> Engine<'t> {
         Started { id: self.calls.last, at: self.rig.now(), what, own: Some(own) }
     }
 
-    fn go_on_or_wait(&mut self, step: &Step, started: Started, background: Option<&'t String>) -> Result<(), Stop> {
+    fn go_on_or_wait(
+        &mut self,
+        step: &Step,
+        started: Started,
+        background: Option<&'t String>,
+    ) -> Result<(), Stop> {
         match background {
             Some(name) => {
                 self.remember(Some(name), started.at);
@@ -173,7 +178,9 @@ impl<'t> Engine<'t> {
             }
         };
         let printed = match &result {
-            Ok(returned) => String::from_utf8_lossy(returned.payload.as_deref().unwrap_or_default()).into_owned(),
+            Ok(returned) => {
+                String::from_utf8_lossy(returned.payload.as_deref().unwrap_or_default()).into_owned()
+            }
             Err(_) => String::new(),
         };
         let mut wrong = outcome::differences(outcome, &result, at.saturating_sub(started.at), false);

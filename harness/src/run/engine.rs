@@ -101,7 +101,9 @@ impl<'t> Engine<'t> {
     ) -> Self {
         let deviations = Deviations::of(trial, rig);
         Self {
-            automatic_arp: trial.automatic_arp && trial.real_peer.is_none() && !super::select::names_arp(trial),
+            automatic_arp: trial.automatic_arp
+                && trial.real_peer.is_none()
+                && !super::select::names_arp(trial),
             rig,
             trial,
             record,

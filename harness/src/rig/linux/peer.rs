@@ -115,7 +115,8 @@ impl KernelPeer {
     /// [`RigError::Missing`] when it is not there; [`RigError::Broken`] when it cannot be started.
     pub fn start(&mut self, call: CallId, run: &PeerRun) -> Result<(), RigError> {
         let namespace = self.namespace.as_ref();
-        let namespace = namespace.ok_or_else(|| RigError::Missing("this peer runs no programs".to_owned()))?;
+        let namespace =
+            namespace.ok_or_else(|| RigError::Missing("this peer runs no programs".to_owned()))?;
         self.programs.start(namespace, (FOLDER, &self.folder), (call, run), self.to.clone())
     }
 

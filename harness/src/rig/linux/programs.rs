@@ -25,7 +25,8 @@ const OUTPUT_LIMIT: u64 = 1 << 20;
 /// How many programs a trial may start.
 const LIMIT: usize = 64;
 /// Settings that would make a program talk to somebody else than it is told to.
-const PROXIES: [&str; 6] = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+const PROXIES: [&str; 6] =
+    ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
 /// The programs of a trial.
 #[derive(Debug, Default)]

@@ -58,11 +58,8 @@ impl Impaired {
     pub fn pass(&mut self, now: Nanos, frame: Vec<u8>, out: &mut Vec<Vec<u8>>) {
         self.done.frames += 1;
         // All three are drawn for each frame, so that one does not move the others.
-        let (lost, reordered, twice) = (
-            self.happens(self.how.loss),
-            self.happens(self.how.reorder),
-            self.happens(self.how.duplicate),
-        );
+        let (lost, reordered, twice) =
+            (self.happens(self.how.loss), self.happens(self.how.reorder), self.happens(self.how.duplicate));
         if lost {
             self.done.lost += 1;
         } else if reordered {

@@ -112,7 +112,11 @@ impl HttpClient {
         }
         self.head.extend_from_slice(bytes);
         let Some(end) = self.head.windows(4).position(|end| end == b"\r\n\r\n") else {
-            return if self.head.len() > HEAD { Err("the head of the answer has no end".to_owned()) } else { Ok(()) };
+            return if self.head.len() > HEAD {
+                Err("the head of the answer has no end".to_owned())
+            } else {
+                Ok(())
+            };
         };
         let body = self.head.split_off(end + 4);
         let head = String::from_utf8_lossy(&self.head).into_owned();
