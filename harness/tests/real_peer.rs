@@ -9,6 +9,8 @@ use std::process::{Child, Command, ExitCode, Output, Stdio};
 use std::time::{Duration, Instant};
 
 type Outcome = Result<(), Failed>;
+/// By its name.
+type Named = (&'static str, fn() -> Outcome);
 
 /// What each run and its programs have in their environment.
 const MARK: &str = "WIREPROOF_TEST_OF_PEERS";
@@ -23,7 +25,7 @@ fn main() -> ExitCode {
     let _ = harness::rig::linux::rights::enter();
     let lacks = harness::rig::linux::peer::unusable();
     let in_ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
-    let tests: &[(&str, fn() -> Outcome)] = &[
+    let tests: &[Named] = &[
         ("nothing_is_left_of_a_run_that_is_killed", || ends_with(Signal::SIGKILL)),
         ("nothing_is_left_of_a_run_that_is_interrupted", || ends_with(Signal::SIGINT)),
         ("a_program_that_is_not_there_is_a_skip", absent_program),
@@ -34,7 +36,7 @@ fn main() -> ExitCode {
         ("a_page_that_is_not_there_is_an_error", no_page),
         ("the_example_server_answers_curl", example),
     ];
-    let test = |&(name, test): &(&'static str, fn() -> Outcome)| match lacks.clone() {
+    let test = |&(name, test): &Named| match lacks.clone() {
         Some(why) if in_ci => Test::test(name, move || Err(Failed::from(why))),
         Some(why) => Test::test(name, || Ok(())).with_kind(why).with_ignored_flag(true),
         None => Test::test(name, test),

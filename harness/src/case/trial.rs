@@ -4,12 +4,12 @@ use super::checks::Matrix;
 use super::command::{CommandCheck, Commands};
 use super::files::Files;
 use super::functions::FUNCTIONS;
-use super::model::{Action, Differs, Fault, Impairment, RigKind, Step, Trial};
+use super::model::{Action, Differs, Fault, Impairment, PORTS, RigKind, Step, Trial};
 use super::names::Names;
 use super::problem::{Problem, choose, nearest};
 use super::reader::{Fields, Read, Reader, Reported};
 use super::rigs::Rigs;
-use super::shape::{CASE, DIFFERS, PEER, PEERS, STEPS, StepShape, keys_of};
+use super::shape::{CASE, DIFFERS, STEPS, StepShape, keys_of};
 use super::substitute::Variables;
 use super::value::Patterns;
 use super::yaml::{Kind, Node};
@@ -143,37 +143,6 @@ impl<'l> TrialReader<'l> {
         Ok((about, covers, refs, faults))
     }
 
-    /// Whether the peer answers ARP by itself, and whether it is a real one.
-    fn peer(&mut self, node: &Node) -> Read<(bool, Option<Impairment>)> {
-        let fields = self.r.fields(node, "peer", &[PEER])?;
-        let kind = fields.get("kind").map(|kind| self.r.one_of(kind, PEERS)).transpose()?;
-        let real = (kind == Some("linux")).then(Impairment::default);
-        let Some(arp) = fields.get("arp") else { return Ok((real.is_none(), real)) };
-        let automatic = self.r.one_of(arp, &["auto", "manual"])? == "auto";
-        if real.is_some() {
-            // Its steps are read as those of a real peer.
-            self.real_peer = real;
-            let problem = Problem::at(&arp.span, "a real peer answers ARP requests as it likes");
-            return Err(self.r.report(problem.help("leave `arp:` away, or `kind: linux`")));
-        }
-        Ok((automatic, real))
-    }
-
-    /// `wire:` of the case, once its peer is known.
-    fn wire_to_the_peer(&mut self, fields: &Fields<'_>) -> Read<()> {
-        let Some(node) = fields.get("wire") else { return Ok(()) };
-        let wire = self.wire(node)?;
-        match &mut self.real_peer {
-            Some(impairment) => *impairment = wire,
-            None => {
-                let problem = Problem::at(&node.span, "`wire:` is for a real peer")
-                    .label("here the steps say what comes and what does not");
-                return Err(self.r.report(problem.help("say `peer: {kind: linux}` as well")));
-            }
-        }
-        Ok(())
-    }
-
     fn faults(&mut self, node: &Node) -> Read<Vec<Fault>> {
         let mut faults = Vec::new();
         for item in self.r.list(node, "`[{lost_interrupt: {vector: 1, nth: 3}}]`")? {
@@ -221,7 +190,7 @@ impl<'l> TrialReader<'l> {
         ))
     }
 
-    /// `qemu <= 10.0.2`
+    /// `qemu <= 10.0.2`, `virtual`
     fn version(&mut self, node: &Node) -> Read<String> {
         let text = self.r.text(node)?;
         let words: Vec<_> = text.split_whitespace().collect();
@@ -232,7 +201,12 @@ impl<'l> TrialReader<'l> {
             {
                 Ok(text.to_owned())
             }
-            _ => self.r.wrong(node, "a version condition", "such as `qemu <= 10.0.2` or `linux >= 6.18`"),
+            [port] if PORTS.contains(&port) => Ok(text.to_owned()),
+            _ => self.r.wrong(
+                node,
+                "a condition",
+                "such as `qemu <= 10.0.2` or `linux >= 6.18`, or one of `tap`, `veth`, `virtual`",
+            ),
         }
     }
 

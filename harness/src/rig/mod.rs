@@ -119,7 +119,8 @@ pub trait Rig {
     /// Which of the four.
     fn kind(&self) -> RigKind;
 
-    /// The version of a part of it that a case can name (`qemu`, `kernel`), where it has such a part.
+    /// The version of a part of it that a case can name (`qemu`, `kernel`), where it has such a part; something for what its port
+    /// is ([`crate::case::model::PORTS`]).
     fn version(&self, _of: &str) -> Option<String> {
         None
     }

@@ -9,7 +9,9 @@ mod trials;
 
 use bench::{Bench, peer, recvfrom, sendto};
 use frames::{arp_reply, asked_for, datagram, segment, udp_from_peer};
-use harness::case::model::{Nanos, OptionValue, Payload, RouteQuery, SocketKind, Source, Syscall, topology};
+use harness::case::model::{
+    Nanos, OptionValue, PORTS, Payload, RouteQuery, SocketKind, Source, Syscall, topology,
+};
 use harness::rig::linux::{LinuxRig, doctor::doctor, unusable, wire::WireKind};
 use harness::rig::{Event, Reading, Readings, Rig, RigError};
 use leftovers::nothing_left;
@@ -83,6 +85,7 @@ const TESTS: &[(&str, Test)] = &[
     (NOBODY, ends::as_nobody),
     ("an_uncut_packet_is_cut_before_the_wire", cut_and_filled),
     ("the_harness_knows_how_late_it_was", lateness),
+    ("the_port_says_what_it_is_and_its_default_qdisc_is_a_default", nature),
 ];
 
 /// A test on one wire, as `veth::its_name`. Without the wire it is ignored; in CI a missing wire is a failure, but for a TAP that only
@@ -150,6 +153,20 @@ fn one_datagram() -> Outcome {
     let finished = bench.rig.finish();
     assert_eq!((finished.violations.len(), finished.lost_frames), (0, 0));
     assert!(finished.lateness.is_some());
+    Ok(())
+}
+
+fn nature() -> Outcome {
+    let mut bench = Bench::new()?;
+    let is = PORTS.map(|port| bench.rig.version(port).is_some());
+    let tap = bench.rig.wire() == WireKind::Tap;
+    assert_eq!(is, [tap, !tap, true], "{PORTS:?}");
+    let kinds = |readings: &Readings| -> Vec<String> {
+        readings.keys().filter(|key| key.ends_with("/kind")).cloned().collect()
+    };
+    assert_eq!(kinds(&bench.rig.read(&Source::Qdisc)?), ["0:/kind", "root/kind"]);
+    bench.run("tc qdisc replace dev eth0 root handle 7: pfifo")?;
+    assert_eq!(kinds(&bench.rig.read(&Source::Qdisc)?), ["7:/kind", "root/kind"]);
     Ok(())
 }
 

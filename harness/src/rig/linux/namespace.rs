@@ -104,6 +104,10 @@ impl Drop for Namespace {
 /// host name, System V IPC, `/run` (where `ip netns` keeps names), sysfs and `/proc/sys/net`. The rest of `/proc/sys` can only
 /// be read.
 fn enter() -> Result<(), String> {
+    // A user namespace without a user in it gives rights to this process, and none to the commands that it runs.
+    if let Some(Err(why)) = rights::outcome() {
+        return Err(why.clone());
+    }
     let none = None::<&str>;
     let flags = CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWNS

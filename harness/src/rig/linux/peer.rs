@@ -4,8 +4,9 @@
 //! system under test ── emulated wire ── harness ── TAP or veth ── eth0 of the namespace, 192.0.2.2 ── programs
 //! ```
 
+mod programs;
+
 use super::namespace::Namespace;
-use super::programs::Programs;
 use super::tap::{self, Tap};
 use super::veth::Veth;
 use super::wire::{Wire, WireKind};
@@ -14,6 +15,7 @@ use crate::case::model::{PeerRun, topology};
 use crate::rig::folder::Folder;
 use crate::rig::{CallId, CallResult, RigError};
 use nix::mount::{MsFlags, mount};
+use programs::Programs;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};

@@ -83,6 +83,13 @@ pub fn configure_as(mac: [u8; 6], address: Ipv4Addr) -> Result<(), RigError> {
     Ok(())
 }
 
+/// Whether `eth0` of the namespace of the calling thread is a device without hardware, such as a TAP or a veth.
+#[must_use]
+pub fn is_virtual() -> bool {
+    let device = std::path::Path::new("/sys/class/net").join(DEVICE);
+    device.canonicalize().is_ok_and(|place| place.starts_with("/sys/devices/virtual"))
+}
+
 impl Tap {
     /// Begins to read frames; they go to `to`.
     ///
