@@ -12,6 +12,8 @@ mod frames;
 mod functions;
 mod load;
 mod names;
+mod peer;
+mod peer_shape;
 pub mod problem;
 pub(crate) mod reader;
 mod real_peer;
@@ -22,6 +24,7 @@ mod substitute;
 pub(crate) mod symbols;
 #[cfg(test)]
 mod tests;
+pub mod topology;
 mod trial;
 mod value;
 mod wire_steps;

@@ -2,7 +2,9 @@
 //!
 //! Nothing in here is text that still has to be understood: values are typed, commands are split, references resolve.
 
+pub use super::peer::{AppStep, Application, HttpGet, Impairment, PeerRun};
 use super::rigs::Rigs;
+pub use super::topology;
 use crate::frame::FrameSpec;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -116,19 +118,6 @@ impl Trial {
 /// What the port of the linux rig can be, as a condition of `differs:`. `virtual` is any device without hardware.
 pub const PORTS: [&str; 3] = ["tap", "veth", "virtual"];
 
-/// What a wire does to frames in each direction, each in parts of a million.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Impairment {
-    /// It loses so many.
-    pub loss: u32,
-    /// It lets others overtake so many.
-    pub reorder: u32,
-    /// It gives so many twice.
-    pub duplicate: u32,
-    /// Which frames these are.
-    pub seed: u64,
-}
-
 /// A known deviation of one rig.
 #[derive(Clone, Debug)]
 pub struct Differs {
@@ -215,59 +204,6 @@ pub struct Command {
     pub error: Option<String>,
     /// Where it stands.
     pub at: Location,
-}
-
-/// A program at a real peer, and what it must give.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PeerRun {
-    /// The words; the first is the program.
-    pub words: Vec<String>,
-    /// The file of the trial's folder that takes its standard output.
-    pub stdout: Option<String>,
-    /// What it must print.
-    pub prints: Option<String>,
-    /// A name, when later steps run meanwhile.
-    pub background: Option<String>,
-    /// By when it must have ended.
-    pub within: Duration,
-    /// Its exit status.
-    pub returns: i64,
-}
-
-/// An application, and what it must give.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AppStep {
-    /// Which.
-    pub application: Application,
-    /// A name, when later steps run meanwhile.
-    pub background: Option<String>,
-    /// By when it must have ended; `None`: it runs until the trial ends.
-    pub within: Option<Duration>,
-    /// What it must give.
-    pub outcome: Outcome,
-}
-
-/// An application of the harness.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Application {
-    /// Serves the files of the trial's folder by HTTP/1.0.
-    HttpServer {
-        /// The port.
-        port: u16,
-    },
-    /// Downloads a file by HTTP/1.0.
-    HttpGet(HttpGet),
-}
-
-/// `http_get: {from: …, to: …}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpGet {
-    /// The server.
-    pub server: SocketAddrV4,
-    /// The path, from `/` on.
-    pub path: String,
-    /// The file of the trial's folder that takes the page.
-    pub to: String,
 }
 
 /// A system call with what it must give.
@@ -554,24 +490,4 @@ pub enum Comparison {
     Greater,
     GreaterOrEqual,
     NotEqual,
-}
-
-/// The addresses of the topology.
-pub mod topology {
-    use std::net::Ipv4Addr;
-
-    /// `${sut.ip}`, /24.
-    pub const SUT_IP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-    /// `${peer.ip}`.
-    pub const PEER_IP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
-    /// `${gateway.ip}`.
-    pub const GATEWAY_IP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
-    /// `${sut.mac}`.
-    pub const SUT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
-    /// `${peer.mac}`.
-    pub const PEER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
-    /// `${gateway.mac}`.
-    pub const GATEWAY_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0xfe];
-    /// What the wire carries at most, in bytes of an Ethernet frame without FCS.
-    pub const WIRE_BYTES: usize = 9216;
 }

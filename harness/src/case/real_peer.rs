@@ -3,9 +3,10 @@
 use super::command::split_words;
 use super::model::{Action, AppStep, Application, HttpGet, Impairment, Outcome, PeerRun, Tolerance};
 use super::names::Named;
+use super::peer_shape::{PEER, PEERS, WIRE};
 use super::problem::Problem;
 use super::reader::{Fields, Read};
-use super::shape::{WIRE, keys_of};
+use super::shape::keys_of;
 use super::trial::TrialReader;
 use super::yaml::{Kind, Node};
 use crate::rig::folder::Folder;
@@ -16,8 +17,39 @@ use std::time::Duration;
 const BOUND: Duration = Duration::from_secs(30);
 
 impl TrialReader<'_> {
+    /// Whether the peer answers ARP by itself, and whether it is a real one.
+    pub fn peer(&mut self, node: &Node) -> Read<(bool, Option<Impairment>)> {
+        let fields = self.r.fields(node, "peer", &[PEER])?;
+        let kind = fields.get("kind").map(|kind| self.r.one_of(kind, PEERS)).transpose()?;
+        let real = (kind == Some("linux")).then(Impairment::default);
+        let Some(arp) = fields.get("arp") else { return Ok((real.is_none(), real)) };
+        let automatic = self.r.one_of(arp, &["auto", "manual"])? == "auto";
+        if real.is_some() {
+            // Its steps are read as those of a real peer.
+            self.real_peer = real;
+            let problem = Problem::at(&arp.span, "a real peer answers ARP requests as it likes");
+            return Err(self.r.report(problem.help("leave `arp:` away, or `kind: linux`")));
+        }
+        Ok((automatic, real))
+    }
+
+    /// `wire:` of the case, once its peer is known.
+    pub fn wire_to_the_peer(&mut self, fields: &Fields<'_>) -> Read<()> {
+        let Some(node) = fields.get("wire") else { return Ok(()) };
+        let wire = self.wire(node)?;
+        match &mut self.real_peer {
+            Some(impairment) => *impairment = wire,
+            None => {
+                let problem = Problem::at(&node.span, "`wire:` is for a real peer")
+                    .label("here the steps say what comes and what does not");
+                return Err(self.r.report(problem.help("say `peer: {kind: linux}` as well")));
+            }
+        }
+        Ok(())
+    }
+
     /// `wire: {loss: 1%, reorder: 1%, duplicate: 1%, seed: 1}`
-    pub fn wire(&mut self, node: &Node) -> Read<Impairment> {
+    fn wire(&mut self, node: &Node) -> Read<Impairment> {
         let fields = self.r.fields(node, "wire", &[WIRE])?;
         let mut part = |key: &str| fields.get(key).map_or(Ok(0), |node| self.per_million(node));
         let (loss, reorder, duplicate) = (part("loss")?, part("reorder")?, part("duplicate")?);

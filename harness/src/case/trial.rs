@@ -9,7 +9,7 @@ use super::names::Names;
 use super::problem::{Problem, choose, nearest};
 use super::reader::{Fields, Read, Reader, Reported};
 use super::rigs::Rigs;
-use super::shape::{CASE, DIFFERS, PEER, PEERS, STEPS, StepShape, keys_of};
+use super::shape::{CASE, DIFFERS, STEPS, StepShape, keys_of};
 use super::substitute::Variables;
 use super::value::Patterns;
 use super::yaml::{Kind, Node};
@@ -141,35 +141,6 @@ impl<'l> TrialReader<'l> {
         self.wire_to_the_peer(fields)?;
         let faults = fields.get("faults").map_or(Ok(Vec::new()), |node| self.faults(node))?;
         Ok((about, covers, refs, faults))
-    }
-
-    /// Whether the peer answers ARP by itself, and whether it is a real one.
-    fn peer(&mut self, node: &Node) -> Read<(bool, Option<Impairment>)> {
-        let fields = self.r.fields(node, "peer", &[PEER])?;
-        let kind = fields.get("kind").map(|kind| self.r.one_of(kind, PEERS)).transpose()?;
-        let real = (kind == Some("linux")).then(Impairment::default);
-        let Some(arp) = fields.get("arp") else { return Ok((real.is_none(), real)) };
-        let automatic = self.r.one_of(arp, &["auto", "manual"])? == "auto";
-        if real.is_some() {
-            let problem = Problem::at(&arp.span, "a real peer answers ARP requests as it likes");
-            return Err(self.r.report(problem.help("leave `arp:` away, or `kind: linux`")));
-        }
-        Ok((automatic, real))
-    }
-
-    /// `wire:` of the case, once its peer is known.
-    fn wire_to_the_peer(&mut self, fields: &Fields<'_>) -> Read<()> {
-        let Some(node) = fields.get("wire") else { return Ok(()) };
-        let wire = self.wire(node)?;
-        match &mut self.real_peer {
-            Some(impairment) => *impairment = wire,
-            None => {
-                let problem = Problem::at(&node.span, "`wire:` is for a real peer")
-                    .label("here the steps say what comes and what does not");
-                return Err(self.r.report(problem.help("say `peer: {kind: linux}` as well")));
-            }
-        }
-        Ok(())
     }
 
     fn faults(&mut self, node: &Node) -> Read<Vec<Fault>> {

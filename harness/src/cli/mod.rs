@@ -9,7 +9,7 @@ mod places;
 pub mod run;
 pub mod show;
 pub mod simulate;
-mod stop;
+pub mod stop;
 
 use crate::case::model::RigKind;
 use crate::report::output::complain;

@@ -99,6 +99,9 @@ pub fn package(program: &str) -> Option<&'static str> {
         "sysctl" => Some("procps"),
         "iptables" | "iptables-nft" => Some("iptables"),
         "ping" => Some("iputils-ping"),
+        "curl" => Some("curl"),
+        "python3" => Some("python3"),
+        "nc" => Some("netcat-openbsd"),
         _ => None,
     }
 }

@@ -22,7 +22,6 @@ mod offloads;
 mod options;
 pub mod peer;
 mod pins;
-mod programs;
 mod qdisc;
 mod reader;
 pub mod rights;

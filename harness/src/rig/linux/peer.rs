@@ -4,16 +4,18 @@
 //! system under test ── emulated wire ── harness ── TAP or veth ── eth0 of the namespace, 192.0.2.2 ── programs
 //! ```
 
+mod programs;
+
 use super::namespace::Namespace;
-use super::programs::Programs;
 use super::tap::{self, Tap};
 use super::veth::Veth;
 use super::wire::{Wire, WireKind};
-use super::{Happening, capability, command, ipv6_off, pins};
-use crate::case::model::{Nanos, PeerRun, topology};
+use super::{Happening, capability, command, ipv6_off, pins, rights};
+use crate::case::model::{PeerRun, topology};
 use crate::rig::folder::Folder;
 use crate::rig::{CallId, CallResult, RigError};
 use nix::mount::{MsFlags, mount};
+use programs::Programs;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
@@ -37,6 +39,7 @@ pub struct KernelPeer {
     wire: Box<dyn Wire>,
     programs: Programs,
     folder: Folder,
+    /// The `ns` folder of proc(5) of a thread in the namespace.
     place: PathBuf,
     happenings: Receiver<Happening>,
     to: Sender<Happening>,
@@ -96,10 +99,16 @@ impl KernelPeer {
         &self.folder
     }
 
-    /// The `ns` folder of proc(5) of a thread in the namespace; for nsenter(1).
+    /// What stands before a command so that it runs in the namespace: nsenter(1), as root or as the user who made it.
     #[must_use]
-    pub fn place(&self) -> &std::path::Path {
-        &self.place
+    pub fn way_in(&self) -> String {
+        let place = self.place.display();
+        let user = if rights::entered() {
+            format!("--user={place}/user --preserve-credentials ")
+        } else {
+            String::new()
+        };
+        format!("nsenter {user}--net={place}/net ")
     }
 
     /// Starts a program in the namespace; its end is told.
@@ -187,10 +196,4 @@ fn folder() -> Result<Folder, RigError> {
     mount(Some("tmpfs"), FOLDER, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, size)
         .map_err(|e| broken(format!("{e:?}")))?;
     Folder::open(FOLDER).map_err(|e| broken(e.to_string()))
-}
-
-/// How long ago something was, for times in a trial.
-#[must_use]
-pub fn nanos_since(origin: Instant) -> Nanos {
-    Nanos::try_from(origin.elapsed().as_nanos()).unwrap_or(Nanos::MAX)
 }

@@ -1,11 +1,11 @@
 //! Real programs in the namespace of a peer: started without a shell, told of when they end, killed with the trial.
 
-use super::Happening;
-use super::command::{self, STARTING};
-use super::ioctl;
-use super::namespace::{Namespace, join_before};
 use crate::case::model::PeerRun;
 use crate::rig::folder::Folder;
+use crate::rig::linux::Happening;
+use crate::rig::linux::command::{self, STARTING};
+use crate::rig::linux::ioctl;
+use crate::rig::linux::namespace::{Namespace, join_before};
 use crate::rig::{CallId, Returned, RigError};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
