@@ -192,6 +192,10 @@ mib! {
     TcpExtAckSkippedTimeWait = "TcpExt.TCPACKSkippedTimeWait",
     /// A challenge ACK went out (RFC 5961).
     TcpExtChallengeAck = "TcpExt.TCPChallengeACK",
+    /// Segments that were delivered, as ACKs and selective ACKs tell.
+    TcpExtDelivered = "TcpExt.TCPDelivered",
+    /// Those of them whose ACK told of congestion.
+    TcpExtDeliveredCe = "TcpExt.TCPDeliveredCE",
     /// The last ACK of a handshake had no data, which the listener waits for.
     TcpExtDeferAcceptDrop = "TcpExt.TCPDeferAcceptDrop",
     /// Data came again, perhaps because an ACK was lost.
@@ -218,12 +222,18 @@ mib! {
     TcpExtFromZeroWindowAdv = "TcpExt.TCPFromZeroWindowAdv",
     /// A reduction was taken back when all was acknowledged.
     TcpExtFullUndo = "TcpExt.TCPFullUndo",
+    /// An ACK that was predicted went the short way: the window as before, and nothing but progress.
+    TcpExtHpAcks = "TcpExt.TCPHPAcks",
+    /// Data that was predicted went the short way.
+    TcpExtHpHits = "TcpExt.TCPHPHits",
     /// A keepalive went out.
     TcpExtKeepAlive = "TcpExt.TCPKeepAlive",
     /// A SYN or the last ACK of a handshake was dropped by a listener.
     TcpExtListenDrops = "TcpExt.ListenDrops",
     /// The accept queue was full.
     TcpExtListenOverflows = "TcpExt.ListenOverflows",
+    /// A retransmission was lost, too.
+    TcpExtLostRetransmit = "TcpExt.TCPLostRetransmit",
     /// The timer fired again.
     TcpExtLossFailures = "TcpExt.TCPLossFailures",
     /// A tail loss probe repaired a loss.
@@ -242,6 +252,8 @@ mib! {
     TcpExtOfoPruned = "TcpExt.OfoPruned",
     /// A packet came out of order.
     TcpExtOfoQueue = "TcpExt.TCPOFOQueue",
+    /// A segment of the stream went out for the first time.
+    TcpExtOrigDataSent = "TcpExt.TCPOrigDataSent",
     /// An ICMP error quoted a number that is not under way.
     TcpExtOutOfWindowIcmps = "TcpExt.OutOfWindowIcmps",
     /// A reduction was taken back at a partial ACK.
@@ -254,6 +266,8 @@ mib! {
     TcpExtPruneCalled = "TcpExt.PruneCalled",
     /// An ACK without data came.
     TcpExtPureAcks = "TcpExt.TCPPureAcks",
+    /// A packet was put behind the one before it, in the receive queue or out of order.
+    TcpExtRcvCoalesce = "TcpExt.TCPRcvCoalesce",
     /// A packet was dropped as the receive buffer stayed over its limit.
     TcpExtRcvPruned = "TcpExt.RcvPruned",
     /// A packet in order was dropped for want of room.
@@ -280,24 +294,36 @@ mib! {
     TcpExtSackReneging = "TcpExt.TCPSACKReneging",
     /// Reordering was seen by SACK.
     TcpExtSackReorder = "TcpExt.TCPSACKReorder",
+    /// A packet that was acknowledged selectively would be joined with the one before it.
+    TcpExtSackMerged = "TcpExt.TCPSackMerged",
+    /// Part of a packet that was acknowledged selectively would be joined with the one before it.
+    TcpExtSackShifted = "TcpExt.TCPSackShifted",
+    /// A packet that was acknowledged selectively could not be joined with the one before it.
+    TcpExtSackShiftFallback = "TcpExt.TCPSackShiftFallback",
     /// A segment was sent again after the timer.
     TcpExtSlowStartRetrans = "TcpExt.TCPSlowStartRetrans",
     /// The timer had fired for nothing (F-RTO).
     TcpExtSpuriousRtos = "TcpExt.TCPSpuriousRTOs",
+    /// A segment was not sent again, for the first time round it had not left the host yet.
+    TcpExtSpuriousRtxHostQueues = "TcpExt.TCPSpuriousRtxHostQueues",
     /// A challenge ACK was due for a SYN.
     TcpExtSynChallenge = "TcpExt.TCPSYNChallenge",
     /// A SYN or SYN-ACK was sent again.
     TcpExtSynRetrans = "TcpExt.TCPSynRetrans",
     /// There were too many records of TIME-WAIT.
     TcpExtTimeWaitOverflow = "TcpExt.TCPTimeWaitOverflow",
-    /// The retransmission timer fired.
+    /// After a time-out the connection was given another hash, so that the network may choose another path.
+    TcpExtTimeoutRehash = "TcpExt.TcpTimeoutRehash",
+    /// The retransmission timer fired, or that of a request.
     TcpExtTimeouts = "TcpExt.TCPTimeouts",
     /// The window that is offered became zero.
     TcpExtToZeroWindowAdv = "TcpExt.TCPToZeroWindowAdv",
     /// Reordering was seen, with timestamps.
     TcpExtTsReorder = "TcpExt.TCPTSReorder",
-    /// A record of TIME-WAIT ended in time.
+    /// A record of TIME-WAIT was made.
     TcpExtTw = "TcpExt.TW",
+    /// A record was made that lives four seconds or less: FIN-WAIT-2 without an owner.
+    TcpExtTwKilled = "TcpExt.TWKilled",
     /// A record of TIME-WAIT gave way to a new connection.
     TcpExtTwRecycled = "TcpExt.TWRecycled",
     /// The window would be zero, but was promised.

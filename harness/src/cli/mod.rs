@@ -9,7 +9,7 @@ mod places;
 pub mod run;
 pub mod show;
 pub mod simulate;
-mod stop;
+pub mod stop;
 
 use crate::case::model::RigKind;
 use crate::report::output::complain;
@@ -50,7 +50,10 @@ pub fn main(arguments: Arguments) -> ExitCode {
 fn needs_namespaces(command: &Command) -> bool {
     match command {
         // The ports of a lab are those of the machine.
-        Command::Run(arguments) => arguments.rig == RigKind::Linux && arguments.lab.is_none(),
+        // On emu for cases with a real peer.
+        Command::Run(arguments) => {
+            matches!(arguments.rig, RigKind::Linux | RigKind::Emu) && arguments.lab.is_none()
+        }
         Command::Compare(arguments) => arguments.rig.contains(&RigKind::Linux) && arguments.lab.is_none(),
         Command::Doctor { rig } => rig.is_none_or(|rig| rig == RigKind::Linux),
         Command::List(_) | Command::Check(_) | Command::Show(_) | Command::Simulate(_) => false,

@@ -114,6 +114,10 @@ fn values(call: &Syscall, a: &Returned, b: &Returned, freedom: &mut Freedom) -> 
     if a.option != b.option {
         found.push(("option", number(a.option), number(b.option), None));
     }
+    if a.text != b.text {
+        let shown = |text: &Option<String>| text.clone().unwrap_or_default();
+        found.push(("option", shown(&a.text), shown(&b.text), None));
+    }
     found
 }
 

@@ -93,6 +93,12 @@ fn values(wanted: &Outcome, got: &crate::rig::Returned, wrong: &mut Vec<String>)
         let option = got.option.map_or_else(|| "nothing".to_owned(), |v| v.to_string());
         wrong.push(format!("expected the option to be {value}, it is {option}"));
     }
+    if let Some(text) = &wanted.text
+        && got.text.as_ref() != Some(text)
+    {
+        let is = got.text.as_deref().unwrap_or("nothing");
+        wrong.push(format!("expected the option to be {text}, it is {is}"));
+    }
     if let Some(events) = &wanted.events {
         let (mut expected, mut reported) = (events.clone(), got.events.clone());
         expected.sort_unstable();

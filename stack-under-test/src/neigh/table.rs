@@ -4,6 +4,7 @@ use super::entry::{Neighbour, NudState};
 use super::gc::Room;
 use super::{Action, NeighContext, NeighParms};
 use crate::drop_reason::DropReason;
+use crate::skb::{SkBuff, SkbPool};
 use crate::time::{Duration, Instant};
 use crate::wire::Mac;
 use alloc::vec::Vec;
@@ -103,6 +104,12 @@ impl NeighTable {
     #[inline]
     pub(super) fn find(&self, addr: Ipv4Addr) -> Result<usize, usize> {
         self.entries.binary_search_by_key(&addr.to_bits(), |n| n.addr.to_bits())
+    }
+
+    /// Whether a packet that waits for `nexthop` is one of those that `is` names.
+    #[must_use]
+    pub fn holds(&self, nexthop: Ipv4Addr, pool: &SkbPool, is: impl Fn(&SkBuff) -> bool) -> bool {
+        self.get(nexthop).is_some_and(|entry| entry.arp_queue.any(pool, is))
     }
 
     /// `neigh_lookup`, counted.

@@ -109,6 +109,18 @@ impl SkbQueue {
         (self.first != NONE).then(|| &pool.meta[self.first as usize])
     }
 
+    /// Whether one of its packets is what `is` says.
+    pub(crate) fn any(&self, pool: &SkbPool, is: impl Fn(&super::SkBuff) -> bool) -> bool {
+        let mut slot = self.first;
+        while let Some(skb) = pool.meta.get(slot as usize) {
+            if is(skb) {
+                return true;
+            }
+            slot = skb.next;
+        }
+        false
+    }
+
     /// The slot of the first packet.
     #[inline]
     pub(crate) fn first_slot(&self) -> Option<u32> {

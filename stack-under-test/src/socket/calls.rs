@@ -25,6 +25,8 @@ pub struct Readiness {
     pub hangup: bool,
     /// POLLRDHUP: shut down for reading.
     pub read_hangup: bool,
+    /// POLLPRI: an urgent byte is there.
+    pub urgent: bool,
 }
 
 impl Stack {
@@ -252,6 +254,7 @@ impl Stack {
         let charge = &mut self.skbs.charges[SocketTable::slot(fd) as usize];
         charge.nospace = true;
         Ok(Readiness {
+            urgent: false,
             readable: !socket.receive_queue.is_empty() || socket.shutdown_read,
             writable: socket.is_writeable(charge.wmem),
             error: socket.err.is_some() || !socket.error_queue.is_empty(),

@@ -6,6 +6,7 @@ use crate::errno::Errno;
 use crate::mib::Counter;
 use crate::skb::Skb;
 use crate::stack::Stack;
+use crate::tcp::recvmsg::TcpRecvFlags;
 use crate::time::Instant;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
@@ -56,7 +57,13 @@ impl Stack {
         let Some(skb) = socket.receive_queue.pop_front(&mut self.skbs) else {
             let nothing =
                 ReceivedFrom { value: 0, copied: 0, from: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0) };
-            return if socket.shutdown_read { Ok(nothing) } else { Err(Errno::EAGAIN) };
+            let shut = socket.shutdown_read;
+            if self.is_tcp(fd) {
+                let tcp = TcpRecvFlags { peek: flags.peek, trunc: flags.trunc, oob: false };
+                let n = self.tcp_recv(now, fd, buffer, tcp)?;
+                return Ok(ReceivedFrom { value: n, copied: if flags.trunc { 0 } else { n }, ..nothing });
+            }
+            return if shut { Ok(nothing) } else { Err(Errno::EAGAIN) };
         };
         self.trace.function(self.skbs[&skb].packet, "udp_recvmsg");
         let received = self.copy_datagram(&skb, buffer, flags.trunc);

@@ -26,6 +26,10 @@ pub(crate) const FLAG_SYN_ACKED: u32 = 0x10;
 pub(crate) const FLAG_DATA_SACKED: u32 = 0x20;
 /// It tells of congestion.
 pub(crate) const FLAG_ECE: u32 = 0x40;
+/// The segment was not predicted.
+pub(crate) const FLAG_SLOWPATH: u32 = 0x100;
+/// One that is too old is not answered.
+pub(crate) const FLAG_NO_CHALLENGE_ACK: u32 = 0x8000;
 /// A retransmission was lost.
 pub(crate) const FLAG_LOST_RETRANS: u32 = 0x80;
 /// It acknowledges what was sent only once.
@@ -59,18 +63,19 @@ pub(crate) enum Acked {
 }
 
 impl Stack {
-    /// `tcp_ack`. `challenge`: whether one that is too old is answered.
-    pub(crate) fn tcp_ack(&mut self, tp: &mut TcpSock, seg: &Incoming, challenge: bool) -> Acked {
+    /// `tcp_ack`. `how`: `FLAG_SLOWPATH` unless the segment was predicted, `FLAG_NO_CHALLENGE_ACK` where one that is too
+    /// old is not answered.
+    pub(crate) fn tcp_ack(&mut self, tp: &mut TcpSock, seg: &Incoming, how: u32) -> Acked {
         let (prior_una, ack) = (tp.snd_una, seg.ack);
         let prior_delivered = tp.delivered;
         if before(ack, prior_una) {
-            return self.tcp_old_ack(tp, seg, challenge);
+            return self.tcp_old_ack(tp, seg, how);
         }
         if after(ack, tp.snd_nxt) {
             return Acked::Unsent;
         }
         self.trace.function(seg.packet, "tcp_ack");
-        let mut flag = 0;
+        let mut flag = how;
         if after(ack, prior_una) {
             flag |= FLAG_SND_UNA_ADVANCED;
             tp.retransmits = 0;
@@ -78,26 +83,14 @@ impl Stack {
         let prior_fack = if tp.rx_opt.sack_ok { tp.highest_sack() } else { tp.snd_una };
         let (prior_packets, prior_lost) = (tp.packets_out, tp.lost);
         self.tcp_replace_ts_recent(tp, seg);
-        if seg.payload_len > 0 || seg.fin() {
-            flag |= FLAG_DATA;
-        } else {
-            self.mib.inc(Counter::TcpExtPureAcks);
-        }
-        flag |= self.tcp_ack_update_window(tp, seg);
-        let mut sack = SackState::default();
-        if seg.options.num_sacks > 0 && tp.rx_opt.sack_ok {
-            sack = self.tcp_sacktag_write_queue(tp, ack, prior_una, seg.options.sacks());
-            flag |= sack.flag;
-        }
-        if tp.ecn_ok && seg.header.flags & (ECE | SYN) == ECE {
-            flag |= FLAG_ECE;
-        }
+        let sack = self.tcp_ack_read(tp, seg, prior_una, &mut flag);
         tp.err_soft = None;
         tp.probes_out = 0;
         tp.rcv_tstamp = self.jiffies;
         if prior_packets == 0 {
             if flag & FLAG_DSACKING_ACK != 0 {
                 self.tcp_fastretrans_alert(tp, prior_una, 0, &mut flag);
+                self.tcp_newly_delivered(tp, prior_delivered, flag);
             }
             self.tcp_ack_probe(tp);
             if tp.tlp_high_seq != 0 {
@@ -121,30 +114,71 @@ impl Stack {
         if flag & FLAG_FORWARD_PROGRESS != 0 || flag & FLAG_NOT_DUP == 0 {
             self.tcp_confirm_neighbour(tp);
         }
-        let delivered = tp.delivered.wrapping_sub(prior_delivered);
-        if flag & FLAG_ECE != 0 {
-            tp.delivered_ce = tp.delivered_ce.wrapping_add(delivered);
-        }
+        let delivered = self.tcp_newly_delivered(tp, prior_delivered, flag);
         let lost = tp.lost.wrapping_sub(prior_lost);
         self.tcp_cong_control(tp, delivered, lost, flag);
         self.tcp_xmit_recovery(tp, rexmit);
         Acked::Valid
     }
 
-    fn tcp_old_ack(&mut self, tp: &mut TcpSock, seg: &Incoming, challenge: bool) -> Acked {
+    /// What the segment itself says: data, window, selective acknowledgements, congestion.
+    fn tcp_ack_read(
+        &mut self,
+        tp: &mut TcpSock,
+        seg: &Incoming,
+        prior_una: u32,
+        flag: &mut u32,
+    ) -> SackState {
+        if *flag & (FLAG_SLOWPATH | FLAG_SND_UNA_ADVANCED) == FLAG_SND_UNA_ADVANCED {
+            // Predicted: the window is as it was, and there is nothing but progress.
+            self.mib.inc(Counter::TcpExtHpAcks);
+            self.tcp_ack_update_window(tp, seg);
+            *flag |= FLAG_WIN_UPDATE;
+            return SackState::default();
+        }
+        if seg.end_seq == seg.seq() {
+            self.mib.inc(Counter::TcpExtPureAcks);
+        } else {
+            *flag |= FLAG_DATA;
+        }
+        *flag |= self.tcp_ack_update_window(tp, seg);
+        let mut sack = SackState::default();
+        if seg.options.num_sacks > 0 && tp.rx_opt.sack_ok {
+            sack = self.tcp_sacktag_write_queue(tp, seg.ack, prior_una, seg.options.sacks());
+            *flag |= sack.flag;
+        }
+        if tp.ecn_ok && seg.header.flags & (ECE | SYN) == ECE {
+            *flag |= FLAG_ECE;
+        }
+        sack
+    }
+
+    /// `tcp_newly_delivered`: counts what an ACK has shown to be delivered.
+    fn tcp_newly_delivered(&mut self, tp: &mut TcpSock, prior_delivered: u32, flag: u32) -> u32 {
+        let delivered = tp.delivered.wrapping_sub(prior_delivered);
+        self.mib.add(Counter::TcpExtDelivered, delivered as usize);
+        if flag & FLAG_ECE != 0 {
+            tp.delivered_ce = tp.delivered_ce.wrapping_add(delivered);
+            self.mib.add(Counter::TcpExtDeliveredCe, delivered as usize);
+        }
+        delivered
+    }
+
+    fn tcp_old_ack(&mut self, tp: &mut TcpSock, seg: &Incoming, how: u32) -> Acked {
         // RFC 5961, section 5.2: nothing older than the largest window.
         let max_window = u64::from(tp.max_window).min(tp.bytes_acked) as u32;
         if before(seg.ack, tp.snd_una.wrapping_sub(max_window)) {
-            if challenge {
+            if how & FLAG_NO_CHALLENGE_ACK == 0 {
                 self.tcp_send_challenge_ack(tp);
             }
             return Acked::TooOld;
         }
         if seg.options.num_sacks > 0 && tp.rx_opt.sack_ok {
-            let una = tp.snd_una;
+            let (una, prior_delivered) = (tp.snd_una, tp.delivered);
             let sack = self.tcp_sacktag_write_queue(tp, seg.ack, una, seg.options.sacks());
             let mut flag = sack.flag;
             let rexmit = self.tcp_fastretrans_alert(tp, una, 0, &mut flag);
+            self.tcp_newly_delivered(tp, prior_delivered, flag);
             self.tcp_xmit_recovery(tp, rexmit);
         }
         Acked::Old
@@ -173,6 +207,8 @@ impl Stack {
             tp.snd_wl1 = seg.header.seq;
             if tp.snd_wnd != window {
                 tp.snd_wnd = window;
+                tp.pred_flags = None;
+                tp.fast_path_check();
                 if !tp.wq.is_empty() {
                     self.tcp_slow_start_after_idle_check(tp);
                 }
@@ -186,6 +222,7 @@ impl Stack {
         let delta = seg.ack.wrapping_sub(tp.snd_una);
         tp.bytes_acked += u64::from(delta);
         tp.snd_una = seg.ack;
+        tp.snd_up = tp.snd_up.filter(|up| after(*up, seg.ack));
         flag
     }
 
@@ -324,7 +361,7 @@ impl Stack {
                 Self::tcp_clear_xmit_timer(tp);
             }
         } else {
-            let when = super::retransmit::probe0_when(tp);
+            let when = super::probe::probe0_when(tp);
             self.tcp_reset_xmit_timer(tp, Pending::Probe0, when);
         }
     }

@@ -20,11 +20,18 @@ impl Stack {
         }
         self.trace.function(seg.packet, "tcp_data_queue");
         Self::tcp_ecn_accept_cwr(tp, seg.header.flags, seg.payload_len > 0);
-        // A SYN takes a number, but no byte.
-        let data_seq = seg.seq().wrapping_add(u32::from(seg.has(crate::wire::tcp::SYN)));
+        // A SYN gets here in a simultaneous open only, and lies before the window then.
+        let data_seq = seg.seq();
         let truesize = self.skbs[&skb].truesize.max(1);
-        let mut new =
-            Received { skb, seq: data_seq, end_seq: seg.end_seq, fin: seg.fin(), data_seq, truesize };
+        let mut new = Received {
+            skb,
+            seq: data_seq,
+            end_seq: seg.end_seq,
+            fin: seg.fin(),
+            data_seq,
+            truesize,
+            joined: 0,
+        };
         if data_seq == tp.rcv_nxt {
             if tp.receive_window() == 0 {
                 self.mib.inc(Counter::TcpExtZeroWindowDrop);
@@ -67,7 +74,7 @@ impl Stack {
     }
 
     /// `queue_and_out`: what was expected next.
-    fn tcp_queue_in_order(&mut self, tp: &mut TcpSock, new: Received, seg: &Incoming) {
+    fn tcp_queue_in_order(&mut self, tp: &mut TcpSock, mut new: Received, seg: &Incoming) {
         if !self.tcp_rmem_room(tp, new.truesize) {
             self.mib.inc(Counter::TcpExtRcvqDrop);
             tp.ack.now = true;
@@ -77,6 +84,7 @@ impl Stack {
         let len = new.payload_end().wrapping_sub(new.seq);
         let mut fin = new.fin;
         let truesize = new.truesize;
+        new.try_coalesce(tp.receive_queue.back(), &mut self.mib);
         tp.rcv_nxt = new.end_seq;
         tp.bytes_received += u64::from(len);
         if len > 0 {
@@ -102,6 +110,7 @@ impl Stack {
         if tp.num_sacks > 0 {
             tp.sack_remove();
         }
+        tp.fast_path_check();
         if !tp.dead {
             self.tcp_data_ready(tp);
         }

@@ -109,7 +109,7 @@ impl Stack {
         let before = tp.lost_out;
         for at in 0..tp.rtx.len() {
             if tp.rtx[at].len > mss || tp.rtx[at].pcount > 1 {
-                tp.mark_lost(at);
+                tp.mark_lost(at, &mut self.mib);
             }
         }
         if tp.lost_out == before {

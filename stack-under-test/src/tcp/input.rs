@@ -1,6 +1,7 @@
 //! A segment comes in: `tcp_v4_rcv` finds whose it is, and `tcp_rcv_established` or the state machine takes it (6.12).
 
 use super::HZ;
+use super::ack::FLAG_SLOWPATH;
 use super::hash::{Owner, Tuple};
 use super::options::ReceivedOptions;
 use super::sock::TcpSock;
@@ -210,7 +211,15 @@ impl Stack {
         if !seg.has(ACK) {
             return self.tcp_discard(skb, DropReason::TcpFlags);
         }
-        match self.tcp_ack(tp, seg, true) {
+        let truesize = self.skbs[&skb].truesize.max(1);
+        let mut how = FLAG_SLOWPATH;
+        if tp.is_predicted(seg, truesize) {
+            how = 0;
+            if seg.payload_len > 0 {
+                self.mib.inc(Counter::TcpExtHpHits);
+            }
+        }
+        match self.tcp_ack(tp, seg, how) {
             super::ack::Acked::Valid | super::ack::Acked::Old => {}
             super::ack::Acked::TooOld => return self.tcp_discard(skb, DropReason::TcpTooOldAck),
             super::ack::Acked::Unsent => {
@@ -219,6 +228,7 @@ impl Stack {
             }
         }
         self.tcp_rcv_rtt_measure_ts(tp, seg);
+        self.tcp_urg(tp, &skb, seg);
         self.tcp_data_queue(tp, skb, seg);
         self.tcp_data_snd_check(tp);
         self.tcp_ack_snd_check(tp);

@@ -2,15 +2,15 @@
 //!
 //! The way of a byte: [`sendmsg`] copies it into a page and puts it into the write queue; [`output`] decides when it goes;
 //! [`transmit`] makes a packet that refers to the page and hands it to IP; the piece stays in the retransmission queue
-//! ([`segment`]) until [`ack`] takes it out. A segment that comes is demultiplexed and checked in [`input`], acts on the
+//! (`segment`) until [`ack`] takes it out. A segment that comes is demultiplexed and checked in [`input`], acts on the
 //! state machine in [`state_process`] (the table is [`state`]), and its payload waits in [`ofo`] or the receive queue for
 //! [`recvmsg`]. What is lost is found by [`sack`] and [`recovery`], sent again by [`retransmit`], and timed by [`timer`] and
 //! [`rtt`]. Connections begin in [`listen`] and [`connect`], and end in [`close`] and [`timewait`].
 //!
 //! Not built yet, and where it will stand: Fast Open (`fastopen.rs`, beside [`listen`]), SYN cookies (in [`request`], where a
 //! full queue drops), path MTU probing (in [`output`], before the loop of `tcp_write_xmit`), TCP small queues and
-//! autocorking (in [`output`]; nothing lies long enough below us to matter), urgent data (in [`sendmsg`] and [`recvmsg`]; the
-//! pointer of a peer is ignored), collapsing of queues under memory pressure (in [`ofo`], where packets are dropped).
+//! autocorking (in [`output`]; nothing lies long enough below us to matter), collapsing of queues under memory pressure (in
+//! [`ofo`], where packets are dropped).
 
 pub mod ack;
 pub mod bind;
@@ -28,6 +28,9 @@ pub mod listen;
 pub mod ofo;
 pub(crate) mod options;
 pub mod output;
+pub(crate) mod predict;
+pub mod probe;
+pub mod rack;
 pub mod readiness;
 pub mod recovery;
 pub mod recvmsg;
@@ -50,6 +53,7 @@ pub mod timer;
 pub mod timewait;
 pub mod transmit;
 pub mod undo;
+pub mod urgent;
 pub mod usage;
 pub mod validate;
 pub mod window;

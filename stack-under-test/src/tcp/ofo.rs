@@ -5,8 +5,8 @@ use super::input::Incoming;
 use super::seq::{after, before};
 use super::sock::TcpSock;
 use crate::drop_reason::DropReason;
-use crate::mib::Counter;
-use crate::skb::Skb;
+use crate::mib::{Counter, Mib};
+use crate::skb::{MAX_SKB_FRAGS, Skb};
 use crate::stack::Stack;
 
 /// Packets that one connection may hold out of order, whatever their size.
@@ -23,9 +23,23 @@ pub(crate) struct Received {
     /// The number of the first byte of the packet's data: less than `seq` when the front was known already.
     pub(crate) data_seq: u32,
     pub(crate) truesize: u32,
+    /// How many packets before it, one behind another, Linux would have it in one with.
+    pub(crate) joined: u8,
 }
 
 impl Received {
+    /// `tcp_try_coalesce`: whether Linux would put this packet behind the payload of the one before it, in one skb. Here each
+    /// stays by itself; the count is Linux's.
+    pub(crate) fn try_coalesce(&mut self, tail: Option<&Self>, mib: &mut Mib) {
+        if let Some(tail) = tail
+            && tail.end_seq == self.data_seq
+            && usize::from(tail.joined) < MAX_SKB_FRAGS
+        {
+            self.joined = tail.joined + 1;
+            mib.inc(Counter::TcpExtRcvCoalesce);
+        }
+    }
+
     /// The number behind the last byte of payload.
     pub(crate) fn payload_end(&self) -> u32 {
         self.end_seq.wrapping_sub(u32::from(self.fin))
@@ -43,6 +57,7 @@ impl Stack {
         }
         tp.rcv_ooopack = tp.rcv_ooopack.wrapping_add(1);
         tp.ack.sched = true;
+        tp.pred_flags = None;
         self.mib.inc(Counter::TcpExtOfoQueue);
         let dsack = self.sysctl.tcp.dsack;
         let base = tp.rcv_nxt;
@@ -82,6 +97,7 @@ impl Stack {
             self.mib.inc(Counter::TcpExtOfoMerge);
             self.tcp_discard(old.skb, DropReason::TcpOfoMerge);
         }
+        new.try_coalesce(at.checked_sub(1).map(|at| &tp.out_of_order[at]), &mut self.mib);
         let (seq, end_seq, truesize) = (new.seq, new.end_seq, new.truesize);
         tp.rmem_alloc += truesize;
         if seg.payload_len > 0 {
@@ -111,6 +127,9 @@ impl Stack {
                 continue;
             }
             first.seq = tp.rcv_nxt;
+            if first.joined == 0 {
+                first.try_coalesce(tp.receive_queue.back(), &mut self.mib);
+            }
             tp.bytes_received += u64::from(first.payload_end().wrapping_sub(first.seq));
             tp.rcv_nxt = first.end_seq;
             fin |= first.fin;

@@ -69,7 +69,10 @@ impl TcpSock {
 
     /// `tcp_nagle_test`: whether the packet may go.
     fn nagle_test(&self, segment: &TxSegment, mss: u32, nonagle: u8) -> bool {
-        nonagle & NAGLE_PUSH != 0 || segment.flags & FIN != 0 || !self.nagle_check(segment.len < mss, nonagle)
+        nonagle & NAGLE_PUSH != 0
+            || self.urg_mode()
+            || segment.flags & FIN != 0
+            || !self.nagle_check(segment.len < mss, nonagle)
     }
 
     /// `tcp_snd_wnd_test`: whether at least one segment of the packet fits into the peer's window.
@@ -218,7 +221,7 @@ impl Stack {
                 break;
             }
             let mut limit = mss;
-            if tso_segs > 1 {
+            if tso_segs > 1 && !tp.urg_mode() {
                 limit = tp.mss_split_point(head, last, mss, quota, nonagle);
             }
             if limit == 0 {
@@ -291,6 +294,7 @@ impl Stack {
         tp.snd_nxt = end_seq;
         tp.rtx.push_back(segment);
         tp.packets_out += pcount;
+        self.mib.add(Counter::TcpExtOrigDataSent, pcount as usize);
         if prior == 0 || tp.pending == Pending::LossProbe {
             self.tcp_rearm_rto(tp);
         }

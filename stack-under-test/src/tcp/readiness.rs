@@ -2,6 +2,7 @@
 
 use super::sock::TcpSock;
 use super::state::TcpState;
+use super::urgent::UrgentData;
 use crate::socket::calls::Readiness;
 
 impl TcpSock {
@@ -18,7 +19,11 @@ impl TcpSock {
             ..Readiness::default()
         };
         if !matches!(self.state, TcpState::SynSent | TcpState::SynRecv) {
-            let lowat = self.tunables.rcvlowat.max(1);
+            let mut lowat = self.tunables.rcvlowat.max(1);
+            if self.urg_data.is_some() && self.urg_seq == self.copied_seq {
+                lowat += 1;
+            }
+            ready.urgent = matches!(self.urg_data, Some(UrgentData::Valid(_)));
             ready.readable |=
                 self.rcv_nxt.wrapping_sub(self.copied_seq) >= lowat && !self.receive_queue.is_empty();
             if self.shutdown_write || self.is_writeable() {

@@ -1,15 +1,15 @@
-//! What is done about loss: the states of `tcp_fastretrans_alert`, RACK's marking (RFC 8985), proportional rate reduction
-//! (RFC 6937), and entering loss after the timer (Linux 6.12).
+//! What is done about loss: the states of `tcp_fastretrans_alert`, proportional rate reduction (RFC 6937), and entering
+//! loss after the timer (Linux 6.12). What is lost is found in [`super::rack`].
 
 use super::ack::{
     FLAG_DATA_SACKED, FLAG_DSACKING_ACK, FLAG_ECE, FLAG_LOST_RETRANS, FLAG_NOT_DUP, FLAG_ORIG_SACK_ACKED,
     FLAG_SACK_RENEGING, FLAG_SET_XMIT_TIMER, FLAG_SND_UNA_ADVANCED,
 };
-use super::segment::{LOST, RETRANS, SACKED_ACKED, SACKED_RETRANS};
+use super::segment::{LOST, SACKED_ACKED, SACKED_RETRANS};
 use super::seq::{after, before};
 use super::sock::{CaState, Pending, TCP_INFINITE_SSTHRESH, TcpSock};
 use super::usecs_to_jiffies;
-use crate::mib::Counter;
+use crate::mib::{Counter, Mib};
 use crate::stack::Stack;
 
 /// What an ACK lets be sent again: `REXMIT_*`.
@@ -23,7 +23,7 @@ pub(crate) enum Rexmit {
 
 impl TcpSock {
     /// `tcp_mark_skb_lost`.
-    pub(crate) fn mark_lost(&mut self, at: usize) {
+    pub(crate) fn mark_lost(&mut self, at: usize, mib: &mut Mib) {
         let (sacked, pcount) = (self.rtx[at].sacked, self.rtx[at].pcount.max(1));
         if sacked & SACKED_ACKED != 0 {
             return;
@@ -31,6 +31,7 @@ impl TcpSock {
         if sacked & LOST != 0 {
             if sacked & SACKED_RETRANS != 0 {
                 // The retransmission is lost, too.
+                mib.add(Counter::TcpExtLostRetransmit, pcount as usize);
                 self.rtx[at].sacked &= !SACKED_RETRANS;
                 self.retrans_out = self.retrans_out.saturating_sub(pcount);
                 self.lost += pcount;
@@ -99,76 +100,6 @@ impl TcpSock {
         }
     }
 
-    /// `tcp_rack_reo_wnd`: in microseconds.
-    fn rack_reo_wnd(&self) -> u32 {
-        if self.reord_seen == 0 && (self.ca_state >= CaState::Recovery || self.sacked_out >= self.reordering)
-        {
-            return 0;
-        }
-        let steps = u64::from(self.rack.reo_wnd_steps.max(1));
-        (u64::from(self.least_rtt() >> 2) * steps).min(u64::from(self.srtt_us >> 3)) as u32
-    }
-
-    /// `tcp_rack_detect_loss`: marks what was sent so long before something that arrived that it must be lost. Gives the
-    /// microseconds until more could be marked, or 0.
-    fn rack_detect_loss(&mut self, now_us: u64) -> u64 {
-        let reo_wnd = self.rack_reo_wnd();
-        let (rack, mut timeout) = (self.rack, 0);
-        for at in 0..self.rtx.len() {
-            let segment = &self.rtx[at];
-            if segment.sacked & LOST != 0 && segment.sacked & SACKED_RETRANS == 0 {
-                continue;
-            }
-            if !sent_after(rack.mstamp, segment.mstamp, rack.end_seq, segment.end_seq) {
-                if self.retrans_out == 0 {
-                    break;
-                }
-                continue;
-            }
-            if segment.sacked & SACKED_ACKED != 0 {
-                continue;
-            }
-            let age = now_us.saturating_sub(segment.mstamp) as i64;
-            let left = i64::from(rack.rtt_us) + i64::from(reo_wnd) - age;
-            if left <= 0 {
-                self.mark_lost(at);
-            } else {
-                timeout = timeout.max(left as u64);
-            }
-        }
-        timeout
-    }
-
-    /// `tcp_rack_advance`: something that was sent at `xmit_time` arrived.
-    pub(crate) fn rack_advance(&mut self, sacked: u8, end_seq: u32, xmit_time: u64, now_us: u64) {
-        let rtt_us = now_us.saturating_sub(xmit_time) as u32;
-        if rtt_us < self.least_rtt() && sacked & RETRANS != 0 {
-            // What arrived may as well be the original.
-            return;
-        }
-        self.rack.advanced = true;
-        self.rack.rtt_us = rtt_us;
-        if sent_after(xmit_time, self.rack.mstamp, end_seq, self.rack.end_seq) {
-            self.rack.mstamp = xmit_time;
-            self.rack.end_seq = end_seq;
-        }
-    }
-
-    /// `tcp_rack_update_reo_wnd`: duplicates that the peer tells of widen the window for reordering.
-    pub(crate) fn rack_update_reo_wnd(&mut self, prior_delivered: u32) {
-        if before(prior_delivered, self.rack.last_delivered) {
-            self.rack.dsack_seen = false;
-        }
-        if self.rack.dsack_seen {
-            self.rack.reo_wnd_steps = self.rack.reo_wnd_steps.saturating_add(1);
-            self.rack.dsack_seen = false;
-            self.rack.last_delivered = self.delivered;
-            self.rack.reo_wnd_persist = 16;
-        } else if self.rack.reo_wnd_persist == 0 {
-            self.rack.reo_wnd_steps = 1;
-        }
-    }
-
     /// `tcp_add_reno_sack`: without SACK, a duplicate ACK says that one more segment arrived.
     fn add_reno_sack(&mut self, num_dupack: u32, ece: bool) {
         if num_dupack == 0 {
@@ -205,11 +136,6 @@ impl TcpSock {
     }
 }
 
-/// `tcp_skb_sent_after`.
-fn sent_after(t1: u64, t2: u64, seq1: u32, seq2: u32) -> bool {
-    t1 > t2 || (t1 == t2 && after(seq1, seq2))
-}
-
 impl Stack {
     /// `tcp_set_ca_state`.
     pub(crate) fn tcp_set_ca_state(tp: &mut TcpSock, state: CaState) {
@@ -229,7 +155,7 @@ impl Stack {
     }
 
     /// `tcp_enter_recovery`: fast retransmit.
-    fn tcp_enter_recovery(&mut self, tp: &mut TcpSock, ece: bool) {
+    pub(super) fn tcp_enter_recovery(&mut self, tp: &mut TcpSock, ece: bool) {
         self.trace.function(0, "tcp_enter_recovery");
         let counter =
             if tp.rx_opt.sack_ok { Counter::TcpExtSackRecovery } else { Counter::TcpExtRenoRecovery };
@@ -293,38 +219,7 @@ impl Stack {
                     continue;
                 }
             }
-            tp.mark_lost(at);
-        }
-    }
-
-    /// `tcp_rack_mark_lost`.
-    fn tcp_rack_mark_lost(&mut self, tp: &mut TcpSock) -> bool {
-        if !core::mem::take(&mut tp.rack.advanced) {
-            return false;
-        }
-        let timeout = tp.rack_detect_loss(self.tcp_mstamp());
-        if timeout == 0 {
-            return false;
-        }
-        let ticks = usecs_to_jiffies(timeout + super::retransmit::TCP_TIMEOUT_MIN_US).min(tp.rto);
-        self.tcp_reset_xmit_timer(tp, Pending::ReoTimeout, ticks);
-        true
-    }
-
-    /// `tcp_rack_reo_timeout`.
-    pub(crate) fn tcp_rack_reo_timeout(&mut self, tp: &mut TcpSock) {
-        let (prior, lost) = (tp.packets_in_flight(), tp.lost);
-        tp.rack_detect_loss(self.tcp_mstamp());
-        if prior != tp.packets_in_flight() {
-            if tp.ca_state != CaState::Recovery {
-                self.tcp_enter_recovery(tp, false);
-                let lost = tp.lost.wrapping_sub(lost);
-                tp.cwnd_reduction(1, lost, 0);
-            }
-            self.tcp_xmit_retransmit_queue(tp);
-        }
-        if tp.pending != Pending::Retrans {
-            self.tcp_rearm_rto(tp);
+            tp.mark_lost(at, &mut self.mib);
         }
     }
 
@@ -355,7 +250,7 @@ impl Stack {
             if tp.rtx[0].pcount > 1 && tp.rtx[0].len > mss {
                 self.tcp_fragment_rtx(tp, 0, mss, mss);
             }
-            tp.mark_lost(0);
+            tp.mark_lost(0, &mut self.mib);
         }
     }
 

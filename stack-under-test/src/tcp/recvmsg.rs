@@ -15,6 +15,8 @@ pub struct TcpRecvFlags {
     pub peek: bool,
     /// MSG_TRUNC: what is read is thrown away, and not put into the buffer.
     pub trunc: bool,
+    /// MSG_OOB: the urgent byte is read.
+    pub oob: bool,
 }
 
 impl Stack {
@@ -36,7 +38,8 @@ impl Stack {
         result
     }
 
-    fn tcp_recvmsg_locked(
+    /// `tcp_recvmsg_locked`.
+    pub(crate) fn tcp_recvmsg_locked(
         &mut self,
         tp: &mut TcpSock,
         buffer: &mut [u8],
@@ -46,6 +49,9 @@ impl Stack {
             return Err(Errno::ENOTCONN);
         }
         self.trace.function(0, "tcp_recvmsg");
+        if flags.oob {
+            return self.tcp_recv_urg(tp, buffer, flags.peek);
+        }
         let copied = self.tcp_copy_out(tp, buffer, flags);
         if copied > 0 {
             if !flags.peek {
@@ -75,8 +81,19 @@ impl Stack {
             && let Some(part) = tp.receive_queue.get(at)
         {
             let end = part.payload_end();
-            let (skip, left) = (seq.wrapping_sub(part.data_seq) as usize, end.wrapping_sub(seq) as usize);
-            let want = left.min(buffer.len() - copied);
+            let left = end.wrapping_sub(seq) as usize;
+            let mut want = left.min(buffer.len() - copied);
+            match tp.before_urgent(seq, want) {
+                // The urgent byte is not part of the stream; a read stops before it, and the next one begins behind it.
+                Some(0) if copied > 0 => break,
+                Some(0) => {
+                    seq = seq.wrapping_add(1);
+                    want = want.min(left - 1);
+                }
+                Some(before) => want = before,
+                None => {}
+            }
+            let skip = seq.wrapping_sub(part.data_seq) as usize;
             if !flags.trunc {
                 self.skbs.copy_out(&part.skb, skip, &mut buffer[copied..copied + want]);
             }
@@ -94,6 +111,7 @@ impl Stack {
         }
         if !flags.peek {
             tp.copied_seq = seq;
+            tp.pass_urgent();
         }
         copied
     }

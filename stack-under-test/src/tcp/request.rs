@@ -249,6 +249,8 @@ impl Stack {
         } else {
             (timeouts >= most && (!acked || timeouts >= defer), !acked || timeouts >= defer.saturating_sub(1))
         };
+        // `tcp_syn_ack_timeout`.
+        self.mib.inc(Counter::TcpExtTimeouts);
         if expire {
             return self.tcp_drop_request(id);
         }

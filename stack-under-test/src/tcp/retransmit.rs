@@ -1,5 +1,5 @@
-//! Sending again: `__tcp_retransmit_skb`, the retransmission timer with its back-off and limits, the tail loss probe, and
-//! probes of a closed window (RFC 6298, RFC 8985, RFC 9293; Linux 6.12).
+//! Sending again: `__tcp_retransmit_skb`, the retransmission timer with its back-off and limits, and the tail
+//! loss probe (RFC 6298, RFC 8985; Linux 6.12).
 
 use super::output::PushOne;
 use super::rtt::{TCP_RTO_MAX, TCP_RTO_MIN, TCP_TIMEOUT_INIT};
@@ -11,12 +11,13 @@ use super::{HZ, jiffies_to_usecs, usecs_to_jiffies};
 use crate::errno::Errno;
 use crate::mib::Counter;
 use crate::stack::Stack;
-use crate::wire::tcp::{ACK, CWR, ECE, FIN, PSH, SYN};
+use crate::wire::ipv4::IPPROTO_TCP;
+use crate::wire::tcp::{CWR, ECE, FIN, PSH, SYN};
 
 /// `TCP_TIMEOUT_MIN_US`.
 pub(crate) const TCP_TIMEOUT_MIN_US: u64 = 2000;
 /// `TCP_RESOURCE_PROBE_INTERVAL`: half a second.
-const TCP_RESOURCE_PROBE_INTERVAL: u64 = HZ / 2;
+pub(crate) const TCP_RESOURCE_PROBE_INTERVAL: u64 = HZ / 2;
 
 impl Stack {
     /// `tcp_rearm_rto`.
@@ -110,6 +111,10 @@ impl Stack {
 
     /// `__tcp_retransmit_skb`: sends a packet of the queue again, at most `segs` segments of it. Whether it left.
     fn tcp_retransmit_raw(&mut self, tp: &mut TcpSock, at: usize, segs: u32) -> bool {
+        if self.tcp_still_in_host_queue(tp, at) {
+            self.mib.inc(Counter::TcpExtSpuriousRtxHostQueues);
+            return false;
+        }
         if before(tp.rtx[at].seq, tp.snd_una) {
             let acked = tp.snd_una.wrapping_sub(tp.rtx[at].seq);
             let mss = tp.mss_cache;
@@ -166,6 +171,20 @@ impl Stack {
         sent
     }
 
+    /// `skb_still_in_host_queue`: whether a packet of the queue waits for its neighbour's address still. (What waits in a
+    /// qdisc is not looked at.)
+    fn tcp_still_in_host_queue(&self, tp: &TcpSock, at: usize) -> bool {
+        let (Some((_, route)), Some(segment)) = (tp.cached_route, tp.rtx.get(at)) else { return false };
+        let mut begins = [0; 8];
+        begins[..2].copy_from_slice(&tp.sport.to_be_bytes());
+        begins[2..4].copy_from_slice(&tp.dport.to_be_bytes());
+        begins[4..].copy_from_slice(&segment.seq.to_be_bytes());
+        self.neigh.holds(route.nexthop(), &self.skbs, |skb| {
+            let header = |at: u16, len| self.skbs.mem.bytes(skb.head_at + usize::from(at), len);
+            header(skb.network_header + 9, 1) == [IPPROTO_TCP] && header(skb.transport_header, 8) == begins
+        })
+    }
+
     /// `tcp_retrans_try_collapse`: small packets that follow go with the one that is sent again.
     fn tcp_retrans_try_collapse(&mut self, tp: &mut TcpSock, at: usize, space: u32, mss: u32) {
         if tp.rtx[at].flags & SYN != 0 {
@@ -205,10 +224,13 @@ impl Stack {
             tp.rtx[at].sacked |= SACKED_RETRANS;
             let pcount = tp.rtx[at].pcount.max(1);
             tp.retrans_out += pcount;
+        }
+        // The first that was tried counts, whether or not it left.
+        if let Some(segment) = tp.rtx.get(at) {
             if tp.retrans_stamp == 0 {
-                tp.retrans_stamp = self.tcp_time_stamp().max(1);
+                tp.retrans_stamp = ((segment.mstamp / 1000) as u32).max(1);
             }
-            tp.undo_retrans = tp.undo_retrans.max(0) + i64::from(pcount);
+            tp.undo_retrans = tp.undo_retrans.max(0) + i64::from(segment.pcount.max(1));
         }
         sent
     }
@@ -277,7 +299,7 @@ impl Stack {
         self.tcp_enter_loss(tp);
         tp.retransmits = tp.retransmits.saturating_add(1);
         tp.total_rto = tp.total_rto.saturating_add(1);
-        if !self.tcp_retransmit_skb(tp, 0, 1) {
+        if !self.tcp_retransmit_skb(tp, 0, 1) && !self.tcp_still_in_host_queue(tp, 0) {
             let when = tp.rto.min(TCP_RESOURCE_PROBE_INTERVAL);
             return self.tcp_reset_xmit_timer(tp, Pending::Retrans, when);
         }
@@ -352,6 +374,9 @@ impl Stack {
         };
         if expired {
             self.tcp_write_err(tp);
+        } else {
+            // `sk_rethink_txhash`: Linux takes another flow label and queue for what follows; this stack has one way only.
+            self.mib.inc(Counter::TcpExtTimeoutRehash);
         }
         expired
     }
@@ -362,94 +387,6 @@ impl Stack {
         self.mib.inc(Counter::TcpExtAbortOnTimeout);
         self.tcp_wake(tp);
         self.tcp_done(tp);
-    }
-
-    /// `tcp_probe_timer`: the window is still closed.
-    pub(crate) fn tcp_probe_timer(&mut self, tp: &mut TcpSock) {
-        if tp.packets_out > 0 || tp.wq.is_empty() {
-            tp.probes_out = 0;
-            tp.probes_tstamp = 0;
-            return;
-        }
-        self.trace.function(0, "tcp_probe_timer");
-        let user_timeout = u64::from(tp.tunables.user_timeout) * 1_000_000;
-        if tp.probes_tstamp == 0 {
-            tp.probes_tstamp = self.now.0.max(1);
-        } else if user_timeout != 0 && self.now.0 - tp.probes_tstamp >= user_timeout {
-            return self.tcp_write_err(tp);
-        }
-        let mut most = self.sysctl.tcp.retries2;
-        if tp.dead {
-            let alive = probe0_when(tp) < TCP_RTO_MAX;
-            most =
-                if self.sysctl.tcp.orphan_retries == 0 && alive { 8 } else { self.sysctl.tcp.orphan_retries };
-        }
-        if tp.probes_out >= most {
-            return self.tcp_write_err(tp);
-        }
-        self.tcp_send_probe0(tp);
-    }
-
-    /// `tcp_send_probe0`.
-    pub(crate) fn tcp_send_probe0(&mut self, tp: &mut TcpSock) {
-        self.trace.function(0, "tcp_send_probe0");
-        let sent = self.tcp_write_wakeup(tp);
-        if tp.packets_out > 0 || tp.wq.is_empty() {
-            tp.probes_out = 0;
-            tp.backoff = 0;
-            tp.probes_tstamp = 0;
-            return;
-        }
-        tp.probes_out = tp.probes_out.saturating_add(1);
-        let when = if sent {
-            if tp.backoff < self.sysctl.tcp.retries2 {
-                tp.backoff += 1;
-            }
-            probe0_when(tp)
-        } else {
-            TCP_RESOURCE_PROBE_INTERVAL
-        };
-        self.tcp_reset_xmit_timer(tp, Pending::Probe0, when);
-    }
-
-    /// `tcp_write_wakeup`: data if some fits, else a segment that the peer must answer.
-    pub(crate) fn tcp_write_wakeup(&mut self, tp: &mut TcpSock) -> bool {
-        if tp.state == TcpState::Close {
-            return false;
-        }
-        let open = tp.wq.front().is_some_and(|head| before(head.seq, tp.wnd_end()));
-        if !open {
-            self.mib.inc(Counter::TcpExtWinProbe);
-            self.tcp_send_plain(tp, tp.snd_una.wrapping_sub(1), ACK);
-            return true;
-        }
-        let mss = self.tcp_current_mss(tp);
-        let head = &tp.wq[0];
-        let end = head.end_seq;
-        if before(tp.pushed_seq, end) {
-            tp.pushed_seq = end;
-        }
-        let room = tp.wnd_end().wrapping_sub(tp.wq[0].seq).min(mss);
-        if room < tp.wq[0].end_seq.wrapping_sub(tp.wq[0].seq) && tp.wq[0].len > room {
-            tp.wq[0].flags |= PSH;
-            let rest = tp.wq[0].split(&mut self.skbs, room, mss);
-            tp.wq.insert(1, rest);
-            self.tcp_wmem_add(tp, super::segment::SEGMENT_TRUESIZE);
-        }
-        tp.wq[0].flags |= PSH;
-        tp.wq[0].set_segments(mss);
-        let segment = tp.wq[0].clone();
-        if self.tcp_transmit_skb(tp, &segment, mss).is_err() {
-            return false;
-        }
-        if let Some(mut sent) = tp.wq.pop_front() {
-            sent.mstamp = self.tcp_mstamp();
-            tp.snd_nxt = sent.end_seq;
-            tp.packets_out += sent.pcount;
-            tp.rtx.push_back(sent);
-            self.tcp_rearm_rto(tp);
-        }
-        true
     }
 }
 
@@ -471,12 +408,6 @@ impl TcpSock {
             self.sacked_out = self.sacked_out.min(self.packets_out);
         }
     }
-}
-
-/// `tcp_probe0_when`: the timeout, doubled with each probe.
-pub(crate) fn probe0_when(tp: &TcpSock) -> u64 {
-    let shift = u32::from(tp.backoff).min(9);
-    (tp.rto.max(TCP_RTO_MIN) << shift).min(TCP_RTO_MAX)
 }
 
 /// `tcp_model_timeout`: how long `boundary` retransmissions take that begin with `rto_base`, in milliseconds.

@@ -3,7 +3,7 @@
 
 use super::ack::{FLAG_DATA_SACKED, FLAG_DSACKING_ACK, FLAG_ORIG_SACK_ACKED};
 use super::options::{MAX_SACKS, SackBlock};
-use super::segment::{EVER_RETRANS, LOST, RETRANS, SACKED_ACKED, SACKED_RETRANS};
+use super::segment::{EVER_RETRANS, LOST, RETRANS, SACKED_ACKED, SACKED_RETRANS, TxSegment};
 use super::seq::{after, before};
 use super::sock::{CaState, TcpSock};
 use crate::mib::{Counter, Mib};
@@ -210,6 +210,8 @@ impl Stack {
             if !before(segment.seq, block.end) {
                 break;
             }
+            self.tcp_count_shift(tp, at, block, dup);
+            let segment = &tp.rtx[at];
             let whole = !after(block.start, segment.seq) && !before(block.end, segment.end_seq);
             if !whole && !self.tcp_match_to_sack(tp, at, block) {
                 at += 1;
@@ -220,6 +222,48 @@ impl Stack {
                 tp.sacktag_one(at, dup, now_us, state);
             }
             at += 1;
+        }
+    }
+
+    /// `tcp_shift_skb_data`: Linux joins a packet that is acknowledged selectively with the one before it where it can. This
+    /// scoreboard keeps them apart, and counts what Linux would have done.
+    fn tcp_count_shift(&mut self, tp: &TcpSock, at: usize, block: SackBlock, dup: bool) {
+        let (mss, segment) = (tp.mss_cache.max(1), &tp.rtx[at]);
+        if segment.sacked & SACKED_ACKED != 0 {
+            // Linux's cache of what was acknowledged before spares it the walk to here.
+            return;
+        }
+        let seglen = |segment: &TxSegment| if segment.pcount > 1 { mss } else { segment.len };
+        let joins = |other: Option<&TxSegment>| {
+            other.is_some_and(|other| {
+                other.sacked & (SACKED_ACKED | SACKED_RETRANS | LOST) == SACKED_ACKED && !other.eor
+            })
+        };
+        let before_it = at.checked_sub(1).and_then(|at| tp.rtx.get(at)).filter(|other| joins(Some(other)));
+        let resent = segment.sacked & (LOST | SACKED_RETRANS) == SACKED_RETRANS && !dup;
+        let starts_within = !after(block.start, segment.seq);
+        let whole = starts_within && !before(block.end, segment.end_seq);
+        let len = if whole { segment.len } else { block.end.wrapping_sub(segment.seq) };
+        let counter = match before_it {
+            Some(other) if !resent && segment.len > 0 => {
+                if !whole && (segment.pcount <= 1 || (starts_within && len < mss)) {
+                    return;
+                }
+                if !starts_within || seglen(segment) != seglen(other) {
+                    Counter::TcpExtSackShiftFallback
+                } else if whole {
+                    Counter::TcpExtSackMerged
+                } else {
+                    Counter::TcpExtSackShifted
+                }
+            }
+            _ => Counter::TcpExtSackShiftFallback,
+        };
+        self.mib.inc(counter);
+        let next = tp.rtx.get(at + 1);
+        if counter == Counter::TcpExtSackMerged && joins(next) && next.map(seglen) == Some(seglen(segment)) {
+            // The hole between two was filled: all three become one.
+            self.mib.inc(counter);
         }
     }
 

@@ -17,6 +17,8 @@ pub struct TcpSendFlags {
     pub more: bool,
     /// MSG_EOR: nothing is put into one packet with what follows.
     pub eor: bool,
+    /// MSG_OOB: the last byte is urgent.
+    pub oob: bool,
 }
 
 impl TcpSock {
@@ -49,7 +51,8 @@ impl Stack {
         result
     }
 
-    fn tcp_sendmsg_locked(
+    /// `tcp_sendmsg_locked`.
+    pub(crate) fn tcp_sendmsg_locked(
         &mut self,
         tp: &mut TcpSock,
         bytes: &[u8],
@@ -67,7 +70,10 @@ impl Stack {
         if tp.err.is_some() || tp.shutdown_write {
             return Err(tp.err.take().unwrap_or(Errno::EPIPE));
         }
-        let (mss, size_goal) = self.tcp_send_mss(tp);
+        let (mss, mut size_goal) = self.tcp_send_mss(tp);
+        if flags.oob {
+            size_goal = mss;
+        }
         let mut copied = 0;
         while copied < bytes.len() {
             match self.tcp_fill_tail(tp, &bytes[copied..], size_goal, copied == 0) {
@@ -91,6 +97,10 @@ impl Stack {
         }
         if copied > 0 {
             let nonagle = tp.nonagle;
+            if flags.oob {
+                // `tcp_mark_urg`.
+                tp.snd_up = Some(tp.write_seq);
+            }
             self.tcp_push(tp, flags.more, mss, nonagle);
         }
         Ok(copied)

@@ -122,7 +122,7 @@ pub(crate) struct Tunables {
     pub(crate) syn_retries: u8,
     /// In seconds; negative: none.
     pub(crate) linger2: i32,
-    /// In ticks... of SYN-ACK retransmissions.
+    /// TCP_DEFER_ACCEPT, in timeouts of the SYN-ACK.
     pub(crate) defer_accept: u8,
     pub(crate) notsent_lowat: u32,
     pub(crate) rcvlowat: u32,
@@ -176,6 +176,8 @@ pub(crate) struct TcpSock {
     pub(crate) snd_nxt: u32,
     pub(crate) write_seq: u32,
     pub(crate) pushed_seq: u32,
+    /// `snd_up`: the number behind the last urgent byte; `None` where Linux has it equal to `snd_una`.
+    pub(crate) snd_up: Option<u32>,
     pub(crate) snd_sml: u32,
     pub(crate) snd_wl1: u32,
     pub(crate) snd_wnd: u32,
@@ -260,6 +262,11 @@ pub(crate) struct TcpSock {
     pub(crate) rx_opt: RxOptions,
     pub(crate) rcv_nxt: u32,
     pub(crate) copied_seq: u32,
+    /// The header that is expected next; `None`: the long way for all.
+    pub(crate) pred_flags: Option<super::predict::Predicted>,
+    /// `urg_seq`: the number of the urgent byte.
+    pub(crate) urg_seq: u32,
+    pub(crate) urg_data: Option<super::urgent::UrgentData>,
     pub(crate) rcv_wup: u32,
     pub(crate) rcv_wnd: u32,
     pub(crate) window_clamp: u32,

@@ -1,7 +1,7 @@
 //! Segments in the states other than ESTABLISHED and LISTEN: `tcp_rcv_synsent_state_process` and `tcp_rcv_state_process`
 //! (RFC 9293, section 3.10.7; Linux 6.12). Which state follows is in [`super::state`].
 
-use super::ack::Acked;
+use super::ack::{Acked, FLAG_NO_CHALLENGE_ACK, FLAG_SLOWPATH};
 use super::input::Incoming;
 use super::seq::{after, before};
 use super::sock::{Pending, TCP_INIT_CWND, TcpSock};
@@ -148,7 +148,7 @@ impl Stack {
         tp.snd_wl1 = seg.seq();
         tp.rx_opt.snd_wscale = 0;
         let sack_ok = core::mem::replace(&mut tp.rx_opt.sack_ok, false);
-        self.tcp_ack(tp, seg, false);
+        self.tcp_ack(tp, seg, FLAG_SLOWPATH | FLAG_NO_CHALLENGE_ACK);
         tp.rx_opt.sack_ok = sack_ok;
         tp.rcv_nxt = seg.seq().wrapping_add(1);
         tp.rcv_wup = tp.rcv_nxt;
@@ -163,6 +163,10 @@ impl Stack {
         // `tcp_finish_connect`.
         self.trace.function(seg.packet, "tcp_finish_connect");
         self.tcp_event(tp, TcpEvent::RcvSynAck);
+        tp.pred_flags = None;
+        if tp.rx_opt.snd_wscale == 0 {
+            tp.fast_path_on();
+        }
         tp.ack.lrcvtime = self.jiffies;
         self.tcp_init_transfer(tp);
         tp.lsndtime = self.jiffies;
@@ -227,6 +231,7 @@ impl Stack {
         tp.update_pacing_rate();
         tp.lsndtime = self.jiffies;
         tp.initialize_rcv_mss();
+        tp.fast_path_on();
         if tp.tunables.keepalive {
             let when = self.keepalive_time_when(tp);
             self.tcp_arm(tp, Timer::Keepalive, when);
@@ -245,7 +250,7 @@ impl Stack {
         if !seg.has(ACK) {
             return self.tcp_discard(skb, DropReason::TcpFlags);
         }
-        let acked = self.tcp_ack(tp, seg, false);
+        let acked = self.tcp_ack(tp, seg, FLAG_SLOWPATH | FLAG_NO_CHALLENGE_ACK);
         if acked != Acked::Valid {
             if tp.state == TcpState::SynRecv {
                 self.tcp_send_reset(seg);
@@ -309,6 +314,7 @@ impl Stack {
 
     /// "Seventh, process the segment text", and what follows it.
     fn tcp_segment_text(&mut self, tp: &mut TcpSock, skb: Skb, seg: &Incoming) {
+        self.tcp_urg(tp, &skb, seg);
         let closing = matches!(tp.state, TcpState::CloseWait | TcpState::Closing | TcpState::LastAck);
         let waiting = matches!(tp.state, TcpState::FinWait1 | TcpState::FinWait2);
         if closing && !before(seg.seq(), tp.rcv_nxt) {

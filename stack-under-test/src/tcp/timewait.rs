@@ -65,6 +65,8 @@ impl Stack {
             let shortest = (tp.rto << 2) - (tp.rto >> 1);
             let ticks = if state == TcpState::TimeWait { TCP_TIMEWAIT_LEN } else { timeout.max(shortest) };
             let expires = self.tcp_expiry(ticks);
+            let brief = ticks <= 4 * HZ;
+            self.mib.inc(if brief { Counter::TcpExtTwKilled } else { Counter::TcpExtTw });
             let id = self.tcp.timewaits.insert(TimeWaitSock {
                 tuple,
                 substate: state,
@@ -92,11 +94,9 @@ impl Stack {
 
     /// The time of a record is over.
     pub(crate) fn tw_timer_handler(&mut self, id: u32, at: Instant) {
-        let Some(tw) = self.tcp.timewaits.get(id).filter(|tw| tw.expires == at) else { return };
-        if tw.substate == TcpState::TimeWait {
-            self.mib.inc(Counter::TcpExtTw);
+        if self.tcp.timewaits.get(id).is_some_and(|tw| tw.expires == at) {
+            self.tcp_kill_timewait(id);
         }
-        self.tcp_kill_timewait(id);
     }
 
     fn tcp_kill_timewait(&mut self, id: u32) -> Option<TimeWaitSock> {

@@ -15,7 +15,7 @@ use crate::stack::Stack;
 use crate::trace::PacketId;
 use crate::wire::checksum::pseudo_header;
 use crate::wire::ipv4::{HEADER_BYTES as IP_BYTES, IPPROTO_TCP};
-use crate::wire::tcp::{ACK, CHECKSUM_OFFSET, CWR, HEADER_BYTES, PSH, SYN, Tcp};
+use crate::wire::tcp::{ACK, CHECKSUM_OFFSET, CWR, HEADER_BYTES, PSH, SYN, Tcp, URG};
 
 /// `sk_gso_max_size` with the headers taken off: bytes of payload of one large packet.
 pub(crate) const GSO_MAX_SIZE: u32 = 65_536 - 1 - 320;
@@ -144,6 +144,10 @@ impl Stack {
         }
         let ect = self.tcp_ecn_send(tp, &mut flags, segment);
         flow.tos = (flow.tos & !3) | ect;
+        let urgent = tp.urgent_pointer(segment.seq);
+        if urgent.is_some() {
+            flags |= URG;
+        }
         let window = if syn { tp.rcv_wnd.min(0xffff) as u16 } else { self.tcp_select_window(tp) };
         let header = Tcp {
             sport: tp.sport,
@@ -153,7 +157,7 @@ impl Stack {
             header_len: (HEADER_BYTES + options.len()) as u8,
             flags,
             window,
-            urgent: 0,
+            urgent: urgent.unwrap_or(0),
         };
         if flags & ACK != 0 {
             Self::tcp_event_ack_sent(tp);

@@ -192,6 +192,9 @@ impl Stack {
         tp.rcv_wnd = new;
         tp.rcv_wup = tp.rcv_nxt;
         let field = (new.min(0xffff << shift) >> shift) as u16;
+        if field == 0 {
+            tp.pred_flags = None;
+        }
         if field == 0 && old != 0 {
             self.mib.inc(Counter::TcpExtToZeroWindowAdv);
         } else if field != 0 && old == 0 {

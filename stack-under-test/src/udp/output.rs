@@ -135,6 +135,9 @@ impl Stack {
         flags: SendFlags,
         packet: PacketId,
     ) -> Result<usize, Errno> {
+        if self.is_tcp(fd) {
+            return self.tcp_call(fd, |stack, tp| stack.tcp_sendmsg_locked(tp, payload, Default::default()));
+        }
         let socket = self.sockets.get(fd)?;
         let (daddr, dport, connected) = match (to, socket.peer) {
             (Some(to), _) if to.port() == 0 => return Err(Errno::EINVAL),

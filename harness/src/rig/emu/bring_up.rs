@@ -1,6 +1,7 @@
 //! From power on to the first step: the device probed, up and with carrier, and the address of the topology.
 
 use super::agent::Agent;
+use super::apps::Apps;
 use super::journal::Journal;
 use super::machine::{EmuBus, Machine};
 use super::{CARRIER_BOUND, EmuRig};
@@ -76,6 +77,7 @@ pub(super) fn boot(host: &Identity, faults: Vec<Fault>) -> Result<EmuRig, RigErr
         stack: Stack::new(&config, memory, Box::new(EmuBus(Rc::clone(&machine)))),
         machine,
         agent: Agent::default(),
+        apps: Apps::default(),
         journal: Journal::default(),
         events: VecDeque::new(),
         output: Output::default(),

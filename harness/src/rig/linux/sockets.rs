@@ -185,7 +185,11 @@ impl Sockets {
         let word = |at: usize| {
             i64::from(i32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]))
         };
-        // Text has no number.
+        if options::is_text(name) {
+            let text = bytes[..length].split(|byte| *byte == 0).next().unwrap_or_default();
+            let text = Some(String::from_utf8_lossy(text).into_owned());
+            return Ok(Returned { text, ..Returned::default() });
+        }
         let option = match (name, length) {
             ("SO_LINGER", 8) => Some(if word(0) == 0 { -1 } else { word(4) }),
             (_, 4) => Some(word(0)),

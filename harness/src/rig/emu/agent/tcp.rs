@@ -40,6 +40,8 @@ fn connect(
             progress.connecting = true;
             Err(Pending::Blocks)
         }
+        // SO_SNDTIMEO is over: it goes on without the caller.
+        Err(Errno::EALREADY) if progress.connecting && socket.nonblocking => Err(Errno::EINPROGRESS.into()),
         Err(Errno::EALREADY) if progress.connecting => Err(Pending::Blocks),
         Err(Errno::EISCONN) if progress.connecting => Ok(value(0)),
         result => Ok(result.map(|()| value(0))?),
@@ -55,7 +57,8 @@ fn send(
     flags: &[String],
     progress: &mut Progress,
 ) -> Attempt {
-    let known = TcpSendFlags { more: has(flags, "MSG_MORE"), eor: has(flags, "MSG_EOR") };
+    let known =
+        TcpSendFlags { more: has(flags, "MSG_MORE"), eor: has(flags, "MSG_EOR"), oob: has(flags, "MSG_OOB") };
     let dontwait = socket.nonblocking || has(flags, "MSG_DONTWAIT");
     loop {
         let rest = bytes.get(progress.sent..).unwrap_or_default();
@@ -87,10 +90,11 @@ fn receive(
     flags: &[String],
     progress: &mut Progress,
 ) -> Attempt {
-    if has(flags, "MSG_OOB") {
-        return Err(Errno::EINVAL.into());
-    }
-    let known = TcpRecvFlags { peek: has(flags, "MSG_PEEK"), trunc: has(flags, "MSG_TRUNC") };
+    let known = TcpRecvFlags {
+        peek: has(flags, "MSG_PEEK"),
+        trunc: has(flags, "MSG_TRUNC"),
+        oob: has(flags, "MSG_OOB"),
+    };
     let length = (length as usize).min(LONGEST);
     let all = has(flags, "MSG_WAITALL") && !known.peek;
     let mut buffer = vec![0; length - progress.received.len().min(length)];
@@ -99,6 +103,8 @@ fn receive(
     let came = match received {
         Err(Errno::EAGAIN) if had && (socket.nonblocking || has(flags, "MSG_DONTWAIT")) => 0,
         Err(errno) if had && errno != Errno::EAGAIN => 0,
+        // MSG_OOB never waits.
+        Err(errno) if known.oob => return Err(errno.into()),
         received => or_block(received, socket.nonblocking || has(flags, "MSG_DONTWAIT"))?,
     };
     let taken = if known.trunc { 0 } else { came };
@@ -174,7 +180,7 @@ impl Agent {
             return Some(lingers);
         }
         let name = named(call)?;
-        let socket = *self.sockets.get(name).filter(|socket| socket.is_tcp)?;
+        let socket = self.application(name, at.0, deadline).ok().filter(|socket| socket.is_tcp)?;
         Some(match call {
             Syscall::Connect { to, .. } => connect(stack, at, socket, *to, progress),
             Syscall::Listen { backlog, .. } => {
@@ -198,6 +204,7 @@ impl Agent {
                 self.sockets.remove(name);
                 close(stack, at, socket, deadline, progress)
             }
+            Syscall::Setsockopt { value: OptionValue::Time(_), .. } => return None,
             Syscall::Setsockopt { level, name, value, .. } => {
                 set_option(stack, at, socket.fd, (level, name), value)
             }
@@ -205,13 +212,17 @@ impl Agent {
                 let option = stack.linger(socket.fd).map(|seconds| Some(seconds.map_or(-1, i64::from)));
                 option.map(|option| Returned { option, ..Returned::default() }).map_err(Pending::from)
             }
+            Syscall::Getsockopt { name, .. } if name == "TCP_CONGESTION" => {
+                let text = stack.congestion(socket.fd).map(|name| Some(name.to_owned()));
+                text.map(|text| Returned { text, ..Returned::default() }).map_err(Pending::from)
+            }
             _ => return None,
         })
     }
 
     fn accept(&mut self, stack: &mut Stack, now: Instant, listener: Application, name: &str) -> Attempt {
         let (fd, peer) = or_block(stack.accept(now, listener.fd), listener.nonblocking)?;
-        self.sockets.insert(name.to_owned(), Application { fd, nonblocking: false, is_tcp: true });
+        self.sockets.insert(name.to_owned(), Application::new(fd, false, true));
         Ok(Returned { address: Some(peer), ..value(i64::from(fd.0)) })
     }
 }

@@ -1,0 +1,60 @@
+//! Header prediction: which segments go the short way of `tcp_rcv_established` (Van Jacobson's; Linux 6.12).
+//!
+//! This stack takes the same steps for all of them, so that prediction decides only how they are counted: `TCPHPAcks`,
+//! `TCPHPHits`, `TCPPureAcks`.
+
+use super::input::Incoming;
+use super::seq::after;
+use super::sock::TcpSock;
+use super::transmit::TSTAMP_BYTES;
+use crate::skb::PAGE_BYTES;
+use crate::wire::tcp::{ACK, HEADER_BYTES, PSH};
+
+/// `pred_flags`: the header that is expected next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Predicted {
+    header_len: u8,
+    /// The field as it stands in the header, not scaled.
+    window: u16,
+}
+
+impl TcpSock {
+    /// `tcp_fast_path_on`: the header of the next segment is expected to be like this one's.
+    pub(crate) fn fast_path_on(&mut self) {
+        self.pred_flags = u8::try_from(self.tcp_header_len).ok().map(|header_len| Predicted {
+            header_len,
+            window: (self.snd_wnd >> self.rx_opt.snd_wscale).min(0xffff) as u16,
+        });
+    }
+
+    /// `tcp_fast_path_check`: the same, unless there is something that the long way has to look after.
+    pub(crate) fn fast_path_check(&mut self) {
+        if self.out_of_order.is_empty()
+            && self.rcv_wnd > 0
+            && self.rmem_alloc < self.options.rcvbuf
+            && self.urg_data.is_none()
+        {
+            self.fast_path_on();
+        }
+    }
+
+    /// Whether a segment, whose timestamps were taken, is the one that was expected.
+    pub(crate) fn is_predicted(&self, seg: &Incoming, truesize: u32) -> bool {
+        let header = &seg.header;
+        let Some(expected) = self.pred_flags else { return false };
+        let alike = expected == Predicted { header_len: header.header_len, window: header.window }
+            && header.flags & !PSH == ACK
+            && seg.seq() == self.rcv_nxt
+            && !after(seg.ack, self.snd_nxt);
+        let timestamps = self.tcp_header_len < HEADER_BYTES as u32 + TSTAMP_BYTES
+            || (self.rx_opt.saw_tstamp
+                && self.rx_opt.rcv_tsval.wrapping_sub(self.rx_opt.ts_recent) as i32 >= 0);
+        alike && timestamps && (seg.payload_len == 0 || truesize <= self.forward_alloc())
+    }
+
+    /// `sk_forward_alloc`: what is left of the pages that the socket has been granted for what it holds.
+    fn forward_alloc(&self) -> u32 {
+        let page = PAGE_BYTES as u32;
+        (page - (self.rmem_alloc + self.wmem_queued) % page) % page
+    }
+}
