@@ -24,7 +24,7 @@ pub struct Failure {
     /// What, in a sentence.
     pub what: String,
     /// What was done, and with which options it is done again.
-    plan: Plan,
+    plan: Box<Plan>,
     /// The last frames on the wire.
     frames: Vec<String>,
 }
@@ -33,7 +33,7 @@ impl Failure {
     /// Of a plan.
     #[must_use]
     pub fn new(plan: &Plan, what: String, frames: Vec<String>) -> Self {
-        Self { what, plan: plan.clone(), frames }
+        Self { what, plan: Box::new(plan.clone()), frames }
     }
 }
 

@@ -8,13 +8,15 @@ use std::collections::BinaryHeap;
 /// Where the IP header begins in a frame.
 const IP_AT: usize = 14;
 
+/// When it arrives, a number that keeps the order, at whom, and the frame.
+type Flying = (u64, u64, usize, Vec<u8>);
+
 /// The wire between two hosts.
 #[derive(Debug)]
 pub struct Wire {
     plan: WirePlan,
     dice: Dice,
-    /// When it arrives, a number that keeps the order, at whom, and the frame.
-    flying: BinaryHeap<Reverse<(u64, u64, usize, Vec<u8>)>>,
+    flying: BinaryHeap<Reverse<Flying>>,
     sent: u64,
 }
 

@@ -29,7 +29,7 @@ pub fn run(count: u64) -> Result<(Hostilities, u64), String> {
     let mut exchanges = 0;
     for nth in 0..count {
         let from = Ipv4Addr::from_bits(0x0b00_0000 + dice.below(0x4000_0000) as u32);
-        let (sport, seq) = (dice.next() as u16, dice.next() as u32);
+        let (sport, seq) = (dice.bits() as u16, dice.bits() as u32);
         let options = vec![2, 4, 5, 180];
         let syn =
             Segment { sport, dport: LISTENS, seq, flags: SYN, window: 1000, options, ..Segment::default() };

@@ -264,7 +264,7 @@ pub fn run(seed: u64) -> Result<Hostilities, String> {
             }
             (!of_answers.chance(150)).then(|| answer.frame(topology::PEER_IP))
         })?;
-        dice.next();
+        dice.bits();
         scene.application(&mut dice);
         scene.check()?;
     }

@@ -36,7 +36,7 @@ impl Peer {
     /// A connection of the peer to `sut`: its SYN.
     pub fn open(&mut self, dice: &mut Dice, sut: u16) -> Segment {
         let port = 1024 + dice.below(60_000) as u16;
-        let snd_nxt = dice.next() as u32;
+        let snd_nxt = dice.bits() as u32;
         self.remember(Known { port, sut, snd_nxt: snd_nxt.wrapping_add(1), rcv_nxt: 0, tsval: None });
         let options = if dice.chance(700) { self.handshake_options(0) } else { Vec::new() };
         Segment {
@@ -151,14 +151,14 @@ fn icmp(dice: &mut Dice, known: Known) -> Vec<u8> {
     let seq = match dice.below(3) {
         0 => known.rcv_nxt,
         1 => known.rcv_nxt.wrapping_sub(dice.below(3000) as u32),
-        _ => dice.next() as u32,
+        _ => dice.bits() as u32,
     };
     let mut quoted = quote(PEER_IP, known.sut, known.port, seq);
     if dice.chance(200) {
         quoted.truncate(dice.below(29) as usize);
     } else if dice.chance(200) {
         let at = dice.below(quoted.len() as u64) as usize;
-        quoted[at] = dice.next() as u8;
+        quoted[at] = dice.bits() as u8;
     }
     let kind = dice.of(&[
         (3, 0),
