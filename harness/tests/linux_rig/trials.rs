@@ -54,7 +54,6 @@ fn named(actions: Vec<(Option<&str>, Action)>) -> Trial {
         refs: Vec::new(),
         rigs: None,
         automatic_arp: true,
-        real_peer: None,
         differs: Vec::new(),
         faults: Vec::new(),
         real_peer: None,
