@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         ("a_program_that_is_not_there_is_a_skip", absent_program),
         ("a_kernel_under_test_has_no_kernel_as_its_peer", on_linux),
         ("a_status_that_is_not_expected_fails_with_what_was_printed", another_status),
+        ("a_program_can_be_ended_by_another", ended_by_another),
         ("a_program_that_does_not_end_fails_the_trial", does_not_end),
         ("a_file_that_is_changed_on_its_way_is_seen", other_bytes),
         ("a_page_that_is_not_there_is_an_error", no_page),
@@ -128,6 +129,13 @@ fn on_linux() -> Outcome {
 fn another_status() -> Outcome {
     let run = Run::new("status", "  - peer_run: \"ls nothing-is-named-so\"\n")?;
     says(&run, "emu", 1, &["expected it to return 0, it returned 2", "No such file", "a.yaml:4:5"])
+}
+
+/// timeout(1) sends SIGTERM, which must not be blocked.
+fn ended_by_another() -> Outcome {
+    let run =
+        Run::new("timeout", "  - peer_run: {run: \"timeout 0.2 sleep 615\", returns: 124, within: 5s}\n")?;
+    says(&run, "emu", 0, &["1 passed"])
 }
 
 fn does_not_end() -> Outcome {

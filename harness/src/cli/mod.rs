@@ -46,7 +46,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
     }
 }
 
-/// Whether a command has to do with the linux rig.
+/// Whether a command has to do with the linux rig, or may have the kernel as a peer.
 fn needs_namespaces(command: &Command) -> bool {
     match command {
         // The ports of a lab are those of the machine.
@@ -54,7 +54,10 @@ fn needs_namespaces(command: &Command) -> bool {
         Command::Run(arguments) => {
             matches!(arguments.rig, RigKind::Linux | RigKind::Emu) && arguments.lab.is_none()
         }
-        Command::Compare(arguments) => arguments.rig.contains(&RigKind::Linux) && arguments.lab.is_none(),
+        Command::Compare(arguments) => {
+            let may = |rig: &RigKind| matches!(rig, RigKind::Linux | RigKind::Emu);
+            arguments.rig.iter().any(may) && arguments.lab.is_none()
+        }
         Command::Doctor { rig } => rig.is_none_or(|rig| rig == RigKind::Linux),
         Command::List(_) | Command::Check(_) | Command::Show(_) | Command::Simulate(_) => false,
     }
