@@ -164,6 +164,8 @@ pub(super) const FUNCTIONS: &[&str] = &[
     "tcp_try_undo_loss",
     "tcp_try_undo_recovery",
     "tcp_tso_should_defer",
+    "tcp_recv_urg",
+    "tcp_urg",
     "tcp_twsk_unique",
     "tcp_urg",
     "tcp_v4_conn_request",

@@ -148,6 +148,12 @@ mod tests {
     #[case::any_value(Outcome::default(), Ok(Returned { value: 9, ..Returned::default() }), true)]
     #[case::another_value(
         Outcome { returns: Some(3), ..Outcome::default() }, Ok(Returned { value: 9, ..Returned::default() }), false)]
+    #[case::the_text(
+        Outcome { text: Some("cubic".into()), ..Outcome::default() },
+        Ok(Returned { text: Some("cubic".into()), ..Returned::default() }), true)]
+    #[case::another_text(
+        Outcome { text: Some("cubic".into()), ..Outcome::default() },
+        Ok(Returned { text: Some("reno".into()), ..Returned::default() }), false)]
     fn a_result_holds_only_when_it_is_as_the_case_says(
         #[case] wanted: Outcome,
         #[case] result: CallResult,

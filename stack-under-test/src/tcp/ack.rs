@@ -379,6 +379,7 @@ impl Stack {
             if may {
                 let sample =
                     AckSample { acked: acked_sacked, jiffies: self.jiffies, mstamp: self.tcp_mstamp() };
+                self.trace.function(0, tp.cong.cong_avoid_name());
                 CongestionControl::cong_avoid(tp, sample);
                 tp.snd_cwnd_stamp = self.jiffies;
             }
@@ -404,6 +405,7 @@ impl Stack {
 
     /// `tcp_check_space`, `tcp_new_space`: the buffer grows with the window, and who waits for room is told.
     pub(crate) fn tcp_check_space(&mut self, tp: &mut TcpSock) {
+        self.trace.function(0, "tcp_check_space");
         let may_expand = !tp.tunables.sndbuf_locked && tp.packets_in_flight() < tp.snd_cwnd;
         if tp.nospace {
             if may_expand {

@@ -23,6 +23,7 @@ impl Stack {
         read: bool,
         write: bool,
     ) -> Result<(), Errno> {
+        self.trace.function(0, "tcp_shutdown");
         self.enter_process(now, cpu);
         let result = self.tcp_call(fd, |stack, tp| {
             if tp.state == TcpState::Close {
@@ -31,7 +32,7 @@ impl Stack {
             if tp.state == TcpState::Listen {
                 if read {
                     stack.tcp_listen_stop(tp);
-                    stack.tcp_set_state(tp, TcpState::Close);
+                    stack.tcp_event(tp, TcpEvent::Close);
                     stack.tcp_wake(tp);
                 }
                 return Ok(());
@@ -88,7 +89,7 @@ impl Stack {
         tp.parent = None;
         if tp.state == TcpState::Listen {
             self.tcp_listen_stop(tp);
-            self.tcp_set_state(tp, TcpState::Close);
+            self.tcp_event(tp, TcpEvent::Close);
             tp.dead = true;
             tp.destroy = true;
             return;

@@ -318,6 +318,7 @@ impl Stack {
 
     /// `tcp_disconnect`: as after `socket`, but for what was bound.
     pub(crate) fn tcp_disconnect(&mut self, tp: &mut TcpSock) {
+        self.trace.function(0, "tcp_disconnect");
         let unsent = tp.snd_nxt != tp.write_seq;
         let err = match tp.state {
             TcpState::Established
@@ -339,9 +340,7 @@ impl Stack {
             }
             _ => None,
         };
-        if !matches!(tp.state, TcpState::Close) {
-            self.tcp_set_state(tp, TcpState::Close);
-        }
+        self.tcp_event(tp, TcpEvent::Abort);
         self.tcp_purge(tp);
         Self::tcp_clear_xmit_timer(tp);
         if !tp.port_locked {

@@ -4,7 +4,7 @@ use super::input::Incoming;
 use super::ofo::Received;
 use super::seq::{after, before};
 use super::sock::TcpSock;
-use super::state::{TcpEvent, TcpState, next};
+use super::state::{TcpEvent, TcpState};
 use super::timer::Timer;
 use crate::drop_reason::DropReason;
 use crate::mib::Counter;
@@ -188,9 +188,7 @@ impl Stack {
         tp.shutdown_read = true;
         tp.done = true;
         let from = tp.state;
-        if let Some(to) = next(from, TcpEvent::RcvFin) {
-            self.tcp_set_state(tp, to);
-        }
+        self.tcp_event(tp, TcpEvent::RcvFin);
         match from {
             // The application may still answer; until then acknowledgements wait.
             TcpState::SynRecv | TcpState::Established => tp.ack.pingpong = 1,

@@ -33,6 +33,7 @@ impl Stack {
 
     /// `tcp_ecn_check_ce`: how the IP header of received data was marked.
     pub(crate) fn tcp_ecn_check_ce(&mut self, tp: &mut TcpSock, skb: &Skb) {
+        self.trace.function(0, "tcp_ecn_check_ce");
         if !tp.ecn_ok {
             return;
         }

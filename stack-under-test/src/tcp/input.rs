@@ -287,6 +287,7 @@ impl Stack {
 
     /// `tcp_send_delayed_ack`.
     pub(crate) fn tcp_send_delayed_ack(&mut self, tp: &mut TcpSock) {
+        self.trace.function(0, "tcp_send_delayed_ack");
         let mut ato = tp.ack.ato;
         if ato > TCP_DELACK_MIN {
             let mut most = if tp.in_pingpong_mode() || tp.ack.pushed { TCP_DELACK_MAX } else { HZ / 2 };

@@ -5,7 +5,7 @@ use super::hash::Owner;
 use super::input::Incoming;
 use super::request::RequestSock;
 use super::sock::{AckState, RcvEstimates, TcpSock};
-use super::state::TcpState;
+use super::state::{TcpEvent, TcpState};
 use super::transmit::TSTAMP_BYTES;
 use crate::errno::Errno;
 use crate::mib::Counter;
@@ -41,7 +41,7 @@ impl Stack {
             if stack.tcp_bind_conflict(tp, tp.sport, true) {
                 return Err(Errno::EADDRINUSE);
             }
-            stack.tcp_set_state(tp, TcpState::Listen);
+            stack.tcp_event(tp, TcpEvent::Listen);
             tp.shutdown_read = false;
             tp.shutdown_write = false;
             let (slot, sport) = (tp.slot, tp.sport);

@@ -58,3 +58,26 @@ impl TcpSock {
         (page - (self.rmem_alloc + self.wmem_queued) % page) % page
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::tcp::tests::support::idle_sock;
+    use rstest::rstest;
+
+    // Pages are granted as they are needed, and given back when a whole one is free (`sk_mem_schedule`, `sk_mem_reclaim`).
+    #[rstest]
+    #[case::nothing_is_held(0, 0, 0)]
+    #[case::one_small_frame(704, 0, 3392)]
+    #[case::both_ways(704, 1060, 2332)]
+    #[case::exactly_a_page(4096, 0, 0)]
+    #[case::a_little_more(4096, 1, 4095)]
+    fn what_is_left_of_the_pages_takes_the_next_packet(
+        #[case] received: u32,
+        #[case] queued: u32,
+        #[case] left: u32,
+    ) {
+        let mut tp = idle_sock();
+        (tp.rmem_alloc, tp.wmem_queued) = (received, queued);
+        assert_eq!(tp.forward_alloc(), left);
+    }
+}

@@ -87,6 +87,7 @@ fn sent_after(t1: u64, t2: u64, seq1: u32, seq2: u32) -> bool {
 impl Stack {
     /// `tcp_rack_mark_lost`.
     pub(super) fn tcp_rack_mark_lost(&mut self, tp: &mut TcpSock) -> bool {
+        self.trace.function(0, "tcp_rack_mark_lost");
         if !core::mem::take(&mut tp.rack.advanced) {
             return false;
         }

@@ -188,6 +188,7 @@ impl Stack {
 
     /// `tcp_v4_send_synack`, `tcp_make_synack`.
     fn tcp_send_synack(&mut self, tp: &TcpSock, id: u32) {
+        self.trace.function(0, "tcp_send_synack");
         let Some(request) = self.tcp.requests.get(id).cloned() else { return };
         let Some(route) = self.tcp_request_route(tp, &request.tuple) else { return };
         let packet = self.trace.made(&[], 0);
@@ -226,6 +227,7 @@ impl Stack {
 
     /// `inet_rtx_syn_ack`.
     fn tcp_rtx_synack(&mut self, tp: &TcpSock, id: u32) {
+        self.trace.function(0, "tcp_rtx_synack");
         self.tcp_send_synack(tp, id);
         self.mib.inc(Counter::TcpRetransSegs);
         self.mib.inc(Counter::TcpExtSynRetrans);
@@ -411,6 +413,7 @@ impl Stack {
 
     /// `tcp_v4_reqsk_send_ack`.
     fn tcp_reqsk_send_ack(&mut self, request: &RequestSock) {
+        self.trace.function(0, "tcp_v4_reqsk_send_ack");
         let ack = super::reset::BareAck {
             tuple: request.tuple,
             seq: request.snt_isn.wrapping_add(1),

@@ -22,6 +22,7 @@ pub(crate) const TCP_RESOURCE_PROBE_INTERVAL: u64 = HZ / 2;
 impl Stack {
     /// `tcp_rearm_rto`.
     pub(crate) fn tcp_rearm_rto(&mut self, tp: &mut TcpSock) {
+        self.trace.function(0, "tcp_rearm_rto");
         if tp.packets_out == 0 {
             Self::tcp_clear_xmit_timer(tp);
             return;
@@ -41,6 +42,7 @@ impl Stack {
 
     /// `tcp_schedule_loss_probe`: whether the timer is set for a probe.
     pub(crate) fn tcp_schedule_loss_probe(&mut self, tp: &mut TcpSock, advancing_rto: bool) -> bool {
+        self.trace.function(0, "tcp_schedule_loss_probe");
         let enabled = matches!(self.sysctl.tcp.early_retrans, 3 | 4);
         if !enabled
             || tp.packets_out == 0
@@ -219,6 +221,7 @@ impl Stack {
 
     /// `tcp_retransmit_skb`.
     pub(crate) fn tcp_retransmit_skb(&mut self, tp: &mut TcpSock, at: usize, segs: u32) -> bool {
+        self.trace.function(0, "tcp_retransmit_skb");
         let sent = self.tcp_retransmit_raw(tp, at, segs);
         if sent {
             tp.rtx[at].sacked |= SACKED_RETRANS;

@@ -178,6 +178,7 @@ impl Stack {
 
     /// `tcp_push`: marks the last packet, and sends what may go.
     fn tcp_push(&mut self, tp: &mut TcpSock, more: bool, mss: u32, nonagle: u8) {
+        self.trace.function(0, "tcp_push");
         if tp.wq.is_empty() {
             return;
         }

@@ -16,7 +16,7 @@ use crate::wire::tcp::{ACK, CWR, ECE, HEADER_BYTES, RST, SYN};
 
 impl Stack {
     /// `tcp_set_state`.
-    pub(crate) fn tcp_set_state(&mut self, tp: &mut TcpSock, state: TcpState) {
+    fn tcp_set_state(&mut self, tp: &mut TcpSock, state: TcpState) {
         let old = core::mem::replace(&mut tp.state, state);
         let counted = |state| matches!(state, TcpState::Established | TcpState::CloseWait);
         if counted(state) && !counted(old) {
@@ -35,7 +35,7 @@ impl Stack {
         }
     }
 
-    /// Goes where the table says.
+    /// Goes where the table says: nothing else changes the state of a socket (a child begins in SYN_RECV).
     pub(crate) fn tcp_event(&mut self, tp: &mut TcpSock, event: TcpEvent) {
         if let Some(to) = next(tp.state, event) {
             self.tcp_set_state(tp, to);
@@ -47,7 +47,7 @@ impl Stack {
         if matches!(tp.state, TcpState::SynSent | TcpState::SynRecv) {
             self.mib.inc(Counter::TcpAttemptFails);
         }
-        self.tcp_set_state(tp, TcpState::Close);
+        self.tcp_event(tp, TcpEvent::Abort);
         Self::tcp_clear_xmit_timer(tp);
         tp.timers.stop(Timer::Delack);
         tp.timers.stop(Timer::Keepalive);

@@ -44,6 +44,7 @@ impl TcpSock {
 impl Stack {
     /// `tcp_try_undo_recovery`. Whether the state stays for now, as a Reno ACK may still be a duplicate.
     pub(crate) fn tcp_try_undo_recovery(&mut self, tp: &mut TcpSock) -> bool {
+        self.trace.function(0, "tcp_try_undo_recovery");
         if tp.may_undo() {
             let counter =
                 if tp.ca_state == CaState::Loss { Counter::TcpExtLossUndo } else { Counter::TcpExtFullUndo };
@@ -74,6 +75,7 @@ impl Stack {
 
     /// `tcp_try_undo_loss`.
     pub(crate) fn tcp_try_undo_loss(&mut self, tp: &mut TcpSock, frto_undo: bool) -> bool {
+        self.trace.function(0, "tcp_try_undo_loss");
         if !frto_undo && !tp.may_undo() {
             return false;
         }

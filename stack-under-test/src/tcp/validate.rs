@@ -119,6 +119,7 @@ impl Stack {
 
     /// `tcp_send_dupack`: an answer to a segment that lies out of the window.
     fn tcp_send_dupack(&mut self, tp: &mut TcpSock, seg: &Incoming) {
+        self.trace.function(0, "tcp_send_dupack");
         if seg.end_seq != seg.seq() && before(seg.seq(), tp.rcv_nxt) {
             self.mib.inc(Counter::TcpExtDelayedAckLost);
             Self::tcp_enter_quickack_mode(tp, super::input::TCP_MAX_QUICKACKS);

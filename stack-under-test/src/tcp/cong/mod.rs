@@ -42,6 +42,14 @@ impl CongestionControl {
         }
     }
 
+    /// Linux's name of what an ACK makes the window grow by.
+    pub(crate) fn cong_avoid_name(&self) -> &'static str {
+        match self {
+            Self::Reno => "tcp_reno_cong_avoid",
+            Self::Cubic(_) => "cubictcp_cong_avoid",
+        }
+    }
+
     /// The threshold after a loss, in segments. CUBIC remembers where it was.
     pub(crate) fn ssthresh(&mut self, cwnd: u32) -> u32 {
         match self {
