@@ -80,7 +80,9 @@ impl StandIn {
             return readings;
         }
         let named = |key: String| match key.split_once(":/") {
-            Some((handle, rest)) if u16::from_str_radix(handle, 16).is_ok_and(is_chosen) => format!("0:/{rest}"),
+            Some((handle, rest)) if u16::from_str_radix(handle, 16).is_ok_and(is_chosen) => {
+                format!("0:/{rest}")
+            }
             _ => key,
         };
         readings.into_iter().map(|(key, value)| (named(key), value)).collect()
