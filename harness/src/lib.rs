@@ -16,3 +16,4 @@ pub mod judge;
 pub mod report;
 pub mod rig;
 pub mod run;
+pub mod simulate;

@@ -14,7 +14,8 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/bad-cases")
 }
 
-/// What `wireproof check` says of a path, which must be nothing but an exit status of 2 and a message, soon.
+/// What `wireproof check` says of a path, which must be nothing but an exit status of 2 and a message. What grows without measure
+/// takes far longer than a busy machine is slow.
 fn refused(path: &Path) -> String {
     let began = Instant::now();
     let output = Command::new(env!("CARGO_BIN_EXE_wireproof")).arg("check").arg(path).output().unwrap();
@@ -22,7 +23,7 @@ fn refused(path: &Path) -> String {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{}: {said}", path.display());
     assert!(output.stdout.is_empty(), "{}", path.display());
-    assert!(took < Duration::from_secs(1), "{} took {took:?}", path.display());
+    assert!(took < Duration::from_secs(20), "{} took {took:?}", path.display());
     assert!(!said.contains('\x1b') && !said.contains("panicked"), "{said}");
     said
 }
@@ -191,12 +192,23 @@ fn one_bad_file_among_good_ones_refuses_them_all() {
     assert!(said.contains("bad.yaml:3:11]") && said.contains("worse.yaml:2:1]"), "{said}");
 }
 
-#[test]
-fn a_million_short_lines_take_no_second() {
+/// How long reading takes until a file of so many short lines is refused: the least of three, which a busy machine spoils least.
+fn time_to_refuse(lines: usize) -> Duration {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("many.yaml");
-    fs::write(&path, format!("about: Many.\nsteps:\n{}", "- a\n".repeat(200_000))).unwrap();
-    assert!(plain(&refused(&path)).contains("more than 100000 nodes"));
+    fs::write(&path, format!("about: Many.\nsteps:\n{}", "-\n".repeat(lines))).unwrap();
+    let once = |_| {
+        let start = Instant::now();
+        assert!(plain(&refused(&path)).contains("more than 100000 nodes"));
+        start.elapsed()
+    };
+    (0..3).map(once).min().unwrap()
+}
+
+#[test]
+fn what_short_lines_cost_grows_with_their_number_and_not_with_its_square() {
+    let (few, many) = (time_to_refuse(110_000), time_to_refuse(500_000));
+    assert!(many < few * 12, "less than five times the lines took {many:?}, and not {few:?}");
 }
 
 #[rstest]

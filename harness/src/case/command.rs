@@ -155,6 +155,11 @@ struct Word {
     to: usize,
 }
 
+/// The words of a command line, as [`split`] finds them.
+pub(super) fn split_words(text: &str) -> Result<Vec<String>, usize> {
+    Ok(split(text)?.into_iter().map(|word| word.text).collect())
+}
+
 /// Splits by white space; what stands in double quotes is one word. The error is where an open quote stands.
 fn split(text: &str) -> Result<Vec<Word>, usize> {
     let mut words: Vec<Word> = Vec::new();

@@ -2,7 +2,9 @@
 //!
 //! Nothing in here is text that still has to be understood: values are typed, commands are split, references resolve.
 
+pub use super::peer::{AppStep, Application, HttpGet, Impairment, PeerRun};
 use super::rigs::Rigs;
+pub use super::topology;
 use crate::frame::FrameSpec;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -91,6 +93,8 @@ pub struct Trial {
     pub rigs: Option<Rigs>,
     /// Whether the peer and the gateway answer ARP requests by themselves.
     pub automatic_arp: bool,
+    /// `peer: {kind: linux}` - the Linux kernel is at the other end of the cable, and what the wire to it does.
+    pub real_peer: Option<Impairment>,
     /// Deviations of a rig that are known.
     pub differs: Vec<Differs>,
     /// What the emulated NIC is to do wrong: a name and its numbers.
@@ -111,12 +115,15 @@ impl Trial {
     }
 }
 
+/// What the port of the linux rig can be, as a condition of `differs:`. `virtual` is any device without hardware.
+pub const PORTS: [&str; 3] = ["tap", "veth", "virtual"];
+
 /// A known deviation of one rig.
 #[derive(Clone, Debug)]
 pub struct Differs {
     /// The rig.
     pub rig: RigKind,
-    /// A version condition such as `qemu <= 10.0.2`; `None`: always.
+    /// A version condition such as `qemu <= 10.0.2`, or one of [`PORTS`]; `None`: always.
     pub when: Option<String>,
     /// The named step (`as:`) that it is about.
     pub step: Option<String>,
@@ -162,6 +169,10 @@ pub enum Action {
     Link(bool),
     /// A system call.
     Call(CallStep),
+    /// A program at a real peer.
+    PeerRun(PeerRun),
+    /// An application of the harness on the sockets of the system under test.
+    App(AppStep),
     /// Waits for the end of a call that runs in the background.
     Join(Join),
     /// One frame of the system under test.
@@ -274,6 +285,8 @@ pub enum OptionValue {
     Symbol(String),
     /// Text, such as an interface for SO_BINDTODEVICE.
     Text(String),
+    /// How long SO_RCVTIMEO or SO_SNDTIMEO lets a call wait; 0: as long as it takes.
+    Time(Duration),
 }
 
 /// What a socket is for.
@@ -477,24 +490,4 @@ pub enum Comparison {
     Greater,
     GreaterOrEqual,
     NotEqual,
-}
-
-/// The addresses of the topology.
-pub mod topology {
-    use std::net::Ipv4Addr;
-
-    /// `${sut.ip}`, /24.
-    pub const SUT_IP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-    /// `${peer.ip}`.
-    pub const PEER_IP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
-    /// `${gateway.ip}`.
-    pub const GATEWAY_IP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
-    /// `${sut.mac}`.
-    pub const SUT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
-    /// `${peer.mac}`.
-    pub const PEER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
-    /// `${gateway.mac}`.
-    pub const GATEWAY_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0xfe];
-    /// What the wire carries at most, in bytes of an Ethernet frame without FCS.
-    pub const WIRE_BYTES: usize = 9216;
 }

@@ -23,6 +23,8 @@ pub enum Named {
         judged: bool,
         /// `join` named it.
         joined: bool,
+        /// It ends with the trial.
+        may_stay: bool,
     },
 }
 
@@ -105,7 +107,7 @@ impl Names {
     pub fn join(&mut self, r: &mut Reader, node: &Node) -> Read<(String, bool)> {
         let name = r.word(node)?.to_owned();
         match self.known.get_mut(&name) {
-            Some((Named::Background { joined, judged }, _)) if !*joined => {
+            Some((Named::Background { joined, judged, .. }, _)) if !*joined => {
                 *joined = true;
                 Ok((name, *judged))
             }
@@ -129,7 +131,7 @@ impl Names {
 
     /// Background calls that nobody joined.
     pub fn unjoined(&self) -> impl Iterator<Item = &str> {
-        let open = |named: &Named| matches!(named, Named::Background { joined: false, .. });
+        let open = |named: &Named| matches!(named, Named::Background { joined: false, may_stay: false, .. });
         self.known.iter().filter(move |(_, (named, _))| open(named)).map(|(name, _)| name.as_str())
     }
 

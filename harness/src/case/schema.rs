@@ -115,6 +115,7 @@ fn form(form: Form) -> Value {
         Form::Frames => list(&reference("frame")),
         Form::Values => json!({ "type": "array", "minItems": 1 }),
         Form::Keys(keys) => mapping(keys),
+        Form::Program(keys) => json!({ "anyOf": [text, mapping(keys)] }),
         Form::ListOf(keys) => list(&mapping(keys)),
         Form::Matrix => names_to(&json!({ "type": "array", "minItems": 1 })),
         Form::Faults => list(&names_to(&names_to(&json!({ "type": "integer", "minimum": 0 })))),

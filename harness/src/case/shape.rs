@@ -1,5 +1,6 @@
 //! The shape of the language: every step with its keys. The reader refuses what is not in here, the schema is made of it.
 
+use super::peer_shape::{self, PEER, WIRE};
 use crate::frame::Layer;
 
 /// What a value looks like.
@@ -61,6 +62,8 @@ pub enum Form {
     Row,
     /// A mapping from queues to durations.
     Durations,
+    /// A program: a text, or a mapping with these keys.
+    Program(&'static [&'static [Key]]),
     /// One command, or a list of them, each a text or a mapping with `error:`.
     Commands,
     /// A socket, and fields of its TCP_INFO with what they must be.
@@ -91,13 +94,13 @@ pub struct StepShape {
     pub about: &'static str,
 }
 
-const fn key(name: &'static str, form: Form, about: &'static str) -> Key {
+pub(super) const fn key(name: &'static str, form: Form, about: &'static str) -> Key {
     Key { name, form, required: false, about }
 }
-const fn must(name: &'static str, form: Form, about: &'static str) -> Key {
+pub(super) const fn must(name: &'static str, form: Form, about: &'static str) -> Key {
     Key { name, form, required: true, about }
 }
-const fn step(name: &'static str, form: Form, about: &'static str) -> StepShape {
+pub(super) const fn step(name: &'static str, form: Form, about: &'static str) -> StepShape {
     StepShape { name, form, about }
 }
 
@@ -134,6 +137,7 @@ pub const CASE: &[Key] = &[
     key("refs", Form::Texts, "RFCs and the like."),
     key("rigs", Form::Rigs, "The rigs that it can run on, and why no others; without it, all."),
     key("peer", Form::Keys(&[PEER]), "What the peer does by itself."),
+    key("wire", Form::Keys(&[WIRE]), "What the wire to a real peer does to frames, in each direction."),
     key("matrix", Form::Matrix, "Lists whose product gives the rows, each a trial."),
     key("differs", Form::ListOf(&[DIFFERS]), "Known deviations of one rig."),
     key("faults", Form::Faults, "What the emulated NIC does wrong."),
@@ -144,16 +148,15 @@ pub const LIMIT: &[Key] = &[
     must("only", Form::SomeOf(RIGS), "The rigs that can."),
     must("because", Form::Text, "What the others cannot do; a skip shows it behind a colon."),
 ];
-/// `peer:`
-pub const PEER: &[Key] = &[key(
-    "arp",
-    Form::OneOf(&["auto", "manual"]),
-    "Whether it answers ARP requests for itself and the gateway.",
-)];
 /// `differs:`
 pub const DIFFERS: &[Key] = &[
     must("rig", Form::OneOf(RIGS), "The rig that deviates."),
-    key("when", Form::Text, "A version condition such as `qemu <= 10.0.2` or `linux >= 6.18`."),
+    key(
+        "when",
+        Form::Text,
+        "A version condition such as `qemu <= 10.0.2` or `linux >= 6.18`; or what the port of the linux rig is: `tap`, `veth`, or \
+         `virtual` (either of them, in a lab too: a device without hardware, which filters no addresses and counts no groups).",
+    ),
     key("step", Form::Name, "The named step that it is about."),
     key(
         "field",
@@ -370,7 +373,7 @@ pub static STEPS: &[StepShape] = &[
     step(
         "setsockopt",
         Form::Keys(&[
-            &[SOCKET, LEVEL, OPTION, must("value", Form::OptionValue, "A number, a symbol or text.")],
+            &[SOCKET, LEVEL, OPTION, must("value", Form::OptionValue, "A number, a symbol, text or a time.")],
             CALL,
             NAMED,
         ]),
@@ -391,6 +394,9 @@ pub static STEPS: &[StepShape] = &[
         "getsockname(2)",
     ),
     step("join", Form::Keys(&[JOIN]), "Waits for the end of a call in the background."),
+    peer_shape::PEER_RUN,
+    peer_shape::HTTP_SERVER,
+    peer_shape::HTTP_GET,
     step("expect", Form::Keys(EXPECT), "One frame of the system under test."),
     step("any_order", Form::Frames, "Several frames, in whatever order."),
     step(
@@ -443,7 +449,7 @@ pub static STEPS: &[StepShape] = &[
 #[must_use]
 pub fn keys_of(step: &str) -> &'static [&'static [Key]] {
     match STEPS.iter().find(|shape| shape.name == step) {
-        Some(StepShape { form: Form::Keys(keys), .. }) => keys,
+        Some(StepShape { form: Form::Keys(keys) | Form::Program(keys), .. }) => keys,
         _ => &[],
     }
 }

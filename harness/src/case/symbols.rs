@@ -15,6 +15,8 @@ pub enum Takes {
     Errno,
     /// How many seconds `close` lingers, or `off` (SO_LINGER): -1 where it is off.
     Linger,
+    /// A `struct timeval`.
+    Time,
 }
 
 /// A socket option: its level, its name, what it takes.
@@ -29,7 +31,7 @@ const PMTUDISC: &[&str] = &[
     "IP_PMTUDISC_OMIT",
 ];
 
-/// The socket options of socket(7), ip(7), udp(7) and tcp(7) that take a number or text.
+/// The socket options of socket(7), ip(7), udp(7) and tcp(7) that take a number, text or a time.
 pub static OPTIONS: &[SocketOption] = &[
     ("SOL_SOCKET", "SO_BINDTODEVICE", Takes::Text),
     ("SOL_SOCKET", "SO_BROADCAST", Takes::Number),
@@ -47,9 +49,11 @@ pub static OPTIONS: &[SocketOption] = &[
     ("SOL_SOCKET", "SO_PROTOCOL", Takes::Number),
     ("SOL_SOCKET", "SO_RCVBUF", Takes::Number),
     ("SOL_SOCKET", "SO_RCVLOWAT", Takes::Number),
+    ("SOL_SOCKET", "SO_RCVTIMEO", Takes::Time),
     ("SOL_SOCKET", "SO_REUSEADDR", Takes::Number),
     ("SOL_SOCKET", "SO_REUSEPORT", Takes::Number),
     ("SOL_SOCKET", "SO_SNDBUF", Takes::Number),
+    ("SOL_SOCKET", "SO_SNDTIMEO", Takes::Time),
     ("SOL_SOCKET", "SO_TYPE", Takes::Number),
     ("SOL_SOCKET", "SO_ZEROCOPY", Takes::Number),
     ("IPPROTO_IP", "IP_BIND_ADDRESS_NO_PORT", Takes::Number),

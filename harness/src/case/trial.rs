@@ -4,12 +4,12 @@ use super::checks::Matrix;
 use super::command::{CommandCheck, Commands};
 use super::files::Files;
 use super::functions::FUNCTIONS;
-use super::model::{Action, Differs, Fault, RigKind, Step, Trial};
+use super::model::{Action, Differs, Fault, Impairment, PORTS, RigKind, Step, Trial};
 use super::names::Names;
 use super::problem::{Problem, choose, nearest};
 use super::reader::{Fields, Read, Reader, Reported};
 use super::rigs::Rigs;
-use super::shape::{CASE, DIFFERS, PEER, STEPS, StepShape, keys_of};
+use super::shape::{CASE, DIFFERS, STEPS, StepShape, keys_of};
 use super::substitute::Variables;
 use super::value::Patterns;
 use super::yaml::{Kind, Node};
@@ -44,6 +44,7 @@ pub struct TrialReader<'l> {
     weight_left: &'l mut usize,
     commands: Commands,
     automatic_arp: bool,
+    pub(super) real_peer: Option<Impairment>,
     rigs: Option<Rigs>,
 }
 
@@ -70,6 +71,7 @@ impl<'l> TrialReader<'l> {
             weight_left,
             commands: Commands { grammar: |_| Ok(()) },
             automatic_arp: true,
+            real_peer: None,
             rigs: None,
         }
     }
@@ -107,6 +109,7 @@ impl<'l> TrialReader<'l> {
             refs,
             rigs: self.rigs.clone(),
             automatic_arp: self.automatic_arp,
+            real_peer: self.real_peer,
             differs: differs?,
             faults,
             steps,
@@ -133,16 +136,11 @@ impl<'l> TrialReader<'l> {
         let refs = texts(&mut self.r, "refs")?;
         self.rigs = fields.get("rigs").map(|node| self.rigs(node)).transpose()?;
         if let Some(node) = fields.get("peer") {
-            self.automatic_arp = self.peer(node)?;
+            (self.automatic_arp, self.real_peer) = self.peer(node)?;
         }
+        self.wire_to_the_peer(fields)?;
         let faults = fields.get("faults").map_or(Ok(Vec::new()), |node| self.faults(node))?;
         Ok((about, covers, refs, faults))
-    }
-
-    fn peer(&mut self, node: &Node) -> Read<bool> {
-        let fields = self.r.fields(node, "peer", &[PEER])?;
-        let Some(arp) = fields.get("arp") else { return Ok(true) };
-        Ok(self.r.one_of(arp, &["auto", "manual"])? == "auto")
     }
 
     fn faults(&mut self, node: &Node) -> Read<Vec<Fault>> {
@@ -192,7 +190,7 @@ impl<'l> TrialReader<'l> {
         ))
     }
 
-    /// `qemu <= 10.0.2`
+    /// `qemu <= 10.0.2`, `virtual`
     fn version(&mut self, node: &Node) -> Read<String> {
         let text = self.r.text(node)?;
         let words: Vec<_> = text.split_whitespace().collect();
@@ -203,7 +201,12 @@ impl<'l> TrialReader<'l> {
             {
                 Ok(text.to_owned())
             }
-            _ => self.r.wrong(node, "a version condition", "such as `qemu <= 10.0.2` or `linux >= 6.18`"),
+            [port] if PORTS.contains(&port) => Ok(text.to_owned()),
+            _ => self.r.wrong(
+                node,
+                "a condition",
+                "such as `qemu <= 10.0.2` or `linux >= 6.18`, or one of `tap`, `veth`, `virtual`",
+            ),
         }
     }
 
@@ -297,6 +300,9 @@ impl<'l> TrialReader<'l> {
             "sysfs" => self.sysfs(body)?,
             "link" => Action::Link(self.r.one_of(body, &["up", "down"])? == "up"),
             "join" => self.join(body)?,
+            "peer_run" => self.peer_run(body)?,
+            "http_server" => self.http_server(body)?,
+            "http_get" => self.http_get(body)?,
             "any_order" => self.any_order(body)?,
             "order" => self.order(body)?,
             "fragments" => self.fragments(body)?,
@@ -381,7 +387,7 @@ impl<'l> TrialReader<'l> {
     fn included(&mut self, node: &Node, out: &mut Vec<Step>) -> Read<()> {
         let fields = self.r.fields(node, "an included file", &[CASE])?;
         let rigs = fields.get("rigs").map(|node| self.rigs(node)).transpose()?;
-        let arp = fields.get("peer").map(|node| self.peer(node)).transpose()?;
+        let peer = fields.get("peer").map(|node| self.peer(node)).transpose()?;
         let same = |list: &Rigs| {
             let all = [RigKind::Emu, RigKind::Qemu, RigKind::Vfio, RigKind::Linux];
             let mine = self.rigs.as_ref().map_or(&all[..], |rigs| &rigs.only);
@@ -400,7 +406,14 @@ impl<'l> TrialReader<'l> {
                 rigs.is_some_and(|list| !same(&list)),
                 "the case runs on rigs that this file does not allow",
             ),
-            ("peer", arp.is_some_and(|arp| arp != self.automatic_arp), "the case says otherwise"),
+            (
+                "peer",
+                peer.is_some_and(|(arp, real)| {
+                    arp != self.automatic_arp || real.is_some() != self.real_peer.is_some()
+                }),
+                "the case says otherwise",
+            ),
+            ("wire", fields.get("wire").is_some(), "it is the case's"),
             ("matrix", !matrix, "the case that includes it needs these names in its own matrix"),
             (
                 "faults",

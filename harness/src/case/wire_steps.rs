@@ -32,7 +32,7 @@ impl TrialReader<'_> {
         Ok(Expect { at: node.span.location(), name, pattern, within, after })
     }
 
-    fn within(&mut self, fields: &Fields<'_>) -> Read<Option<Duration>> {
+    pub(super) fn within(&mut self, fields: &Fields<'_>) -> Read<Option<Duration>> {
         fields.get("within").map(|node| self.r.duration(node)).transpose()
     }
 

@@ -2,6 +2,7 @@
 
 use super::check::CheckArgs;
 use super::list::ListArgs;
+use super::simulate::SimulateArgs;
 use crate::case::model::RigKind;
 use crate::report::progress::Format;
 use crate::rig::linux::wire::WireKind;
@@ -43,6 +44,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Show the last run of a case: ladder of frames, journey of each packet, counters
     Show(ShowArguments),
+    /// Run two of our stacks over a wire that loses, reorders, duplicates and corrupts, by seed
+    Simulate(SimulateArgs),
     /// Tell what a rig needs, what of it is here, and the command that gets the rest
     Doctor {
         /// Only this rig
@@ -168,7 +171,7 @@ pub struct ShowArguments {
 }
 
 /// `500ms`, `10s`, `2m`, or a number of seconds.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let scale = match unit {

@@ -8,7 +8,8 @@ pub mod list;
 mod places;
 pub mod run;
 pub mod show;
-mod stop;
+pub mod simulate;
+pub mod stop;
 
 use crate::case::model::RigKind;
 use crate::report::output::complain;
@@ -33,6 +34,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
         Command::List(arguments) => list::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Doctor { rig } => doctor::run(rig),
     };
     match done {
@@ -44,13 +46,19 @@ pub fn main(arguments: Arguments) -> ExitCode {
     }
 }
 
-/// Whether a command has to do with the linux rig.
+/// Whether a command has to do with the linux rig, or may have the kernel as a peer.
 fn needs_namespaces(command: &Command) -> bool {
     match command {
         // The ports of a lab are those of the machine.
-        Command::Run(arguments) => arguments.rig == RigKind::Linux && arguments.lab.is_none(),
-        Command::Compare(arguments) => arguments.rig.contains(&RigKind::Linux) && arguments.lab.is_none(),
+        // On emu for cases with a real peer.
+        Command::Run(arguments) => {
+            matches!(arguments.rig, RigKind::Linux | RigKind::Emu) && arguments.lab.is_none()
+        }
+        Command::Compare(arguments) => {
+            let may = |rig: &RigKind| matches!(rig, RigKind::Linux | RigKind::Emu);
+            arguments.rig.iter().any(may) && arguments.lab.is_none()
+        }
         Command::Doctor { rig } => rig.is_none_or(|rig| rig == RigKind::Linux),
-        Command::List(_) | Command::Check(_) | Command::Show(_) => false,
+        Command::List(_) | Command::Check(_) | Command::Show(_) | Command::Simulate(_) => false,
     }
 }

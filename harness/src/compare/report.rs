@@ -127,7 +127,8 @@ pub fn human(trial: &str, (a, b): (&str, &str), outcome: &Outcome) -> String {
             let unlisted: Vec<_> = differences.iter().filter(|d| d.why.is_none()).collect();
             for difference in unlisted.iter().take(SHOWN) {
                 let Difference { what, at, field, a: x, b: y, .. } = difference;
-                let _ = writeln!(text, "      {what}: {field}{}", place(at.as_ref()));
+                let field = if field == "verdict" { String::new() } else { format!(": {field}") };
+                let _ = writeln!(text, "      {what}{field}{}", place(at.as_ref()));
                 let width = a.len().max(b.len());
                 let _ = writeln!(text, "          {a:<width$}  {x}");
                 let _ = writeln!(text, "          {b:<width$}  {y}");

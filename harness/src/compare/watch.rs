@@ -2,7 +2,7 @@
 //!
 //! The engine does not know of it: calls and frames pass through.
 
-use crate::case::model::{CheckItem, Command, Nanos, RigKind, Source, Syscall, Trial};
+use crate::case::model::{CheckItem, Command, Nanos, PORTS, RigKind, Source, Syscall, Trial};
 use crate::rig::{CallId, CallResult, CommandResult, Event, Finished, Journey};
 use crate::rig::{Reading, Readings, Rig, RigError};
 use crate::run::RigFactory;
@@ -12,8 +12,8 @@ use std::sync::{Mutex, PoisonError};
 /// How long after the last step counters and neighbours are read, on every rig: what was under way has an end.
 const SETTLE: Nanos = 20_000_000;
 
-/// The parts of a rig whose versions a case can name.
-const PARTS: [&str; 3] = ["linux", "kernel", "qemu"];
+/// The parts of a rig whose versions a case can name, and what its port can be.
+const PARTS: [&str; 6] = ["linux", "kernel", "qemu", PORTS[0], PORTS[1], PORTS[2]];
 
 /// A call of an application.
 #[derive(Clone, Debug, Default)]

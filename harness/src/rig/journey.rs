@@ -12,6 +12,24 @@ pub struct Journey {
     pub alone: Vec<Moment>,
 }
 
+impl Journey {
+    /// The packet that TCP handed to IP, in one piece, and that the packet `id` is or was cut from; `None` when there is
+    /// none: it is not of TCP, or TCP did not come by it.
+    #[must_use]
+    pub fn sent_as(&self, id: u32) -> Option<u32> {
+        let mut next = Some(id);
+        while let Some(id) = next {
+            let packet = self.packets.get(id.checked_sub(1)? as usize)?;
+            if packet.moments.iter().any(|moment| moment.what == What::Function("__tcp_transmit_skb")) {
+                return Some(id);
+            }
+            // What a packet is made out of was there before it.
+            next = packet.parent.filter(|parent| *parent < id);
+        }
+        None
+    }
+}
+
 /// One packet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Packet {
@@ -79,4 +97,31 @@ pub enum What {
     Dropped(&'static str),
     /// The call that made it failed: the name of the error.
     Refused(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn packet(id: u32, parent: Option<u32>, function: &'static str) -> Packet {
+        let what = What::Function(function);
+        let moments = vec![Moment { at: 0, cpu: 0, context: "process", what }];
+        Packet { id, parent, moments, ..Packet::default() }
+    }
+
+    #[rstest]
+    #[case::one_that_tcp_sent(2, Some(2))]
+    #[case::a_segment_of_it(3, Some(2))]
+    #[case::what_the_application_wrote(1, None)]
+    #[case::one_that_is_not_there(9, None)]
+    #[case::none(0, None)]
+    fn a_segment_was_sent_as_the_packet_that_it_was_cut_from(#[case] id: u32, #[case] sent_as: Option<u32>) {
+        let packets = vec![
+            packet(1, None, "tcp_sendmsg"),
+            packet(2, Some(1), "__tcp_transmit_skb"),
+            packet(3, Some(2), "skb_segment"),
+        ];
+        assert_eq!(Journey { packets, alone: Vec::new() }.sent_as(id), sent_as);
+    }
 }

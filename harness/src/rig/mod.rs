@@ -4,14 +4,16 @@
 //! pass until the next event. So the same engine drives an emulator that needs microseconds for an hour, and a kernel.
 
 pub mod emu;
+pub mod folder;
 pub mod journey;
 pub mod lateness;
 pub mod linux;
+pub mod peer;
 
 pub use journey::Journey;
 pub use lateness::{Delays, Lateness};
 
-use crate::case::model::{Command, Nanos, RigKind, Source, Syscall};
+use crate::case::model::{Application, Command, Nanos, PeerRun, RigKind, Source, Syscall};
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
@@ -23,6 +25,8 @@ pub type CallId = u32;
 pub enum Event {
     /// The system under test sent a frame.
     Frame(SeenFrame),
+    /// A real peer sent a frame, and it is on its way to the system under test.
+    OfPeer(SeenFrame),
     /// A call came to its end.
     Returned {
         /// Which.
@@ -117,7 +121,8 @@ pub trait Rig {
     /// Which of the four.
     fn kind(&self) -> RigKind;
 
-    /// The version of a part of it that a case can name (`qemu`, `kernel`), where it has such a part.
+    /// The version of a part of it that a case can name (`qemu`, `kernel`), where it has such a part; something for what its port
+    /// is ([`crate::case::model::PORTS`]).
     fn version(&self, _of: &str) -> Option<String> {
         None
     }
@@ -134,6 +139,24 @@ pub trait Rig {
     /// # Errors
     /// When the rig is broken.
     fn start(&mut self, call: CallId, cpu: Option<u32>, syscall: &Syscall) -> Result<(), RigError>;
+
+    /// Starts an application of the harness on the sockets of the system under test. Its end comes as [`Event::Returned`], with the
+    /// bytes that it moved as the value.
+    ///
+    /// # Errors
+    /// [`RigError::Missing`] on a rig without a real peer.
+    fn application(&mut self, _call: CallId, _application: &Application) -> Result<(), RigError> {
+        Err(RigError::Missing("this rig has no applications".to_owned()))
+    }
+
+    /// Starts a program at a real peer. Its end comes as [`Event::Returned`], with its exit status as the value and what it printed as the
+    /// payload.
+    ///
+    /// # Errors
+    /// [`RigError::Missing`] on a rig without a real peer, or when the program is not there.
+    fn peer_run(&mut self, _call: CallId, _run: &PeerRun) -> Result<(), RigError> {
+        Err(RigError::Missing("this rig has no real peer".to_owned()))
+    }
 
     /// Runs a command to its end; after one that resets the device, until there is carrier again.
     ///

@@ -3,7 +3,7 @@
 use super::engine::{Engine, Stop};
 use super::outcome::{self, nanos};
 use super::verdict::Failure;
-use crate::case::model::{CallStep, Join, Nanos, Outcome, Step, Syscall};
+use crate::case::model::{AppStep, Application, CallStep, Join, Nanos, Outcome, PeerRun, Step, Syscall};
 use crate::rig::{CallId, CallResult};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,6 +25,16 @@ struct Started {
     id: CallId,
     at: Nanos,
     what: String,
+    /// Of a program or an application: what it says itself.
+    own: Option<Own>,
+}
+
+/// By when something must end, and what it must give.
+#[derive(Debug)]
+struct Own {
+    within: Duration,
+    outcome: Outcome,
+    prints: Option<String>,
 }
 
 impl Calls {
@@ -39,7 +49,7 @@ impl<'t> Engine<'t> {
     pub(super) fn call(&mut self, step: &'t Step, call: &'t CallStep) -> Result<(), Stop> {
         self.calls.last += 1;
         let id = self.calls.last;
-        let started = Started { id, at: self.rig.now(), what: name(&call.call).to_owned() };
+        let started = Started { id, at: self.rig.now(), what: name(&call.call).to_owned(), own: None };
         self.remember(step.name.as_deref(), started.at);
         self.rig.start(id, call.cpu, &call.call)?;
         match &call.background {
@@ -55,6 +65,7 @@ impl<'t> Engine<'t> {
     /// Waits for the end of a call in the background.
     pub(super) fn join(&mut self, step: &'t Step, join: &Join) -> Result<(), Stop> {
         match self.calls.background.remove(&join.call) {
+            Some(started) if started.own.is_some() => self.finish_own(step, &started),
             Some(started) => self.finish_call(step, &started, &join.outcome, None),
             None => Err(Failure::at(&step.at, format!("no call {} is under way", join.call)).into()),
         }
@@ -96,6 +107,91 @@ impl<'t> Engine<'t> {
         };
         let failure = failure.with(wrong);
         Err(call.and_then(payload).iter().fold(failure, |f, bytes| f.sending(started.at, bytes)).into())
+    }
+}
+
+impl<'t> Engine<'t> {
+    /// Starts a program at the peer, and waits for its end unless it runs in the background.
+    pub(super) fn peer_run(&mut self, step: &'t Step, run: &'t PeerRun) -> Result<(), Stop> {
+        let what = format!("`{}`", run.words.join(" "));
+        let outcome = Outcome { returns: Some(run.returns), ..Outcome::default() };
+        let started = self.begin(what, run.within, outcome, run.prints.as_deref());
+        self.rig.peer_run(started.id, run)?;
+        self.go_on_or_wait(step, started, run.background.as_ref())
+    }
+
+    /// The same for an application of the harness; one that never ends is left alone.
+    pub(super) fn application(&mut self, step: &'t Step, app: &'t AppStep) -> Result<(), Stop> {
+        let what = match &app.application {
+            Application::HttpServer { .. } => "http_server",
+            Application::HttpGet(_) => "http_get",
+        };
+        let started = self.begin(what.to_owned(), app.within.unwrap_or_default(), app.outcome.clone(), None);
+        self.rig.application(started.id, &app.application)?;
+        if app.within.is_none() {
+            // It may say at once that it cannot.
+            self.drain(self.rig.now())?;
+            return match self.calls.results.remove(&started.id) {
+                Some((_, result)) => {
+                    let why = result.err().unwrap_or_else(|| "it ended".to_owned());
+                    Err(Failure::at(&step.at, format!("{what}: {why}")).into())
+                }
+                None => Ok(()),
+            };
+        }
+        self.go_on_or_wait(step, started, app.background.as_ref())
+    }
+
+    fn begin(&mut self, what: String, within: Duration, outcome: Outcome, prints: Option<&str>) -> Started {
+        self.calls.last += 1;
+        let own = Own { within, outcome, prints: prints.map(str::to_owned) };
+        Started { id: self.calls.last, at: self.rig.now(), what, own: Some(own) }
+    }
+
+    fn go_on_or_wait(
+        &mut self,
+        step: &Step,
+        started: Started,
+        background: Option<&'t String>,
+    ) -> Result<(), Stop> {
+        match background {
+            Some(name) => {
+                self.remember(Some(name), started.at);
+                self.calls.background.insert(name.clone(), started);
+                Ok(())
+            }
+            None => self.finish_own(step, &started),
+        }
+    }
+
+    /// Waits for what says itself by when it ends, and what it gives.
+    fn finish_own(&mut self, step: &Step, started: &Started) -> Result<(), Stop> {
+        let Some(Own { within, outcome, prints }) = &started.own else { return Ok(()) };
+        let deadline = started.at.saturating_add(nanos(*within));
+        let (at, result) = loop {
+            if let Some(result) = self.calls.results.remove(&started.id) {
+                break result;
+            }
+            if !self.pump(deadline)? && !self.calls.results.contains_key(&started.id) {
+                let what = format!("{} has not ended after {within:?}", started.what);
+                return Err(Failure::at(&step.at, what).off_by(nanos(*within), started.at).into());
+            }
+        };
+        let printed = match &result {
+            Ok(returned) => {
+                String::from_utf8_lossy(returned.payload.as_deref().unwrap_or_default()).into_owned()
+            }
+            Err(_) => String::new(),
+        };
+        let mut wrong = outcome::differences(outcome, &result, at.saturating_sub(started.at), false);
+        if let Some(text) = prints.as_ref().filter(|text| !printed.contains(text.as_str())) {
+            wrong.push(format!("expected it to print {text:?}, it did not"));
+        }
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        let failure = Failure::at(&step.at, format!("{}: {}", started.what, wrong.remove(0))).untimed();
+        Err(failure.with(wrong).with(printed.lines().map(str::to_owned)).into())
     }
 }
 

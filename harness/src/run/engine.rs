@@ -101,7 +101,9 @@ impl<'t> Engine<'t> {
     ) -> Self {
         let deviations = Deviations::of(trial, rig);
         Self {
-            automatic_arp: trial.automatic_arp && !super::select::names_arp(trial),
+            automatic_arp: trial.automatic_arp
+                && trial.real_peer.is_none()
+                && !super::select::names_arp(trial),
             rig,
             trial,
             record,
@@ -154,7 +156,8 @@ impl<'t> Engine<'t> {
         }
         let end = self.rig.now();
         self.drain(end)?;
-        if let Some(&first) = self.inbox.iter().find(|i| self.record.frame(**i).at <= end) {
+        let first = self.inbox.iter().find(|i| self.record.frame(**i).at <= end);
+        if let (Some(&first), None) = (first, &trial.real_peer) {
             return Err(self.unexplained(first).into());
         }
         self.deviations.all_occurred()?;
@@ -205,6 +208,8 @@ impl<'t> Engine<'t> {
             Action::Link(up) => Ok(self.rig.set_link(*up)?),
             Action::Call(call) => self.call(step, call),
             Action::Join(join) => self.join(step, join),
+            Action::PeerRun(run) => self.peer_run(step, run),
+            Action::App(app) => self.application(step, app),
             Action::Expect(expect) => self.expect(expect),
             Action::AnyOrder(expects) => self.any_order(step, expects),
             Action::Order(order) => self.order(step, order),
@@ -328,6 +333,11 @@ impl<'t> Engine<'t> {
                     self.arrived(frame)?;
                     return Ok(true);
                 }
+                Some(Event::OfPeer(SeenFrame { at, late, bytes, packet })) => {
+                    let (from, explained) = (Sender::AutomaticPeer, Explained::Automatic);
+                    self.record.push_if_room(WireFrame { at, late, from, bytes, packet, explained });
+                    return Ok(true);
+                }
                 Some(Event::Returned { call, at, result }) => {
                     self.calls.returned(call, at, result);
                     return Ok(true);
@@ -358,6 +368,11 @@ impl<'t> Engine<'t> {
         let answer = if self.automatic_arp { frame::automatic_peer(&frame.bytes) } else { None };
         let explained = if answer.is_some() { Explained::Automatic } else { Explained::No };
         let SeenFrame { at, late, bytes, packet } = frame;
+        if self.trial.real_peer.is_some() {
+            let seen = WireFrame { at, late, from: Sender::Sut, bytes, packet, explained };
+            self.inbox.extend(self.record.push_if_room(seen));
+            return Ok(());
+        }
         let index = self.record.push(WireFrame { at, late, from: Sender::Sut, bytes, packet, explained });
         match answer {
             Some(reply) => self.send(reply, Sender::AutomaticPeer, Explained::Automatic),

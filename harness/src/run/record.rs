@@ -45,7 +45,12 @@ pub struct WireFrame {
 #[derive(Debug, Default)]
 pub struct Record {
     frames: Vec<WireFrame>,
+    /// Bytes of those that were only kept as there was room.
+    bytes: usize,
 }
+
+/// How many bytes of frames are kept of a trial with a real peer.
+const ROOM: usize = 32 << 20;
 
 impl Record {
     /// All frames.
@@ -58,6 +63,12 @@ impl Record {
     pub fn push(&mut self, frame: WireFrame) -> usize {
         self.frames.push(frame);
         self.frames.len() - 1
+    }
+
+    /// Adds a frame of a trial with a real peer and gives its index, as long as there are not too many bytes.
+    pub fn push_if_room(&mut self, frame: WireFrame) -> Option<usize> {
+        self.bytes = self.bytes.saturating_add(frame.bytes.len());
+        (self.bytes <= ROOM).then(|| self.push(frame))
     }
 
     /// The frame with this index.

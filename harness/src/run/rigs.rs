@@ -4,7 +4,7 @@ use super::factory::RigFactory;
 use crate::case::model::{CheckItem, RigKind, Trial};
 use crate::rig::linux::lab::{Lab, file::LabFile};
 use crate::rig::linux::wire::WireKind;
-use crate::rig::{Rig, RigError, emu, linux};
+use crate::rig::{Rig, RigError, emu, linux, peer};
 use std::path::{Path, PathBuf};
 
 /// What a rig is to be made with, where it has a choice.
@@ -52,11 +52,14 @@ impl RigFactory for EmuFactory {
         RigKind::Emu
     }
 
-    fn missing(&self, _trial: &Trial) -> Option<String> {
-        None
+    fn missing(&self, trial: &Trial) -> Option<String> {
+        trial.real_peer.is_some().then(|| peer::missing(trial)).flatten()
     }
 
     fn create(&self, trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
+        if trial.real_peer.is_some() {
+            return Ok(Box::new(peer::PeerRig::new(trial)?));
+        }
         Ok(Box::new(emu::EmuRig::new(trial)?))
     }
 }

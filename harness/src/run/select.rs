@@ -65,11 +65,14 @@ pub fn skip_reason(trial: &Trial, rig: RigKind, max_wait: Duration) -> Option<St
     {
         return Some(format!("the case is for {rigs}"));
     }
+    if rig != RigKind::Emu && trial.real_peer.is_some() {
+        return Some("its peer is the Linux kernel, so the system under test must be ours".to_owned());
+    }
     if rig != RigKind::Emu && !trial.faults.is_empty() {
         return Some("only the emulated NIC can be asked to misbehave".to_owned());
     }
     let waits = own_waits(trial);
-    if rig == RigKind::Linux && waits > max_wait {
+    if (rig == RigKind::Linux || trial.real_peer.is_some()) && waits > max_wait {
         return Some(format!("it waits for {waits:?} of real time, more than --max-wait {max_wait:?}"));
     }
     None

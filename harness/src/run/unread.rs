@@ -87,6 +87,8 @@ fn judges(action: &Action) -> bool {
         Action::Call(call) => call.outcome != Outcome::default(),
         Action::Join(join) => join.outcome != Outcome::default(),
         Action::Run(commands) => commands.iter().any(|command| command.error.is_some()),
+        Action::PeerRun(_) => true,
+        Action::App(app) => app.within.is_some(),
         Action::Sysfs { .. } | Action::Link(_) | Action::Inject(_) => false,
         Action::Wait(_) | Action::Check(_) => false,
     }

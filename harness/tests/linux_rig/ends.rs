@@ -192,6 +192,21 @@ pub fn as_nobody() -> Outcome {
     Ok(())
 }
 
+/// As root that has lost its capabilities, as in a container: it could make namespaces in a user namespace, but commands would have no
+/// rights there.
+pub fn powerless() -> Outcome {
+    let place = tempfile::tempdir()?;
+    let output = Command::new("setpriv")
+        .args(["--bounding-set", "-all", "--inh-caps", "-all", env!("CARGO_BIN_EXE_wireproof")])
+        .args(["run", "--rig", "linux", "--out"])
+        .arg(place.path())
+        .arg(root().join(SHORT))
+        .output()?;
+    let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.code() == Some(2) && told.contains("CAP_SETFCAP"), "{told}");
+    Ok(())
+}
+
 /// Why nobody else can be tried to be.
 pub fn not_root() -> Option<String> {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();

@@ -249,6 +249,29 @@ steps:
       ipv4: {src: "${sut.ip}", dst: "${peer.ip}", ttl: 64}
 "#;
 
+/// Sends, and then once more behind a qdisc of its own.
+const SENDS: &str = r#"about: Sends.
+steps:
+  - run: "ip neigh replace ${peer.ip} lladdr ${peer.mac} dev eth0 nud permanent"
+  - socket: {as: s, type: udp}
+  - sendto: {socket: s, to: "${peer.ip}:7", payload: "one", returns: 3}
+  - expect: {udp: {dst_port: 7}}
+"#;
+const COUNTS: &str = r#"  - run: "tc qdisc replace dev eth0 root handle 7: pfifo"
+  - sendto: {socket: s, to: "${peer.ip}:7", payload: "two", returns: 3}
+  - expect: {udp: {dst_port: 7}}
+"#;
+
+/// What qdiscs have counted in one trial is no part of the next.
+pub fn counts() -> Outcome {
+    let bench = Bench::new()?;
+    std::fs::create_dir_all(bench.folder.path().join("cases"))?;
+    bench.file("cases/1_sends.yaml", SENDS)?;
+    bench.file("cases/2_counts.yaml", &format!("{SENDS}{COUNTS}"))?;
+    let told = bench.script("$wireproof compare --lab $here/lab.yaml --out $here/out $here/cases")?;
+    says(&told, &["2 same, 0 differ"])
+}
+
 pub fn reset() -> Outcome {
     let bench = Bench::new()?;
     // They run in the order of their names.

@@ -9,7 +9,9 @@ mod trials;
 
 use bench::{Bench, peer, recvfrom, sendto};
 use frames::{arp_reply, asked_for, datagram, segment, udp_from_peer};
-use harness::case::model::{Nanos, OptionValue, Payload, RouteQuery, SocketKind, Source, Syscall, topology};
+use harness::case::model::{
+    Nanos, OptionValue, PORTS, Payload, RouteQuery, SocketKind, Source, Syscall, topology,
+};
 use harness::rig::linux::{LinuxRig, doctor::doctor, unusable, wire::WireKind};
 use harness::rig::{Event, Reading, Readings, Rig, RigError};
 use leftovers::nothing_left;
@@ -24,6 +26,8 @@ const MS: Nanos = 1_000_000;
 const RULE: &str = "a_rule_that_drops_tells_the_sender_and_counts";
 
 const NOBODY: &str = "an_ordinary_user_needs_no_rights";
+
+const POWERLESS: &str = "root_without_capabilities_is_told_that_it_has_none";
 
 const USER: &str = "root_of_a_user_namespace_is_enough";
 
@@ -51,6 +55,7 @@ const LAB: &[(&str, Test)] = &[
     ("a_lab_refuses_ports_that_the_machine_needs", lab::refusals),
     ("a_lab_proves_its_cable", lab::no_cable),
     ("a_lab_forgets_one_trial_before_the_next", lab::reset),
+    ("a_lab_begins_each_trial_with_a_qdisc_that_has_counted_nothing", lab::counts),
 ];
 
 /// All tests; each runs on both wires.
@@ -81,8 +86,10 @@ const TESTS: &[(&str, Test)] = &[
     ("nothing_is_left_of_a_run_that_is_interrupted", ends::interrupted),
     ("nothing_is_left_of_runs_that_are_killed", ends::killed),
     (NOBODY, ends::as_nobody),
+    (POWERLESS, ends::powerless),
     ("an_uncut_packet_is_cut_before_the_wire", cut_and_filled),
     ("the_harness_knows_how_late_it_was", lateness),
+    ("the_port_says_what_it_is_and_its_default_qdisc_is_a_default", nature),
 ];
 
 /// A test on one wire, as `veth::its_name`. Without the wire it is ignored; in CI a missing wire is a failure, but for a TAP that only
@@ -100,7 +107,7 @@ fn of_a_wire(prefix: &str, wire: WireKind, &(name, test): &(&'static str, Test))
     let tools = || trials::lacks(wire, &["ip -V", "tc -V"]);
     let nft = || trials::lacks(wire, &["nft -v"]).filter(|_| name == RULE);
     let user = || trials::no_user_namespace().filter(|_| name == USER);
-    let root = || ends::not_root().filter(|_| name == NOBODY);
+    let root = || ends::not_root().filter(|_| name == NOBODY || name == POWERLESS);
     let trial = Trial::test(full, move || {
         bench::use_wire(wire);
         test()
@@ -150,6 +157,20 @@ fn one_datagram() -> Outcome {
     let finished = bench.rig.finish();
     assert_eq!((finished.violations.len(), finished.lost_frames), (0, 0));
     assert!(finished.lateness.is_some());
+    Ok(())
+}
+
+fn nature() -> Outcome {
+    let mut bench = Bench::new()?;
+    let is = PORTS.map(|port| bench.rig.version(port).is_some());
+    let tap = bench.rig.wire() == WireKind::Tap;
+    assert_eq!(is, [tap, !tap, true], "{PORTS:?}");
+    let kinds = |readings: &Readings| -> Vec<String> {
+        readings.keys().filter(|key| key.ends_with("/kind")).cloned().collect()
+    };
+    assert_eq!(kinds(&bench.rig.read(&Source::Qdisc)?), ["0:/kind", "root/kind"]);
+    bench.run("tc qdisc replace dev eth0 root handle 7: pfifo")?;
+    assert_eq!(kinds(&bench.rig.read(&Source::Qdisc)?), ["7:/kind", "root/kind"]);
     Ok(())
 }
 

@@ -46,7 +46,7 @@ impl Stack {
         let header_bytes = usize::from(ip[0] & 0xf) * 4;
         ip[2..4].copy_from_slice(&length);
         ip[10..12].fill(0);
-        let checksum = crate::wire::checksum::checksum(&ip[..header_bytes]).to_be_bytes();
+        let checksum = crate::wire::checksum::header_checksum(&ip[..header_bytes]).to_be_bytes();
         ip[10..12].copy_from_slice(&checksum);
     }
 
@@ -215,7 +215,7 @@ impl Stack {
         self.do_neigh_actions();
         let Some(mac) = mac else {
             self.skbs.drop(&mut self.trace, skb, DropReason::NeighCreateFail);
-            return Err(SendError::Errno(Errno::ENOBUFS));
+            return Err(SendError::Congested);
         };
         self.push_eth_header(&skb, &mac, ETH_P_IP);
         Self::xmit_result(self.dev_queue_xmit::<true>(skb))

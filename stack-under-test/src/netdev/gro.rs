@@ -7,7 +7,7 @@
 
 use super::features::Features;
 use crate::skb::pool::SKB_DESCRIPTION_BYTES;
-use crate::skb::{GsoType, IpSummed, MAX_SKB_FRAGS, Skb};
+use crate::skb::{Frag, GsoType, IpSummed, MAX_SKB_FRAGS, Skb, SkbPool};
 use crate::stack::Stack;
 use crate::wire::checksum::{Checksum, checksum, pseudo_header};
 use crate::wire::ethernet::HEADER_BYTES as ETH_BYTES;
@@ -51,6 +51,8 @@ struct Segment {
 #[derive(Debug)]
 pub(crate) struct Held {
     skb: Skb,
+    /// Its headers, which begin as those of the first frame; its payload is that of all frames.
+    first: Segment,
     /// Frames in it.
     count: u16,
     /// The payload of the first frame, which no other passes.
@@ -65,25 +67,29 @@ pub(crate) struct Gro {
     held: Vec<Held>,
 }
 
-fn be16(bytes: &[u8], at: usize) -> u16 {
+/// The headers of a frame of TCP without any options.
+type Headers = [u8; TCP_AT + 20];
+
+#[inline(always)]
+fn be16(bytes: &Headers, at: usize) -> u16 {
     u16::from_be_bytes([bytes[at], bytes[at + 1]])
 }
 
-fn be32(bytes: &[u8], at: usize) -> u32 {
-    u32::from(be16(bytes, at)) << 16 | u32::from(be16(bytes, at + 2))
+#[inline(always)]
+fn be32(bytes: &Headers, at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
 impl Segment {
     /// Reads the headers of a frame; `None` when it is not TCP over IPv4 without options, a fragment, or wrong.
-    fn of(frame: &[u8], len: usize) -> Option<Self> {
-        if frame.len() < TCP_AT + 20
-            || frame[12..15] != [0x08, 0, 0x45]
-            || frame[ETH_BYTES + 9] != IPPROTO_TCP
-        {
+    #[inline]
+    fn of(linear: &[u8], len: usize) -> Option<Self> {
+        let frame: &Headers = linear.first_chunk()?;
+        if frame[12..15] != [0x08, 0, 0x45] || frame[ETH_BYTES + 9] != IPPROTO_TCP {
             return None;
         }
         let headers = TCP_AT + usize::from(frame[TCP_AT + 12] >> 4) * 4;
-        if headers < TCP_AT + 20 || headers > frame.len() || checksum(&frame[ETH_BYTES..TCP_AT]) != 0 {
+        if headers < TCP_AT + 20 || headers > linear.len() || checksum(&frame[ETH_BYTES..TCP_AT]) != 0 {
             return None;
         }
         let frag = be16(frame, ETH_BYTES + 6);
@@ -103,10 +109,20 @@ impl Segment {
 }
 
 /// Whether two frames are of one connection: link header, addresses, ports.
+#[inline(always)]
 fn same_flow(a: &[u8], b: &[u8]) -> bool {
-    let ports = TCP_AT..TCP_AT + 4;
-    let addresses = ETH_BYTES + 12..ETH_BYTES + 20;
-    a[..ETH_BYTES] == b[..ETH_BYTES] && a[addresses.clone()] == b[addresses] && a[ports.clone()] == b[ports]
+    let (Some(a), Some(b)) = (a.first_chunk(), b.first_chunk()) else { return false };
+    let (a, b): (&Headers, &Headers) = (a, b);
+    // Addresses and ports lie behind one another.
+    a[ETH_BYTES + 12..TCP_AT + 4] == b[ETH_BYTES + 12..TCP_AT + 4] && a[..ETH_BYTES] == b[..ETH_BYTES]
+}
+
+/// Makes a piece of another packet one of this packet, beside it.
+#[inline]
+fn merge_piece(skbs: &mut SkbPool, skb: &Skb, piece: Frag) {
+    skbs.get_buf(piece.buf);
+    let added = skbs.add_frag(skb, piece);
+    debug_assert!(added, "the caller counted the pieces");
 }
 
 impl Stack {
@@ -127,9 +143,10 @@ impl Stack {
     /// `tcp_gro_receive`, and what `dev_gro_receive` does with its answer.
     fn tcp_gro_receive(&mut self, skb: Skb, segment: &Segment) {
         self.trace.function(self.skbs[&skb].packet, "tcp_gro_receive");
-        let frame = self.skbs.linear(&skb);
-        let found = self.gro.held.iter().position(|held| same_flow(self.skbs.linear(&held.skb), frame));
-        let good = segment.whole && self.gro_checksum_ok(&skb);
+        let (found, good, merges) = self.gro_judge(&skb, segment);
+        if good && self.skbs[&skb].ip_summed == IpSummed::None {
+            self.skbs[&skb].ip_summed = IpSummed::Unnecessary;
+        }
         let ends = segment.flags & (URG | PSH | RST | SYN | FIN) != 0;
         let Some(at) = found else {
             if !good || ends || segment.payload == 0 {
@@ -137,7 +154,6 @@ impl Stack {
             }
             return self.hold(skb, segment);
         };
-        let merges = good && self.gro_fits(&self.gro.held[at], &skb, segment);
         if merges {
             let short = segment.payload < self.gro.held[at].mss;
             self.gro_merge(at, skb, segment);
@@ -158,41 +174,56 @@ impl Stack {
         if self.gro.held.len() >= HELD_MAX {
             self.gro_complete(0);
         }
-        self.gro.held.push(Held { skb, count: 1, mss: segment.payload, fixed_id: false });
+        self.gro.held.push(Held { skb, first: *segment, count: 1, mss: segment.payload, fixed_id: false });
+    }
+
+    /// Which held packet a segment belongs to, whether it may be merged at all, and whether it continues that packet.
+    #[inline(always)]
+    fn gro_judge(&self, skb: &Skb, segment: &Segment) -> (Option<usize>, bool, bool) {
+        let frame = self.skbs.linear(skb);
+        let found = self.gro.held.iter().position(|held| same_flow(self.skbs.linear(&held.skb), frame));
+        let good = segment.whole && self.gro_checksum_ok(skb, frame);
+        let merges = good && found.is_some_and(|at| self.gro_fits(&self.gro.held[at], skb, frame, segment));
+        (found, good, merges)
     }
 
     /// `skb_gro_checksum_validate`: what the device did not vouch for is added up; a wrong one is not merged.
-    fn gro_checksum_ok(&mut self, skb: &Skb) -> bool {
-        if self.skbs[skb].ip_summed != IpSummed::None {
+    #[inline(always)]
+    fn gro_checksum_ok(&self, skb: &Skb, frame: &[u8]) -> bool {
+        let meta = &self.skbs[skb];
+        if meta.ip_summed != IpSummed::None {
             return true;
         }
-        let frame = self.skbs.linear(skb);
-        let address = |at: usize| Ipv4Addr::from_bits(be32(frame, ETH_BYTES + at));
-        let length = (self.skbs[skb].len() - TCP_AT) as u16;
+        let Some(headers) = frame.first_chunk() else { return false };
+        let address = |at: usize| Ipv4Addr::from_bits(be32(headers, ETH_BYTES + at));
+        let length = (meta.len() - TCP_AT) as u16;
         let mut sum = Checksum::starting_with(pseudo_header(address(12), address(16), IPPROTO_TCP, length));
-        self.skbs.for_each_run(skb, TCP_AT, &mut |run| sum.add(run));
-        if sum.finish() != 0 {
-            return false;
+        if frame.len() == meta.len() {
+            sum.add(&frame[TCP_AT..]);
+        } else {
+            self.skbs.for_each_run(skb, TCP_AT, &mut |run| sum.add(run));
         }
-        self.skbs[skb].ip_summed = IpSummed::Unnecessary;
-        true
+        sum.finish() == 0
     }
 
     /// Whether a segment continues a packet: the next bytes, the same acknowledgement, window, options, flags, TTL, TOS and DF, an
     /// identification that counts on (or with DF stays), not longer than the first, and room for it.
-    fn gro_fits(&self, held: &Held, skb: &Skb, segment: &Segment) -> bool {
-        let (a, b) = (self.skbs.linear(&held.skb), self.skbs.linear(skb));
-        let Some(first) = Segment::of(a, self.skbs[&held.skb].len()) else { return false };
+    #[inline(always)]
+    fn gro_fits(&self, held: &Held, skb: &Skb, b: &[u8], segment: &Segment) -> bool {
+        let a = self.skbs.linear(&held.skb);
+        let first = &held.first;
+        let (Some(x), Some(y)) = (a.first_chunk(), b.first_chunk()) else { return false };
+        let (x, y): (&Headers, &Headers) = (x, y);
         let later = segment.id.wrapping_sub(first.id);
         let fixed = held.fixed_id || (held.count == 1 && segment.frag & DF != 0 && later == 0);
-        let ip = a[ETH_BYTES + 1] == b[ETH_BYTES + 1]
-            && a[ETH_BYTES + 8] == b[ETH_BYTES + 8]
+        let ip = x[ETH_BYTES + 1] == y[ETH_BYTES + 1]
+            && x[ETH_BYTES + 8] == y[ETH_BYTES + 8]
             && first.frag == segment.frag
             && later == if fixed { 0 } else { held.count };
         let flags = (first.flags ^ segment.flags) & !(CWR | FIN | PSH) == 0 && segment.flags & CWR == 0;
         // Acknowledgement and offset; window; options.
-        let tcp = a[TCP_AT + 8..TCP_AT + 13] == b[TCP_AT + 8..TCP_AT + 13]
-            && a[TCP_AT + 14..TCP_AT + 16] == b[TCP_AT + 14..TCP_AT + 16]
+        let tcp = x[TCP_AT + 8..TCP_AT + 13] == y[TCP_AT + 8..TCP_AT + 13]
+            && x[TCP_AT + 14..TCP_AT + 16] == y[TCP_AT + 14..TCP_AT + 16]
             && a[TCP_AT + 20..first.headers] == b[TCP_AT + 20..segment.headers];
         let pieces = self.skbs[&held.skb].nr_frags() + 1 + self.skbs[skb].nr_frags();
         ip && flags
@@ -205,15 +236,23 @@ impl Stack {
 
     /// `skb_gro_receive`: the payload of `skb` becomes pieces of the held packet, which takes over FIN and PSH.
     fn gro_merge(&mut self, at: usize, skb: Skb, segment: &Segment) {
-        let pieces = self.skbs.pieces(&skb, segment.headers, segment.payload);
         let truesize = self.skbs[&skb].truesize.saturating_sub(SKB_DESCRIPTION_BYTES);
         let held = &mut self.gro.held[at];
-        held.fixed_id |= held.count == 1 && be16(self.skbs.linear(&held.skb), ETH_BYTES + 4) == segment.id;
+        held.fixed_id |= held.count == 1 && held.first.id == segment.id;
+        held.first.payload += segment.payload;
         held.count += 1;
-        for piece in pieces {
-            self.skbs.get_buf(piece.buf);
-            let added = self.skbs.add_frag(&held.skb, piece);
-            debug_assert!(added, "the caller counted the pieces");
+        let meta = &self.skbs[&skb];
+        if meta.headlen() == segment.headers + segment.payload {
+            let piece = Frag {
+                buf: meta.head,
+                offset: meta.data_offset() + segment.headers as u16,
+                len: segment.payload as u16,
+            };
+            merge_piece(&mut self.skbs, &held.skb, piece);
+        } else {
+            for piece in self.skbs.pieces(&skb, segment.headers, segment.payload) {
+                merge_piece(&mut self.skbs, &held.skb, piece);
+            }
         }
         self.skbs[&held.skb].truesize += truesize;
         self.skbs.linear_mut(&held.skb)[TCP_AT + 13] |= segment.flags & (FIN | PSH);

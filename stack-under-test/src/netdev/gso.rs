@@ -7,7 +7,7 @@
 use super::features::Features;
 use crate::skb::{IpSummed, Skb, SkbQueue};
 use crate::stack::Stack;
-use crate::wire::checksum::{Checksum, fold, pseudo_header};
+use crate::wire::checksum::{Checksum, fold, header_checksum, pseudo_header};
 use crate::wire::ipv4::{IPPROTO_TCP, IPPROTO_UDP};
 use core::net::Ipv4Addr;
 
@@ -111,9 +111,14 @@ impl Stack {
         let count = cut.len();
         let mut segments = SkbQueue::default();
         let mut n = 0;
+        // All segments but the last have one length, and so one seed.
+        let full_len = large.header_len - large.l4() + large.mss;
+        let full_seed = large.seed(full_len);
         while let Some(segment) = cut.pop_front(&mut self.skbs) {
             self.skbs[&segment].packet = self.trace.derived(packet);
-            self.dress_segment(&segment, &large, (n, n + 1 == count));
+            let l4_len = self.skbs[&segment].len() - large.l4();
+            let seed = if l4_len == full_len { full_seed } else { large.seed(l4_len) };
+            self.dress_segment(&segment, &large, seed, (n, n + 1 == count));
             if !features.contains(Features::HW_CSUM) && !large.no_check {
                 self.skb_checksum_help(&segment);
             }
@@ -126,7 +131,7 @@ impl Stack {
     }
 
     /// Makes the copied headers those of segment `n`.
-    fn dress_segment(&mut self, segment: &Skb, large: &Large, (n, is_last): (usize, bool)) {
+    fn dress_segment(&mut self, segment: &Skb, large: &Large, seed: u16, (n, is_last): (usize, bool)) {
         let len = self.skbs[segment].len();
         let l4_len = len - large.l4();
         let data = self.skbs.linear_mut(segment);
@@ -134,9 +139,9 @@ impl Stack {
         ip[2..4].copy_from_slice(&((len - large.l3) as u16).to_be_bytes());
         ip[4..6].copy_from_slice(&large.id.wrapping_add(n as u16).to_be_bytes());
         ip[10..12].fill(0);
-        let check = crate::wire::checksum::checksum(ip).to_be_bytes();
+        let check = header_checksum(ip).to_be_bytes();
         ip[10..12].copy_from_slice(&check);
-        let seed = large.seed(l4_len).to_be_bytes();
+        let seed = seed.to_be_bytes();
         if large.udp {
             l4[4..6].copy_from_slice(&(l4_len as u16).to_be_bytes());
             if !large.no_check {
@@ -166,7 +171,14 @@ impl Stack {
         let (start, offset) = (meta.csum_start, meta.csum_offset);
         let Some(skip) = start.checked_sub(meta.data_offset()) else { return };
         let mut sum = Checksum::default();
-        self.skbs.for_each_run(skb, usize::from(skip), &mut |run| sum.add(run));
+        if usize::from(skip) <= meta.headlen() && !self.skbs.has_frag_list(skb) {
+            sum.add(self.skbs.header(skb, start));
+            for frag in self.skbs.frags(skb) {
+                sum.add(self.skbs.frag_bytes(frag));
+            }
+        } else {
+            self.skbs.for_each_run(skb, usize::from(skip), &mut |run| sum.add(run));
+        }
         // UDP says "none" with zero; for any other the two zeros are the same.
         let check = if offset == 6 { sum.finish_udp() } else { sum.finish() };
         let at = usize::from(offset);

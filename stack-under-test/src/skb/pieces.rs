@@ -27,6 +27,7 @@ impl SkbPool {
     }
 
     /// The bytes of a piece.
+    #[inline]
     #[must_use]
     pub fn frag_bytes(&self, frag: &Frag) -> &[u8] {
         self.mem.bytes(self.buf_offset(frag.buf) + usize::from(frag.offset), usize::from(frag.len))

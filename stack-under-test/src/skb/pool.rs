@@ -119,6 +119,12 @@ impl SkbPool {
             self.take_apart()?;
         }
         let slot = self.free_meta.pop()?;
+        Some(self.begin(slot, head, data))
+    }
+
+    /// A packet without data, of a description that is not in use and a buffer.
+    #[inline(always)]
+    fn begin(&mut self, slot: u32, head: BufId, data: u16) -> Skb {
         let head_at = self.buf_offset(head);
         let meta = &mut self.meta[slot as usize];
         meta.head = head;
@@ -146,13 +152,17 @@ impl SkbPool {
         meta.dst = None;
         meta.packet = 0;
         meta.truesize = 0;
-        Some(Skb(slot))
+        Skb(slot)
     }
 
     /// A packet without data, with [`MAX_HEADER`] bytes of room for headers. `None` when memory is out.
     #[inline]
     pub fn alloc(&mut self) -> Option<Skb> {
-        if self.free_meta.is_empty() && self.whole.is_empty() {
+        if let Some(slot) = self.whole.pop() {
+            let head = self.meta[slot as usize].head;
+            return Some(self.begin(slot, head, MAX_HEADER as u16));
+        }
+        if self.free_meta.is_empty() {
             return None;
         }
         let head = self.alloc_head()?;
@@ -180,6 +190,13 @@ impl SkbPool {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.meta.len() - self.free_meta.len() - self.whole.len()
+    }
+
+    /// Linear buffers and page buffers that something refers to. What a free description keeps is free.
+    #[must_use]
+    pub fn buffers_in_use(&self) -> (usize, usize) {
+        let heads = self.heads as usize - self.free_heads.len() - self.whole.len();
+        (heads, self.refs.len() - self.heads as usize - self.free_pages.len())
     }
 
     pub(super) fn free(&mut self, slot: u32) {

@@ -128,11 +128,11 @@ impl SkbPool {
 
     /// `__copy_skb_header`: the headers of `skb` before the data of `out`, and what the layers know.
     fn describe_segment(&mut self, skb: &Skb, out: &Skb, header_len: usize) {
-        let from = self.meta[skb.0 as usize].clone();
         let start = (MAX_HEADER - header_len) as u16;
-        let shifted = |offset: u16| offset.wrapping_sub(from.data).wrapping_add(start);
         self.push(out, header_len);
-        let meta = &mut self.meta[out.0 as usize];
+        let slots = [skb.0 as usize, out.0 as usize];
+        let Ok([from, meta]) = self.meta.get_disjoint_mut(slots) else { return };
+        let shifted = |offset: u16| offset.wrapping_sub(from.data).wrapping_add(start);
         meta.mac_header = shifted(from.mac_header);
         meta.network_header = shifted(from.network_header);
         meta.transport_header = shifted(from.transport_header);

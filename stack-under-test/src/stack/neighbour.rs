@@ -35,7 +35,8 @@ impl Stack {
         let (neigh, mut cx) = self.neigh();
         let result = neigh.resolve_output(&mut cx, nexthop, skb);
         self.do_neigh_actions();
-        result.map_err(SendError::Errno)
+        // A full table says ENOBUFS, which a sender hears as of a full queue: only if it asked for errors.
+        result.map_err(|_| SendError::Congested)
     }
 
     pub(crate) fn neigh_timer(&mut self) {

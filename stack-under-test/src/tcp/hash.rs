@@ -62,6 +62,11 @@ impl ConnectionTable {
         Self { key: entropy.next_u64(), len: 0, buckets }
     }
 
+    /// How many connections are in it.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     #[inline]
     fn bucket(&self, tuple: &Tuple) -> usize {
         keyed_hash(self.key, &tuple.words()) as usize & (self.buckets.len() - 1)

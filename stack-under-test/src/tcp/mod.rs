@@ -55,11 +55,13 @@ pub mod timewait;
 pub mod transmit;
 pub mod undo;
 pub mod urgent;
+pub mod usage;
 pub mod validate;
 pub mod window;
 
 pub use info::TcpInfo;
 pub use state::TcpState;
+pub use usage::{SockUsage, Usage};
 
 use crate::entropy::Entropy;
 use crate::errno::Errno;

@@ -55,6 +55,7 @@ impl Stack {
         } else {
             TCP_RESOURCE_PROBE_INTERVAL
         };
+        let when = self.tcp_clamp_probe0_to_user_timeout(tp, when);
         self.tcp_reset_xmit_timer(tp, Pending::Probe0, when);
     }
 

@@ -122,7 +122,7 @@ pub(crate) struct Tunables {
     pub(crate) syn_retries: u8,
     /// In seconds; negative: none.
     pub(crate) linger2: i32,
-    /// In ticks... of SYN-ACK retransmissions.
+    /// TCP_DEFER_ACCEPT, in timeouts of the SYN-ACK.
     pub(crate) defer_accept: u8,
     pub(crate) notsent_lowat: u32,
     pub(crate) rcvlowat: u32,

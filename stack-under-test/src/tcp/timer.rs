@@ -1,6 +1,7 @@
 //! The timers of connections, in ticks: one ordered queue for all, armed lazily, so that an ACK that moves a timer away
 //! costs nothing. When they fire is when Linux's timer wheel would (granularity grows with the distance; 6.12).
 
+use super::retransmit::TCP_TIMEOUT_MIN_US;
 use super::sock::{Pending, TcpSock};
 use crate::mib::Counter;
 use crate::stack::{Stack, TICK_NS};
@@ -70,6 +71,11 @@ pub(crate) struct TimerQueue {
 impl TimerQueue {
     pub(crate) fn push(&mut self, at: Instant, of: TimerOf) {
         self.heap.push(Reverse((at, of)));
+    }
+
+    /// Entries, outdated ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
     }
 
     #[inline]
@@ -182,6 +188,17 @@ impl Stack {
             Pending::Retrans => self.tcp_retransmit_timer(tp),
             Pending::Probe0 => self.tcp_probe_timer(tp),
         }
+    }
+
+    /// `tcp_clamp_probe0_to_user_timeout`: the timer does not wait beyond the user timeout.
+    pub(super) fn tcp_clamp_probe0_to_user_timeout(&self, tp: &TcpSock, when: u64) -> u64 {
+        let timeout_us = u64::from(tp.tunables.user_timeout) * 1000;
+        if timeout_us == 0 || tp.probes_tstamp == 0 {
+            return when;
+        }
+        let elapsed_us = self.now.0.saturating_sub(tp.probes_tstamp) / 1000;
+        let left = super::usecs_to_jiffies(timeout_us.saturating_sub(elapsed_us).max(TCP_TIMEOUT_MIN_US));
+        when.min(left)
     }
 
     /// `tcp_delack_timer_handler`: the time to wait for company is over.

@@ -1,6 +1,6 @@
 //! The IPv4 header (RFC 791).
 
-use super::checksum::{checksum, update};
+use super::checksum::{checksum, header_checksum, update};
 use super::{be16, ip};
 use crate::drop_reason::DropReason;
 use core::net::Ipv4Addr;
@@ -88,7 +88,7 @@ impl Ipv4 {
         let Some(header) = packet.get(..usize::from(this.header_len)) else {
             return Err(DropReason::IpInHdr);
         };
-        if checksum(header) != 0 {
+        if header_checksum(header) != 0 {
             return Err(DropReason::IpCsum);
         }
         if len < usize::from(this.total_len) {

@@ -50,6 +50,10 @@ impl Why {
 
 /// A judge of many frames.
 pub trait Relation {
+    /// Told before each [`Relation::push`]: the packet that the frame was sent as, by its number in the journey; `None`
+    /// where the rig keeps no journey. Frames of the same number were one packet until they were cut.
+    fn came_from(&mut self, _packet: Option<u32>) {}
+
     /// Takes the next frame of the wire. After `Complete` or `Failed` there is nothing more to push.
     fn push(&mut self, frame: &Decoded<'_>) -> Progress;
 

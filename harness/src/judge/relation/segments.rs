@@ -1,7 +1,9 @@
 //! `segments: {…}`: a stretch of a TCP stream, frame by frame, as a large packet is cut by the stack or the NIC.
 //!
 //! In order, all but the last of the same size, the same headers but for what a cut changes: sequence number, IP id (one more
-//! each), and flags. PSH may stand where a large packet ended, FIN on the last alone, CWR on the first alone.
+//! each), and flags. PSH may stand where a large packet ended, FIN on the last alone, CWR where one began. Where the rig
+//! keeps a journey it tells which frames were one packet: PSH must stand at the end of each, and nowhere else in it.
+//! Elsewhere a packet ends where PSH says so. Window, acknowledgement and options are those of the packet.
 
 use super::{Progress, Relation, Why};
 use crate::case::model;
@@ -23,6 +25,50 @@ pub struct Segments {
     /// Bytes that have come.
     come: u32,
     frames: usize,
+    /// The packet that the next frame was sent as, by the journey.
+    coming: Option<u32>,
+    large: Option<Large>,
+}
+
+/// The large packet that the frames are of at the moment.
+#[derive(Clone, Debug)]
+struct Large {
+    /// Its number in the journey.
+    packet: Option<u32>,
+    /// Its frames that have come.
+    frames: usize,
+    /// Which frame of the stretch began it, from 1.
+    from: usize,
+    begin: Segment,
+    /// The flags of the last frame that came.
+    flags: u8,
+}
+
+impl Large {
+    /// Whether the next frame, sent as `packet`, is of another one.
+    fn is_over(&self, packet: Option<u32>) -> bool {
+        match (self.packet, packet) {
+            (Some(this), Some(next)) => this != next,
+            _ => self.flags & (PSH | FIN) != 0,
+        }
+    }
+
+    /// The rules of the frame before, once it is known whether the packet goes on.
+    fn pushed(&self, over: bool) -> Broken {
+        let pushed = self.flags & PSH != 0;
+        if !over && pushed {
+            return Err(
+                "follows one with PSH, but both were cut from one packet: PSH stands at its end".to_owned()
+            );
+        }
+        if over && !pushed && self.frames > 1 && self.packet.is_some() {
+            return Err(format!(
+                "begins another packet, but the one before it, cut into {} segments, ended without PSH",
+                self.frames
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// What all segments have in common with the first.
@@ -33,7 +79,6 @@ struct First {
     ttl: u8,
     tos: u8,
     ip_flags: u8,
-    segment: Segment,
 }
 
 /// A broken rule, before it knows its frame.
@@ -43,7 +88,7 @@ impl Segments {
     /// A new one, for the stream that these bases are of.
     #[must_use]
     pub fn new(step: &model::Segments, bases: Bases) -> Self {
-        Self { step: step.clone(), bases, first: None, come: 0, frames: 0 }
+        Self { step: step.clone(), bases, first: None, come: 0, frames: 0, coming: None, large: None }
     }
 
     fn is_mine(&self, segment: &Segment) -> bool {
@@ -69,13 +114,19 @@ impl Segments {
         if segment.length != size {
             return Err(format!("carries {} bytes, not {size}", segment.length));
         }
+        if let Some(large) = &self.large {
+            large.pushed(self.begins())?;
+        }
         self.flags(segment)?;
         let ack = segment.ack.wrapping_sub(self.bases.ack);
         if let Some(wanted) = self.step.ack.filter(|wanted| *wanted != ack) {
             return Err(format!("acknowledges {ack}, not {wanted}"));
         }
         if let Some(first) = &self.first {
-            self.as_the_first(first, ip, segment)?;
+            self.as_the_first(first, ip)?;
+        }
+        if let Some(large) = self.large.as_ref().filter(|_| !self.begins()) {
+            same_packet(large, segment)?;
         }
         let at = self.come as usize;
         let part = self.step.payload.as_ref().and_then(|p| p.0.get(at..at + size as usize));
@@ -91,10 +142,24 @@ impl Segments {
         }
     }
 
+    /// Whether the frame that comes is the first of a large packet.
+    fn begins(&self) -> bool {
+        self.large.as_ref().is_none_or(|large| large.is_over(self.coming))
+    }
+
+    /// Notes which large packet a frame was of.
+    fn note(&mut self, segment: &Segment) {
+        let (begins, packet, flags, from) = (self.begins(), self.coming, segment.flags, self.frames);
+        match &mut self.large {
+            Some(large) if !begins => (large.frames, large.flags) = (large.frames + 1, flags),
+            large => *large = Some(Large { packet, frames: 1, from, begin: segment.clone(), flags }),
+        }
+    }
+
     fn flags(&self, segment: &Segment) -> Broken {
         let last = self.is_last(segment);
         let mut free = if self.step.push_on_last { 0 } else { PSH };
-        if self.first.is_none() {
+        if self.begins() {
             free |= CWR;
         }
         let mut wanted = ACK;
@@ -110,7 +175,7 @@ impl Segments {
         Err(format!("has the flags {}, expected {}", letters(segment.flags), letters(wanted)))
     }
 
-    fn as_the_first(&self, first: &First, ip: &Ipv4View<'_>, segment: &Segment) -> Broken {
+    fn as_the_first(&self, first: &First, ip: &Ipv4View<'_>) -> Broken {
         let step = u16::try_from(self.frames).unwrap_or(u16::MAX);
         let id = first.id.wrapping_add(step);
         let pairs = [
@@ -120,20 +185,37 @@ impl Segments {
             ("ipv4.ttl", first.ttl.to_string(), ip.ttl.to_string()),
             ("ipv4.tos", first.tos.to_string(), ip.tos.to_string()),
             ("ipv4.flags", first.ip_flags.to_string(), ip.flags.to_string()),
-            ("tcp.ack", first.segment.ack.to_string(), segment.ack.to_string()),
-            ("tcp.window", first.segment.window.to_string(), segment.window.to_string()),
-            ("tcp.options", show(&first.segment.options), show(&segment.options)),
         ];
-        match pairs.into_iter().find(|(_, wanted, got)| wanted != got) {
-            Some((field, wanted, got)) => {
-                Err(format!("has {field} {got}; after the first segment {wanted} is right"))
-            }
-            None => Ok(()),
-        }
+        agree(pairs, "the first segment")
+    }
+}
+
+/// What the segments of one large packet have in common.
+fn same_packet(large: &Large, segment: &Segment) -> Broken {
+    let begin = &large.begin;
+    let pairs = [
+        ("tcp.ack", begin.ack.to_string(), segment.ack.to_string()),
+        ("tcp.window", begin.window.to_string(), segment.window.to_string()),
+        ("tcp.options", show(&begin.options), show(&segment.options)),
+    ];
+    let from =
+        if large.from == 1 { "the first segment".to_owned() } else { format!("segment {}", large.from) };
+    agree(pairs, &from)
+}
+
+/// Whether each field has the value that is right after an earlier segment.
+fn agree<const N: usize>(pairs: [(&str, String, String); N], earlier: &str) -> Broken {
+    match pairs.into_iter().find(|(_, wanted, got)| wanted != got) {
+        Some((field, wanted, got)) => Err(format!("has {field} {got}; after {earlier} {wanted} is right")),
+        None => Ok(()),
     }
 }
 
 impl Relation for Segments {
+    fn came_from(&mut self, packet: Option<u32>) {
+        self.coming = packet;
+    }
+
     fn push(&mut self, d: &Decoded<'_>) -> Progress {
         let (Some(ip), Some(segment)) = (d.ipv4, Segment::of(d)) else { return Progress::NotMine };
         if !self.is_mine(&segment) {
@@ -147,8 +229,9 @@ impl Relation for Segments {
         self.come += segment.length;
         if self.first.is_none() {
             let (id, ttl, tos, ip_flags) = (ip.id, ip.ttl, ip.tos, ip.flags);
-            self.first = Some(First { id, addresses: (ip.src, ip.dst), ttl, tos, ip_flags, segment });
+            self.first = Some(First { id, addresses: (ip.src, ip.dst), ttl, tos, ip_flags });
         }
+        self.note(&segment);
         if self.come < self.step.length {
             return Progress::NeedMore;
         }
@@ -251,6 +334,53 @@ mod tests {
         (all[1].2, all[2].2) = (second, third);
         let step = model::Segments { push_on_last: true, ..step() };
         assert_eq!(judge(&step, &frames(&all)) == Progress::Complete, holds);
+    }
+
+    #[rstest]
+    #[case::one_packet([1, 1, 1], [0x10, 0x10, 0x18], None)]
+    #[case::one_packet_without_push([1, 1, 1], [0x10, 0x10, 0x10], None)]
+    #[case::two_packets([1, 1, 2], [0x10, 0x18, 0x18], None)]
+    #[case::packets_of_one_segment([1, 2, 3], [0x10, 0x10, 0x10], None)]
+    #[case::push_within([1, 1, 1], [0x10, 0x18, 0x18],
+        Some("segment 3 follows one with PSH, but both were cut from one packet: PSH stands at its end"))]
+    #[case::no_push_at_an_end([1, 1, 2], [0x10, 0x10, 0x18],
+        Some("segment 3 begins another packet, but the one before it, cut into 2 segments, ended without PSH"))]
+    #[case::cwr_where_one_begins([1, 1, 2], [0x90, 0x18, 0x90], None)]
+    #[case::cwr_within([1, 1, 2], [0x10, 0x98, 0x10], Some("segment 2 has the flags PW., expected ."))]
+    fn the_journey_says_where_push_stands(
+        #[case] packets: [u32; 3],
+        #[case] flags: [u8; 3],
+        #[case] told: Option<&str>,
+    ) {
+        let mut all = three();
+        (all[0].2, all[1].2, all[2].2) = (flags[0], flags[1], flags[2]);
+        let bases = Bases { ports: (Some(8080), Some(9)), seq: Some(1000), ack: 500 };
+        let mut segments = Segments::new(&step(), bases);
+        let mut failed = None;
+        for (frame, packet) in frames(&all).iter().zip(packets) {
+            segments.came_from(Some(packet));
+            if let Progress::Failed(why) = segments.push(&decode(frame)) {
+                failed = Some(why.what);
+                break;
+            }
+        }
+        assert_eq!(failed.as_deref(), told);
+    }
+
+    #[rstest]
+    #[case::of_the_same_packet([1, 1, 1], false)]
+    #[case::of_the_next_one([1, 1, 2], true)]
+    fn a_window_holds_for_a_whole_packet(#[case] packets: [u32; 3], #[case] holds: bool) {
+        let mut all = three();
+        (all[1].2, all[2].3) = (if holds { 0x18 } else { 0x10 }, 6);
+        let bases = Bases { ports: (Some(8080), Some(9)), seq: Some(1000), ack: 500 };
+        let mut segments = Segments::new(&step(), bases);
+        let mut last = Progress::NeedMore;
+        for (frame, packet) in frames(&all).iter().zip(packets) {
+            segments.came_from(Some(packet));
+            last = segments.push(&decode(frame));
+        }
+        assert_eq!(last == Progress::Complete, holds);
     }
 
     #[test]

@@ -21,7 +21,7 @@ struct Blocked {
     id: CallId,
     cpu: u8,
     call: Syscall,
-    /// When `poll` gives up, or `close` lingers no more.
+    /// When it gives up: the time of `poll`, SO_RCVTIMEO, SO_SNDTIMEO; or `close` lingers no more.
     deadline: Option<Instant>,
     progress: Progress,
 }
@@ -31,6 +31,8 @@ struct Blocked {
 pub struct Agent {
     sockets: BTreeMap<String, Application>,
     blocked: Vec<Blocked>,
+    /// Somebody else makes the calls, and asks whom to wake.
+    pub(super) retired: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +40,16 @@ struct Application {
     fd: Fd,
     nonblocking: bool,
     is_tcp: bool,
+    /// SO_RCVTIMEO.
+    receive_timeout: Option<Duration>,
+    /// SO_SNDTIMEO.
+    send_timeout: Option<Duration>,
+}
+
+impl Application {
+    fn new(fd: Fd, nonblocking: bool, is_tcp: bool) -> Self {
+        Self { fd, nonblocking, is_tcp, receive_timeout: None, send_timeout: None }
+    }
 }
 
 /// Why a call has no result yet, or which error it is.
@@ -68,16 +80,20 @@ impl Agent {
         (id, cpu): (CallId, u8),
         call: &Syscall,
     ) -> Option<CallResult> {
+        let socket = socket_of(call).and_then(|name| self.sockets.get(name));
         let deadline = match call {
-            Syscall::Poll { timeout_ms, .. } => {
-                u64::try_from(*timeout_ms).ok().map(|ms| now + Duration::from_millis(ms))
-            }
+            Syscall::Poll { timeout_ms, .. } => u64::try_from(*timeout_ms).ok().map(Duration::from_millis),
+            Syscall::Send { .. }
+            | Syscall::Sendto { .. }
+            | Syscall::Write { .. }
+            | Syscall::Connect { .. } => socket.and_then(|socket| socket.send_timeout),
             Syscall::Close { socket } => {
-                let socket = self.sockets.get(socket).copied().filter(|socket| socket.is_tcp);
-                socket.and_then(|socket| tcp::lingers(stack, socket)).map(|time| now + time)
+                let socket = self.sockets.get(socket);
+                socket.copied().filter(|socket| socket.is_tcp).and_then(|socket| tcp::lingers(stack, socket))
             }
-            _ => None,
-        };
+            _ => socket.and_then(|socket| socket.receive_timeout),
+        }
+        .map(|timeout| now + timeout);
         let mut progress = Progress::default();
         match self.attempt(stack, (now, cpu), call, deadline, &mut progress) {
             Ok(returned) => Some(Ok(returned)),
@@ -100,8 +116,7 @@ impl Agent {
     }
 
     /// Makes blocked calls again whose sockets have something to tell, or whose time is up; gives those that ended.
-    pub fn progress(&mut self, stack: &mut Stack, now: Instant) -> Vec<(CallId, CallResult)> {
-        let woken = stack.take_woken();
+    pub fn progress(&mut self, stack: &mut Stack, now: Instant, woken: &[Fd]) -> Vec<(CallId, CallResult)> {
         let mut ended = Vec::new();
         if self.blocked.is_empty() {
             return ended;
@@ -124,6 +139,24 @@ impl Agent {
         ended
     }
 
+    /// SO_RCVTIMEO and SO_SNDTIMEO; 0: no limit.
+    fn set_timeout(&mut self, socket: &str, name: &str, time: Duration) -> Attempt {
+        let socket = self.sockets.get_mut(socket).ok_or(Errno::EBADF)?;
+        let timeout = (!time.is_zero()).then_some(time);
+        match name {
+            "SO_SNDTIMEO" => socket.send_timeout = timeout,
+            _ => socket.receive_timeout = timeout,
+        }
+        Ok(value(0))
+    }
+
+    /// A socket, as a call finds it. One whose time is up waits no longer, and ends as one that never would.
+    fn application(&self, name: &str, now: Instant, deadline: Option<Instant>) -> Result<Application, Errno> {
+        let expired = deadline.is_some_and(|deadline| deadline <= now);
+        let socket = self.sockets.get(name).copied().ok_or(Errno::EBADF)?;
+        Ok(Application { nonblocking: socket.nonblocking || expired, ..socket })
+    }
+
     fn attempt(
         &mut self,
         stack: &mut Stack,
@@ -135,12 +168,12 @@ impl Agent {
         if let Some(attempt) = self.of_tcp(stack, (now, cpu), call, deadline, progress) {
             return attempt;
         }
-        let socket = |name: &String| self.sockets.get(name).copied().ok_or(Errno::EBADF);
+        let socket = |name: &String| self.application(name, now, deadline);
         match call {
             Syscall::Socket { name, kind, nonblocking } => {
                 let is_tcp = *kind == SocketKind::Tcp;
                 let fd = if is_tcp { stack.socket_tcp()? } else { stack.socket_udp()? };
-                self.sockets.insert(name.clone(), Application { fd, nonblocking: *nonblocking, is_tcp });
+                self.sockets.insert(name.clone(), Application::new(fd, *nonblocking, is_tcp));
                 Ok(value(i64::from(fd.0)))
             }
             Syscall::Bind { socket: s, to } => Ok(stack.bind(socket(s)?.fd, *to).map(|()| value(0))?),
@@ -177,6 +210,9 @@ impl Agent {
                 let fd = socket(s)?.fd;
                 self.sockets.remove(s);
                 Ok(stack.close(fd).map(|()| value(0))?)
+            }
+            Syscall::Setsockopt { socket: s, name, value: OptionValue::Time(time), .. } => {
+                self.set_timeout(s, name, *time)
             }
             Syscall::Setsockopt { socket: s, level, name, value } => {
                 set_option(stack, socket(s)?.fd, level, name, value)
@@ -294,7 +330,7 @@ fn set_option(stack: &mut Stack, fd: Fd, level: &str, name: &str, option: &Optio
         OptionValue::Text(device) if name == "SO_BINDTODEVICE" => {
             return Ok(stack.bind_to_device(fd, device).map(|()| value(0))?);
         }
-        OptionValue::Text(_) => return Err(Errno::EINVAL.into()),
+        OptionValue::Text(_) | OptionValue::Time(_) => return Err(Errno::EINVAL.into()),
     };
     let option = SocketOption::parse(level, name).ok_or(Errno::ENOPROTOOPT)?;
     Ok(stack.setsockopt(fd, option, number).map(|()| value(0))?)

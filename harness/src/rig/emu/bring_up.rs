@@ -1,6 +1,7 @@
 //! From power on to the first step: the device probed, up and with carrier, and the address of the topology.
 
 use super::agent::Agent;
+use super::apps::Apps;
 use super::journal::Journal;
 use super::machine::{EmuBus, Machine};
 use super::{CARRIER_BOUND, EmuRig};
@@ -13,6 +14,7 @@ use stack_under_test::stack::{Config, Stack};
 use stack_under_test::time::Instant;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::net::Ipv4Addr;
 use std::rc::Rc;
 
 /// Where the device finds the stack's memory: above 4 GiB, so that a cut address shows.
@@ -21,7 +23,7 @@ const BUS_BASE: u64 = 0x1_2340_0000;
 /// glibc comes to reuse and clear memory: mallopt(3), `M_MMAP_THRESHOLD`.)
 const FRESH_BYTES: usize = 33 << 20;
 /// How long what the bring-up set off may take to come to rest.
-const CALM: u64 = 1_000_000;
+pub(super) const CALM: u64 = 1_000_000;
 /// Of ids, ports, hashes, and of the order of what is due at the same time.
 const SEED: u64 = 0;
 
@@ -30,18 +32,43 @@ const SEED: u64 = 0;
 /// # Errors
 /// When it does not come up, or a fault is not one that the NIC can make.
 pub(super) fn rig(faults: &[Wanted]) -> Result<EmuRig, RigError> {
-    let rig = boot(Vec::new())?;
+    let host = Identity::default();
+    let rig = boot(&host, Vec::new())?;
     if faults.is_empty() {
         return Ok(rig);
     }
     // The NIC counts from power on. Every boot is the same, so one tells what the next has to add.
     let faults = faults.iter().map(|fault| planned(fault, &rig)).collect::<Result<_, _>>()?;
-    boot(faults)
+    boot(&host, faults)
 }
 
-fn boot(faults: Vec<Fault>) -> Result<EmuRig, RigError> {
-    let nic = Nic::new(nic_emu::Config { faults, ..nic_emu::Config::new(topology::SUT_MAC, SEED) });
-    let config = Config { seed: SEED, ..Config::default() };
+/// Who a machine is, and what of it is settled at power on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The station address of its NIC.
+    pub mac: [u8; 6],
+    /// Its address, of a /24.
+    pub ip: Ipv4Addr,
+    /// Of ids, ports, hashes, and of the order of what is due at the same time.
+    pub seed: u64,
+    /// Its CPUs, 1 to 64.
+    pub cpus: u8,
+}
+
+impl Default for Identity {
+    /// The system under test, as every case has it.
+    fn default() -> Self {
+        Self { mac: topology::SUT_MAC, ip: topology::SUT_IP, seed: SEED, cpus: Config::default().cpus }
+    }
+}
+
+/// A machine that makes these faults, at its first step.
+///
+/// # Errors
+/// When it does not come up.
+pub(super) fn boot(host: &Identity, faults: Vec<Fault>) -> Result<EmuRig, RigError> {
+    let nic = Nic::new(nic_emu::Config { faults, ..nic_emu::Config::new(host.mac, host.seed) });
+    let config = Config { seed: host.seed, cpus: host.cpus, ..Config::default() };
     let mut memory = DmaMemory::zeroed(config.pool.bytes().max(FRESH_BYTES), BUS_BASE);
     let rings = memory.set_apart(config.pool.coherent_at());
     let rings = rings.ok_or_else(|| RigError::Broken("the memory of the rig is not its own".into()))?;
@@ -50,6 +77,7 @@ fn boot(faults: Vec<Fault>) -> Result<EmuRig, RigError> {
         stack: Stack::new(&config, memory, Box::new(EmuBus(Rc::clone(&machine)))),
         machine,
         agent: Agent::default(),
+        apps: Apps::default(),
         journal: Journal::default(),
         events: VecDeque::new(),
         output: Output::default(),
@@ -63,7 +91,7 @@ fn boot(faults: Vec<Fault>) -> Result<EmuRig, RigError> {
     rig.wait_until("the device is probed", |rig| rig.stack.is_started() && rig.stack.is_settled())?;
     rig.configure(&["ip", "link", "set", "dev", "eth0", "up"])?;
     rig.wait_until("there is carrier", EmuRig::is_ready)?;
-    let address = format!("{}/24", topology::SUT_IP);
+    let address = format!("{}/24", host.ip);
     rig.configure(&["ip", "addr", "add", &address, "dev", "eth0"])?;
     // The driver's first poll and the qdisc's first run belong to the bring-up, not to the first step.
     let calm = rig.now + CALM;
@@ -77,7 +105,7 @@ fn boot(faults: Vec<Fault>) -> Result<EmuRig, RigError> {
 }
 
 impl EmuRig {
-    fn wait_until(&mut self, what: &str, holds: fn(&Self) -> bool) -> Result<(), RigError> {
+    pub(super) fn wait_until(&mut self, what: &str, holds: fn(&Self) -> bool) -> Result<(), RigError> {
         let bound = self.now.saturating_add(CARRIER_BOUND);
         while !holds(self) {
             if !self.tick(bound)? {
@@ -88,7 +116,7 @@ impl EmuRig {
         Ok(())
     }
 
-    fn configure(&mut self, words: &[&str]) -> Result<(), RigError> {
+    pub(super) fn configure(&mut self, words: &[&str]) -> Result<(), RigError> {
         let broken = |why: String| RigError::Broken(format!("`{}`: {why}", words.join(" ")));
         let command = control::parse(words).map_err(|error| broken(error.message))?;
         self.stack.control(Instant(self.now), &command).map_err(|refusal| broken(refusal.message))

@@ -1,6 +1,7 @@
 //! Virtual time: it jumps to whatever is due next.
 
 use super::EmuRig;
+use crate::case::model::Nanos;
 use crate::rig::{Event, RigError, SeenFrame};
 use stack_under_test::time::Instant;
 
@@ -37,11 +38,25 @@ impl EmuRig {
         }
     }
 
-    fn next_due(&mut self) -> Option<u64> {
+    /// As [`EmuRig::tick`], in time since the first step.
+    ///
+    /// # Errors
+    /// As there.
+    pub(in crate::rig) fn go_on(&mut self, limit: Nanos) -> Result<bool, RigError> {
+        self.tick(self.origin.saturating_add(limit))
+    }
+
+    /// When something is due next, in time since the first step.
+    pub(in crate::rig) fn next_event_at(&mut self) -> Option<Nanos> {
+        self.next_due().map(|at| self.relative(at))
+    }
+
+    pub(super) fn next_due(&mut self) -> Option<u64> {
         let nic = self.machine.borrow().nic.next_event();
         let stack = self.stack.next_deadline().map(|at| at.0);
         let applications = self.agent.next_deadline().map(|at| at.0);
-        [nic, stack, applications].into_iter().flatten().min()
+        let of_the_harness = self.apps.next_deadline().map(|at| at.0);
+        [nic, stack, applications, of_the_harness].into_iter().flatten().min()
     }
 
     /// Everything that is due now: the device first, then its interrupts, then timers, then applications.
@@ -69,8 +84,16 @@ impl EmuRig {
 
     /// Calls that blocked and can go on.
     pub(super) fn let_applications_go_on(&mut self) {
+        if self.agent.retired {
+            // Others make the calls, and ask who was woken.
+            return;
+        }
         let at = self.relative(self.now);
-        for (call, result) in self.agent.progress(&mut self.stack, Instant(self.now)) {
+        let now = Instant(self.now);
+        let woken = self.stack.take_woken();
+        let mut ended = self.agent.progress(&mut self.stack, now, &woken);
+        ended.extend(self.apps.progress(&mut self.stack, now, &woken));
+        for (call, result) in ended {
             self.events.push_back(Event::Returned { call, at, result });
         }
     }

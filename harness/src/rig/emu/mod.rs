@@ -9,18 +9,23 @@
 
 mod agent;
 mod announced;
+pub mod apps;
 mod bring_up;
 mod clock;
+mod host;
 mod journal;
 mod lent;
 mod machine;
 mod readings;
 
+pub use bring_up::Identity;
+pub use host::Host;
 pub use lent::{Access, Lent};
 
 use crate::case::model::{Command, Nanos, RigKind, Source, Syscall, Trial};
 use crate::rig::{CallId, CommandResult, Event, Finished, Journey, Readings, Rig, RigError};
 use agent::Agent;
+use apps::{App, Apps};
 use journal::Journal;
 use machine::Machine;
 use nic_emu::Output;
@@ -39,6 +44,8 @@ pub struct EmuRig {
     stack: Stack,
     machine: Rc<RefCell<Machine>>,
     agent: Agent,
+    /// Applications of the harness itself.
+    apps: Apps,
     journal: Journal,
     /// What happened and was not handed out yet, in the order of time.
     events: VecDeque<Event>,
@@ -63,6 +70,31 @@ impl EmuRig {
     /// When it does not come up, or the trial asks for a fault that the NIC cannot make.
     pub fn new(trial: &Trial) -> Result<Self, RigError> {
         bring_up::rig(&trial.faults)
+    }
+
+    /// The same without a trial.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn without_faults() -> Result<Self, RigError> {
+        bring_up::rig(&[])
+    }
+
+    /// From now on nothing is traced: what runs for long would be told at length.
+    pub(super) fn keep_no_journey(&mut self) {
+        self.stack.trace_mut().set_on(false);
+        self.stack.trace_mut().take();
+    }
+
+    /// Starts an application of the harness.
+    pub(super) fn start_app(&mut self, call: CallId, app: Box<dyn App>) {
+        self.apps.start(call, app);
+        self.let_applications_go_on();
+    }
+
+    /// Something that happened and was not handed out yet.
+    pub(super) fn take_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
     }
 
     fn instant(&self) -> Instant {

@@ -1,7 +1,7 @@
 //! The threads that make system calls inside the namespace, each pinned to its CPU if one is asked for.
 
 use super::Happening;
-use super::namespace::Namespace;
+use super::namespace::{Namespace, no_thread};
 use super::schedule::{RealTime, Waited};
 use super::sockets::Sockets;
 use crate::case::model::Syscall;
@@ -93,7 +93,7 @@ impl Agents {
         // A thread lives in the namespaces of the one that made it.
         let thread = namespace
             .run(move || std::thread::Builder::new().name("agent".to_owned()).spawn(body))?
-            .map_err(|e| RigError::Broken(format!("a thread cannot be made: {e}")))?;
+            .map_err(|e| RigError::Broken(no_thread(&e)))?;
         let died = |_| RigError::Broken("a thread for system calls died at its start".to_owned());
         pinned.recv().map_err(died)?.map_err(RigError::Missing)?;
         self.agents.push(Agent { cpu, busy, calls, thread });

@@ -5,11 +5,11 @@ use crate::rig::{CommandResult, RigError};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{AccessFlags, Pid, access};
 use std::io::{PipeReader, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ const OUTPUT_LIMIT: usize = 1 << 20;
 
 /// Held while a process is being started: until it executes its program, it has every descriptor that is open, those of other
 /// trials too, and what is closed meanwhile lives on in it.
-static STARTING: RwLock<()> = RwLock::new(());
+pub(super) static STARTING: RwLock<()> = RwLock::new(());
 
 /// Closes a descriptor so that what it stands for is gone, if it was the last: at a time at which no process is being started.
 ///
@@ -78,11 +78,15 @@ pub fn run(words: &[String]) -> Result<CommandResult, RigError> {
 #[must_use]
 pub fn find(name: &str) -> Option<PathBuf> {
     if name.contains('/') {
-        return Some(PathBuf::from(name)).filter(|path| path.is_file());
+        return Some(PathBuf::from(name)).filter(|path| may_run(path));
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let usual = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from);
-    std::env::split_paths(&path).chain(usual).map(|folder| folder.join(name)).find(|file| file.is_file())
+    std::env::split_paths(&path).chain(usual).map(|folder| folder.join(name)).find(|file| may_run(file))
+}
+
+fn may_run(file: &Path) -> bool {
+    file.is_file() && access(file, AccessFlags::X_OK).is_ok()
 }
 
 /// Debian's package that has a program.
@@ -95,6 +99,9 @@ pub fn package(program: &str) -> Option<&'static str> {
         "sysctl" => Some("procps"),
         "iptables" | "iptables-nft" => Some("iptables"),
         "ping" => Some("iputils-ping"),
+        "curl" => Some("curl"),
+        "python3" => Some("python3"),
+        "nc" => Some("netcat-openbsd"),
         _ => None,
     }
 }
@@ -180,6 +187,14 @@ mod tests {
         let error = run(&words("no-such-program")).expect_err("it is not there");
         assert!(matches!(error, RigError::Missing(_)));
         assert!(absent("nft").contains("nftables"));
+    }
+
+    #[test]
+    fn a_program_that_may_not_be_run_is_missing() {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let path = folder.path().join("program");
+        std::fs::write(&path, "").expect("it can be written");
+        assert_eq!(find(&path.display().to_string()), None);
     }
 
     #[test]

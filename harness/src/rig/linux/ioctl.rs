@@ -5,7 +5,7 @@
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -198,10 +198,14 @@ pub fn poll(fd: BorrowedFd<'_>, events: i16, timeout_ms: i32) -> Result<(i32, i1
     Errno::result(count).map(|count| (count, one.revents))
 }
 
-/// Has the kernel kill a process when the thread that starts it dies, in whatever way: PR_SET_PDEATHSIG.
+/// Has the kernel kill a process when the thread that starts it dies, in whatever way: PR_SET_PDEATHSIG. It has no signal blocked,
+/// though the harness waits for some in a thread of their own.
 pub fn die_with_parent(command: &mut Command) {
-    let at_start = || prctl::set_pdeathsig(Some(Signal::SIGKILL)).map_err(std::io::Error::from);
-    // SAFETY: between fork and exec it makes one system call, and neither allocates nor takes a lock.
+    let at_start = || {
+        SigSet::all().thread_unblock()?;
+        prctl::set_pdeathsig(Some(Signal::SIGKILL)).map_err(std::io::Error::from)
+    };
+    // SAFETY: between fork and exec it makes two system calls, and neither allocates nor takes a lock.
     unsafe { command.pre_exec(at_start) };
 }
 

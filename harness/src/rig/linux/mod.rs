@@ -20,6 +20,7 @@ mod namespace;
 mod netlink;
 mod offloads;
 mod options;
+pub mod peer;
 mod pins;
 mod qdisc;
 mod reader;
@@ -299,11 +300,16 @@ impl Rig for LinuxRig {
     }
 
     fn version(&self, of: &str) -> Option<String> {
-        matches!(of, "linux" | "kernel")
-            .then(|| {
+        let here = |is: bool| is.then(String::new);
+        match of {
+            "linux" | "kernel" => {
                 nix::sys::utsname::uname().ok().map(|name| name.release().to_string_lossy().into_owned())
-            })
-            .flatten()
+            }
+            "tap" => here(self.kind == WireKind::Tap),
+            "veth" => here(self.kind == WireKind::Veth),
+            "virtual" => here(self.namespace.run(tap::is_virtual).unwrap_or(false)),
+            _ => None,
+        }
     }
 
     fn is_virtual(&self) -> bool {
@@ -400,7 +406,7 @@ impl Rig for LinuxRig {
 
     fn read(&mut self, source: &Source) -> Result<Readings, RigError> {
         let before = self.now();
-        let readings = match source {
+        let mut readings = match source {
             Source::TcpInfo(name) => match self.agents.sockets().get(name) {
                 Some(socket) => tcp_info::read(&socket),
                 None => Err(RigError::Broken(format!("no socket `{name}` is open"))),
@@ -411,6 +417,9 @@ impl Rig for LinuxRig {
                 self.namespace.run(move || sources::read(&source))?
             }
         };
+        if *source == Source::Qdisc {
+            readings = readings.map(|readings| self.default_qdisc.as_default(readings));
+        }
         self.took_time();
         let took = self.now().saturating_sub(before);
         // It is no reason to doubt what held: the worst leaves it out.
@@ -463,7 +472,7 @@ impl Drop for LinuxRig {
 
 fn event_at(event: &Event) -> Nanos {
     match event {
-        Event::Frame(frame) => frame.at,
+        Event::Frame(frame) | Event::OfPeer(frame) => frame.at,
         Event::Returned { at, .. } => *at,
     }
 }

@@ -66,7 +66,7 @@ impl Namespace {
                     job();
                 }
             })
-            .map_err(|e| RigError::Broken(format!("a thread cannot be made: {e}")))?;
+            .map_err(|e| RigError::Broken(no_thread(&e)))?;
         let namespace = Self { jobs: Some(jobs), thread: Some(thread) };
         match result.recv() {
             Ok(Ok(())) => Ok(namespace),
@@ -104,6 +104,10 @@ impl Drop for Namespace {
 /// host name, System V IPC, `/run` (where `ip netns` keeps names), sysfs and `/proc/sys/net`. The rest of `/proc/sys` can only
 /// be read.
 fn enter() -> Result<(), String> {
+    // A user namespace without a user in it gives rights to this process, and none to the commands that it runs.
+    if let Some(Err(why)) = rights::outcome() {
+        return Err(why.clone());
+    }
     let none = None::<&str>;
     let flags = CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWNS
@@ -142,6 +146,13 @@ fn only_net_writable() -> nix::Result<()> {
     // A user namespace may not take these away from a mount that has them.
     let kept = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(none, "/proc/sys", none, MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | kept, none)
+}
+
+/// Says that a thread cannot be made, and what to do about it.
+pub(super) fn no_thread(error: &std::io::Error) -> String {
+    format!(
+        "a thread cannot be made: {error}; raise the limit on processes (ulimit -u), or run with fewer --jobs"
+    )
 }
 
 /// Waits for a thread to end, but not longer than `deadline`. `false`: it still runs.

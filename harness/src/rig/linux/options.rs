@@ -40,10 +40,12 @@ const SOCKET: Numbers = numbers![
     SO_RCVBUF,
     SO_RCVBUFFORCE,
     SO_RCVLOWAT,
+    SO_RCVTIMEO,
     SO_REUSEADDR,
     SO_REUSEPORT,
     SO_SNDBUF,
     SO_SNDBUFFORCE,
+    SO_SNDTIMEO,
     SO_TYPE,
 ];
 
@@ -125,6 +127,10 @@ pub fn encode(name: &str, value: &OptionValue) -> Result<Vec<u8>, String> {
         OptionValue::Symbol(text) | OptionValue::Text(text) => lookup(SYMBOLS, text)
             .map(|number| number.to_ne_bytes().to_vec())
             .ok_or_else(|| format!("the linux rig knows no value `{text}` of {name}")),
+        // `struct timeval`: seconds and microseconds.
+        OptionValue::Time(time) => {
+            Ok([time.as_secs(), time.subsec_micros().into()].map(u64::to_ne_bytes).concat())
+        }
         OptionValue::Number(number) => i32::try_from(*number)
             // A mark has 32 bits without a sign.
             .or_else(|_| u32::try_from(*number).map(u32::cast_signed))
@@ -223,6 +229,7 @@ mod tests {
     #[case::a_device("SO_BINDTODEVICE", OptionValue::Text("eth0".to_owned()), b"eth0")]
     #[case::to_linger("SO_LINGER", OptionValue::Number(5), &[1, 0, 0, 0, 5, 0, 0, 0])]
     #[case::not_to_linger("SO_LINGER", OptionValue::Number(-1), &[0, 0, 0, 0, 0, 0, 0, 0])]
+    #[case::a_time("SO_SNDTIMEO", OptionValue::Time(std::time::Duration::from_millis(2_200)), &[2, 0, 0, 0, 0, 0, 0, 0, 0x40, 0x0d, 3, 0, 0, 0, 0, 0])]
     #[case::a_mark_with_its_top_bit("SO_MARK", OptionValue::Number(0x8000_0001), &[1, 0, 0, 0x80])]
     fn a_value_becomes_the_kernels_bytes(
         #[case] name: &str,

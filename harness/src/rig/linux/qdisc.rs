@@ -2,7 +2,7 @@
 
 use super::netlink;
 use super::tap::DEVICE;
-use crate::rig::RigError;
+use crate::rig::{Readings, RigError};
 use nix::errno::Errno;
 
 /// Whether pfifo_fast stands in for the default of `eth0`.
@@ -57,6 +57,41 @@ impl StandIn {
             other => Ok(other),
         }
     }
+
+    /// A new default in place of the one that is there: it has counted nothing.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn renew(self) -> Result<Self, RigError> {
+        match self {
+            Self::There => self.give_way()?.come_back(),
+            Self::NotNeeded => netlink::add_pfifo_fast(DEVICE)
+                .and_then(|()| netlink::delete_qdisc(DEVICE))
+                .map(|()| self)
+                .map_err(|e| broken("made anew", e)),
+            Self::Away => Ok(self),
+        }
+    }
+
+    /// What is read of qdiscs, with the handle 0: of a default in place of the one that the kernel gave to what stands in.
+    #[must_use]
+    pub fn as_default(self, readings: Readings) -> Readings {
+        if self != Self::There {
+            return readings;
+        }
+        let named = |key: String| match key.split_once(":/") {
+            Some((handle, rest)) if u16::from_str_radix(handle, 16).is_ok_and(is_chosen) => {
+                format!("0:/{rest}")
+            }
+            _ => key,
+        };
+        readings.into_iter().map(|(key, value)| (named(key), value)).collect()
+    }
+}
+
+/// Whether a handle is one that the kernel chose: from 8000: on, below that of ingress.
+fn is_chosen(handle: u16) -> bool {
+    (0x8000..0xffff).contains(&handle)
 }
 
 fn broken(what: &str, error: Errno) -> RigError {
@@ -67,4 +102,25 @@ fn broken(what: &str, error: Errno) -> RigError {
 #[must_use]
 pub fn is_changed_by(words: &[String]) -> bool {
     matches!(words, [tc, qdisc, verb, ..] if tc == "tc" && qdisc == "qdisc" && !matches!(verb.as_str(), "show" | "list" | "ls"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rig::Reading;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::it_stands_in(StandIn::There, ["0:/kind", "ffff:/kind", "root/kind"])]
+    #[case::a_case_has_its_own(StandIn::Away, ["8002:/kind", "ffff:/kind", "root/kind"])]
+    #[case::the_default_is_the_kernels(StandIn::NotNeeded, ["8002:/kind", "ffff:/kind", "root/kind"])]
+    fn what_stands_in_is_read_as_the_default_that_it_stands_in_for(
+        #[case] stand_in: StandIn,
+        #[case] keys: [&str; 3],
+    ) {
+        let kind = || Reading::Text("pfifo_fast".to_owned());
+        let read = ["root/kind", "8002:/kind", "ffff:/kind"].map(|key| (key.to_owned(), kind()));
+        let told: Vec<_> = stand_in.as_default(read.into_iter().collect()).into_keys().collect();
+        assert_eq!(told, keys);
+    }
 }

@@ -1,7 +1,7 @@
 //! The thread that reads what the kernel under test sends, so that each frame gets its time when it comes.
 
 use super::Happening;
-use super::namespace::join_before;
+use super::namespace::{join_before, no_thread};
 use super::schedule::{RealTime, Waited};
 use crate::rig::RigError;
 use nix::errno::Errno;
@@ -44,7 +44,7 @@ impl Reader {
                     drop(to.send(Happening::Broken(format!("the wire of eth0 is gone ({e:?})"))));
                 }
             })
-            .map_err(|e| RigError::Broken(format!("a thread cannot be made: {e}")))?;
+            .map_err(|e| RigError::Broken(no_thread(&e)))?;
         Ok(Self { stop, thread: Some(thread) })
     }
 

@@ -63,6 +63,10 @@ fn become_root() -> Result<(), String> {
         let path = format!("/proc/self/{file}");
         fs::write(&path, text).map_err(|e| match forbidding() {
             Some(what) => format!("a user namespace gives no rights: {}", what.why),
+            // Since Linux 5.12: see verify_root_map of kernel/user_namespace.c.
+            None if user.is_root() => format!(
+                "a user namespace gives no rights: {path}: {e}; root without capabilities needs CAP_SETFCAP for it, an ordinary user does not"
+            ),
             None => format!("a user namespace gives no rights: {path}: {e}"),
         })?;
     }
@@ -87,9 +91,12 @@ pub(super) struct Forbidding {
 }
 
 /// Settings that forbid: name, the value that does, and what lifts it.
-const SETTINGS: [(&str, &str, &str); 4] = [
+const SETTINGS: [(&str, &str, &str); 7] = [
     ("user.max_user_namespaces", "0", "sudo sysctl -w user.max_user_namespaces=15000"),
     ("user.max_net_namespaces", "0", "sudo sysctl -w user.max_net_namespaces=15000"),
+    ("user.max_mnt_namespaces", "0", "sudo sysctl -w user.max_mnt_namespaces=15000"),
+    ("user.max_uts_namespaces", "0", "sudo sysctl -w user.max_uts_namespaces=15000"),
+    ("user.max_ipc_namespaces", "0", "sudo sysctl -w user.max_ipc_namespaces=15000"),
     ("kernel.unprivileged_userns_clone", "0", "sudo sysctl -w kernel.unprivileged_userns_clone=1"),
     (
         "kernel.apparmor_restrict_unprivileged_userns",
@@ -125,6 +132,9 @@ mod tests {
     #[rstest]
     #[case::no_user_namespaces(("user.max_user_namespaces", "0\n"), None, Some("user.max_user_namespaces=0"))]
     #[case::no_network_namespaces(("user.max_net_namespaces", "0\n"), None, Some("user.max_net_namespaces=0"))]
+    #[case::no_mounts_apart(("user.max_mnt_namespaces", "0\n"), None, Some("user.max_mnt_namespaces=0"))]
+    #[case::no_host_names_apart(("user.max_uts_namespaces", "0\n"), None, Some("user.max_uts_namespaces=0"))]
+    #[case::no_ipc_apart(("user.max_ipc_namespaces", "0\n"), None, Some("user.max_ipc_namespaces=0"))]
     #[case::debians_switch(("kernel.unprivileged_userns_clone", "0\n"), None, Some("unprivileged_userns_clone=0"))]
     #[case::ubuntus_switch(
         ("kernel.apparmor_restrict_unprivileged_userns", "1\n"),

@@ -33,13 +33,21 @@ pub struct Tap {
 /// # Errors
 /// [`RigError::Missing`] when `/dev/net/tun` cannot be opened or refuses.
 pub fn open() -> Result<OwnedFd, RigError> {
+    open_named(DEVICE)
+}
+
+/// The harness's end of a TAP with this name; it is made, unless it is there and nobody holds it.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_named(device: &str) -> Result<OwnedFd, RigError> {
     let file = OpenOptions::new()
         .read(true)
         .write(true)
         .custom_flags(libc::O_NONBLOCK)
         .open("/dev/net/tun")
         .map_err(|e| RigError::Missing(format!("/dev/net/tun cannot be opened: {e}")))?;
-    ioctl::make_tap(file.as_fd(), DEVICE)
+    ioctl::make_tap(file.as_fd(), device)
         .map_err(|e| RigError::Missing(format!("a TAP cannot be made ({e:?})")))?;
     Ok(file.into())
 }
@@ -49,14 +57,22 @@ pub fn open() -> Result<OwnedFd, RigError> {
 /// # Errors
 /// [`RigError::Broken`] with the request that failed.
 pub fn configure() -> Result<(), RigError> {
+    configure_as(topology::SUT_MAC, topology::SUT_IP)
+}
+
+/// The same with the addresses of an end of the cable.
+///
+/// # Errors
+/// As [`configure`].
+pub fn configure_as(mac: [u8; 6], address: Ipv4Addr) -> Result<(), RigError> {
     let broken = |what: &str, e: Errno| RigError::Broken(format!("{what}: {e:?}"));
     let control = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
         .map_err(|e| broken("a socket to configure devices", e))?;
     let changes = [
         ("lo", Change::Up),
-        (DEVICE, Change::Mac(topology::SUT_MAC)),
+        (DEVICE, Change::Mac(mac)),
         (DEVICE, Change::Mtu(1500)),
-        (DEVICE, Change::Address(topology::SUT_IP)),
+        (DEVICE, Change::Address(address)),
         (DEVICE, Change::Netmask(Ipv4Addr::new(255, 255, 255, 0))),
         (DEVICE, Change::Up),
     ];
@@ -65,6 +81,13 @@ pub fn configure() -> Result<(), RigError> {
             .map_err(|e| broken(&format!("{change:?} of {device}"), e))?;
     }
     Ok(())
+}
+
+/// Whether `eth0` of the namespace of the calling thread is a device without hardware, such as a TAP or a veth.
+#[must_use]
+pub fn is_virtual() -> bool {
+    let device = std::path::Path::new("/sys/class/net").join(DEVICE);
+    device.canonicalize().is_ok_and(|place| place.starts_with("/sys/devices/virtual"))
 }
 
 impl Tap {

@@ -119,6 +119,7 @@ fn trial(actions: Vec<Action>) -> Trial {
         refs: Vec::new(),
         rigs: None,
         automatic_arp: true,
+        real_peer: None,
         differs: Vec::new(),
         faults: Vec::new(),
         steps: actions.into_iter().map(step).collect(),

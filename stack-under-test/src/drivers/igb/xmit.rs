@@ -236,7 +236,7 @@ pub(super) fn tx_map_with(
     (start, dma, len, (cmd, olinfo)): (u16, u64, u32, (u32, u32)),
 ) -> u16 {
     let (mut i, mut dma, mut len, mut olinfo) = (start, dma, len, olinfo);
-    for n in 0..skbs.frags(skb).len() {
+    for n in 0..usize::from(skbs[skb].nr_frags) {
         let frag = skbs.frags(skb)[n];
         if frag.len == 0 {
             continue;

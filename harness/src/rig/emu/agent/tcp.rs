@@ -40,6 +40,8 @@ fn connect(
             progress.connecting = true;
             Err(Pending::Blocks)
         }
+        // SO_SNDTIMEO is over: it goes on without the caller.
+        Err(Errno::EALREADY) if progress.connecting && socket.nonblocking => Err(Errno::EINPROGRESS.into()),
         Err(Errno::EALREADY) if progress.connecting => Err(Pending::Blocks),
         Err(Errno::EISCONN) if progress.connecting => Ok(value(0)),
         result => Ok(result.map(|()| value(0))?),
@@ -178,7 +180,7 @@ impl Agent {
             return Some(lingers);
         }
         let name = named(call)?;
-        let socket = *self.sockets.get(name).filter(|socket| socket.is_tcp)?;
+        let socket = self.application(name, at.0, deadline).ok().filter(|socket| socket.is_tcp)?;
         Some(match call {
             Syscall::Connect { to, .. } => connect(stack, at, socket, *to, progress),
             Syscall::Listen { backlog, .. } => {
@@ -202,6 +204,7 @@ impl Agent {
                 self.sockets.remove(name);
                 close(stack, at, socket, deadline, progress)
             }
+            Syscall::Setsockopt { value: OptionValue::Time(_), .. } => return None,
             Syscall::Setsockopt { level, name, value, .. } => {
                 set_option(stack, at, socket.fd, (level, name), value)
             }
@@ -219,7 +222,7 @@ impl Agent {
 
     fn accept(&mut self, stack: &mut Stack, now: Instant, listener: Application, name: &str) -> Attempt {
         let (fd, peer) = or_block(stack.accept(now, listener.fd), listener.nonblocking)?;
-        self.sockets.insert(name.to_owned(), Application { fd, nonblocking: false, is_tcp: true });
+        self.sockets.insert(name.to_owned(), Application::new(fd, false, true));
         Ok(Returned { address: Some(peer), ..value(i64::from(fd.0)) })
     }
 }

@@ -213,6 +213,9 @@ impl Lab {
         // It fails the trial that found it; those that follow have a new namespace.
         clean?;
         let namespace = Arc::clone(&under_test.namespace);
+        let default = under_test.default_qdisc;
+        let renewed = namespace.run(move || default.renew()).and_then(|renewed| renewed);
+        under_test.default_qdisc = renewed.map_err(|e| e.to_string())?;
         let names = self.ports.each_ref().map(|port| port.name.as_str());
         cable::wait_for_carrier(&namespace, &self.wire_namespace, names)?;
         drop(turn);

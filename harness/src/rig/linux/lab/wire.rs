@@ -1,7 +1,7 @@
 //! The wire of a lab: the port at the other end of the cable, through libpcap.
 
 use super::super::Happening;
-use super::super::namespace::{Namespace, join_before};
+use super::super::namespace::{Namespace, join_before, no_thread};
 use super::super::schedule::RealTime;
 use super::super::wire::Wire;
 use super::program::fails;
@@ -121,7 +121,7 @@ impl WirePort {
                     drop(listener.send(Happening::Broken(format!("the wire port is gone ({why})"))));
                 }
             })
-            .map_err(|e| format!("a thread cannot be made: {e}"))?;
+            .map_err(|e| no_thread(&e))?;
         Ok(Self {
             shared,
             stop,
