@@ -5,7 +5,8 @@
 //! (`segment`) until [`ack`] takes it out. A segment that comes is demultiplexed and checked in [`input`], acts on the
 //! state machine in [`state_process`] (the table is [`state`]), and its payload waits in [`ofo`] or the receive queue for
 //! [`recvmsg`]. What is lost is found by [`sack`] and [`recovery`], sent again by [`retransmit`], and timed by [`timer`] and
-//! [`rtt`]. Connections begin in [`listen`] and [`connect`], and end in [`close`] and [`timewait`].
+//! [`rtt`]. Urgent bytes go beside the stream ([`urgent`]); `predict` says which segments Linux counts as predicted.
+//! Connections begin in [`listen`] and [`connect`], and end in [`close`] and [`timewait`].
 //!
 //! Not built yet, and where it will stand: Fast Open (`fastopen.rs`, beside [`listen`]), SYN cookies (in [`request`], where a
 //! full queue drops), path MTU probing (in [`output`], before the loop of `tcp_write_xmit`), TCP small queues and
