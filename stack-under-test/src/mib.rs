@@ -202,6 +202,8 @@ mib! {
     TcpExtDelayedAckLost = "TcpExt.DelayedACKLost",
     /// An ACK waited for company in vain.
     TcpExtDelayedAcks = "TcpExt.DelayedACKs",
+    /// The peer told of a duplicate that cannot be: of more than it ever had room for, or than was sent again.
+    TcpExtDsackIgnoredDubious = "TcpExt.TCPDSACKIgnoredDubious",
     /// A block of a duplicate was not plausible.
     TcpExtDsackIgnoredOld = "TcpExt.TCPDSACKIgnoredOld",
     /// The peer told of a duplicate out of order.
@@ -212,6 +214,8 @@ mib! {
     TcpExtDsackOldSent = "TcpExt.TCPDSACKOldSent",
     /// The peer told of a duplicate.
     TcpExtDsackRecv = "TcpExt.TCPDSACKRecv",
+    /// Segments of which the peer told that they came twice.
+    TcpExtDsackRecvSegs = "TcpExt.TCPDSACKRecvSegs",
     /// A reduction was taken back for duplicates.
     TcpExtDsackUndo = "TcpExt.TCPDSACKUndo",
     /// A request was reset.

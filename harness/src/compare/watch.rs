@@ -74,7 +74,8 @@ impl RigFactory for Watching {
     }
 
     fn missing(&self, trial: &Trial) -> Option<String> {
-        self.inner.missing(trial)
+        let real = trial.real_peer.map(|_| "its peer is real, and never does the same twice".to_owned());
+        real.or_else(|| self.inner.missing(trial))
     }
 
     fn unreadable(&self, item: &CheckItem) -> Option<String> {

@@ -21,6 +21,25 @@ pub(crate) struct SackState {
 }
 
 impl TcpSock {
+    /// `tcp_dsack_seen`: how many segments came twice by this block; 0 when it tells of more than can be.
+    fn dsack_seen(&mut self, block: SackBlock, state: &mut SackState) -> u32 {
+        let length = block.end.wrapping_sub(block.start);
+        if !before(block.start, block.end) || length > self.max_window {
+            return 0;
+        }
+        let dup_segs = length.div_ceil(self.mss_cache.max(1));
+        self.dsack_dups = self.dsack_dups.wrapping_add(dup_segs);
+        if self.dsack_dups > self.total_retrans {
+            return 0;
+        }
+        self.rx_opt.dsack_seen = true;
+        self.rack.dsack_seen = true;
+        state.flag |= FLAG_DSACKING_ACK;
+        // What was sent again without need was delivered, too.
+        self.delivered = self.delivered.wrapping_add(dup_segs);
+        dup_segs
+    }
+
     /// `tcp_check_sack_reordering`: what is at `low_seq` came behind what was acknowledged before.
     pub(crate) fn check_sack_reordering(&mut self, low_seq: u32, mib: &mut Mib) {
         let fack = self.highest_sack();
@@ -180,14 +199,12 @@ impl Stack {
             return false;
         }
         self.mib.inc(if below { Counter::TcpExtDsackRecv } else { Counter::TcpExtDsackOfoRecv });
-        let dup_segs = first.end.wrapping_sub(first.start).div_ceil(tp.mss_cache.max(1)).max(1);
-        if !before(first.start, first.end) || dup_segs > tp.total_retrans.saturating_add(1) {
-            return true;
+        let dup_segs = tp.dsack_seen(*first, state);
+        if dup_segs == 0 {
+            self.mib.inc(Counter::TcpExtDsackIgnoredDubious);
+            return false;
         }
-        tp.rx_opt.dsack_seen = true;
-        tp.dsack_dups = tp.dsack_dups.wrapping_add(dup_segs);
-        tp.rack.dsack_seen = true;
-        state.flag |= FLAG_DSACKING_ACK;
+        self.mib.add(Counter::TcpExtDsackRecvSegs, dup_segs as usize);
         if tp.undo_marker != 0
             && tp.undo_retrans > 0
             && !after(first.end, prior_snd_una)
