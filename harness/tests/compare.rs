@@ -31,7 +31,8 @@ fn lines(output: &Output) -> Vec<String> {
 fn a_rig_does_what_it_does() {
     let output = compare(&["--rig", "emu", "--rig", "emu"]);
     let lines = lines(&output);
-    let others: Vec<_> = lines.iter().filter(|line| !line.starts_with("same  ") && !line.starts_with("skip  ")).collect();
+    let others: Vec<_> =
+        lines.iter().filter(|line| !line.starts_with("same  ") && !line.starts_with("skip  ")).collect();
     assert!(
         others.first().is_some_and(|line| line.contains(" same, 0 differ, 0 wrong on both")),
         "{others:?}"

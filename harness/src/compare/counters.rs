@@ -1,5 +1,6 @@
 //! Neighbours and counters at the end of a trial, held against each other.
 
+use super::freedom::Freedom;
 use super::{Difference, Side};
 use crate::rig::Reading;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,9 +10,13 @@ const QDISC: [&str; 4] = ["packets", "bytes", "drops", "kind"];
 
 /// The differences between the counters and neighbours of both.
 #[must_use]
-pub fn compare(a: &Side, b: &Side) -> Vec<Difference> {
+pub fn compare(a: &Side, b: &Side, freedom: &Freedom) -> Vec<Difference> {
     let (a, b) = (named(&a.observed.values), named(&b.observed.values));
-    let keys: BTreeSet<&String> = a.keys().chain(b.keys()).filter(|key| is_compared(key)).collect();
+    let keys: BTreeSet<&String> = a
+        .keys()
+        .chain(b.keys())
+        .filter(|key| is_compared(key) && !freedom.is_of_large_packets(key))
+        .collect();
     let differs = |key: &String| {
         let (x, y) = (shown(key, a.get(key)), shown(key, b.get(key)));
         (x != y).then(|| Difference {

@@ -166,6 +166,11 @@ impl Both<'_> {
                 (Layer::Tcp, "seq", Some(Value::Number(x)), Some(Value::Number(y))) => {
                     freedom.same_sequence(flow(a), *x, *y)
                 }
+                (Layer::Tcp, "flags", Some(Value::Number(x)), Some(Value::Number(y)))
+                    if self.is_of_segments(a) && self.is_of_segments(b) =>
+                {
+                    freedom.same_flags_of_segments(*x, *y)
+                }
                 (Layer::Tcp, "options", Some(Value::Bytes(x)), Some(Value::Bytes(y))) => {
                     without_timestamps(x) == without_timestamps(y)
                 }
@@ -181,6 +186,11 @@ impl Both<'_> {
             found.push(("payload".to_owned(), show(a), show(b), None));
         }
         found
+    }
+
+    /// Whether a `segments` step took the frame: where the large packets ended that it was cut from is left open.
+    fn is_of_segments(&self, seen: &Seen<'_>) -> bool {
+        self.step(seen).is_some_and(|step| matches!(step.action, Action::Segments(_)))
     }
 
     /// Ids are free, but fragments of one datagram have one, and where the case speaks of ids, 0 is 0.

@@ -1,5 +1,6 @@
 //! What no standard fixes, and so may differ: ephemeral ports and the ids of fragmented datagrams are the same when one
-//! stands for the other throughout; initial sequence numbers when they are as far apart throughout.
+//! stands for the other throughout; initial sequence numbers when they are as far apart throughout. Where large packets end is
+//! free where a case speaks of their segments.
 
 use crate::case::model::{Action, OptionValue, Syscall, Trial};
 use crate::frame::{FrameSpec, Layer, Value};
@@ -37,6 +38,8 @@ pub struct Freedom {
     named: BTreeSet<u64>,
     ports: Bijection<u64>,
     ids: Bijection<u64>,
+    /// Large packets ended elsewhere, as the pace of the sender had it.
+    boundaries: bool,
     /// How far the sequence numbers of a flow are apart, by its ports on the first rig.
     sequences: BTreeMap<(u64, u64), u32>,
 }
@@ -72,6 +75,20 @@ impl Freedom {
     /// Whether two ports are the same, or stand for each other.
     pub fn same_port(&mut self, a: u64, b: u64) -> bool {
         if self.is_ephemeral(a) && self.is_ephemeral(b) { self.ports.same(a, b) } else { a == b }
+    }
+
+    /// Whether the flags of two segments are the same, but for a PSH that says where a large packet ended.
+    pub fn same_flags_of_segments(&mut self, a: u64, b: u64) -> bool {
+        const PSH: u64 = 8;
+        self.boundaries |= (a ^ b) & PSH != 0;
+        a | PSH == b | PSH
+    }
+
+    /// Whether a counter is of large packets that ended elsewhere.
+    #[must_use]
+    pub fn is_of_large_packets(&self, key: &str) -> bool {
+        self.boundaries
+            && matches!(key, "snmp.Ip.OutRequests" | "snmp.Ip.OutTransmits" | "snmp.IpExt.OutOctets")
     }
 
     /// Whether two ids of fragments are of datagrams that stand for each other.
@@ -137,5 +154,16 @@ mod tests {
         assert!(freedom.same_sequence((1, 2), 4_294_967_295, 10));
         assert!(freedom.same_sequence((1, 2), 0, 11));
         assert!(!freedom.same_sequence((1, 2), 1, 11));
+    }
+
+    #[test]
+    fn large_packets_may_end_elsewhere_and_are_then_as_many_as_they_are() {
+        let mut freedom = Freedom::default();
+        assert!(freedom.same_flags_of_segments(0x10, 0x10));
+        assert!(!freedom.is_of_large_packets("snmp.Ip.OutRequests"), "they ended at the same places");
+        assert!(freedom.same_flags_of_segments(0x18, 0x10));
+        assert!(freedom.is_of_large_packets("snmp.Ip.OutRequests"));
+        assert!(!freedom.is_of_large_packets("snmp.Ip.InReceives"));
+        assert!(!freedom.same_flags_of_segments(0x11, 0x10), "a FIN is no matter of large packets");
     }
 }

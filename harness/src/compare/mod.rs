@@ -106,7 +106,7 @@ pub fn compare(trial: &Trial, a: &Side, b: &Side) -> Outcome {
             let mut freedom = freedom::Freedom::of(trial);
             let mut all = results::compare(trial, a, b, &mut freedom);
             all.extend(frames::compare(trial, a, b, &mut freedom));
-            all.extend(counters::compare(a, b));
+            all.extend(counters::compare(a, b, &freedom));
             all
         }
     };

@@ -1,6 +1,7 @@
 //! The threads that make system calls inside the namespace, each pinned to its CPU if one is asked for.
 
 use super::Happening;
+use super::descriptors;
 use super::namespace::{Namespace, no_thread};
 use super::schedule::{RealTime, Waited};
 use super::sockets::Sockets;
@@ -145,7 +146,7 @@ fn make_calls(
         let result = sockets.call(&syscall);
         let at = Instant::now();
         let total = waited.total();
-        let returned = Happening::Returned { call, at, late: total - before, result };
+        let returned = Happening::Returned { call, at, late: total - before + descriptors::waited(), result };
         before = total;
         busy.store(false, Ordering::Release);
         if to.send(returned).is_err() {

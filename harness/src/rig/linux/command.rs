@@ -1,36 +1,22 @@
 //! Commands of an administrator, run as they stand: no shell, a deadline, and what they print.
 
-use super::ioctl;
+use super::{descriptors, ioctl};
 use crate::rig::{CommandResult, RigError};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{AccessFlags, Pid, access};
 use std::io::{PipeReader, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 /// How long a command may take.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// How much of what it prints is kept.
 const OUTPUT_LIMIT: usize = 1 << 20;
-
-/// Held while a process is being started: until it executes its program, it has every descriptor that is open, those of other
-/// trials too, and what is closed meanwhile lives on in it.
-pub(super) static STARTING: RwLock<()> = RwLock::new(());
-
-/// Closes a descriptor so that what it stands for is gone, if it was the last: at a time at which no process is being started.
-///
-/// # Errors
-/// As close(2).
-pub fn close(descriptor: OwnedFd) -> nix::Result<()> {
-    let _none_starts = STARTING.write().unwrap_or_else(PoisonError::into_inner);
-    nix::unistd::close(descriptor)
-}
 
 /// Runs a program in the namespaces of the calling thread, to its end.
 ///
@@ -53,11 +39,7 @@ pub fn run(words: &[String]) -> Result<CommandResult, RigError> {
         .stderr(input)
         .process_group(0);
     ioctl::die_with_parent(&mut command);
-    // It is over once the program is executed.
-    let mut child = {
-        let _starting = STARTING.read().unwrap_or_else(PoisonError::into_inner);
-        command.spawn().map_err(broken)?
-    };
+    let mut child = descriptors::start(|| command.spawn()).map_err(broken)?;
     // It holds the writing ends of the pipe.
     drop(command);
     let deadline = Instant::now() + DEADLINE;

@@ -12,6 +12,7 @@
 mod agents;
 pub mod capability;
 mod command;
+mod descriptors;
 pub mod doctor;
 mod features;
 mod ioctl;

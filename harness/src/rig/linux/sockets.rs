@@ -1,6 +1,6 @@
 //! The sockets of a trial by name, and the system calls on them.
 
-use super::command;
+use super::descriptors;
 use super::ioctl;
 use super::options;
 use crate::case::model::{Payload, SocketKind, Syscall};
@@ -172,7 +172,7 @@ impl Sockets {
     fn close(&self, name: &str) -> Result<Returned, Errno> {
         let socket = self.table().named.remove(name).ok_or(Errno::EBADF)?;
         match Arc::try_unwrap(socket) {
-            Ok(last) => command::close(last).map(done),
+            Ok(last) => descriptors::close(last).map(done),
             // A call of another thread still uses it; it goes when that returns, as in the kernel.
             Err(_) => Ok(Returned::default()),
         }

@@ -3,9 +3,9 @@
 use crate::case::model::PeerRun;
 use crate::rig::folder::Folder;
 use crate::rig::linux::Happening;
-use crate::rig::linux::command::{self, STARTING};
 use crate::rig::linux::ioctl;
 use crate::rig::linux::namespace::{Namespace, join_before};
+use crate::rig::linux::{command, descriptors};
 use crate::rig::{CallId, Returned, RigError};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
@@ -15,7 +15,6 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::PoisonError;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -75,10 +74,7 @@ impl Programs {
         }
         ioctl::die_with_parent(&mut command);
         // The thread of the namespace starts it: there it lives, and with that thread it dies.
-        let child = namespace.run(move || {
-            let _starting = STARTING.read().unwrap_or_else(PoisonError::into_inner);
-            command.spawn()
-        })?;
+        let child = namespace.run(move || descriptors::start(|| command.spawn()))?;
         let mut child = child.map_err(broken)?;
         let pid = Pid::from_raw(child.id().cast_signed());
         let waiting = std::thread::Builder::new()
