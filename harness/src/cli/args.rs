@@ -54,15 +54,12 @@ pub enum Command {
     },
 }
 
-/// `wireproof run`.
+/// What runs of trials are told, on one rig or on two.
 #[derive(Debug, Args)]
-pub struct RunArguments {
+pub struct TrialArguments {
     /// Case files, or folders of them
     #[arg(value_name = "PATH", default_value = DEFAULT_CASES)]
     pub paths: Vec<PathBuf>,
-    /// The rig to run on
-    #[arg(long, value_name = "NAME", default_value = "emu")]
-    pub rig: RigKind,
     /// The description of a lab, for rigs that need one
     #[arg(long, value_name = "FILE")]
     pub lab: Option<PathBuf>,
@@ -72,8 +69,8 @@ pub struct RunArguments {
     /// Only trials whose name contains this text
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,
-    /// How many trials run at once at most; in real time fewer, while they make each other late [default: one for each core;
-    /// 8 in real time]
+    /// How many trials run at once at most on a rig; in real time fewer, while they make each other late [default: one for each
+    /// core; 8 in real time]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
     /// Where to leave what was seen
@@ -82,53 +79,42 @@ pub struct RunArguments {
     /// How to print results
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub format: Format,
-    /// Also write results to this file, for CI
-    #[arg(long, value_name = "FILE")]
-    pub junit: Option<PathBuf>,
     /// In real time, skip cases that themselves wait for longer than this
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub max_wait: Duration,
+}
+
+/// `wireproof run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// The trials, and how they run.
+    #[command(flatten)]
+    pub trials: TrialArguments,
+    /// The rig to run on
+    #[arg(long, value_name = "NAME", default_value = "emu")]
+    pub rig: RigKind,
+    /// Also write results to this file, for CI
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
 }
 
 impl RunArguments {
     /// What the rig is to be made with.
     #[must_use]
     pub fn with(&self) -> With {
-        With { wire: self.wire, lab: self.lab.clone() }
+        With { wire: self.trials.wire, lab: self.trials.lab.clone() }
     }
 }
 
 /// `wireproof compare`.
 #[derive(Debug, Args)]
 pub struct CompareArguments {
-    /// Case files, or folders of them
-    #[arg(value_name = "PATH", default_value = DEFAULT_CASES)]
-    pub paths: Vec<PathBuf>,
+    /// The trials, and how they run, on one rig after the other.
+    #[command(flatten)]
+    pub trials: TrialArguments,
     /// The rigs to compare: given twice
     #[arg(long, value_name = "NAME", default_values = ["emu", "linux"])]
     pub rig: Vec<RigKind>,
-    /// The description of a lab, for a rig that needs one
-    #[arg(long, value_name = "FILE")]
-    pub lab: Option<PathBuf>,
-    /// The wire of the linux rig
-    #[arg(long, value_name = "KIND", default_value = "auto")]
-    pub wire: WireKind,
-    /// Only trials whose name contains this text
-    #[arg(long, value_name = "TEXT")]
-    pub filter: Option<String>,
-    /// How many trials run at once at most, on one rig after the other; in real time fewer, while they make each other late
-    /// [default: one for each core; 8 in real time]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub jobs: Option<u16>,
-    /// Where to leave what was seen
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_OUT)]
-    pub out: PathBuf,
-    /// How to print results
-    #[arg(long, value_name = "FORMAT", default_value = "human")]
-    pub format: Format,
-    /// In real time, skip cases that themselves wait for longer than this
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
-    pub max_wait: Duration,
 }
 
 impl CompareArguments {
@@ -146,14 +132,14 @@ impl CompareArguments {
     /// What a rig is to be made with; a lab is for rigs that have one.
     #[must_use]
     pub fn with(&self, rig: RigKind) -> With {
-        let lab = self.lab.clone().filter(|_| rig != RigKind::Emu);
-        With { wire: self.wire, lab }
+        let lab = self.trials.lab.clone().filter(|_| rig != RigKind::Emu);
+        With { wire: self.trials.wire, lab }
     }
 
     /// Worker threads on a rig, as many as a run has there unless told otherwise.
     #[must_use]
     pub fn jobs_on(&self, rig: RigKind) -> usize {
-        self.jobs.map_or_else(|| Governor::usual_limit(rig), usize::from)
+        self.trials.jobs.map_or_else(|| Governor::usual_limit(rig), usize::from)
     }
 }
 

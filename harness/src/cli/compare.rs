@@ -26,7 +26,7 @@ pub fn run(arguments: &CompareArguments) -> io::Result<u8> {
         Ok(pair) => pair,
         Err(why) => return Ok(cannot(&why)),
     };
-    let trials = match case::load(&arguments.paths) {
+    let trials = match case::load(&arguments.trials.paths) {
         Ok(trials) => trials,
         Err(problems) => return Ok(super::check::refuse(&problems)),
     };
@@ -40,13 +40,13 @@ pub fn run(arguments: &CompareArguments) -> io::Result<u8> {
         Ok(both) => both,
         Err(why) => return Ok(cannot(&why)),
     };
-    let wanted = arguments.filter.as_deref().unwrap_or_default();
+    let wanted = arguments.trials.filter.as_deref().unwrap_or_default();
     let chosen: Vec<_> = trials.iter().filter(|trial| trial.name().contains(wanted)).collect();
     if chosen.is_empty() {
         let all = trials.len();
         return Ok(cannot(&format!("no trial of {all} has {wanted:?} in its name; nothing ran")));
     }
-    if let Err(why) = places::writable(&arguments.out, None) {
+    if let Err(why) = places::writable(&arguments.trials.out, None) {
         return Ok(cannot(&why));
     }
     a.notes().iter().chain(&b.notes()).for_each(|note| complain(note));
@@ -110,7 +110,7 @@ impl Work<'_> {
             }
             let Some(outcome) = lock(&outcomes).remove(&name) else { return tally.not_run() };
             tally.add(&outcome);
-            let text = match self.arguments.format {
+            let text = match self.arguments.trials.format {
                 Format::Human => report::human(&name, labels, &outcome),
                 Format::Json => report::machine(&name, labels, &outcome) + "\n",
             };
@@ -121,7 +121,7 @@ impl Work<'_> {
         } else {
             self.run(b, &judge, &mut tell);
         }
-        if self.arguments.format == Format::Human {
+        if self.arguments.trials.format == Format::Human {
             self.note(output.put(&(tally.summary(begin.elapsed()).join("\n") + "\n")));
         }
         tally
@@ -132,13 +132,13 @@ impl Work<'_> {
         let rig = on.kind();
         let options = Options {
             jobs: self.arguments.jobs_on(rig),
-            max_wait: self.arguments.max_wait,
+            max_wait: self.arguments.trials.max_wait,
             cancelled: self.cancelled,
             again: &self.again,
         };
         let kept = |trial: &Trial, report: &mut TrialReport| {
             if !matches!(report.verdict, Verdict::Skip(_)) {
-                let written = artifacts::write(&self.arguments.out, rig, trial, report, &self.again);
+                let written = artifacts::write(&self.arguments.trials.out, rig, trial, report, &self.again);
                 self.note(written.map(drop));
             }
             let record = std::mem::take(&mut report.record);

@@ -52,11 +52,11 @@ fn needs_namespaces(command: &Command) -> bool {
         // The ports of a lab are those of the machine.
         // On emu for cases with a real peer.
         Command::Run(arguments) => {
-            matches!(arguments.rig, RigKind::Linux | RigKind::Emu) && arguments.lab.is_none()
+            matches!(arguments.rig, RigKind::Linux | RigKind::Emu) && arguments.trials.lab.is_none()
         }
         Command::Compare(arguments) => {
             let may = |rig: &RigKind| matches!(rig, RigKind::Linux | RigKind::Emu);
-            arguments.rig.iter().any(may) && arguments.lab.is_none()
+            arguments.rig.iter().any(may) && arguments.trials.lab.is_none()
         }
         Command::Doctor { rig } => rig.is_none_or(|rig| rig == RigKind::Linux),
         Command::List(_) | Command::Check(_) | Command::Show(_) | Command::Simulate(_) => false,

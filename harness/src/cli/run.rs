@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering;
 /// # Errors
 /// When no case failed, and results cannot be printed or kept.
 pub fn run(arguments: &RunArguments) -> io::Result<u8> {
-    let trials = match case::load(&arguments.paths) {
+    let trials = match case::load(&arguments.trials.paths) {
         Ok(trials) => trials,
         Err(problems) => return Ok(super::check::refuse(&problems)),
     };
@@ -29,24 +29,24 @@ pub fn run(arguments: &RunArguments) -> io::Result<u8> {
         Ok(factory) => factory,
         Err(why) => return Ok(cannot(&format!("rig {}: {why}", arguments.rig.name()))),
     };
-    let wanted = arguments.filter.as_deref().unwrap_or_default();
+    let wanted = arguments.trials.filter.as_deref().unwrap_or_default();
     let chosen: Vec<_> = trials.iter().filter(|trial| trial.name().contains(wanted)).collect();
     if chosen.is_empty() {
         let all = trials.len();
         return Ok(cannot(&format!("no trial of {all} has {wanted:?} in its name; nothing ran")));
     }
-    if let Err(why) = places::writable(&arguments.out, arguments.junit.as_deref()) {
+    if let Err(why) = places::writable(&arguments.trials.out, arguments.junit.as_deref()) {
         return Ok(cannot(&why));
     }
     factory.notes().iter().for_each(|note| complain(note));
     let again = again(arguments);
     let options = Options {
         jobs: jobs(arguments, factory.as_ref()),
-        max_wait: arguments.max_wait,
+        max_wait: arguments.trials.max_wait,
         cancelled,
         again: &again,
     };
-    let mut progress = Progress::new(arguments.format, chosen.len());
+    let mut progress = Progress::new(arguments.trials.format, chosen.len());
     // What cannot be kept or printed changes no verdict: the run goes on to its end, and says so then.
     let trouble: Mutex<Option<io::Error>> = Mutex::new(None);
     let note = |result: io::Result<()>| {
@@ -56,7 +56,7 @@ pub fn run(arguments: &RunArguments) -> io::Result<u8> {
     };
     let keep = |trial: &case::model::Trial, report: &mut TrialReport| {
         if !matches!(report.verdict, Verdict::Skip(_)) {
-            note(artifacts::write(&arguments.out, arguments.rig, trial, report, &again).map(drop));
+            note(artifacts::write(&arguments.trials.out, arguments.rig, trial, report, &again).map(drop));
         }
     };
     pool::run(factory.as_ref(), &trials, &chosen, options, &keep, &mut |entry| note(progress.tell(entry)));
@@ -80,11 +80,11 @@ pub fn run(arguments: &RunArguments) -> io::Result<u8> {
 /// How to run one trial again, as this run runs it.
 fn again(arguments: &RunArguments) -> Again {
     let mut again = Again::this_program();
-    if arguments.out != Path::new(DEFAULT_OUT) {
-        again = again.with("--out", &arguments.out.display().to_string());
+    if arguments.trials.out != Path::new(DEFAULT_OUT) {
+        again = again.with("--out", &arguments.trials.out.display().to_string());
     }
-    if arguments.max_wait != DEFAULT_MAX_WAIT {
-        again = again.with("--max-wait", &format!("{}us", arguments.max_wait.as_micros()));
+    if arguments.trials.max_wait != DEFAULT_MAX_WAIT {
+        again = again.with("--max-wait", &format!("{}us", arguments.trials.max_wait.as_micros()));
     }
     again
 }
@@ -95,9 +95,9 @@ fn cannot(why: &str) -> u8 {
 }
 
 fn jobs(arguments: &RunArguments, factory: &dyn RigFactory) -> usize {
-    let asked = arguments.jobs.map_or_else(|| Governor::usual_limit(factory.kind()), usize::from);
+    let asked = arguments.trials.jobs.map_or_else(|| Governor::usual_limit(factory.kind()), usize::from);
     let most = factory.at_once().unwrap_or(asked);
-    if arguments.jobs.is_some() && asked > most {
+    if arguments.trials.jobs.is_some() && asked > most {
         complain(&format!("--jobs {asked} is {most} here: there is one port under test"));
     }
     asked.min(most)

@@ -136,6 +136,14 @@ pub fn unreadable(item: &CheckItem) -> Option<String> {
 }
 
 fn command_missing(command: &Command, wire: WireKind) -> Option<String> {
+    command_lacks(command, |words| offloads::missing(words, wire))
+}
+
+/// What a command needs that is not here: its program, a qdisc, or what `of_ethtool` says of the device.
+pub(super) fn command_lacks(
+    command: &Command,
+    of_ethtool: impl FnOnce(&[&str]) -> Option<String>,
+) -> Option<String> {
     let words: Vec<_> = command.words.iter().map(String::as_str).collect();
     let program = words.first()?;
     if command::find(program).is_none() {
@@ -146,14 +154,14 @@ fn command_missing(command: &Command, wire: WireKind) -> Option<String> {
         return None;
     }
     if *program == "ethtool" {
-        return offloads::missing(&words, wire);
+        return of_ethtool(&words);
     }
     let kind = qdisc_kind(&words)?;
     (!qdisc_is_there(kind)).then(|| format!("this kernel has no qdisc {kind}"))
 }
 
 /// The kind that a `tc qdisc add|replace|change …` asks for: the first word that neither is a keyword nor belongs to one.
-pub(super) fn qdisc_kind<'a>(words: &[&'a str]) -> Option<&'a str> {
+fn qdisc_kind<'a>(words: &[&'a str]) -> Option<&'a str> {
     let rest = match words {
         ["tc", "qdisc", "add" | "replace" | "change", rest @ ..] => rest,
         _ => return None,

@@ -17,6 +17,7 @@ pub mod doctor;
 mod features;
 mod ioctl;
 pub mod lab;
+mod moments;
 mod namespace;
 mod netlink;
 mod offloads;
@@ -39,19 +40,17 @@ pub use doctor::Finding;
 pub use sources::unavailable;
 
 use crate::case::model::{Command, Nanos, RigKind, Source, Syscall};
-use crate::rig::{
-    CallId, CallResult, CommandResult, Delays, Event, Finished, Journey, Lateness, Readings, Rig,
-};
-use crate::rig::{Reading, RigError, SeenFrame};
+use crate::rig::{CallId, CallResult, CommandResult, Event, Finished, Journey};
+use crate::rig::{Reading, Readings, Rig, RigError};
 use agents::Agents;
 use lab::Lab;
+use moments::Moments;
 use namespace::Namespace;
 use pins::ipv6_off;
 use qdisc::StandIn;
 use schedule::RealTime;
-use std::cell::OnceCell;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 use tap::Tap;
 use veth::Veth;
@@ -68,27 +67,6 @@ pub(crate) enum Happening {
     Broken(String),
 }
 
-/// Each time that the harness was late.
-#[derive(Debug, Default)]
-struct Late {
-    captured: Vec<Nanos>,
-    injected: Vec<Nanos>,
-    returned: Vec<Nanos>,
-    read: Vec<Nanos>,
-}
-
-impl Late {
-    fn sum(&mut self) -> Lateness {
-        let sum = |all: &mut Vec<Nanos>| Delays::of(std::mem::take(all));
-        Lateness {
-            captured: sum(&mut self.captured),
-            injected: sum(&mut self.injected),
-            returned: sum(&mut self.returned),
-            read: sum(&mut self.read),
-        }
-    }
-}
-
 /// A trial's kernel. Needs root, or to be root of a user namespace: see [`rights::enter`].
 #[derive(Debug)]
 pub struct LinuxRig {
@@ -98,25 +76,14 @@ pub struct LinuxRig {
     namespace: Arc<Namespace>,
     /// The namespace, its device and its wire are those of a lab: they stay when the trial ends.
     in_a_lab: bool,
-    happenings: Receiver<Happening>,
-    /// An event that came after the time that the engine let pass: the next one to hand out.
-    held: Option<Event>,
+    moments: Moments,
     notes: Vec<String>,
     kind: WireKind,
     default_qdisc: StandIn,
-    /// The first step.
-    origin: OnceCell<Instant>,
-    /// The last event that was handed out: time does not go back.
-    last: Nanos,
-    /// When the engine was last given control: what it does then, it wanted done at that time.
-    asked: Nanos,
-    /// The worst of all.
-    lateness: Duration,
     /// What the device had dropped when the cable was pulled; `None` while it is plugged in.
     dropped_before: Option<u64>,
     /// What it dropped without a cable, where no reader could have been too slow.
     unplugged: u64,
-    late: Late,
     /// Of the frame that was injected last.
     last_lateness: Nanos,
     finished: bool,
@@ -181,18 +148,12 @@ impl LinuxRig {
             agents,
             namespace,
             in_a_lab: false,
-            happenings,
-            held: None,
+            moments: Moments::new(happenings),
             notes: Vec::new(),
             kind: WireKind::Auto,
             default_qdisc: StandIn::NotNeeded,
-            origin: OnceCell::new(),
-            last: 0,
-            asked: 0,
-            lateness: Duration::ZERO,
             dropped_before: None,
             unplugged: 0,
-            late: Late::default(),
             last_lateness: 0,
             finished: false,
             _soon: RealTime::begin(),
@@ -211,31 +172,6 @@ impl LinuxRig {
         &self.notes
     }
 
-    /// The first call of the engine is the origin of time; what came before belongs to no step.
-    fn origin(&self) -> Instant {
-        *self.origin.get_or_init(|| {
-            while self.happenings.try_recv().is_ok() {}
-            Instant::now()
-        })
-    }
-
-    fn nanos(&self, at: Instant) -> Nanos {
-        u64::try_from(at.saturating_duration_since(self.origin()).as_nanos()).unwrap_or(Nanos::MAX)
-    }
-
-    /// Something that the engine wanted at the time it got control happened just now; gives how late that is.
-    fn note_lateness(&mut self) -> Nanos {
-        let now = self.now();
-        let late = now.saturating_sub(self.asked);
-        self.asked = now;
-        self.at_worst(late)
-    }
-
-    fn at_worst(&mut self, late: Nanos) -> Nanos {
-        self.lateness = self.lateness.max(Duration::from_nanos(late));
-        late
-    }
-
     /// A frame that the reader was too slow for is dropped by the TAP, and counted there. A veth counts others: its reader tells.
     fn dropped_by_the_tap(&self) -> u64 {
         if self.kind != WireKind::Tap {
@@ -246,52 +182,6 @@ impl LinuxRig {
             Some(Reading::Number(lost)) => u64::try_from(lost).unwrap_or(0),
             _ => 0,
         }
-    }
-
-    /// Something took its time that the engine knows of: what follows is wanted from now on.
-    fn took_time(&mut self) {
-        self.asked = self.now();
-    }
-
-    /// The next thing that happens before a time, or just after it.
-    fn wait(&mut self, until: Nanos) -> Result<Option<Event>, RigError> {
-        let deadline = self.origin() + Duration::from_nanos(until);
-        let left = deadline.saturating_duration_since(Instant::now());
-        // What is there already comes first, also when the time is over.
-        match self.happenings.recv_timeout(left) {
-            Ok(happening) => self.event(happening).map(Some),
-            Err(RecvTimeoutError::Timeout) => {
-                if !left.is_zero() {
-                    let late = self.now().saturating_sub(until);
-                    self.at_worst(late);
-                }
-                Ok(None)
-            }
-            Err(RecvTimeoutError::Disconnected) => Err(RigError::Broken("nobody is left to tell".to_owned())),
-        }
-    }
-
-    fn event(&mut self, happening: Happening) -> Result<Event, RigError> {
-        let at = match &happening {
-            Happening::Frame { at, .. } | Happening::Returned { at, .. } => self.nanos(*at),
-            Happening::Broken(why) => return Err(RigError::Broken(why.clone())),
-        };
-        // Two threads may stamp and send in a different order, some microseconds apart.
-        let at = at.max(self.last);
-        self.last = at;
-        Ok(match happening {
-            Happening::Frame { late, bytes, .. } => {
-                self.at_worst(late);
-                self.late.captured.push(late);
-                Event::Frame(SeenFrame { at, late, bytes, packet: None })
-            }
-            Happening::Returned { call, late, result, .. } => {
-                self.at_worst(late);
-                self.late.returned.push(late);
-                Event::Returned { call, at, result }
-            }
-            Happening::Broken(why) => return Err(RigError::Broken(why)),
-        })
     }
 }
 
@@ -318,20 +208,19 @@ impl Rig for LinuxRig {
     }
 
     fn now(&self) -> Nanos {
-        self.origin();
-        self.nanos(Instant::now())
+        self.moments.now()
     }
 
     fn start(&mut self, call: CallId, cpu: Option<u32>, syscall: &Syscall) -> Result<(), RigError> {
         sockets::check(syscall).map_err(RigError::Missing)?;
-        self.origin();
+        self.moments.origin();
         self.agents.start(&self.namespace, call, cpu, syscall)?;
-        self.note_lateness();
+        self.moments.done();
         Ok(())
     }
 
     fn command(&mut self, command: &Command) -> Result<CommandResult, RigError> {
-        self.origin();
+        self.moments.origin();
         let words = command.words.clone();
         let before = self.default_qdisc;
         let done = self.namespace.run(move || {
@@ -342,20 +231,20 @@ impl Rig for LinuxRig {
             let result = keep_the_wire(command::run(&words)?)?;
             Ok((result, away.come_back()?))
         })?;
-        self.took_time();
+        self.moments.took_time();
         let (result, after) = done?;
         self.default_qdisc = after;
         Ok(result)
     }
 
     fn sysfs(&mut self, path: &str, value: &str) -> Result<CommandResult, RigError> {
-        self.origin();
+        self.moments.origin();
         if !path.starts_with("/sys/class/net/") || path.split('/').any(|part| part == "..") {
             return Err(RigError::Broken(format!("`{path}` is no file of a network device")));
         }
         let (file, text) = (path.to_owned(), value.to_owned());
         let written = self.namespace.run(move || write_existing(&file, &text))?;
-        self.took_time();
+        self.moments.took_time();
         Ok(match written {
             Ok(()) => CommandResult::default(),
             Err(e) => CommandResult { status: 1, output: format!("{path}: {e}") },
@@ -363,10 +252,9 @@ impl Rig for LinuxRig {
     }
 
     fn inject(&mut self, frame: &[u8]) -> Result<(), RigError> {
-        self.origin();
+        self.moments.origin();
         self.wire.inject(frame)?;
-        self.last_lateness = self.note_lateness();
-        self.late.injected.push(self.last_lateness);
+        self.last_lateness = self.moments.injected();
         Ok(())
     }
 
@@ -375,7 +263,7 @@ impl Rig for LinuxRig {
     }
 
     fn set_link(&mut self, up: bool) -> Result<(), RigError> {
-        self.origin();
+        self.moments.origin();
         let dropped = self.dropped_by_the_tap();
         match (up, self.dropped_before) {
             (false, None) => self.dropped_before = Some(dropped),
@@ -386,23 +274,7 @@ impl Rig for LinuxRig {
     }
 
     fn advance(&mut self, until: Nanos) -> Result<Option<Event>, RigError> {
-        let event = match self.held.take() {
-            Some(held) => Some(held),
-            None => self.wait(until)?,
-        };
-        match event {
-            Some(event) if event_at(&event) <= until => {
-                // What a late frame makes the engine do was wanted when it was on the wire.
-                self.asked = event_at(&event) - late_of(&event).min(event_at(&event));
-                Ok(Some(event))
-            }
-            later => {
-                self.held = later;
-                // A time that was over before is not what the harness was late for.
-                self.asked = until.max(self.asked);
-                Ok(None)
-            }
-        }
+        self.moments.advance(until)
     }
 
     fn read(&mut self, source: &Source) -> Result<Readings, RigError> {
@@ -421,10 +293,7 @@ impl Rig for LinuxRig {
         if *source == Source::Qdisc {
             readings = readings.map(|readings| self.default_qdisc.as_default(readings));
         }
-        self.took_time();
-        let took = self.now().saturating_sub(before);
-        // It is no reason to doubt what held: the worst leaves it out.
-        self.late.read.push(took);
+        self.moments.has_read(before);
         readings
     }
 
@@ -452,7 +321,7 @@ impl Rig for LinuxRig {
         if !Arc::get_mut(&mut self.namespace).is_none_or(Namespace::leave) {
             violations.push("the namespace's thread did not end".to_owned());
         }
-        Finished { violations, lateness: Some(self.lateness), delays: self.late.sum(), lost_frames }
+        Finished { violations, lateness: Some(self.moments.worst()), delays: self.moments.sum(), lost_frames }
     }
 }
 
@@ -469,17 +338,6 @@ impl Drop for LinuxRig {
     fn drop(&mut self) {
         self.finish();
     }
-}
-
-fn event_at(event: &Event) -> Nanos {
-    match event {
-        Event::Frame(frame) | Event::OfPeer(frame) => frame.at,
-        Event::Returned { at, .. } => *at,
-    }
-}
-
-fn late_of(event: &Event) -> Nanos {
-    if let Event::Frame(frame) = event { frame.late } else { 0 }
 }
 
 /// What a command came to; it has failed if eth0 is gone after it, whatever it says: without its wire a trial cannot go on.

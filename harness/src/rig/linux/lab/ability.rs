@@ -1,11 +1,8 @@
 //! What the port of a lab can do for a trial, found before it runs.
 
-use super::super::capability::{
-    ETH0_MTU, call_missing, mtu_set_by, qdisc_is_there, qdisc_kind, too_long, unreadable,
-};
-use super::super::command;
+use super::super::capability::{ETH0_MTU, call_missing, command_lacks, mtu_set_by, too_long, unreadable};
 use super::hardware::{Hardware, feature};
-use crate::case::model::{Action, CheckItem, Command, Source, Trial};
+use crate::case::model::{Action, CheckItem, Source, Trial};
 
 /// The port under test, as trials find it.
 #[derive(Clone, Debug)]
@@ -35,7 +32,7 @@ impl Ability {
         trial.steps.iter().find_map(|step| match &step.action {
             Action::Run(commands) => {
                 mtu = commands.iter().filter_map(mtu_set_by).next_back().unwrap_or(mtu);
-                commands.iter().find_map(|command| self.command(command))
+                commands.iter().find_map(|command| command_lacks(command, |words| self.ethtool(words)))
             }
             Action::Inject(inject) if self.kind == "veth" => too_long(inject, mtu),
             Action::Call(call) => call_missing(call),
@@ -54,23 +51,6 @@ impl Ability {
             }
             _ => unreadable(item),
         }
-    }
-
-    fn command(&self, command: &Command) -> Option<String> {
-        let words: Vec<_> = command.words.iter().map(String::as_str).collect();
-        let program = words.first()?;
-        if command::find(program).is_none() {
-            return Some(command::absent(program));
-        }
-        if command.error.is_some() {
-            // It is to fail, and may do so because of what is missing.
-            return None;
-        }
-        if *program == "ethtool" {
-            return self.ethtool(&words);
-        }
-        let kind = qdisc_kind(&words)?;
-        (!qdisc_is_there(kind)).then(|| format!("this kernel has no qdisc {kind}"))
     }
 
     fn ethtool(&self, words: &[&str]) -> Option<String> {
