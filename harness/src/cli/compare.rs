@@ -22,6 +22,8 @@ use std::time::Instant;
 /// # Errors
 /// When nothing differs, and results cannot be printed or kept.
 pub fn run(arguments: &CompareArguments) -> io::Result<u8> {
+    // Before all else: reading many cases takes its time, and a rig may start threads and have something to take down.
+    let cancelled = super::stop::on_signal();
     let (first, second) = match arguments.rigs() {
         Ok(pair) => pair,
         Err(why) => return Ok(cannot(&why)),
@@ -30,8 +32,6 @@ pub fn run(arguments: &CompareArguments) -> io::Result<u8> {
         Ok(trials) => trials,
         Err(problems) => return Ok(super::check::refuse(&problems)),
     };
-    // Before the rigs: they may start threads, and have something to take down.
-    let cancelled = super::stop::on_signal();
     let watched = |kind| {
         let made = rigs::factory(kind, &arguments.with(kind)).map(Watching::new);
         made.map_err(|why| format!("rig {}: {why}", kind.name()))

@@ -19,12 +19,12 @@ use std::sync::atomic::Ordering;
 /// # Errors
 /// When no case failed, and results cannot be printed or kept.
 pub fn run(arguments: &RunArguments) -> io::Result<u8> {
+    // Before all else: reading many cases takes its time, and a rig may start threads and have something to take down.
+    let cancelled = super::stop::on_signal();
     let trials = match case::load(&arguments.trials.paths) {
         Ok(trials) => trials,
         Err(problems) => return Ok(super::check::refuse(&problems)),
     };
-    // Before the rig: it may start threads, and have something to take down.
-    let cancelled = super::stop::on_signal();
     let factory = match rigs::factory(arguments.rig, &arguments.with()) {
         Ok(factory) => factory,
         Err(why) => return Ok(cannot(&format!("rig {}: {why}", arguments.rig.name()))),
