@@ -1,13 +1,14 @@
 //! The few calls of the kernel that have no safe wrapper: device ioctls, `accept4`, packet sockets, socket options by number,
-//! `poll`, the policy of the scheduler, and what a process does between fork and exec.
+//! `poll`, `fstat` by number, the policy of the scheduler, and what a process does between fork and exec.
 #![expect(unsafe_code, reason = "they take raw pointers, give raw descriptors, or run in a forked process")]
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
+use std::mem::MaybeUninit;
 use std::net::Ipv4Addr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -185,6 +186,19 @@ pub fn accept(listener: &OwnedFd) -> Result<OwnedFd, Errno> {
     let fd = nix::sys::socket::accept4(listener.as_raw_fd(), nix::sys::socket::SockFlag::SOCK_CLOEXEC)?;
     // SAFETY: the kernel has just given this descriptor, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The inode of what a descriptor's number stands for at this moment.
+///
+/// # Errors
+/// EBADF where no descriptor has that number.
+pub fn inode(number: RawFd) -> nix::Result<libc::ino_t> {
+    let mut status = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the number is asked about and nothing else, whatever it stands for by now; `status` is writable and as large as the
+    // kernel takes it to be.
+    Errno::result(unsafe { libc::fstat(number, status.as_mut_ptr()) })?;
+    // SAFETY: the call succeeded, so all of it is written.
+    Ok(unsafe { status.assume_init() }.st_ino)
 }
 
 /// `poll` on one descriptor: how many have events (0 or 1), and which. A negative time waits without end.
