@@ -164,6 +164,8 @@ pub enum Action {
         path: String,
         /// What is written.
         value: String,
+        /// `error:` - the write must fail, and what is said contain this text.
+        error: Option<String>,
     },
     /// Pulls the cable (`false`) or puts it back.
     Link(bool),
@@ -202,6 +204,8 @@ pub struct Command {
     pub words: Vec<String>,
     /// `error:` - the command must fail, and what it prints contain this text.
     pub error: Option<String>,
+    /// `output:` - lines that it must print, in this order; white space is as one space.
+    pub output: Vec<String>,
     /// Where it stands.
     pub at: Location,
 }

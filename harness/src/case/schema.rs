@@ -105,6 +105,7 @@ fn form(form: Form) -> Value {
             json!({ "anyOf": [some_of(super::shape::RIGS), mapping(&[super::shape::LIMIT])] })
         }
         Form::Texts => list(&text),
+        Form::Lines => json!({ "anyOf": [text, list(&text)] }),
         Form::OptionValue => json!({ "type": ["integer", "string"] }),
         Form::Header(Layer::Tcp) => json!({ "anyOf": [{ "type": "string" }, reference("tcp")] }),
         Form::Header(layer) => reference(layer.name()),

@@ -32,6 +32,8 @@ pub enum Form {
     Rigs,
     /// A list of texts.
     Texts,
+    /// A text, or a list of texts.
+    Lines,
     /// The name of an error.
     Errno,
     /// A value for a socket option: a number, a symbol or text.
@@ -264,9 +266,16 @@ pub const JOIN: &[Key] = &[
     key("after", Form::Duration, "How long after the call it must return."),
     TOLERANCE,
 ];
-/// A command that must fail.
-pub const COMMAND: &[Key] =
-    &[must("command", Form::Text, "The command."), key("error", Form::Text, "It must fail, and print this.")];
+/// A command with what it must print.
+pub const COMMAND: &[Key] = &[
+    must("command", Form::Text, "The command."),
+    key("error", Form::Text, "It must fail, and print this."),
+    key(
+        "output",
+        Form::Lines,
+        "Whole lines that it must print, in this order, others between them allowed. How much white space there is does not count.",
+    ),
+];
 
 const CALLED: &[&[Key]] = &[&[SOCKET], CALL, NAMED];
 const RECEIVING: &[&[Key]] = &[&[SOCKET, LENGTH, FLAGS, GOT], CALL, NAMED];
@@ -290,6 +299,7 @@ pub static STEPS: &[StepShape] = &[
         Form::Keys(&[&[
             must("path", Form::Text, "A file under /sys."),
             must("value", Form::Text, "What is written."),
+            key("error", Form::Text, "The write must fail, and this be said."),
         ]]),
         "Writes a file of sysfs.",
     ),

@@ -325,7 +325,8 @@ impl<'l> TrialReader<'l> {
                 "such as `/sys/class/net/eth0/queues/tx-0/xps_cpus`",
             );
         }
-        Ok(Action::Sysfs { path: text, value: self.r.text(value)?.to_owned() })
+        let error = fields.get("error").map(|error| self.r.text(error).map(str::to_owned)).transpose()?;
+        Ok(Action::Sysfs { path: text, value: self.r.text(value)?.to_owned(), error })
     }
 
     fn repeat(&mut self, node: &Node, out: &mut Vec<Step>) -> Read<()> {

@@ -172,11 +172,15 @@ impl Rig for EmuRig {
                 return Err(RigError::Broken(what));
             }
         }
-        Ok(CommandResult::default())
+        Ok(CommandResult { status: 0, output: self.stack.tool_output().to_owned() })
     }
 
-    fn sysfs(&mut self, path: &str, _value: &str) -> Result<CommandResult, RigError> {
-        Ok(Self::refused(format!("{path}: this stack does not have this file")))
+    fn sysfs(&mut self, path: &str, value: &str) -> Result<CommandResult, RigError> {
+        let now = self.instant();
+        Ok(match self.stack.sysfs_write(now, path, value) {
+            Ok(()) => CommandResult::default(),
+            Err(errno) => Self::refused(format!("{path}: {} (os error {})", errno.strerror(), errno as i32)),
+        })
     }
 
     fn inject(&mut self, frame: &[u8]) -> Result<(), RigError> {

@@ -60,20 +60,6 @@ impl Igb {
         self.hw.modify(ctx.bus, vmolr(0), VMOLR_RLPML, VMOLR_LPE | limit);
     }
 
-    /// The receive hash, and how it spreads over the queues (`igb_setup_mrqc`).
-    fn setup_mrqc(&mut self, ctx: &mut DriverCtx<'_>) {
-        for (i, &word) in (0..).zip(&self.config.rss_key) {
-            self.hw.wr32(ctx.bus, RSSRK + 4 * i, word);
-        }
-        let queues = u32::from(self.config.queue_pairs);
-        for register in 0..32 {
-            let entry = |byte: u32| ((register * 4 + byte) * queues / 128) << (8 * byte);
-            self.hw.wr32(ctx.bus, RETA + 4 * register, (0..4).map(entry).sum());
-        }
-        self.hw.modify(ctx.bus, RXCSUM, 0, RXCSUM_PCSD | RXCSUM_CRCOFLD);
-        self.hw.wr32(ctx.bus, MRQC, MRQC_RSS);
-    }
-
     /// The rings, their buffers and the interrupts; the device is up then.
     pub(super) fn up(&mut self, ctx: &mut DriverCtx<'_>) {
         for q in 0..self.config.queue_pairs {

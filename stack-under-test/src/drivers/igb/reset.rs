@@ -147,9 +147,10 @@ impl Igb {
         self.init_hw(ctx);
         self.phase = Phase::Down;
         self.reset_requested = false;
-        if core::mem::take(&mut self.resize) || !self.want_up {
+        if core::mem::take(&mut self.resize) || self.new_queue_pairs.is_some() || !self.want_up {
             self.free_rings(ctx);
         }
+        self.apply_queue_pairs();
         if self.want_up && self.alloc_rings(ctx).is_ok() {
             return self.configure(ctx);
         }
@@ -173,6 +174,7 @@ impl Igb {
         }
         self.clean_rings(ctx);
         self.free_rings(ctx);
+        self.apply_queue_pairs();
         self.phase = Phase::Failed;
     }
 
