@@ -3,7 +3,7 @@
 use super::Stack;
 use crate::control::Refusal;
 use crate::control::ethtool::{Coalesce, EthtoolCommand, Indirection, Show};
-use crate::drivers::igb::MAX_QUEUE_PAIRS;
+use crate::drivers::igb::{MAX_QUEUE_PAIRS, MAX_RING, TESTS};
 use crate::errno::Errno;
 use crate::netdev::features::Features;
 use alloc::format;
@@ -33,31 +33,49 @@ impl Stack {
                 Ok(())
             }
             EthtoolCommand::Coalesce(coalesce) => self.set_coalesce(coalesce),
-            EthtoolCommand::Rings { rx, tx } => {
-                let (tx_now, rx_now) = self.dev.igb.ringparam();
-                let size =
-                    |asked: Option<u32>, now: u16| asked.map_or(now, |n| n.min(u32::from(u16::MAX)) as u16);
-                let (tx, rx) = (size(*tx, tx_now), size(*rx, rx_now));
-                let (igb, mut ctx) = self.driver();
-                igb.set_ringparam(&mut ctx, tx, rx);
-                Ok(())
-            }
+            EthtoolCommand::Rings { rx, tx } => self.set_rings(*rx, *tx),
             EthtoolCommand::Channels { combined } => self.set_channels(*combined),
             EthtoolCommand::Rxfh(indirection) => self.set_rxfh(indirection),
             EthtoolCommand::Pause { .. } => Err(not_yet("setting pause frames")),
-            EthtoolCommand::Test { .. } => Err(not_yet("the self-test")),
+            EthtoolCommand::Test { offline } => {
+                let (igb, mut ctx) = self.driver();
+                igb.diag_test(&mut ctx, *offline);
+                self.follow_carrier();
+                Ok(())
+            }
         }
     }
 
+    /// `igb_set_coalesce`: receive and transmit of a queue pair share a vector, and so one setting.
     fn set_coalesce(&mut self, coalesce: &Coalesce) -> Result<(), Refusal> {
-        match coalesce.rx_usecs {
-            Some(usecs) => self
-                .dev
-                .igb
-                .set_coalesce(usecs)
-                .map_err(|errno| Refusal::new(errno, "rx-usecs: 0, 1, 3, or 10 to 10000")),
-            None => Err(not_yet("coalescing other than rx-usecs")),
+        if coalesce.adaptive_rx.is_some() || coalesce.adaptive_tx.is_some() {
+            return Err(netlink(Errno::EINVAL, "cannot modify an unsupported parameter"));
         }
+        if coalesce.tx_usecs.is_some_and(|usecs| usecs != 0) {
+            return Err(Refusal::new(Errno::EINVAL, "netlink error: Invalid argument"));
+        }
+        let Some(usecs) = coalesce.rx_usecs else { return Ok(()) };
+        self.trace.function(0, "igb_set_coalesce");
+        self.dev
+            .igb
+            .set_coalesce(usecs)
+            .map_err(|errno| Refusal::new(errno, format!("netlink error: {}", errno.strerror())))
+    }
+
+    /// `ethnl_set_rings`, `igb_set_ringparam`.
+    fn set_rings(&mut self, rx: Option<u32>, tx: Option<u32>) -> Result<(), Refusal> {
+        let (tx_now, rx_now) = self.dev.igb.ringparam();
+        let size = |asked: Option<u32>, now: u16| match asked {
+            None => Ok(now),
+            Some(count) => u16::try_from(count)
+                .ok()
+                .filter(|&count| count <= MAX_RING)
+                .ok_or_else(|| netlink(Errno::EINVAL, "requested ring size exceeds maximum")),
+        };
+        let (rx, tx) = (size(rx, rx_now)?, size(tx, tx_now)?);
+        let (igb, mut ctx) = self.driver();
+        igb.set_ringparam(&mut ctx, tx, rx);
+        Ok(())
     }
 
     /// `ethnl_set_channels`, `igb_set_channels`.
@@ -108,14 +126,16 @@ impl Stack {
                 )
             }
             Show::Rxfh => self.show_rxfh(),
-            Show::Coalesce
-            | Show::Rings
-            | Show::Pause
-            | Show::Driver
-            | Show::Registers
-            | Show::Statistics => {
-                return Err(not_yet("showing this"));
+            Show::Coalesce => self.show_coalesce(),
+            Show::Rings => self.show_rings(),
+            Show::Driver => show_driver(),
+            Show::Registers => self.show_registers(),
+            Show::Statistics => {
+                let counters = self.ethtool_stats(self.now);
+                let lines = counters.iter().map(|(name, value)| format!("     {name}: {value}\n"));
+                String::from("NIC statistics:\n") + &lines.collect::<String>()
             }
+            Show::Pause => return Err(not_yet("showing pause frames")),
         })
     }
 
@@ -132,4 +152,58 @@ impl Stack {
         // igb tells no key.
         text + "RSS hash key:\nOperation not supported\nRSS hash function:\n    toeplitz: on\n    xor: off\n    crc32: off\n"
     }
+    /// What `ethtool -t` prints once the test is over, and whether all passed. Nothing when none was made.
+    #[must_use]
+    pub fn self_test(&self) -> (String, bool) {
+        let Some(results) = self.dev.igb.self_test() else { return (String::new(), true) };
+        let passed = results.iter().all(|&result| result == 0);
+        let lines = TESTS.iter().zip(results).map(|(name, result)| format!("{name}\t {result}\n"));
+        let verdict = if passed { "PASS" } else { "FAIL" };
+        let text =
+            format!("The test result is {verdict}\nThe test extra info:\n{}\n", lines.collect::<String>());
+        (text, passed)
+    }
+
+    fn show_coalesce(&self) -> String {
+        let usecs = self.dev.igb.coalesce();
+        let none = |names: &[&str]| names.iter().map(|name| format!("{name}: n/a\n")).collect::<String>();
+        let head = none(&["stats-block-usecs", "sample-interval", "pkt-rate-low", "pkt-rate-high"]);
+        // With receive and transmit on one vector, igb tells nothing of transmit.
+        let part = |way: &str, usecs: u32| {
+            let rest = [format!("{way}-frames"), format!("{way}-usecs-irq"), format!("{way}-frames-irq")];
+            format!("{way}-usecs: {usecs}\n{}\n", none(&rest.each_ref().map(String::as_str)))
+        };
+        let by_rate = ["low", "high"].map(|rate| {
+            let names = ["rx-usecs", "rx-frame", "tx-usecs", "tx-frame"].map(|name| format!("{name}-{rate}"));
+            none(&names.each_ref().map(String::as_str)) + "\n"
+        });
+        format!(
+            "Coalesce parameters for eth0:\nAdaptive RX: n/a  TX: n/a\n{head}\n{}{}{}CQE mode RX: n/a  TX: n/a\n\n",
+            part("rx", usecs),
+            part("tx", 0),
+            by_rate.concat()
+        )
+    }
+
+    fn show_rings(&self) -> String {
+        let (tx, rx) = self.dev.igb.ringparam();
+        let part = |rx: u16, tx: u16| format!("RX:\t\t{rx}\nRX Mini:\tn/a\nRX Jumbo:\tn/a\nTX:\t\t{tx}\n");
+        format!(
+            "Ring parameters for eth0:\nPre-set maximums:\n{}Current hardware settings:\n{}\
+             RX Buf Len:\t\tn/a\nCQE Size:\t\tn/a\nTX Push:\toff\nTCP data split:\tn/a\n",
+            part(MAX_RING, MAX_RING),
+            part(rx, tx)
+        )
+    }
+}
+
+/// `ethtool -i`.
+fn show_driver() -> String {
+    let names = ["statistics", "test", "eeprom-access", "register-dump", "priv-flags"];
+    let has = |name: &str| if matches!(name, "statistics" | "test" | "register-dump") { "yes" } else { "no" };
+    let supports = names.map(|name| format!("supports-{name}: {}\n", has(name))).concat();
+    format!(
+        "driver: igb\nversion: {}\nfirmware-version: \nexpansion-rom-version: \nbus-info: \n{supports}",
+        env!("CARGO_PKG_VERSION")
+    )
 }

@@ -9,6 +9,7 @@
 pub mod control;
 pub mod drive;
 pub mod ethtool;
+mod ethtool_registers;
 pub mod neighbour;
 pub mod readings;
 pub mod routing;

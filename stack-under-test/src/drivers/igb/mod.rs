@@ -19,6 +19,7 @@ mod regs;
 mod reset;
 mod ring;
 mod rss;
+mod selftest;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ mod xmit;
 
 pub use hw::Fault;
 pub use interrupt::IrqResult;
+pub use selftest::TESTS;
 
 use crate::drop_reason::DropReason;
 use crate::errno::Errno;
@@ -122,6 +124,9 @@ pub struct Igb {
     watchdog_at: Option<Instant>,
     watchdog_waits_for_phy: bool,
     stats: HwStats,
+    /// The self-test that is under way, and the results of the last.
+    test: Option<selftest::SelfTest>,
+    test_results: Option<[u64; TESTS.len()]>,
 }
 
 impl Igb {
@@ -157,6 +162,8 @@ impl Igb {
             watchdog_at: None,
             watchdog_waits_for_phy: false,
             stats: HwStats::default(),
+            test: None,
+            test_results: None,
         }
     }
 
@@ -244,6 +251,7 @@ impl Igb {
     /// Sets the sizes of all rings in descriptors, as `ethtool -G` does: rounded up to a multiple of 8 within [`MIN_RING`]
     /// and [`MAX_RING`]. A device that is up goes down and up again.
     pub fn set_ringparam(&mut self, ctx: &mut DriverCtx<'_>, tx: u16, rx: u16) {
+        ctx.trace.function(0, "igb_set_ringparam");
         let (tx, rx) = (ring_size(tx), ring_size(rx));
         if (tx, rx) != (self.config.tx_ring, self.config.rx_ring) {
             (self.config.tx_ring, self.config.rx_ring) = (tx, rx);
@@ -331,6 +339,7 @@ impl Igb {
     pub fn is_settled(&self) -> bool {
         matches!(self.phase, Phase::Unprobed | Phase::Up | Phase::Down | Phase::Failed)
             && !self.reset_requested
+            && self.test.is_none()
     }
 
     /// Whether there is a link (`netif_carrier_ok`).
