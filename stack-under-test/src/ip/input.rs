@@ -24,7 +24,10 @@ impl Stack {
         self.skbs.pull(&skb, ETH_HEADER_BYTES);
         let meta = &mut self.skbs[&skb];
         meta.protocol = ethernet.ethertype;
-        meta.pkt_type = pkt_type;
+        // A frame of a VLAN is for nobody here: the driver said so.
+        if meta.pkt_type != PacketType::OtherHost {
+            meta.pkt_type = pkt_type;
+        }
         meta.network_header = meta.data_offset();
         meta.tstamp = now;
         match ethernet.ethertype {
