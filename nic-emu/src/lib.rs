@@ -55,4 +55,4 @@ pub use fault::Fault;
 pub use host::{DmaFault, DropReason, Dropped, HostMemory, Msix, Output, SentFrame};
 pub use nic::Nic;
 pub use observation::{Observation, Rule};
-pub use registers::{Access, BAR_BYTES, register_access, register_name};
+pub use registers::{Access, BAR_BYTES, Register, register_access, register_name, registers};

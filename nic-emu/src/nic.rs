@@ -108,7 +108,7 @@ impl Nic {
         let offset = canonical(offset);
         match offset {
             offset::STATUS => self.read_status(),
-            offset::EERD | offset::MDIC => self.registers.get(offset),
+            offset::EERD | offset::EEWR | offset::MDIC => self.registers.get(offset),
             offset::FRTIMER => (self.now / 1000) as u32,
             offset::SWSM => self.read_swsm(),
             offset::ICR
@@ -252,7 +252,9 @@ impl Nic {
         match offset {
             offset::CTRL => self.write_ctrl(old, value),
             offset::STATUS if value & status::PHYRA == 0 => self.registers.clear_bits(offset, status::PHYRA),
+            offset::EECD => self.write_eecd(value),
             offset::EERD => self.write_eerd(value),
+            offset::EEWR => self.write_eewr(value),
             offset::MDIC => self.write_mdic(value),
             offset::SWSM => self.registers.set(offset, value & 3),
             0x00C0..=0x00E0 | 0x1514..=0x1580 | 0x1680..=0x1740 => self.write_interrupt(offset, value),
@@ -270,6 +272,7 @@ impl Nic {
             Event::NvmLoaded => self.load_nvm(),
             Event::ConfigDone => self.config_done(),
             Event::NvmRead => self.nvm_read_done(),
+            Event::NvmWrite => self.nvm_write_done(),
             Event::MdioDone => self.mdio_done(),
             Event::AutonegDone(round) => self.autoneg_done(round),
             Event::TransmitFetch(queue) => self.transmit_fetched(queue.into(), io),
