@@ -100,6 +100,10 @@ impl Agenda {
         self.heap.pop().map(|Reverse(entry)| (entry.at, entry.event))
     }
 
+    pub(crate) fn drop_all(&mut self) {
+        self.heap.clear();
+    }
+
     pub(crate) fn drop_all_but_survivors(&mut self) {
         self.heap.retain(|Reverse(entry)| entry.event.survives_reset());
     }

@@ -51,7 +51,7 @@ mod statistics;
 mod transmit;
 
 pub use config::{Config, Latency};
-pub use fault::Fault;
+pub use fault::{Fault, Which};
 pub use host::{DmaFault, DropReason, Dropped, HostMemory, Msix, Output, SentFrame};
 pub use nic::Nic;
 pub use observation::{Observation, Rule};
