@@ -119,7 +119,12 @@ fn form(form: Form) -> Value {
         Form::Program(keys) => json!({ "anyOf": [text, mapping(keys)] }),
         Form::ListOf(keys) => list(&mapping(keys)),
         Form::Matrix => names_to(&json!({ "type": "array", "minItems": 1 })),
-        Form::Faults => list(&names_to(&names_to(&json!({ "type": "integer", "minimum": 0 })))),
+        Form::Faults => {
+            let mut one = mapping(&[super::faults::FAULT]);
+            one["minProperties"] = json!(1);
+            one["maxProperties"] = json!(1);
+            list(&one)
+        }
         Form::Counters => names_to(&counter),
         Form::Groups => names_to(&json!({ "anyOf": [names_to(&counter), { "const": "absent" }] })),
         Form::Row => json!({ "type": "object" }),

@@ -71,7 +71,6 @@ impl EmuRig {
         }
         let now = Instant(self.now);
         for message in output.interrupts.drain(..) {
-            *self.messages.entry(message.vector).or_default() += 1;
             self.stack.interrupt(now, message.vector);
         }
         output.dropped.clear();

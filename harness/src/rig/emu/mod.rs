@@ -34,7 +34,7 @@ use stack_under_test::control::{self, Refusal};
 use stack_under_test::stack::Stack;
 use stack_under_test::time::Instant;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 /// How long a command that resets the device may take until there is carrier again.
@@ -58,8 +58,6 @@ pub struct EmuRig {
     origin: u64,
     /// How often in a row something was due without time passing.
     at_once: u32,
-    /// Messages of each vector since power on.
-    messages: BTreeMap<u16, u32>,
     /// Whether the cable is plugged.
     has_cable: bool,
 }
