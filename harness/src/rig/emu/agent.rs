@@ -226,6 +226,9 @@ impl Agent {
                 let address = stack.getsockname(socket(s)?.fd)?;
                 Ok(Returned { address: Some(address), ..Returned::default() })
             }
+            Syscall::EpollCreate { .. } | Syscall::EpollCtl { .. } | Syscall::EpollWait { .. } => {
+                Err(Errno::EOPNOTSUPP.into())
+            }
             Syscall::Listen { .. } | Syscall::Accept { .. } => Err(Errno::EOPNOTSUPP.into()),
         }
     }

@@ -230,7 +230,10 @@ impl Agent {
 /// The socket that a call is about.
 fn named(call: &Syscall) -> Option<&String> {
     match call {
-        Syscall::Socket { .. } => None,
+        Syscall::Socket { .. }
+        | Syscall::EpollCreate { .. }
+        | Syscall::EpollCtl { .. }
+        | Syscall::EpollWait { .. } => None,
         Syscall::Bind { socket, .. }
         | Syscall::Connect { socket, .. }
         | Syscall::Disconnect { socket }
