@@ -1,0 +1,1 @@
+//! Sets of sockets, and what wakes who waits for them.
