@@ -114,7 +114,7 @@ pub(crate) struct EventPoll {
     items: BTreeMap<u32, EpItem>,
     /// `rdllist`: the slots of those that may be ready, in the order in which they became so; each once.
     ready: VecDeque<u32>,
-    /// Who waits in `epoll_wait`, the longest first.
+    /// Who waits in `epoll_wait`, the last that came first: they are woken in this order.
     waiters: VecDeque<u32>,
     /// No descriptor refers to it; it lives while somebody waits.
     closed: bool,
@@ -359,7 +359,7 @@ impl Stack {
         ep.waiters.retain(|other| *other != waiter);
         let reported = self.ep_send_events(epoll, maxevents as usize);
         if let (true, true, Some(ep)) = (reported.is_empty(), waits, self.sockets.epoll_at(epoll)) {
-            ep.waiters.push_back(waiter);
+            ep.waiters.push_front(waiter);
             return Err(Errno::EAGAIN);
         }
         self.sockets.free_epoll(epoll);
