@@ -49,7 +49,7 @@ pub mod state;
 pub mod state_process;
 pub(crate) mod sysctl;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod timer;
 pub mod timewait;
 pub mod transmit;
