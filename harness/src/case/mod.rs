@@ -7,6 +7,7 @@ mod checks;
 pub mod command;
 mod confine;
 pub mod differs;
+mod epoll;
 mod faults;
 pub(crate) mod files;
 mod frames;

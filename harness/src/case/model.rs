@@ -2,6 +2,7 @@
 //!
 //! Nothing in here is text that still has to be understood: values are typed, commands are split, references resolve.
 
+pub use super::epoll::Ready;
 pub use super::peer::{AppStep, Application, HttpGet, Impairment, PeerRun};
 use super::rigs::Rigs;
 pub use super::topology;
@@ -240,6 +241,8 @@ pub struct Outcome {
     pub text: Option<String>,
     /// `events:` that `poll` must report, as names: POLLIN, POLLOUT, POLLERR, POLLHUP.
     pub events: Option<Vec<String>>,
+    /// `ready:` of `epoll_wait`, in this order.
+    pub ready: Option<Vec<Ready>>,
     /// `after:` - how long after the call began it must return, and how far off it may be.
     pub after: Option<(Duration, Tolerance)>,
 }
@@ -278,6 +281,9 @@ pub enum Syscall {
     Setsockopt { socket: String, level: String, name: String, value: OptionValue },
     Getsockopt { socket: String, level: String, name: String },
     Getsockname { socket: String },
+    EpollCreate { name: String },
+    EpollCtl { epoll: String, op: String, socket: String, events: Vec<String> },
+    EpollWait { epoll: String, maxevents: i32, timeout_ms: i32 },
 }
 
 /// The value that an option is set to.

@@ -104,6 +104,14 @@ fn form(form: Form) -> Value {
         Form::Rigs => {
             json!({ "anyOf": [some_of(super::shape::RIGS), mapping(&[super::shape::LIMIT])] })
         }
+        Form::Ready => {
+            let mut one = names_to(&some_of(super::epoll::EPOLL_REPORTED));
+            if let Value::Object(one) = &mut one {
+                one.insert("minProperties".into(), json!(1));
+                one.insert("maxProperties".into(), json!(1));
+            }
+            list(&one)
+        }
         Form::Texts => list(&text),
         Form::Lines => json!({ "anyOf": [text, list(&text)] }),
         Form::OptionValue => json!({ "type": ["integer", "string"] }),

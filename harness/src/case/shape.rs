@@ -1,5 +1,6 @@
 //! The shape of the language: every step with its keys. The reader refuses what is not in here, the schema is made of it.
 
+use super::epoll;
 use super::peer_shape::{self, PEER, WIRE};
 use crate::frame::Layer;
 
@@ -28,6 +29,8 @@ pub enum Form {
     OneOf(&'static [&'static str]),
     /// A list of some words.
     SomeOf(&'static [&'static str]),
+    /// A list of sockets, each with its events.
+    Ready,
     /// A list of rigs, or a mapping with a reason.
     Rigs,
     /// A list of texts.
@@ -164,7 +167,7 @@ pub const DIFFERS: &[Key] = &[
         "field",
         Form::Text,
         "What differs: a field of a frame (`ipv4.id`); of a named step `payload`, `time`, `frame` (it is there or not), `value`, \
-         `error`, `address`, `events`, `option`, `took`, `status`; a counter or state at the end (`snmp.Ip.InDelivers`, \
+         `error`, `address`, `events`, `ready`, `option`, `took`, `status`; a counter or state at the end (`snmp.Ip.InDelivers`, \
          `netdev.rx_packets`, `qdisc.1:/drops`, `neigh.192.0.2.2/state`). An entry whose condition holds and which does not occur \
          is an error: `run` judges one that the case states something about (the step as a whole, a field of its pattern, a \
          checked counter), `compare` all others.",
@@ -190,7 +193,7 @@ pub const CALL: &[Key] = &[
     key("after", Form::Duration, "How long after its beginning it must return."),
     TOLERANCE,
 ];
-const NAMED: &[Key] = &[AS];
+pub(super) const NAMED: &[Key] = &[AS];
 
 /// The headers of a frame.
 pub const HEADERS: &[Key] = &[
@@ -263,6 +266,7 @@ pub const JOIN: &[Key] = &[
     GOT,
     key("from", Form::Endpoint, "Who must have sent it."),
     key("revents", Form::SomeOf(POLL_EVENTS), "The events that `poll` must report."),
+    epoll::READY,
     key("after", Form::Duration, "How long after the call it must return."),
     TOLERANCE,
 ];
@@ -370,6 +374,9 @@ pub static STEPS: &[StepShape] = &[
         ]),
         "poll(2)",
     ),
+    epoll::EPOLL_CREATE,
+    epoll::EPOLL_CTL,
+    epoll::EPOLL_WAIT,
     step(
         "shutdown",
         Form::Keys(&[
