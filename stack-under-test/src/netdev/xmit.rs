@@ -6,6 +6,7 @@ use super::qdisc::{Enqueue, QdiscCtx, Qdiscs};
 use super::softirq::Softirq;
 use super::{DriverCtx, NetdevTx};
 use crate::drop_reason::DropReason;
+use crate::skb::pool::NONE;
 use crate::skb::{Skb, SkbQueue};
 use crate::stack::Stack;
 
@@ -44,7 +45,18 @@ impl Stack {
     /// The device is down, or does not all that a packet may need.
     #[inline(never)]
     fn xmit_not_plain(&mut self, skb: Skb) -> NetXmit {
-        if self.dev.active { self.enqueue_and_run(skb) } else { self.xmit_inactive(skb) }
+        if !self.dev.active {
+            return self.xmit_inactive(skb);
+        }
+        let meta = &self.skbs[&skb];
+        let whole = meta.frag_list == NONE && (meta.nr_frags == 0 || self.dev.has(Features::SG));
+        if whole && !self.dev.has(Features::HW_CSUM) && self.dev.qdisc.bypass(&self.skbs, 0, &skb) {
+            // Its checksum is all that the packet lacks.
+            self.skb_checksum_help(&skb);
+            self.sch_direct_xmit::<true>(skb, false);
+            return NetXmit::Success;
+        }
+        self.enqueue_and_run(skb)
     }
 
     fn xmit_inactive(&mut self, skb: Skb) -> NetXmit {
