@@ -6,6 +6,7 @@ mod calls;
 mod checks;
 pub mod command;
 mod confine;
+mod conserve;
 pub mod differs;
 pub(crate) mod files;
 mod frames;

@@ -2,6 +2,7 @@
 //!
 //! Nothing in here is text that still has to be understood: values are typed, commands are split, references resolve.
 
+pub use super::conserve::Group;
 pub use super::peer::{AppStep, Application, HttpGet, Impairment, PeerRun};
 use super::rigs::Rigs;
 pub use super::topology;
@@ -193,6 +194,8 @@ pub enum Action {
     Quiet(Duration),
     /// Counters and states.
     Check(Check),
+    /// Counters of these groups against all frames so far.
+    Conserve(Vec<Group>),
 }
 
 /// A command, split into words.
@@ -391,6 +394,10 @@ pub struct Segments {
 pub struct Inject {
     /// What it looks like; what is not mentioned is what the peer would usually send to the system under test.
     pub frame: FrameSpec,
+    /// `fcs: wrong` - its frame check sequence is.
+    pub has_wrong_fcs: bool,
+    /// `cut_to:` - how many bytes of it are sent at most.
+    pub cut_to: usize,
 }
 
 /// `check: {…}`.

@@ -3,6 +3,7 @@
 use super::agent::Agent;
 use super::apps::Apps;
 use super::journal::Journal;
+use super::ledger::Ledger;
 use super::machine::{EmuBus, Machine};
 use super::{CARRIER_BOUND, EmuRig};
 use crate::case::model::{Fault as Wanted, topology};
@@ -33,13 +34,16 @@ const SEED: u64 = 0;
 /// When it does not come up, or a fault is not one that the NIC can make.
 pub(super) fn rig(faults: &[Wanted]) -> Result<EmuRig, RigError> {
     let host = Identity::default();
-    let rig = boot(&host, Vec::new())?;
+    let mut rig = boot(&host, Vec::new())?;
     if faults.is_empty() {
+        rig.ledger = Some(Ledger::default());
         return Ok(rig);
     }
     // The NIC counts from power on. Every boot is the same, so one tells what the next has to add.
     let faults = faults.iter().map(|fault| planned(fault, &rig)).collect::<Result<_, _>>()?;
-    boot(&host, faults)
+    let mut rig = boot(&host, faults)?;
+    rig.ledger = Some(Ledger::default());
+    Ok(rig)
 }
 
 /// Who a machine is, and what of it is settled at power on.
@@ -79,6 +83,7 @@ pub(super) fn boot(host: &Identity, faults: Vec<Fault>) -> Result<EmuRig, RigErr
         agent: Agent::default(),
         apps: Apps::default(),
         journal: Journal::default(),
+        ledger: None,
         events: VecDeque::new(),
         output: Output::default(),
         now: 0,
