@@ -1,5 +1,6 @@
 //! The shape of the language: every step with its keys. The reader refuses what is not in here, the schema is made of it.
 
+use super::epoll;
 use super::peer_shape::{self, PEER, WIRE};
 use crate::frame::Layer;
 
@@ -30,10 +31,14 @@ pub enum Form {
     SomeOf(&'static [&'static str]),
     /// `all`, or a list of some words.
     AllOrSome(&'static [&'static str]),
+    /// A list of sockets, each with its events.
+    Ready,
     /// A list of rigs, or a mapping with a reason.
     Rigs,
     /// A list of texts.
     Texts,
+    /// A text, or a list of texts.
+    Lines,
     /// The name of an error.
     Errno,
     /// A value for a socket option: a number, a symbol or text.
@@ -168,7 +173,7 @@ pub const DIFFERS: &[Key] = &[
         "field",
         Form::Text,
         "What differs: a field of a frame (`ipv4.id`); of a named step `payload`, `time`, `frame` (it is there or not), `value`, \
-         `error`, `address`, `events`, `option`, `took`, `status`; a counter or state at the end (`snmp.Ip.InDelivers`, \
+         `error`, `address`, `events`, `ready`, `option`, `took`, `status`; a counter or state at the end (`snmp.Ip.InDelivers`, \
          `netdev.rx_packets`, `qdisc.1:/drops`, `neigh.192.0.2.2/state`). An entry whose condition holds and which does not occur \
          is an error: `run` judges one that the case states something about (the step as a whole, a field of its pattern, a \
          checked counter), `compare` all others.",
@@ -194,7 +199,7 @@ pub const CALL: &[Key] = &[
     key("after", Form::Duration, "How long after its beginning it must return."),
     TOLERANCE,
 ];
-const NAMED: &[Key] = &[AS];
+pub(super) const NAMED: &[Key] = &[AS];
 
 /// The headers of a frame.
 pub const HEADERS: &[Key] = &[
@@ -283,12 +288,20 @@ pub const JOIN: &[Key] = &[
     GOT,
     key("from", Form::Endpoint, "Who must have sent it."),
     key("revents", Form::SomeOf(POLL_EVENTS), "The events that `poll` must report."),
+    epoll::READY,
     key("after", Form::Duration, "How long after the call it must return."),
     TOLERANCE,
 ];
-/// A command that must fail.
-pub const COMMAND: &[Key] =
-    &[must("command", Form::Text, "The command."), key("error", Form::Text, "It must fail, and print this.")];
+/// A command with what it must print.
+pub const COMMAND: &[Key] = &[
+    must("command", Form::Text, "The command."),
+    key("error", Form::Text, "It must fail, and print this."),
+    key(
+        "output",
+        Form::Lines,
+        "Whole lines that it must print, in this order, others between them allowed. How much white space there is does not count.",
+    ),
+];
 
 const CALLED: &[&[Key]] = &[&[SOCKET], CALL, NAMED];
 const RECEIVING: &[&[Key]] = &[&[SOCKET, LENGTH, FLAGS, GOT], CALL, NAMED];
@@ -312,6 +325,7 @@ pub static STEPS: &[StepShape] = &[
         Form::Keys(&[&[
             must("path", Form::Text, "A file under /sys."),
             must("value", Form::Text, "What is written."),
+            key("error", Form::Text, "The write must fail, and this be said."),
         ]]),
         "Writes a file of sysfs.",
     ),
@@ -382,6 +396,9 @@ pub static STEPS: &[StepShape] = &[
         ]),
         "poll(2)",
     ),
+    epoll::EPOLL_CREATE,
+    epoll::EPOLL_CTL,
+    epoll::EPOLL_WAIT,
     step(
         "shutdown",
         Form::Keys(&[

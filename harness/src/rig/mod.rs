@@ -15,7 +15,7 @@ pub use journey::Journey;
 pub use lateness::{Delays, Lateness};
 pub use port::Port;
 
-use crate::case::model::{Application, Command, Nanos, PeerRun, RigKind, Source, Syscall};
+use crate::case::model::{Application, Command, Nanos, PeerRun, Ready, RigKind, Source, Syscall};
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
@@ -67,6 +67,8 @@ pub struct Returned {
     pub address: Option<SocketAddrV4>,
     /// The events that `poll` reported.
     pub events: Vec<String>,
+    /// What `epoll_wait` reported, in its order.
+    pub ready: Vec<Ready>,
     /// The value of an option.
     pub option: Option<i64>,
     /// The same of an option that is text (TCP_CONGESTION).

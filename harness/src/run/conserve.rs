@@ -43,8 +43,8 @@ pub struct Books {
     before: BTreeMap<Source, Readings>,
     /// The device's counters by size as they stood.
     sizes: Readings,
-    /// Since when the counters of the qdiscs count.
-    qdisc_since: Since,
+    /// Since when the counters of a source count, where that is not the first step.
+    since: BTreeMap<Source, Since>,
     /// Frames that were injected while the cable was pulled, by their place in the record.
     unplugged: BTreeSet<usize>,
     is_unplugged: bool,
@@ -69,12 +69,21 @@ impl Books {
         Self { before, sizes: port.map(|port| port.sizes).unwrap_or_default(), ..Self::default() }
     }
 
-    /// A command was run when so many frames were recorded: a qdisc may be new, and count from now on.
+    /// A command was run when so many frames were recorded. A qdisc may be new, and counts from now on; so does a driver that
+    /// changed the number of its queues (Linux 6.12: `igb_reinit_queues` makes them anew, and what they counted is gone).
     pub fn ran(&mut self, rig: &mut dyn Rig, command: &Command, frames: usize) {
-        let changes = matches!(command.words.first().map(String::as_str), Some("tc" | "ethtool"));
-        if changes && let Some(before) = self.before.get_mut(&Source::Qdisc) {
-            *before = rig.read(&Source::Qdisc).unwrap_or_default();
-            self.qdisc_since = Since { frames, lost: rig.port().map_or(0, |port| port.lost.len()) };
+        let words: Vec<_> = command.words.iter().map(String::as_str).collect();
+        let renewed: &[Source] = match words.as_slice() {
+            ["ethtool", "-L" | "--set-channels", ..] => &[Source::Netdev, Source::Ethtool, Source::Qdisc],
+            ["tc" | "ethtool", ..] => &[Source::Qdisc],
+            _ => &[],
+        };
+        for source in renewed {
+            if let Some(before) = self.before.get_mut(source) {
+                *before = rig.read(source).unwrap_or_default();
+                let lost = rig.port().map_or(0, |port| port.lost.len());
+                self.since.insert(source.clone(), Since { frames, lost });
+            }
         }
     }
 
@@ -105,7 +114,8 @@ impl Books {
             if moved.is_empty() {
                 continue;
             }
-            let since = if group == Group::Qdisc { self.qdisc_since } else { Since::default() };
+            let since =
+                group.source().and_then(|source| self.since.get(&source)).copied().unwrap_or_default();
             let traffic = self.traffic(device, rig.port().as_ref(), frames, since);
             broken
                 .extend(equations(group, &moved, &traffic).into_iter().filter(|equation| !equation.holds()));

@@ -208,13 +208,19 @@ impl<'t> Engine<'t> {
     fn step(&mut self, step: &'t Step) -> Result<(), Stop> {
         match &step.action {
             Action::Run(commands) => commands.iter().try_for_each(|command| self.command(command)),
-            Action::Sysfs { path, value } => {
+            Action::Sysfs { path, value, error } => {
                 let result = self.rig.sysfs(path, value)?;
-                if result.status != 0 {
-                    let what = format!("writing {value:?} to {path} failed: {}", result.output.trim());
-                    return Err(Failure::at(&step.at, what).into());
-                }
-                Ok(())
+                let said = result.output.trim();
+                let what = match error {
+                    None if result.status == 0 => return Ok(()),
+                    None => format!("writing {value:?} to {path} failed: {said}"),
+                    Some(error) if result.status == 0 => {
+                        format!("writing {value:?} to {path} should have failed with {error:?}, and did not")
+                    }
+                    Some(error) if said.contains(error.as_str()) => return Ok(()),
+                    Some(error) => format!("writing {value:?} failed, but not with {error:?}: {said}"),
+                };
+                Err(Failure::at(&step.at, what).into())
             }
             Action::Link(up) => {
                 self.books.link(*up);
@@ -245,7 +251,10 @@ impl<'t> Engine<'t> {
         self.books.ran(self.rig, command, self.record.frames().len());
         let output = result.output.trim();
         let what = match &command.error {
-            None if result.status == 0 => return Ok(()),
+            None if result.status == 0 => match missing_line(output, &command.output) {
+                None => return Ok(()),
+                Some(line) => format!("`{}` did not print {line:?} where it should", command.words.join(" ")),
+            },
             None => format!("`{}` failed with status {}", command.words.join(" "), result.status),
             Some(error) if result.status == 0 => {
                 format!("`{}` should have failed with {error:?}, and did not", command.words.join(" "))
@@ -425,6 +434,13 @@ impl<'t> Engine<'t> {
 /// The longest of some delays since a time, each with the time at which it was over.
 fn worst(delays: impl Iterator<Item = (Nanos, Nanos)>, since: Nanos) -> Nanos {
     delays.filter(|(at, _)| *at >= since).map(|(_, late)| late).max().unwrap_or(0)
+}
+
+/// The first of `lines` that is not in `output` behind the one before it. White space counts as one space.
+fn missing_line<'l>(output: &str, lines: &'l [String]) -> Option<&'l str> {
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut printed = output.lines().map(words);
+    lines.iter().find(|line| !printed.any(|is| is == words(line))).map(String::as_str)
 }
 
 #[cfg(test)]

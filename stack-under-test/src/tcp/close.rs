@@ -6,6 +6,7 @@ use super::timer::Timer;
 use crate::drop_reason::DropReason;
 use crate::errno::Errno;
 use crate::mib::Counter;
+use crate::socket::epoll::Wake;
 use crate::socket::{Fd, SocketTable};
 use crate::stack::Stack;
 use crate::time::Instant;
@@ -33,7 +34,7 @@ impl Stack {
                 if read {
                     stack.tcp_listen_stop(tp);
                     stack.tcp_event(tp, TcpEvent::Close);
-                    stack.tcp_wake(tp);
+                    stack.tcp_wake(tp, Wake::StateChange);
                 }
                 return Ok(());
             }
@@ -46,7 +47,7 @@ impl Stack {
                     stack.tcp_close_state(tp);
                 }
             }
-            stack.tcp_wake(tp);
+            stack.tcp_wake(tp, Wake::StateChange);
             Ok(())
         });
         self.leave_process();

@@ -9,6 +9,7 @@ use super::timer::Timer;
 use crate::drop_reason::DropReason;
 use crate::mib::Counter;
 use crate::skb::Skb;
+use crate::socket::epoll::Wake;
 use crate::stack::Stack;
 use crate::wire::tcp::PSH;
 
@@ -117,10 +118,10 @@ impl Stack {
     }
 
     /// `tcp_data_ready`: who waits for data is told, once there is as much as SO_RCVLOWAT asks for.
-    fn tcp_data_ready(&mut self, tp: &mut TcpSock) {
+    pub(crate) fn tcp_data_ready(&mut self, tp: &mut TcpSock) {
         let there = tp.rcv_nxt.wrapping_sub(tp.copied_seq);
         if there >= tp.tunables.rcvlowat || tp.shutdown_read || tp.receive_window() == 0 {
-            self.tcp_wake(tp);
+            self.tcp_wake(tp, Wake::DataReady);
         }
     }
 
@@ -203,7 +204,7 @@ impl Stack {
         self.tcp_purge_ofo(tp);
         tp.timers.stop(Timer::CompressedAck);
         if !tp.dead {
-            self.tcp_wake(tp);
+            self.tcp_wake(tp, Wake::StateChange);
         }
     }
 }

@@ -10,6 +10,7 @@ use super::transmit::TSTAMP_BYTES;
 use crate::errno::Errno;
 use crate::mib::Counter;
 use crate::skb::Skb;
+use crate::socket::epoll::Wake;
 use crate::socket::{Fd, SocketTable};
 use crate::stack::Stack;
 use crate::time::Instant;
@@ -171,7 +172,7 @@ impl Stack {
         let parent = self.tcp.sock(slot).and_then(|child| child.parent);
         self.tcp_rcv_for(slot, skb, seg);
         if let Some(parent) = parent {
-            self.sockets.wake(parent);
+            self.sockets.wake(parent, Wake::DataReady);
         }
     }
 

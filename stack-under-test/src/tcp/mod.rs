@@ -49,7 +49,7 @@ pub mod state;
 pub mod state_process;
 pub(crate) mod sysctl;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod timer;
 pub mod timewait;
 pub mod transmit;
@@ -65,6 +65,7 @@ pub use usage::{SockUsage, Usage};
 
 use crate::entropy::Entropy;
 use crate::errno::Errno;
+use crate::socket::epoll::Wake;
 use crate::socket::{Fd, SocketTable};
 use crate::stack::Stack;
 use alloc::boxed::Box;
@@ -222,9 +223,9 @@ impl Stack {
     }
 
     /// Wakes who waits for a socket, if an application has it.
-    pub(crate) fn tcp_wake(&mut self, tp: &TcpSock) {
+    pub(crate) fn tcp_wake(&mut self, tp: &TcpSock, wake: Wake) {
         if !tp.dead && tp.parent.is_none() {
-            self.sockets.wake(tp.slot);
+            self.sockets.wake(tp.slot, wake);
         }
     }
 

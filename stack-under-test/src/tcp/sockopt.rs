@@ -53,6 +53,7 @@ impl Stack {
             }
             O::SoRcvlowat => {
                 tp.tunables.rcvlowat = if value < 0 { i32::MAX as u32 } else { (value as u32).max(1) };
+                self.tcp_data_ready(tp);
                 Ok(())
             }
             O::TcpNodelay => {

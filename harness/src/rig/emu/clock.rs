@@ -77,7 +77,6 @@ impl EmuRig {
         }
         let now = Instant(self.now);
         for message in output.interrupts.drain(..) {
-            *self.messages.entry(message.vector).or_default() += 1;
             self.stack.interrupt(now, message.vector);
         }
         match &mut self.ledger {

@@ -52,10 +52,15 @@ impl Machine {
 
     /// The rules that were broken so far: reaches beyond lent memory, and what the NIC saw the driver do.
     pub fn take_violations(&mut self) -> Vec<String> {
+        self.keep_observations();
+        std::mem::take(&mut self.violations)
+    }
+
+    /// Puts what the NIC saw so far with the rules that were broken.
+    pub fn keep_observations(&mut self) {
         let seen = self.nic.take_observations();
-        let mut all = std::mem::take(&mut self.violations);
-        all.extend(seen.iter().map(|o| format!("at {} ns the NIC saw {:?}: {}", o.at, o.kind, o.text)));
-        all
+        let told = seen.iter().map(|o| format!("at {} ns the NIC saw {:?}: {}", o.at, o.kind, o.text));
+        self.violations.extend(told);
     }
 
     fn violated(&mut self, what: String) {

@@ -14,6 +14,7 @@ pub mod capability;
 mod command;
 mod descriptors;
 pub mod doctor;
+mod epoll;
 mod features;
 mod ioctl;
 pub mod lab;
