@@ -101,6 +101,7 @@ fn form(form: Form) -> Value {
         Form::Payload => reference("payload"),
         Form::OneOf(words) => or_variable(&json!({ "enum": words })),
         Form::SomeOf(words) => some_of(words),
+        Form::AllOrSome(words) => json!({ "anyOf": [{ "const": "all" }, some_of(words)] }),
         Form::Rigs => {
             json!({ "anyOf": [some_of(super::shape::RIGS), mapping(&[super::shape::LIMIT])] })
         }

@@ -29,6 +29,8 @@ pub enum Form {
     OneOf(&'static [&'static str]),
     /// A list of some words.
     SomeOf(&'static [&'static str]),
+    /// `all`, or a list of some words.
+    AllOrSome(&'static [&'static str]),
     /// A list of sockets, each with its events.
     Ready,
     /// A list of rigs, or a mapping with a reason.
@@ -129,6 +131,10 @@ pub const MSG_FLAGS: &[&str] = &[
 ];
 /// What `push:` of `segments` can say.
 pub const PUSH: &[&str] = &["any", "last"];
+/// What `fcs:` of `inject` can say.
+pub const FCS: &[&str] = &["wrong"];
+/// What `conserve` can hold against the wire.
+pub const CONSERVE: &[&str] = &["netdev", "ethtool", "queues", "sizes", "tcp", "snmp", "qdisc"];
 /// The events of poll(2).
 pub const POLL_EVENTS: &[&str] =
     &["POLLIN", "POLLPRI", "POLLOUT", "POLLERR", "POLLHUP", "POLLNVAL", "POLLRDHUP"];
@@ -216,7 +222,23 @@ pub const EXPECT: &[&[Key]] = &[
     &[AS, WITHIN, key("after", Form::After, "How long after a named step: `{NAME: 200ms}`."), TOLERANCE],
 ];
 /// `inject:`
-pub const INJECT: &[&[Key]] = &[HEADERS, PAYLOAD_KEY, NAMED];
+pub const INJECT: &[&[Key]] = &[
+    HEADERS,
+    PAYLOAD_KEY,
+    &[
+        AS,
+        key(
+            "cut_to",
+            Form::Number(14, 9216),
+            "The frame ends after so many bytes: one of less than 60 is a runt.",
+        ),
+        key(
+            "fcs",
+            Form::OneOf(FCS),
+            "`wrong`: the frame was damaged on the cable; only an emulated one shows it.",
+        ),
+    ],
+];
 
 /// `check:`
 pub const CHECK: &[Key] = &[
@@ -460,6 +482,11 @@ pub static STEPS: &[StepShape] = &[
     step("wait", Form::Duration, "Lets time pass."),
     step("quiet", Form::Duration, "Nothing is pending, and nothing comes for this long."),
     step("check", Form::Keys(&[CHECK]), "Counters and states."),
+    step(
+        "conserve",
+        Form::AllOrSome(CONSERVE),
+        "Counters add up exactly to the frames on the wire since the first step: `all`, or these groups. A rig holds what it has.",
+    ),
 ];
 
 /// The keys of a step.

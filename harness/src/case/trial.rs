@@ -291,6 +291,7 @@ impl<'l> TrialReader<'l> {
             "wait" => Action::Wait(self.r.duration(body)?),
             "quiet" => Action::Quiet(self.r.duration(body)?),
             "segments" => self.segments(body)?,
+            "conserve" => self.conserve(body)?,
             _ => return self.call(shape.name, body),
         };
         Ok((None, action))
