@@ -1,7 +1,7 @@
 //! `struct tcp_sock` with what it is made of (`inet_connection_sock`, `inet_sock`, `sock`), fields by Linux's names (6.12).
 
+use super::coalesce::Received;
 use super::cong::CongestionControl;
-use super::ofo::Received;
 use super::options::{MAX_SACKS, SackBlock};
 use super::segment::{PageFrag, TxSegment};
 use super::state::TcpState;
@@ -54,6 +54,8 @@ pub(crate) struct AckState {
     pub(crate) pushed2: bool,
     /// `ICSK_ACK_NOW`: no delay.
     pub(crate) now: bool,
+    /// `ICSK_ACK_NOMEM`: there was no room, and no window is offered.
+    pub(crate) nomem: bool,
     /// ACKs that go at once.
     pub(crate) quick: u8,
     pub(crate) pingpong: u8,
@@ -318,6 +320,8 @@ pub(crate) const TCP_INIT_CWND: u32 = 10;
 pub(crate) const TCP_INFINITE_SSTHRESH: u32 = 0x7fff_ffff;
 /// `TCP_MSS_DEFAULT`.
 pub(crate) const TCP_MSS_DEFAULT: u32 = 536;
+/// `SOCK_MIN_RCVBUF`: the least receive buffer, in bytes.
+pub(crate) const SOCK_MIN_RCVBUF: u32 = 2048 + crate::skb::pool::SKB_DESCRIPTION_BYTES;
 /// `TCP_DEFAULT_SCALING_RATIO`: half of the buffer is taken to be payload.
 pub(crate) const DEFAULT_SCALING_RATIO: u8 = 128;
 

@@ -329,7 +329,7 @@ impl Stack {
                 self.tcp_reset(tp, seg);
                 return self.tcp_discard(skb, DropReason::TcpAbortOnData);
             }
-            self.tcp_data_queue(tp, skb, seg);
+            self.tcp_data_queue(tp, skb, seg, false);
         }
         if tp.state != TcpState::Close {
             self.tcp_data_snd_check(tp);
