@@ -272,11 +272,12 @@ impl Stack {
 }
 
 impl TcpSock {
-    /// `tcp_rcv_rtt_update`: in eighths of microseconds.
+    /// `tcp_rcv_rtt_update`: in eighths of microseconds. Less than before holds at once (6.12.35); more is smoothed, or nothing
+    /// when the sample is the time of a whole window.
     pub(crate) fn rcv_rtt_update(&mut self, sample: u32, win_dep: bool) {
         let m = u64::from(sample) << 3;
         let old = u64::from(self.rcv_est.rtt_us);
-        let new = if old == 0 || m < old && win_dep {
+        let new = if old == 0 || m < old {
             m
         } else if win_dep {
             old
@@ -307,5 +308,35 @@ mod tests {
         let space = win_from_space(DEFAULT_SCALING_RATIO, 131_072);
         let window = select_initial_window(space, mss, 0, wscale_ok, (6_291_456, 4_194_304));
         assert_eq!((window.rcv_wnd, window.rcv_wscale), (rcv_wnd, rcv_wscale));
+    }
+
+    // Full segments of 1460 in buffers of 2,304 bytes leave 162 of 256 for payload: 82,944 of the 131,072. A clamp that grows lets
+    // the window that was offered hold.
+    #[test]
+    fn the_first_full_segment_says_what_the_buffer_takes() {
+        let mut tp = crate::tcp::tests::support::idle_sock();
+        (tp.options.rcvbuf, tp.rcv_wnd, tp.advmss) = (131_072, 64_240, 1460);
+        (tp.window_clamp, tp.rcv_ssthresh) = (64_076, 64_076);
+        tp.update_scaling_ratio(1460, 2304);
+        assert_eq!((tp.scaling_ratio, tp.window_clamp, tp.rcv_ssthresh), (162, 82_944, 64_240));
+        tp.grow_window(1460, 2304, 6_291_456);
+        assert_eq!(tp.rcv_ssthresh, 67_160);
+    }
+
+    #[rstest]
+    #[case::the_first(0, 100, false, 800)]
+    #[case::a_shorter_one_holds_at_once(800, 50, false, 400)]
+    #[case::a_longer_one_is_smoothed(800, 200, false, 900)]
+    #[case::a_longer_one_of_a_window_is_not_believed(800, 200, true, 800)]
+    fn the_round_trip_of_a_receiver(
+        #[case] old: u32,
+        #[case] sample: u32,
+        #[case] win_dep: bool,
+        #[case] told: u32,
+    ) {
+        let mut tp = crate::tcp::tests::support::idle_sock();
+        tp.rcv_est.rtt_us = old;
+        tp.rcv_rtt_update(sample, win_dep);
+        assert_eq!(tp.rcv_est.rtt_us, told);
     }
 }
