@@ -66,7 +66,7 @@ impl Stack {
 
     /// `queue_and_out`: what was expected next.
     fn tcp_queue_in_order(&mut self, tp: &mut TcpSock, new: Received, seg: &Incoming, predicted: bool) {
-        if !predicted && !self.tcp_try_rmem_schedule(tp, new.seq) {
+        if !predicted && !self.tcp_try_rmem_schedule(tp, new.seq, new.truesize) {
             (tp.ack.nomem, tp.ack.now, tp.ack.sched) = (true, true, true);
             self.tcp_data_ready(tp);
             // What is needed next is taken all the same when nothing else lies there.

@@ -17,7 +17,8 @@ impl Stack {
     pub(crate) fn tcp_data_queue_ofo(&mut self, tp: &mut TcpSock, mut new: Received, seg: &Incoming) {
         self.trace.function(seg.packet, "tcp_data_queue_ofo");
         self.tcp_ecn_check_ce(tp, seg.ecn);
-        if !self.tcp_try_rmem_schedule(tp, new.seq) || tp.out_of_order.len() >= OFO_PACKETS_MAX {
+        if !self.tcp_try_rmem_schedule(tp, new.seq, new.truesize) || tp.out_of_order.len() >= OFO_PACKETS_MAX
+        {
             self.mib.inc(Counter::TcpExtOfoDrop);
             self.tcp_wake(tp);
             return self.tcp_discard(new.skb, DropReason::ProtoMem);

@@ -278,8 +278,11 @@ pub(crate) struct TcpSock {
     pub(crate) ack: AckState,
     pub(crate) receive_queue: VecDeque<Received>,
     pub(crate) out_of_order: Vec<Received>,
-    /// The out-of-order packet that came last: its block is told first.
+    /// `sk_rmem_alloc`: the memory of what waits to be read or lies out of order, in bytes.
     pub(crate) rmem_alloc: u32,
+    /// `sk_forward_alloc`: what was left of granted pages when as much was held as `mem_charged` says.
+    pub(crate) forward_alloc: u32,
+    pub(crate) mem_charged: u32,
     pub(crate) selective_acks: [SackBlock; MAX_SACKS],
     pub(crate) num_sacks: u8,
     pub(crate) duplicate_sack: Option<SackBlock>,

@@ -20,7 +20,7 @@ fn with_gaps(rcvbuf: u32, packets: u32) -> (Stack, TcpSock) {
 #[test]
 fn a_buffer_within_its_limit_takes_more() {
     let (mut stack, mut tp) = with_gaps(4 * 2304, 4);
-    assert!(stack.tcp_try_rmem_schedule(&mut tp, 0));
+    assert!(stack.tcp_try_rmem_schedule(&mut tp, 0, 2304));
     assert_eq!((tp.out_of_order.len(), stack.mib.get(Counter::TcpExtPruneCalled)), (4, 0));
 }
 
@@ -28,7 +28,7 @@ fn a_buffer_within_its_limit_takes_more() {
 #[test]
 fn the_furthest_go_first() {
     let (mut stack, mut tp) = with_gaps(4 * 2304 - 1, 5);
-    assert!(stack.tcp_try_rmem_schedule(&mut tp, 0));
+    assert!(stack.tcp_try_rmem_schedule(&mut tp, 0, 2304));
     let left: Vec<u32> = tp.out_of_order.iter().map(|part| part.seq).collect();
     assert_eq!(left, [1000, 1200, 1400]);
     assert_eq!(stack.mib.get(Counter::TcpExtOfoPruned), 1);
@@ -37,7 +37,7 @@ fn the_furthest_go_first() {
 #[test]
 fn none_goes_that_lies_before_what_came() {
     let (mut stack, mut tp) = with_gaps(4 * 2304 - 1, 5);
-    assert!(!stack.tcp_try_rmem_schedule(&mut tp, 5000));
+    assert!(!stack.tcp_try_rmem_schedule(&mut tp, 5000, 2304));
     assert_eq!((tp.out_of_order.len(), stack.mib.get(Counter::TcpExtRcvPruned)), (5, 1));
 }
 
@@ -45,7 +45,7 @@ fn none_goes_that_lies_before_what_came() {
 fn a_buffer_that_nobody_set_grows_to_what_is_in_it() {
     let (mut stack, mut tp) = with_gaps(4096, 5);
     tp.tunables.rcvbuf_locked = false;
-    assert!(stack.tcp_try_rmem_schedule(&mut tp, 0));
+    assert!(stack.tcp_try_rmem_schedule(&mut tp, 0, 2304));
     assert_eq!((tp.options.rcvbuf, tp.out_of_order.len()), (5 * 2304, 5));
 }
 
@@ -61,7 +61,7 @@ fn packets_without_a_gap_are_copied_together() {
         tp.rmem_alloc += part.truesize;
         tp.receive_queue.push_back(part);
     }
-    assert!(stack.tcp_try_rmem_schedule(&mut tp, 4500));
+    assert!(stack.tcp_try_rmem_schedule(&mut tp, 4500, 2304));
     assert_eq!((tp.receive_queue.len(), tp.rmem_alloc), (2, 4352 + 960));
     assert_eq!(stack.mib.get(Counter::TcpExtRcvCollapsed), 40);
     let mut seq = 500_u32;
@@ -89,7 +89,7 @@ fn what_was_read_is_not_copied_and_a_fin_stays_where_it_is() {
         tp.rmem_alloc += part.truesize;
         tp.receive_queue.push_back(part);
     }
-    assert!(stack.tcp_try_rmem_schedule(&mut tp, 801));
+    assert!(stack.tcp_try_rmem_schedule(&mut tp, 801, 2304));
     let parts: Vec<_> = tp.receive_queue.iter().map(|part| (part.seq, part.end_seq, part.fin)).collect();
     assert_eq!(parts, [(550, 700, false), (700, 801, true)]);
     assert_eq!(stack.mib.get(Counter::TcpExtRcvCollapsed), 2);
