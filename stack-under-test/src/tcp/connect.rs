@@ -155,6 +155,8 @@ impl Stack {
             receive_queue: VecDeque::new(),
             out_of_order: Vec::new(),
             rmem_alloc: 0,
+            forward_alloc: 0,
+            mem_charged: 0,
             pred_flags: None,
             urg_seq: 0,
             urg_data: None,

@@ -4,18 +4,19 @@
 //! [`transmit`] makes a packet that refers to the page and hands it to IP; the piece stays in the retransmission queue
 //! (`segment`) until [`ack`] takes it out. A segment that comes is demultiplexed and checked in [`input`], acts on the
 //! state machine in [`state_process`] (the table is [`state`]), and its payload waits in [`ofo`] or the receive queue for
-//! [`recvmsg`]. What is lost is found by [`sack`] and [`recovery`], sent again by [`retransmit`], and timed by [`timer`] and
+//! [`recvmsg`]; `coalesce` makes few packets of many, `prune` keeps them within the receive buffer, [`window`] says what the peer
+//! may send. What is lost is found by [`sack`] and [`recovery`], sent again by [`retransmit`], and timed by [`timer`] and
 //! [`rtt`]. Urgent bytes go beside the stream ([`urgent`]); `predict` says which segments Linux counts as predicted.
 //! Connections begin in [`listen`] and [`connect`], and end in [`close`] and [`timewait`].
 //!
 //! Not built yet, and where it will stand: Fast Open (`fastopen.rs`, beside [`listen`]), SYN cookies (in [`request`], where a
 //! full queue drops), path MTU probing (in [`output`], before the loop of `tcp_write_xmit`), TCP small queues and
-//! autocorking (in [`output`]; nothing lies long enough below us to matter), collapsing of queues under memory pressure (in
-//! [`ofo`], where packets are dropped).
+//! autocorking (in [`output`]; nothing lies long enough below us to matter).
 
 pub mod ack;
 pub mod bind;
 pub mod close;
+pub(crate) mod coalesce;
 pub mod cong;
 pub mod connect;
 pub mod data;
@@ -32,6 +33,7 @@ pub mod output;
 pub(crate) mod ports;
 pub(crate) mod predict;
 pub mod probe;
+pub(crate) mod prune;
 pub mod rack;
 pub mod readiness;
 pub mod recovery;

@@ -267,7 +267,8 @@ impl Stack {
             }
         }
         let ack = &mut tp.ack;
-        (ack.sched, ack.timer, ack.pushed, ack.pushed2, ack.now) = (false, false, false, false, false);
+        (ack.sched, ack.timer, ack.pushed, ack.pushed2) = (false, false, false, false);
+        (ack.now, ack.nomem) = (false, false);
         tp.timers.stop(super::timer::Timer::Delack);
         tp.timers.stop(super::timer::Timer::CompressedAck);
     }

@@ -128,7 +128,8 @@ impl Scene {
     /// After a reset nothing is planned any more, soon; and what is held is what a NIC holds that did nothing.
     fn comes_to_rest(&mut self) -> Result<(), String> {
         for offset in (0x4000..0x4140).step_by(4) {
-            self.features.note_amount(nic_emu::register_name(offset).unwrap_or("?"), self.nic.peek32(offset).into());
+            self.features
+                .note_amount(nic_emu::register_name(offset).unwrap_or("?"), self.nic.peek32(offset).into());
         }
         self.check_size()?;
         // While one reset is at work, another is not heard.
