@@ -86,7 +86,8 @@ impl Stack {
         let truesize = new.truesize;
         new.try_coalesce(tp.receive_queue.back(), &mut self.mib);
         tp.rcv_nxt = new.end_seq;
-        tp.bytes_received += u64::from(len);
+        // `tcp_rcv_nxt_update`: a FIN counts as one.
+        tp.bytes_received += u64::from(new.end_seq.wrapping_sub(new.seq));
         if len > 0 {
             self.tcp_event_data_recv(tp, seg, &new.skb, truesize);
             tp.rmem_alloc += truesize;

@@ -130,7 +130,7 @@ impl Stack {
             if first.joined == 0 {
                 first.try_coalesce(tp.receive_queue.back(), &mut self.mib);
             }
-            tp.bytes_received += u64::from(first.payload_end().wrapping_sub(first.seq));
+            tp.bytes_received += u64::from(first.end_seq.wrapping_sub(first.seq));
             tp.rcv_nxt = first.end_seq;
             fin |= first.fin;
             if first.payload_end() == first.seq {

@@ -17,6 +17,8 @@ pub struct TcpRecvFlags {
     pub trunc: bool,
     /// MSG_OOB: the urgent byte is read.
     pub oob: bool,
+    /// The same call has received bytes before: an error that is pending stays for the next one.
+    pub partial: bool,
 }
 
 impl Stack {
@@ -59,6 +61,9 @@ impl Stack {
                 self.tcp_cleanup_rbuf(tp, copied);
             }
             return Ok(copied);
+        }
+        if flags.partial && (tp.done || tp.err.is_some()) {
+            return Ok(0);
         }
         if buffer.is_empty() || tp.done {
             return tp.err.take().map_or(Ok(0), Err);

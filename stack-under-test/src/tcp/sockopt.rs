@@ -52,9 +52,14 @@ impl Stack {
                 Ok(())
             }
             O::SoRcvlowat => {
-                tp.tunables.rcvlowat = if value < 0 { i32::MAX as u32 } else { (value as u32).max(1) };
+                // `tcp_set_rcvlowat`: no more than half of what the buffer can be.
+                let most =
+                    if tp.tunables.rcvbuf_locked { tp.options.rcvbuf } else { self.sysctl.tcp.rmem[2] };
+                let value = u32::try_from(value).unwrap_or(i32::MAX as u32);
+                tp.tunables.rcvlowat = value.min(most / 2).max(1);
                 Ok(())
             }
+            O::UdpSegment => Err(Errno::ENOPROTOOPT),
             O::TcpNodelay => {
                 if on {
                     tp.nonagle |= NAGLE_OFF | NAGLE_PUSH;
