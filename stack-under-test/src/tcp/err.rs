@@ -95,7 +95,7 @@ impl Stack {
     /// `tcp_v4_mtu_reduced`: the path is narrower than was thought, as routing has learned; what is lost goes again in
     /// smaller segments.
     fn tcp_v4_mtu_reduced(&mut self, tp: &mut TcpSock) {
-        if tp.options.pmtudisc == PmtuDisc::Dont {
+        if matches!(tp.options.pmtudisc, PmtuDisc::Dont | PmtuDisc::Interface | PmtuDisc::Omit) {
             return;
         }
         tp.cached_route = None;
