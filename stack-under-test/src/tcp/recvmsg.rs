@@ -65,7 +65,11 @@ impl Stack {
         if flags.partial && (tp.done || tp.err.is_some()) {
             return Ok(0);
         }
-        if buffer.is_empty() || tp.done {
+        if tp.done {
+            // The peer's FIN was reached: what happened since is told elsewhere.
+            return Ok(0);
+        }
+        if buffer.is_empty() {
             return tp.err.take().map_or(Ok(0), Err);
         }
         if let Some(errno) = tp.err.take() {

@@ -95,6 +95,10 @@ fn receive(
     flags: &[String],
     progress: &mut Progress,
 ) -> Attempt {
+    if has(flags, "MSG_ERRQUEUE") {
+        // Errors of a stream are told by its calls; its queue has none, and never waits.
+        return Err(Errno::EAGAIN.into());
+    }
     let known = TcpRecvFlags {
         peek: has(flags, "MSG_PEEK"),
         trunc: has(flags, "MSG_TRUNC"),
