@@ -144,6 +144,9 @@ impl Stack {
 
     /// TCP keeps its own copy of what is common.
     fn setsockopt_tcp(&mut self, fd: Fd, option: SocketOption, value: i32) -> Result<(), Errno> {
+        if option == SocketOption::UdpSegment {
+            return Err(Errno::ENOPROTOOPT);
+        }
         let own = self.tcp_call(fd, |stack, tp| Ok(stack.tcp_setsockopt(tp, option, value)))?;
         if let Some(result) = own {
             return result;
