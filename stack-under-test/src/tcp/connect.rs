@@ -67,6 +67,7 @@ impl Stack {
             shutdown_read: false,
             shutdown_write: false,
             connecting: false,
+            connected: false,
             done: false,
             dead: false,
             destroy: false,
@@ -210,9 +211,14 @@ impl Stack {
                 tp.err = None;
                 return Err(errno);
             }
+            // `SS_CONNECTED`: it has to be closed, or disconnected, before it can be another.
+            TcpState::Close if tp.connected => return Err(Errno::EISCONN),
             TcpState::Close => {}
             // The first to ask learns that it succeeded.
-            _ if core::mem::take(&mut tp.connecting) => return Ok(()),
+            _ if core::mem::take(&mut tp.connecting) => {
+                tp.connected = true;
+                return Ok(());
+            }
             _ => return Err(Errno::EISCONN),
         }
         self.tcp_v4_connect(tp, to)?;

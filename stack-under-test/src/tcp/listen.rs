@@ -65,6 +65,7 @@ impl Stack {
         self.trace.function(0, "inet_csk_accept");
         let child = self.tcp.sock_mut(slot).ok_or(Errno::ECONNABORTED)?;
         child.parent = None;
+        child.connected = true;
         let peer = SocketAddrV4::new(child.daddr, child.dport);
         let options = child.options.clone();
         let socket = self.new_socket_for(options);

@@ -164,6 +164,8 @@ pub(crate) struct TcpSock {
     pub(crate) shutdown_write: bool,
     /// `SS_CONNECTING`: the result of `connect` was not told yet.
     pub(crate) connecting: bool,
+    /// `SS_CONNECTED`: the application was told of a connection.
+    pub(crate) connected: bool,
     /// `SOCK_DONE`: a FIN or reset came.
     pub(crate) done: bool,
     /// `SOCK_DEAD`: no descriptor refers to it any more.

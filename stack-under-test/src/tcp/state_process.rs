@@ -293,9 +293,7 @@ impl Stack {
             seg.payload_len > 0 && after(seg.end_seq.wrapping_sub(u32::from(seg.fin())), tp.rcv_nxt);
         if tp.tunables.linger2 < 0 || new_data {
             self.mib.inc(Counter::TcpExtAbortOnData);
-            if new_data {
-                self.tcp_send_reset(seg);
-            }
+            self.tcp_send_reset(seg);
             self.tcp_done(tp);
             self.tcp_discard(skb, DropReason::TcpAbortOnData);
             return None;

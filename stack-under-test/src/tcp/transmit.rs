@@ -82,7 +82,7 @@ impl Stack {
     fn tcp_flow(&mut self, tp: &mut TcpSock) -> Result<Flow, Errno> {
         let route = self.tcp_route(tp).inspect_err(|_| self.mib.inc(Counter::IpOutNoRoutes))?;
         let options = &tp.options;
-        let df = matches!(options.pmtudisc, PmtuDisc::Do | PmtuDisc::Probe)
+        let df = matches!(options.pmtudisc, PmtuDisc::Do)
             || (options.pmtudisc == PmtuDisc::Want && !route.mtu_locked);
         Ok(Flow {
             saddr: tp.saddr,
