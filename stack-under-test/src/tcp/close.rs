@@ -41,7 +41,7 @@ impl Stack {
             if tp.state == TcpState::SynSent {
                 // Whichever direction is named: `inet_shutdown` gives up the attempt.
                 stack.tcp_disconnect(tp);
-                stack.tcp_wake(tp);
+                stack.tcp_wake(tp, Wake::StateChange);
                 return Ok(());
             }
             tp.shutdown_read |= read;

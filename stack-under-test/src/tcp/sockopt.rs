@@ -35,13 +35,6 @@ fn retrans_to_secs(retrans: u8) -> u32 {
 }
 
 impl Stack {
-    /// `tcp_set_rcvlowat`: no more than half of what the buffer can be.
-    fn tcp_set_rcvlowat(&self, tp: &mut TcpSock, value: i32) {
-        let most = if tp.tunables.rcvbuf_locked { tp.options.rcvbuf } else { self.sysctl.tcp.rmem[2] };
-        let value = u32::try_from(value).unwrap_or(i32::MAX as u32);
-        tp.tunables.rcvlowat = value.min(most / 2).max(1);
-    }
-
     /// `setsockopt` with a number, of what TCP has its own way with. `None`: not one of those.
     pub(crate) fn tcp_setsockopt(
         &mut self,
