@@ -1,12 +1,14 @@
 //! Receiving: `igb_clean_rx_irq` and `igb_alloc_rx_buffers` of Linux 6.12.
 
 use super::Igb;
-use super::desc::{self, RXD_EOP, RXD_FRAME_ERRORS, RXD_IPE, RXD_IXSM, RXD_L4E, RXD_TCPCS, RXD_UDPCS};
+use super::desc::{
+    self, RXD_EOP, RXD_FRAME_ERRORS, RXD_IPE, RXD_IXSM, RXD_L4E, RXD_TCPCS, RXD_UDPCS, RXD_VP,
+};
 use super::hw::Fault;
 use crate::bus::Direction;
 use crate::drop_reason::DropReason;
 use crate::netdev::DriverCtx;
-use crate::skb::{BufId, Frag, HEAD_BYTES, IpSummed, Skb};
+use crate::skb::{BufId, Frag, HEAD_BYTES, IpSummed, PacketType, Skb};
 
 /// Buffers are lent anew when this many are missing.
 const BUFFER_WRITE: u16 = 16;
@@ -15,10 +17,15 @@ const MAX_DESCRIPTORS: u32 = 8;
 /// The shortest frame that goes up, without CRC.
 const MIN_FRAME: usize = 60;
 
+/// The bits of a VLAN tag that name the VLAN.
+const VLAN_VID_MASK: u16 = 0xFFF;
+
 /// What a descriptor says that was written back.
 struct WrittenBack {
     status: u32,
     len: usize,
+    /// The tag that was taken off, if `status` says so.
+    tag: u16,
 }
 
 impl Igb {
@@ -50,7 +57,7 @@ impl Igb {
                 ctx.skbs.drop(ctx.trace, skb, DropReason::RxFrameError);
                 continue;
             }
-            bytes += self.deliver(ctx, q, skb, written.status);
+            bytes += self.deliver(ctx, q, skb, &written);
             packets += 1;
         }
         if missing > 0 {
@@ -74,12 +81,13 @@ impl Igb {
             return None;
         }
         let at = ring.at(ring.next_to_clean);
-        let len = usize::from(ctx.skbs.mem.read_le32(at + 12) as u16);
+        let word = ctx.skbs.mem.read_le32(at + 12);
+        let len = usize::from(word as u16);
         if len == 0 {
             return None;
         }
         ctx.skbs.mem.read_barrier();
-        Some(WrittenBack { status: ctx.skbs.mem.read_le32(at + 8), len })
+        Some(WrittenBack { status: ctx.skbs.mem.read_le32(at + 8), len, tag: (word >> 16) as u16 })
     }
 
     /// Takes the descriptor's buffer back, and adds it to the packet that it belongs to. `false`, and nothing taken, when
@@ -122,13 +130,13 @@ impl Igb {
 
     /// Finishes a frame and hands it up; gives its length.
     #[inline]
-    fn deliver(&mut self, ctx: &mut DriverCtx<'_>, q: usize, skb: Skb, status: u32) -> u32 {
+    fn deliver(&mut self, ctx: &mut DriverCtx<'_>, q: usize, skb: Skb, written: &WrittenBack) -> u32 {
         let len = ctx.skbs[&skb].len();
         if len < MIN_FRAME {
             // A frame this short lies in one buffer, which has room.
             ctx.skbs.put(&skb, MIN_FRAME - len).fill(0);
         }
-        let summed = self.rx_checksum(q, status, ctx.skbs[&skb].len());
+        let summed = self.rx_checksum(q, written.status, ctx.skbs[&skb].len());
         if ctx.trace.is_on() {
             let packet = ctx.trace.made(ctx.skbs.linear(&skb), ctx.skbs[&skb].len());
             ctx.skbs[&skb].packet = packet;
@@ -138,6 +146,10 @@ impl Igb {
         meta.ip_summed = summed;
         meta.queue_mapping = q as u16;
         meta.tstamp = ctx.now;
+        if written.status & RXD_VP != 0 && written.tag & VLAN_VID_MASK != 0 {
+            // No device of that VLAN is there to take it (`__netif_receive_skb_core`). A tag that has a priority alone means nothing.
+            meta.pkt_type = PacketType::OtherHost;
+        }
         let bytes = meta.len;
         ctx.rx.push_back(ctx.skbs, skb);
         bytes
