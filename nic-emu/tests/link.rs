@@ -216,9 +216,6 @@ fn in_loopback_every_frame_comes_back(#[case] bmcr: u32, #[case] lbm: u32) {
         machine.send(&bytes);
         machine.wait(100_000);
     }
-    assert_eq!((machine.out.frames.len(), machine.read(0x4078)), (0, 20), "BPRC");
-    assert_eq!(
-        (0..20).filter(|index| machine.ram.word(machine::RX_RING + 16 * index + 8) & 3 == 3).count(),
-        20
-    );
+    assert_eq!(machine.out.frames, []);
+    assert_eq!([machine.read(0x4078), machine.read(0x4104)], [20, 20], "BPRC, RPTHC");
 }
