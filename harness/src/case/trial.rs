@@ -291,6 +291,7 @@ impl<'l> TrialReader<'l> {
             "wait" => Action::Wait(self.r.duration(body)?),
             "quiet" => Action::Quiet(self.r.duration(body)?),
             "segments" => self.segments(body)?,
+            "conserve" => self.conserve(body)?,
             _ => return self.call(shape.name, body),
         };
         Ok((None, action))
@@ -307,7 +308,8 @@ impl<'l> TrialReader<'l> {
                 "such as `/sys/class/net/eth0/queues/tx-0/xps_cpus`",
             );
         }
-        Ok(Action::Sysfs { path: text, value: self.r.text(value)?.to_owned() })
+        let error = fields.get("error").map(|error| self.r.text(error).map(str::to_owned)).transpose()?;
+        Ok(Action::Sysfs { path: text, value: self.r.text(value)?.to_owned(), error })
     }
 
     fn repeat(&mut self, node: &Node, out: &mut Vec<Step>) -> Read<()> {

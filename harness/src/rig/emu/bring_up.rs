@@ -3,6 +3,7 @@
 use super::agent::Agent;
 use super::apps::Apps;
 use super::journal::Journal;
+use super::ledger::Ledger;
 use super::machine::{EmuBus, Machine};
 use super::{CARRIER_BOUND, EmuRig};
 use crate::case::model::{Fault as Wanted, topology};
@@ -32,9 +33,10 @@ const SEED: u64 = 0;
 /// # Errors
 /// When it does not come up, or a fault is not one that the NIC can make.
 pub(super) fn rig(faults: &[Wanted]) -> Result<EmuRig, RigError> {
-    let rig = boot(&Identity::default())?;
+    let mut rig = boot(&Identity::default())?;
     let faults = faults.iter().map(planned).collect::<Result<Vec<_>, _>>()?;
     rig.machine.borrow_mut().nic.arm_faults(&faults);
+    rig.ledger = Some(Ledger::default());
     Ok(rig)
 }
 
@@ -75,6 +77,7 @@ pub(super) fn boot(host: &Identity) -> Result<EmuRig, RigError> {
         agent: Agent::default(),
         apps: Apps::default(),
         journal: Journal::default(),
+        ledger: None,
         events: VecDeque::new(),
         output: Output::default(),
         now: 0,
