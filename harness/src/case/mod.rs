@@ -18,6 +18,7 @@ mod peer_shape;
 pub mod problem;
 pub(crate) mod reader;
 mod real_peer;
+mod retransmissions;
 pub mod rigs;
 pub mod schema;
 pub(crate) mod shape;
