@@ -145,6 +145,7 @@ impl Stack {
             return self.tcp_connect(now, 0, fd, to);
         }
         self.autobind(fd)?;
+        self.skbs.charges[SocketTable::slot(fd) as usize].tx_queue = None;
         let daddr = if to.ip().is_unspecified() { Ipv4Addr::LOCALHOST } else { *to.ip() };
         let socket = self.sockets.get_mut(fd)?;
         socket.peer = None;
