@@ -66,7 +66,7 @@ impl Stack {
             }
             return if shut { Ok(nothing) } else { Err(Errno::EAGAIN) };
         };
-        self.trace.function(self.skbs[&skb].packet, "udp_recvmsg");
+        self.trace_skb::<true>(&skb, "udp_recvmsg");
         let received = self.copy_datagram(&skb, buffer, flags.trunc);
         if flags.peek {
             let socket = self.sockets.get_mut(fd)?;

@@ -148,7 +148,7 @@ impl Stack {
 
     /// Drops what the application did not read.
     fn tcp_purge_receive(&mut self, tp: &mut TcpSock) {
-        for part in core::mem::take(&mut tp.receive_queue) {
+        while let Some(part) = tp.receive_queue.pop_front() {
             tp.rmem_alloc = tp.rmem_alloc.saturating_sub(part.truesize);
             self.tcp_discard(part.skb, DropReason::SocketClose);
         }
@@ -156,7 +156,7 @@ impl Stack {
 
     /// `tcp_write_queue_purge`.
     pub(crate) fn tcp_purge_write_queue(&mut self, tp: &mut TcpSock) {
-        for segment in tp.wq.drain(..).chain(tp.rtx.drain(..)) {
+        while let Some(segment) = tp.wq.pop_front().or_else(|| tp.rtx.pop_front()) {
             segment.free(&mut self.skbs);
         }
         tp.wmem_queued = 0;

@@ -16,7 +16,6 @@ use crate::stack::Stack;
 use crate::time::Instant;
 use crate::wire::ipv4::HEADER_BYTES as IP_BYTES;
 use crate::wire::tcp::HEADER_BYTES;
-use alloc::boxed::Box;
 use core::net::SocketAddrV4;
 
 impl Stack {
@@ -83,11 +82,11 @@ impl Stack {
         }
         let request = self.tcp.requests.get(id)?.clone();
         let slot = self.reserve_slot()?;
-        let mut child = Box::new(self.tcp_new_sock(slot));
+        let mut child = self.tcp_alloc_sock(slot);
         self.tcp_create_openreq_child(tp, &mut child, &request, seg);
         self.tcp_drop_request_of(tp, id);
         self.tcp.table.insert(request.tuple, Owner::Sock(slot));
-        self.tcp.bound.insert((request.tuple.lport, super::bind::Holder::Sock(slot)));
+        child.bound = self.tcp.bound.insert(request.tuple.lport, super::bind::Holder::Sock(slot));
         self.tcp.put(child);
         tp.accept_queue.push_back(slot);
         self.mib.inc(Counter::TcpPassiveOpens);

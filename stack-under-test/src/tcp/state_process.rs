@@ -219,6 +219,9 @@ impl Stack {
     /// SYN_RECV: the ACK of the handshake.
     fn tcp_synrecv_ack(&mut self, tp: &mut TcpSock, seg: &Incoming) {
         tp.delivered = tp.delivered.wrapping_add(1);
+        if tp.rx_opt.tstamp_ok && tp.parent.is_some() {
+            tp.advmss = tp.advmss.saturating_sub(TSTAMP_BYTES);
+        }
         self.tcp_init_transfer(tp);
         tp.copied_seq = tp.rcv_nxt;
         self.tcp_event(tp, TcpEvent::RcvAckOfSyn);
@@ -226,9 +229,6 @@ impl Stack {
         tp.snd_wnd = u32::from(seg.header.window) << tp.rx_opt.snd_wscale;
         tp.snd_wl1 = seg.seq();
         tp.max_window = tp.max_window.max(tp.snd_wnd);
-        if tp.rx_opt.tstamp_ok && tp.parent.is_some() {
-            tp.advmss = tp.advmss.saturating_sub(TSTAMP_BYTES);
-        }
         tp.update_pacing_rate();
         tp.lsndtime = self.jiffies;
         tp.initialize_rcv_mss();
@@ -330,7 +330,7 @@ impl Stack {
                 self.tcp_reset(tp, seg);
                 return self.tcp_discard(skb, DropReason::TcpAbortOnData);
             }
-            self.tcp_data_queue(tp, skb, seg);
+            self.tcp_data_queue(tp, skb, seg, false);
         }
         if tp.state != TcpState::Close {
             self.tcp_data_snd_check(tp);
