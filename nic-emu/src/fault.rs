@@ -34,3 +34,24 @@ pub enum Fault {
         for_ns: u64,
     },
 }
+
+/// Times beyond this, about two years, are taken as this: what is added to them does not overflow.
+const TIME_MAX: u64 = 1 << 56;
+
+impl Fault {
+    /// The same with times that the NIC can reckon with.
+    pub(crate) fn bounded(self) -> Self {
+        match self {
+            Self::LostInterrupt { .. } => self,
+            Self::SpuriousInterrupt { vector, at } => {
+                Self::SpuriousInterrupt { vector, at: at.min(TIME_MAX) }
+            }
+            Self::LateWriteBack { queue, nth, by_ns } => {
+                Self::LateWriteBack { queue, nth, by_ns: by_ns.min(TIME_MAX) }
+            }
+            Self::LinkFlap { at, for_ns } => {
+                Self::LinkFlap { at: at.min(TIME_MAX), for_ns: for_ns.min(TIME_MAX) }
+            }
+        }
+    }
+}

@@ -57,7 +57,11 @@ pub fn run(arguments: &FuzzArgs) -> io::Result<u8> {
     };
     let plan = Plan {
         target: arguments.target,
-        seeds: if arguments.time.is_some() { arguments.seeds.start..u64::MAX } else { arguments.seeds.clone() },
+        seeds: if arguments.time.is_some() {
+            arguments.seeds.start..u64::MAX
+        } else {
+            arguments.seeds.clone()
+        },
         time: arguments.time,
         jobs: arguments.jobs.map_or(cores, usize::from),
         corpus: corpus.into_iter().map(|(_, input)| input).collect(),
@@ -93,7 +97,8 @@ fn replay(target: Target, inputs: &[PathBuf]) -> io::Result<u8> {
     let mut failed = false;
     for path in inputs {
         let read = fs::read(path);
-        let input = read.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        let input =
+            read.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
         let begun = Instant::now();
         let said = match target.run(&input) {
             Ok(features) => format!("ok, {} features", features.count()),

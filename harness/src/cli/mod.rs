@@ -61,10 +61,8 @@ fn needs_namespaces(command: &Command) -> bool {
             arguments.rig.iter().any(may) && arguments.trials.lab.is_none()
         }
         Command::Doctor { rig } => rig.is_none_or(|rig| rig == RigKind::Linux),
-        Command::List(_)
-        | Command::Check(_)
-        | Command::Show(_)
-        | Command::Simulate(_)
-        | Command::Fuzz(_) => false,
+        Command::List(_) | Command::Check(_) | Command::Show(_) | Command::Simulate(_) | Command::Fuzz(_) => {
+            false
+        }
     }
 }

@@ -8,7 +8,20 @@ pub const RECORDS_MAX: usize = 400;
 
 /// Words at which things change.
 const EDGES: [u32; 14] = [
-    0, 1, 2, 0x7F, 0x80, 0xFFF, 0x1000, 0xFFFF, 0x1_0000, 0xF_FFFF, 0x200_0000, 0x7FFF_FFFF, 0x8000_0000, u32::MAX,
+    0,
+    1,
+    2,
+    0x7F,
+    0x80,
+    0xFFF,
+    0x1000,
+    0xFFFF,
+    0x1_0000,
+    0xF_FFFF,
+    0x200_0000,
+    0x7FFF_FFFF,
+    0x8000_0000,
+    u32::MAX,
 ];
 
 fn word(dice: &mut Dice) -> u32 {
@@ -97,7 +110,8 @@ fn change_one(dice: &mut Dice, record: &mut Record) {
 /// A smaller input that still fails: records, then values, are left out for as long as `fails` says so, at most `tries` times.
 pub fn smaller(input: &[u8], mut tries: u32, fails: &mut dyn FnMut(&[u8]) -> bool) -> Vec<u8> {
     let mut best = super::record::read_all(input);
-    let bytes = |records: &[Record]| -> Vec<u8> { records.iter().flat_map(|record| record.write()).collect() };
+    let bytes =
+        |records: &[Record]| -> Vec<u8> { records.iter().flat_map(|record| record.write()).collect() };
     let mut chunk = best.len().div_ceil(2).max(1);
     while tries > 0 {
         let (mut at, mut better) = (0, false);

@@ -23,7 +23,8 @@ impl Record {
     #[must_use]
     pub fn read(bytes: &[u8]) -> Self {
         let at = |place: usize| bytes.get(place).copied().unwrap_or(0);
-        let word = |place: usize| u32::from_le_bytes([at(place), at(place + 1), at(place + 2), at(place + 3)]);
+        let word =
+            |place: usize| u32::from_le_bytes([at(place), at(place + 1), at(place + 2), at(place + 3)]);
         Self { kind: at(0), a: at(1), b: u16::from_le_bytes([at(2), at(3)]), x: word(4), y: word(8) }
     }
 

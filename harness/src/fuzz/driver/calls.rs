@@ -88,7 +88,8 @@ impl Scene {
         let payload = vec![record.x as u8; usize::from(record.b) % LONGEST];
         let segment = if record.y & 1 == 0 { 0 } else { (record.y >> 8 & 0x7FF) as i32 };
         let _ = self.stack.setsockopt(fd, SocketOption::UdpSegment, segment);
-        let to = SocketAddrV4::new(if record.y & 2 == 0 { topology::PEER_IP } else { [192, 0, 2, 9].into() }, 7);
+        let to =
+            SocketAddrV4::new(if record.y & 2 == 0 { topology::PEER_IP } else { [192, 0, 2, 9].into() }, 7);
         for _ in 0..=record.a % 40 {
             let now = self.called();
             let sent = self.stack.sendto(now, record.a % 2, fd, &payload, Some(to), SendFlags::default());

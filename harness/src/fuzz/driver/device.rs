@@ -153,7 +153,8 @@ impl Device {
 
     /// A descriptor that the driver wrote: what it names has to be lent.
     fn names(&mut self, base: u32, sends: bool, at: u64, bytes: [u8; 16]) {
-        let wide = |from: usize| bytes[from..from + 8].iter().rev().fold(0, |all, b| all << 8 | u64::from(*b));
+        let wide =
+            |from: usize| bytes[from..from + 8].iter().rev().fold(0, |all, b| all << 8 | u64::from(*b));
         let (addr, command) = (wide(0), wide(8));
         let (len, access) = if sends {
             if command >> 20 & 0xF != 3 {

@@ -83,7 +83,12 @@ impl Scene {
             seed: first.x.into(),
             cpus: 2,
             pool: PoolConfig { skbs: 1024, heads: 1024, pages: 128, coherent_bytes: 128 << 10 },
-            igb: igb::Config { queue_pairs: u16::from(first.a % 3), rx_ring: 64, tx_ring: 64, ..igb::Config::default() },
+            igb: igb::Config {
+                queue_pairs: u16::from(first.a % 3),
+                rx_ring: 64,
+                tx_ring: 64,
+                ..igb::Config::default()
+            },
         };
         let mut memory = DmaMemory::zeroed(config.pool.bytes(), BUS_BASE);
         let rings = memory.set_apart(config.pool.coherent_at()).ok_or("the memory is not its own")?;
