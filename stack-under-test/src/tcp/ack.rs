@@ -9,6 +9,7 @@ use super::seq::{after, before};
 use super::sock::{CaState, NAGLE_OFF, Pending, TcpSock};
 use super::state::TcpState;
 use crate::mib::Counter;
+use crate::socket::epoll::Wake;
 use crate::stack::Stack;
 use crate::wire::tcp::{ECE, SYN};
 
@@ -414,7 +415,7 @@ impl Stack {
             }
             if tp.is_writeable() {
                 tp.nospace = false;
-                self.tcp_wake(tp);
+                self.tcp_wake(tp, Wake::WriteSpace);
             }
         }
     }

@@ -52,7 +52,10 @@ impl Stack {
         if flags.oob {
             return self.tcp_recv_urg(tp, buffer, flags.peek);
         }
+        // Pages are given back when something is freed: what was charged before comes off first.
+        tp.settle_forward_alloc();
         let copied = self.tcp_copy_out(tp, buffer, flags);
+        tp.settle_forward_alloc();
         if copied > 0 {
             if !flags.peek {
                 self.tcp_rcv_space_adjust(tp);

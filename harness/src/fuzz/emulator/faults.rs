@@ -2,7 +2,7 @@
 
 use crate::case::model::topology;
 use crate::fuzz::record::Record;
-use nic_emu::{Config, Fault, Latency};
+use nic_emu::{Config, Fault, Latency, Which};
 
 /// The longest that a reset takes here, in nanoseconds.
 pub const RESET_MAX: u64 = 4_000_000;
@@ -39,13 +39,27 @@ pub fn config(records: &[Record]) -> Config {
 }
 
 fn fault(record: Record) -> Fault {
-    let (which, nth) = (record.b, record.x % 64);
     // Times of faults are a case's, and any number may stand there.
     let time = if record.y == u32::MAX { u64::MAX } else { u64::from(record.y) };
-    match record.a % 4 {
-        0 => Fault::LostInterrupt { vector: which, nth },
-        1 => Fault::SpuriousInterrupt { vector: which, at: record.x.into() },
-        2 => Fault::LateWriteBack { queue: which % 16, nth, by_ns: time },
-        _ => Fault::LinkFlap { at: record.x.into(), for_ns: time },
+    let which = if record.x & 1 << 31 == 0 {
+        Which::Nth(record.x % 64)
+    } else {
+        Which::Share { per_mille: (record.x >> 8 & 0x3ff) as u16, seed: record.y.into() }
+    };
+    let (vector, queue, at) = (record.b, record.b % 16, record.x.into());
+    match record.a % 13 {
+        0 => Fault::LostInterrupt { vector, which },
+        1 => Fault::SpuriousInterrupt { vector, at },
+        2 => Fault::LateWriteBack { queue, which, by_ns: time },
+        3 => Fault::LinkFlap { at, for_ns: time },
+        4 => Fault::LostWriteBack { queue, which },
+        5 => Fault::DescriptorFetchError { queue, which },
+        6 => Fault::RefusedDma { queue, which },
+        7 => Fault::CorruptedReceivedFrame { which },
+        8 => Fault::LostReceivedFrame { which },
+        9 => Fault::CorruptedSentFrame { which },
+        10 => Fault::LostSentFrame { which },
+        11 => Fault::Removal { at },
+        _ => Fault::SlowReset { which, by_ns: time },
     }
 }
