@@ -90,9 +90,6 @@ impl Config {
         ] {
             *delay = (*delay).max(1);
         }
-        for fault in &mut self.faults {
-            *fault = fault.bounded();
-        }
         self
     }
 }

@@ -148,7 +148,13 @@ impl Scene {
         }
         self.moment(self.nic.now())?;
         let size = self.size();
-        if size > RESTING_MAX { Err(format!("the NIC holds {size} characters at rest")) } else { Ok(()) }
+        // A card that was pulled out keeps what it held.
+        let removed = self.nic.read32(8) == u32::MAX;
+        if size > RESTING_MAX && !removed {
+            Err(format!("the NIC holds {size} characters at rest"))
+        } else {
+            Ok(())
+        }
     }
 }
 
