@@ -9,11 +9,10 @@ use super::features::Features;
 use crate::skb::pool::SKB_DESCRIPTION_BYTES;
 use crate::skb::{Frag, GsoType, IpSummed, MAX_SKB_FRAGS, Skb, SkbPool};
 use crate::stack::Stack;
-use crate::wire::checksum::{Checksum, checksum, pseudo_header};
+use crate::wire::checksum::{Checksum, checksum, checksum_with};
 use crate::wire::ethernet::HEADER_BYTES as ETH_BYTES;
 use crate::wire::ipv4::IPPROTO_TCP;
 use alloc::vec::Vec;
-use core::net::Ipv4Addr;
 
 /// `MAX_GRO_SKBS`: packets that are held at a time.
 const HELD_MAX: usize = 8;
@@ -203,15 +202,18 @@ impl Stack {
         if meta.ip_summed != IpSummed::None {
             return true;
         }
-        let Some(headers) = frame.first_chunk() else { return false };
-        let address = |at: usize| Ipv4Addr::from_bits(be32(headers, ETH_BYTES + at));
-        let length = (meta.len() - TCP_AT) as u16;
-        let mut sum = Checksum::starting_with(pseudo_header(address(12), address(16), IPPROTO_TCP, length));
-        if frame.len() == meta.len() {
-            sum.add(&frame[TCP_AT..]);
-        } else {
-            self.skbs.for_each_run(skb, TCP_AT, &mut |run| sum.add(run));
+        // The addresses of the pseudo-header lie just before the TCP header.
+        let words = u16::from(IPPROTO_TCP) + (meta.len() - TCP_AT) as u16;
+        match frame.get(TCP_AT - 8..) {
+            Some(bytes) if frame.len() == meta.len() => checksum_with(bytes, words) == 0,
+            _ => self.gro_checksum_pieces(skb, words),
         }
+    }
+
+    #[inline(never)]
+    fn gro_checksum_pieces(&self, skb: &Skb, words: u16) -> bool {
+        let mut sum = Checksum::starting_with(words);
+        self.skbs.for_each_run(skb, TCP_AT - 8, &mut |run| sum.add(run));
         sum.finish() == 0
     }
 

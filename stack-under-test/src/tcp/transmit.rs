@@ -135,7 +135,7 @@ impl Stack {
         self.trace.function(packet, "__tcp_transmit_skb");
         let mut flow = self.tcp_flow(tp).map_err(|_| SendError::Errno(Errno::EHOSTUNREACH))?;
         let syn = segment.flags & SYN != 0;
-        let now_ms = self.tcp_time_stamp().wrapping_add(self.tcp_ts_offset(&tp.tuple()));
+        let now_ms = self.tcp_time_stamp().wrapping_add(tp.tsoffset);
         let options = if syn { self.tcp_syn_options(tp, now_ms) } else { tp.established_options(now_ms) };
         let mut flags = segment.flags;
         if segment.pcount > 1 && !syn {

@@ -101,7 +101,7 @@ impl Igb {
 
     /// One NAPI poll (`igb_poll`): at most 128 completions of sent packets, and `budget` received ones, which go to
     /// `ctx.rx`. Less than `budget` means that all is done: call [`Igb::napi_complete`] then.
-    #[inline]
+    #[inline(never)]
     pub fn poll(&mut self, ctx: &mut DriverCtx<'_>, napi: u16, budget: u32) -> u32 {
         let q = usize::from(napi);
         if !self.running() || q >= self.tx.len() {
