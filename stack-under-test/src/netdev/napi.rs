@@ -81,8 +81,7 @@ impl Stack {
             if work >= NAPI_POLL_WEIGHT {
                 self.cpus[cpu].poll_list.push_back(napi);
             } else {
-                let (igb, mut ctx) = self.driver();
-                igb.napi_complete(&mut ctx, napi);
+                self.dev.igb.napi_complete(&mut *self.bus, napi);
             }
             budget = budget.saturating_sub(work);
             if budget == 0 {

@@ -61,6 +61,9 @@ impl TcpSock {
 
     /// Bytes of the header of a segment that is sent now.
     pub(crate) fn header_len_now(&self) -> u32 {
+        if self.num_sacks == 0 && self.duplicate_sack.is_none() {
+            return HEADER_BYTES as u32 + if self.rx_opt.tstamp_ok { TSTAMP_BYTES } else { 0 };
+        }
         (HEADER_BYTES + self.established_options(0).len()) as u32
     }
 }
