@@ -164,23 +164,22 @@ impl Stack {
 
     /// `skb_checksum_help`: adds up the checksum that was left to the device.
     pub(crate) fn skb_checksum_help(&mut self, skb: &Skb) {
-        let meta = &self.skbs[skb];
+        let meta = &mut self.skbs[skb];
         if meta.ip_summed != IpSummed::Partial {
             return;
         }
-        let (start, offset) = (meta.csum_start, meta.csum_offset);
+        let (start, at) = (meta.csum_start, usize::from(meta.csum_offset));
         let Some(skip) = start.checked_sub(meta.data_offset()) else { return };
-        let linear =
-            usize::from(skip) + usize::from(offset) + 2 <= meta.headlen() && meta.headlen() == meta.len();
-        let check =
-            if linear { checksum(self.skbs.header(skb, start)) } else { self.skb_checksum_pieces(skb, skip) };
+        meta.ip_summed = IpSummed::None;
+        let linear = usize::from(skip) + at + 2 <= meta.headlen() && meta.headlen() == meta.len();
+        let check = if linear { None } else { Some(self.skb_checksum_pieces(skb, skip)) };
+        let bytes = self.skbs.header_mut(skb, start);
+        let check = check.unwrap_or_else(|| checksum(bytes));
         // UDP says "none" with zero; for any other the two zeros are the same.
-        let check = if offset == 6 && check == 0 { 0xffff } else { check };
-        let at = usize::from(offset);
-        if let Some(field) = self.skbs.header_mut(skb, start).get_mut(at..at + 2) {
+        let check = if at == 6 && check == 0 { 0xffff } else { check };
+        if let Some(field) = bytes.get_mut(at..at + 2) {
             field.copy_from_slice(&check.to_be_bytes());
         }
-        self.skbs[skb].ip_summed = IpSummed::None;
     }
 
     /// `skb_checksum`, inverted: of a packet in pieces, from `skip` on.

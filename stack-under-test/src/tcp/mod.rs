@@ -193,7 +193,8 @@ impl Tcp {
         self.socks[slot] = Some(sock);
     }
 
-    fn take(&mut self, slot: u32) -> Option<Box<TcpSock>> {
+    #[inline(always)]
+    pub(crate) fn take(&mut self, slot: u32) -> Option<Box<TcpSock>> {
         self.socks.get_mut(slot as usize).and_then(Option::take)
     }
 
@@ -215,12 +216,14 @@ impl Stack {
     ) -> Option<R> {
         let mut sock = self.tcp.take(slot)?;
         let result = f(self, &mut sock);
-        if sock.destroy {
-            self.tcp_free(sock);
-        } else {
-            self.tcp.put(sock);
-        }
+        self.tcp_release(sock);
         Some(result)
+    }
+
+    /// `release_sock`: puts a socket back that [`Tcp::take`] took, or frees it when it is over.
+    #[inline(always)]
+    pub(crate) fn tcp_release(&mut self, sock: Box<TcpSock>) {
+        if sock.destroy { self.tcp_free(sock) } else { self.tcp.put(sock) }
     }
 
     /// The same for a system call.

@@ -197,6 +197,8 @@ impl Stack {
         self.trace.function(0, "tcp_write_xmit");
         let max_segs = tp.tso_segs(mss, self.sysctl.tcp.min_tso_segs);
         let (mut sent, mut is_cwnd_limited) = (0, false);
+        // A timer that a loss probe takes over need not be set before.
+        let rearm = tp.packets_out == 0 || tp.pending == Pending::LossProbe;
         while !tp.wq.is_empty() {
             let quota = match tp.cwnd_test() {
                 0 if push_one == PushOne::LossProbe => 1,
@@ -250,8 +252,9 @@ impl Stack {
             if tp.in_cwnd_reduction() {
                 tp.prr_out += sent;
             }
-            if push_one != PushOne::LossProbe {
-                self.tcp_schedule_loss_probe(tp, false);
+            let probes = push_one != PushOne::LossProbe && self.tcp_schedule_loss_probe(tp, false);
+            if rearm && !probes {
+                self.tcp_rearm_rto(tp);
             }
             return false;
         }
@@ -296,14 +299,10 @@ impl Stack {
     #[inline(always)]
     fn tcp_event_new_data_sent(&mut self, tp: &mut TcpSock, segment: TxSegment, mss: u32) -> u32 {
         let (end_seq, len, pcount) = (segment.end_seq, segment.len, segment.pcount.max(1));
-        let prior = tp.packets_out;
         tp.snd_nxt = end_seq;
         tp.rtx.push_back(segment);
         tp.packets_out += pcount;
         self.mib.add(Counter::TcpExtOrigDataSent, pcount as usize);
-        if prior == 0 || tp.pending == Pending::LossProbe {
-            self.tcp_rearm_rto(tp);
-        }
         tp.minshall_update(mss, len, pcount, end_seq);
         pcount
     }
