@@ -60,6 +60,9 @@ impl Stack {
             dport: 0,
             addr_locked: false,
             port_locked: false,
+            hashed: false,
+            listed: false,
+            tsoffset: 0,
             bound: super::ports::Held::default(),
             tunables: Tunables { rcvlowat, ..Tunables::default() },
             err: None,
@@ -259,6 +262,8 @@ impl Stack {
         }
         self.tcp_event(tp, TcpEvent::Connect);
         self.tcp.table.insert(tuple, Owner::Sock(tp.slot));
+        tp.hashed = true;
+        tp.tsoffset = self.tcp_ts_offset(&tuple);
         if tp.write_seq == 0 {
             tp.write_seq = self.tcp_isn(&tuple);
         }

@@ -154,6 +154,12 @@ pub(crate) struct TcpSock {
     pub(crate) dport: u16,
     pub(crate) addr_locked: bool,
     pub(crate) port_locked: bool,
+    /// It is in the table of connections, unless another took its place there.
+    pub(crate) hashed: bool,
+    /// It is in the table of listeners.
+    pub(crate) listed: bool,
+    /// What is added to the clock of its timestamps: `tsoffset`.
+    pub(crate) tsoffset: u32,
     /// Its place among the holders of its port.
     pub(crate) bound: super::ports::Held,
     pub(crate) options: Options,

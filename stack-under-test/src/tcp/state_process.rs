@@ -81,8 +81,7 @@ impl Stack {
         if let Some((val, ecr)) = seg.options.tstamp {
             tp.rx_opt.saw_tstamp = true;
             tp.rx_opt.rcv_tsval = val;
-            let offset = self.tcp_ts_offset(&tp.tuple());
-            tp.rx_opt.rcv_tsecr = if ecr == 0 { 0 } else { ecr.wrapping_sub(offset) };
+            tp.rx_opt.rcv_tsecr = if ecr == 0 { 0 } else { ecr.wrapping_sub(tp.tsoffset) };
         }
         if !seg.has(ACK) {
             if seg.has(RST) {
