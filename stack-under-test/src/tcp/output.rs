@@ -299,6 +299,9 @@ impl Stack {
             self.tcp_rearm_rto(tp);
         }
         tp.minshall_update(mss, len, pcount, end_seq);
+        if tp.nospace {
+            self.tcp_check_space(tp);
+        }
         pcount
     }
 
