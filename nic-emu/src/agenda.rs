@@ -12,6 +12,7 @@ pub(crate) enum Event {
     NvmLoaded,
     ConfigDone,
     NvmRead,
+    NvmWrite,
     MdioDone,
     AutonegDone(u32),
     TransmitFetch(u8),
@@ -43,7 +44,7 @@ impl Event {
     const fn class(self) -> u64 {
         match self {
             Self::ResetDone | Self::NvmLoaded | Self::ConfigDone => 1,
-            Self::NvmRead => 2,
+            Self::NvmRead | Self::NvmWrite => 2,
             Self::MdioDone | Self::AutonegDone(_) => 3,
             Self::TransmitFetch(queue) => 0x100 + queue as u64,
             Self::TransmitData => 4,
@@ -97,6 +98,10 @@ impl Agenda {
             return None;
         }
         self.heap.pop().map(|Reverse(entry)| (entry.at, entry.event))
+    }
+
+    pub(crate) fn drop_all(&mut self) {
+        self.heap.clear();
     }
 
     pub(crate) fn drop_all_but_survivors(&mut self) {

@@ -72,6 +72,10 @@ pub enum DropReason {
     Malformed,
     /// A reset came while it was in the NIC.
     Reset,
+    /// Lost between PHY and cable, or damaged there on its way out, as a [`crate::Fault`] asks for.
+    Cable,
+    /// The card was pulled out.
+    Removed,
 }
 
 /// A frame that was lost, in either direction.

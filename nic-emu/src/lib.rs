@@ -51,8 +51,8 @@ mod statistics;
 mod transmit;
 
 pub use config::{Config, Latency};
-pub use fault::Fault;
+pub use fault::{Fault, Which};
 pub use host::{DmaFault, DropReason, Dropped, HostMemory, Msix, Output, SentFrame};
 pub use nic::Nic;
 pub use observation::{Observation, Rule};
-pub use registers::{Access, BAR_BYTES, register_access, register_name};
+pub use registers::{Access, BAR_BYTES, Register, register_access, register_name, registers};

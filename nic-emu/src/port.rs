@@ -4,6 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::agenda::Event;
+use crate::fault::{Fault, Happening};
 use crate::host::{DropReason, SentFrame};
 use crate::nic::{Io, Nic};
 use crate::registers::bit::{rctl, tctl};
@@ -83,7 +84,11 @@ impl Nic {
             self.receive_whole(self.now + 1, bytes);
         } else if self.link.is_up {
             self.count_sent(&bytes);
-            io.out.frames.push(SentFrame { at: self.now, started, bytes, queue, last_descriptor });
+            if self.faults.strike(Happening::FrameOut).is_some() {
+                self.drop_frame(DropReason::Cable, bytes);
+            } else {
+                io.out.frames.push(SentFrame { at: self.now, started, bytes, queue, last_descriptor });
+            }
         } else {
             self.drop_frame(DropReason::LinkDown, bytes);
         }
@@ -94,8 +99,15 @@ impl Nic {
     /// preamble begins; it waits for the frame before it, and is received when its last bit is in. A frame of less than 60
     /// bytes is not padded: it is an undersize frame, and lost.
     pub fn receive(&mut self, at: u64, frame: &[u8]) {
+        if self.is_removed() {
+            return self.drop_frame(DropReason::Removed, frame.to_vec());
+        }
         let done = self.serialise_arrival(at, frame.len());
-        self.receive_whole(done, frame.to_vec());
+        match self.faults.strike(Happening::FrameIn) {
+            None => self.receive_whole(done, frame.to_vec()),
+            Some(Fault::LostReceivedFrame { .. }) => self.drop_frame(DropReason::Cable, frame.to_vec()),
+            Some(_) => self.receive_damaged(done, frame.to_vec()),
+        }
     }
 
     /// The same for a frame whose FCS is wrong.

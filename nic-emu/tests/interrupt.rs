@@ -3,7 +3,7 @@
 mod machine;
 
 use machine::{MAC, Machine, frame};
-use nic_emu::{Config, Fault, Rule};
+use nic_emu::{Config, Fault, Rule, Which};
 use rstest::rstest;
 
 #[test]
@@ -151,7 +151,7 @@ fn the_vector_map_is_checked() {
 #[test]
 fn faults_lose_one_interrupt_and_invent_another() {
     let mut config = Config::new(MAC, 0);
-    config.faults.push(Fault::LostInterrupt { vector: 1, nth: 1 });
+    config.faults.push(Fault::LostInterrupt { vector: 1, which: Which::Nth(1) });
     config.faults.push(Fault::SpuriousInterrupt { vector: 3, at: 3_000_000_000 });
     let mut machine = Machine::with(config);
     machine.reset();

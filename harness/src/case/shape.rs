@@ -1,5 +1,6 @@
 //! The shape of the language: every step with its keys. The reader refuses what is not in here, the schema is made of it.
 
+use super::epoll;
 use super::peer_shape::{self, PEER, WIRE};
 use crate::frame::Layer;
 
@@ -28,10 +29,16 @@ pub enum Form {
     OneOf(&'static [&'static str]),
     /// A list of some words.
     SomeOf(&'static [&'static str]),
+    /// `all`, or a list of some words.
+    AllOrSome(&'static [&'static str]),
+    /// A list of sockets, each with its events.
+    Ready,
     /// A list of rigs, or a mapping with a reason.
     Rigs,
     /// A list of texts.
     Texts,
+    /// A text, or a list of texts.
+    Lines,
     /// The name of an error.
     Errno,
     /// A value for a socket option: a number, a symbol or text.
@@ -124,6 +131,10 @@ pub const MSG_FLAGS: &[&str] = &[
 ];
 /// What `push:` of `segments` can say.
 pub const PUSH: &[&str] = &["any", "last"];
+/// What `fcs:` of `inject` can say.
+pub const FCS: &[&str] = &["wrong"];
+/// What `conserve` can hold against the wire.
+pub const CONSERVE: &[&str] = &["netdev", "ethtool", "queues", "sizes", "tcp", "snmp", "qdisc"];
 /// The events of poll(2).
 pub const POLL_EVENTS: &[&str] =
     &["POLLIN", "POLLPRI", "POLLOUT", "POLLERR", "POLLHUP", "POLLNVAL", "POLLRDHUP"];
@@ -162,7 +173,7 @@ pub const DIFFERS: &[Key] = &[
         "field",
         Form::Text,
         "What differs: a field of a frame (`ipv4.id`); of a named step `payload`, `time`, `frame` (it is there or not), `value`, \
-         `error`, `address`, `events`, `option`, `took`, `status`; a counter or state at the end (`snmp.Ip.InDelivers`, \
+         `error`, `address`, `events`, `ready`, `option`, `took`, `status`; a counter or state at the end (`snmp.Ip.InDelivers`, \
          `netdev.rx_packets`, `qdisc.1:/drops`, `neigh.192.0.2.2/state`). An entry whose condition holds and which does not occur \
          is an error: `run` judges one that the case states something about (the step as a whole, a field of its pattern, a \
          checked counter), `compare` all others.",
@@ -188,7 +199,7 @@ pub const CALL: &[Key] = &[
     key("after", Form::Duration, "How long after its beginning it must return."),
     TOLERANCE,
 ];
-const NAMED: &[Key] = &[AS];
+pub(super) const NAMED: &[Key] = &[AS];
 
 /// The headers of a frame.
 pub const HEADERS: &[Key] = &[
@@ -211,7 +222,23 @@ pub const EXPECT: &[&[Key]] = &[
     &[AS, WITHIN, key("after", Form::After, "How long after a named step: `{NAME: 200ms}`."), TOLERANCE],
 ];
 /// `inject:`
-pub const INJECT: &[&[Key]] = &[HEADERS, PAYLOAD_KEY, NAMED];
+pub const INJECT: &[&[Key]] = &[
+    HEADERS,
+    PAYLOAD_KEY,
+    &[
+        AS,
+        key(
+            "cut_to",
+            Form::Number(14, 9216),
+            "The frame ends after so many bytes: one of less than 60 is a runt.",
+        ),
+        key(
+            "fcs",
+            Form::OneOf(FCS),
+            "`wrong`: the frame was damaged on the cable; only an emulated one shows it.",
+        ),
+    ],
+];
 
 /// `check:`
 pub const CHECK: &[Key] = &[
@@ -261,12 +288,20 @@ pub const JOIN: &[Key] = &[
     GOT,
     key("from", Form::Endpoint, "Who must have sent it."),
     key("revents", Form::SomeOf(POLL_EVENTS), "The events that `poll` must report."),
+    epoll::READY,
     key("after", Form::Duration, "How long after the call it must return."),
     TOLERANCE,
 ];
-/// A command that must fail.
-pub const COMMAND: &[Key] =
-    &[must("command", Form::Text, "The command."), key("error", Form::Text, "It must fail, and print this.")];
+/// A command with what it must print.
+pub const COMMAND: &[Key] = &[
+    must("command", Form::Text, "The command."),
+    key("error", Form::Text, "It must fail, and print this."),
+    key(
+        "output",
+        Form::Lines,
+        "Whole lines that it must print, in this order, others between them allowed. How much white space there is does not count.",
+    ),
+];
 
 const CALLED: &[&[Key]] = &[&[SOCKET], CALL, NAMED];
 const RECEIVING: &[&[Key]] = &[&[SOCKET, LENGTH, FLAGS, GOT], CALL, NAMED];
@@ -290,6 +325,7 @@ pub static STEPS: &[StepShape] = &[
         Form::Keys(&[&[
             must("path", Form::Text, "A file under /sys."),
             must("value", Form::Text, "What is written."),
+            key("error", Form::Text, "The write must fail, and this be said."),
         ]]),
         "Writes a file of sysfs.",
     ),
@@ -360,6 +396,9 @@ pub static STEPS: &[StepShape] = &[
         ]),
         "poll(2)",
     ),
+    epoll::EPOLL_CREATE,
+    epoll::EPOLL_CTL,
+    epoll::EPOLL_WAIT,
     step(
         "shutdown",
         Form::Keys(&[
@@ -443,6 +482,11 @@ pub static STEPS: &[StepShape] = &[
     step("wait", Form::Duration, "Lets time pass."),
     step("quiet", Form::Duration, "Nothing is pending, and nothing comes for this long."),
     step("check", Form::Keys(&[CHECK]), "Counters and states."),
+    step(
+        "conserve",
+        Form::AllOrSome(CONSERVE),
+        "Counters add up exactly to the frames on the wire since the first step: `all`, or these groups. A rig holds what it has.",
+    ),
 ];
 
 /// The keys of a step.

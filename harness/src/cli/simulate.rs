@@ -37,7 +37,7 @@ pub struct SimulateArgs {
 }
 
 /// `A..B`.
-fn range(text: &str) -> Result<Range<u64>, String> {
+pub(super) fn range(text: &str) -> Result<Range<u64>, String> {
     let parsed =
         text.split_once("..").and_then(|(a, b)| Some(a.trim().parse().ok()?..b.trim().parse().ok()?));
     parsed

@@ -4,7 +4,7 @@ use alloc::format;
 
 use super::VECTORS;
 use crate::agenda::Event;
-use crate::fault::Fault;
+use crate::fault::{Fault, Happening};
 use crate::host::Msix;
 use crate::nic::{Io, Nic};
 use crate::registers::bit::gpie;
@@ -70,10 +70,7 @@ impl Nic {
     }
 
     pub(crate) fn message_arrived(&mut self, vector: usize, io: &mut Io<'_>) {
-        self.interrupts.sent[vector] += 1;
-        let nth = self.interrupts.sent[vector];
-        let lost = Fault::LostInterrupt { vector: vector as u16, nth };
-        if self.config.faults.contains(&lost) {
+        if self.faults.strike(Happening::Message(vector as u16)).is_some() {
             return;
         }
         if vector >= usize::from(self.config.msix_vectors) {
@@ -86,19 +83,12 @@ impl Nic {
         io.out.interrupts.push(Msix { at: self.now, vector: vector as u16 });
     }
 
-    pub(crate) fn plan_faults(&mut self) {
-        for (index, fault) in self.config.faults.iter().enumerate() {
-            if let Fault::SpuriousInterrupt { at, .. } | Fault::LinkFlap { at, .. } = fault {
-                self.agenda.plan(*at, Event::Fault(index as u16));
-            }
-        }
-    }
-
     pub(crate) fn fault_due(&mut self, index: usize, io: &mut Io<'_>) {
-        match self.config.faults.get(index) {
+        match self.faults.get(index) {
             Some(Fault::SpuriousInterrupt { vector, .. }) => {
-                io.out.interrupts.push(Msix { at: self.now, vector: *vector });
+                io.out.interrupts.push(Msix { at: self.now, vector });
             }
+            Some(Fault::Removal { .. }) => self.remove(),
             Some(Fault::LinkFlap { for_ns, .. }) => {
                 self.agenda.plan(self.now + for_ns, Event::CableBack);
                 self.set_link(false);

@@ -22,6 +22,7 @@ pub(crate) mod icr {
     pub(crate) const RXO: u32 = 1 << 6;
     pub(crate) const RXDW: u32 = 1 << 7;
     pub(crate) const MDAC: u32 = 1 << 9;
+    pub(crate) const DOUTSYNC: u32 = 1 << 28;
     pub(crate) const INT_ASSERTED: u32 = 1 << 31;
     /// Every cause that software may raise and enable.
     pub(crate) const CAUSES: u32 = 0x77D4_FBFD;

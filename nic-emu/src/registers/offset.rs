@@ -14,6 +14,7 @@ pub(crate) const IAM: u32 = 0x00E0;
 pub(crate) const RCTL: u32 = 0x0100;
 pub(crate) const TCTL: u32 = 0x0400;
 pub(crate) const EEMNGCTL: u32 = 0x1010;
+pub(crate) const EEWR: u32 = 0x102C;
 pub(crate) const FRTIMER: u32 = 0x1048;
 pub(crate) const IAC: u32 = 0x4100;
 pub(crate) const GPIE: u32 = 0x1514;

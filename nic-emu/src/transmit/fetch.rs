@@ -8,9 +8,10 @@ use super::QUEUES;
 use super::context::Context;
 use super::descriptor::{self, Descriptor, Kind};
 use crate::agenda::Event;
+use crate::fault::Happening;
 use crate::nic::{Io, Nic};
 use crate::observation::Rule;
-use crate::registers::bit::{dcmd, tctl};
+use crate::registers::bit::{dcmd, icr, tctl};
 use crate::registers::offset;
 
 /// Descriptors of one queue that the chip holds.
@@ -37,7 +38,7 @@ impl Nic {
     /// Plans a fetch if the ring holds descriptors that the chip has room for.
     pub(super) fn plan_transmit_fetch(&mut self, queue: usize) {
         let state = &self.transmit.queues[queue];
-        if state.fetching || !self.is_bus_master() || !self.may_transmit(queue) {
+        if state.fetching || state.is_stalled || !self.is_bus_master() || !self.may_transmit(queue) {
             return;
         }
         if self.transmit_available(queue) == 0 || state.cache.len() >= CACHE_MAX {
@@ -72,6 +73,10 @@ impl Nic {
         let count = self.transmit_available(queue).min(room).min(entries.saturating_sub(next));
         if count == 0 {
             return;
+        }
+        if self.faults.strike(Happening::DescriptorFetch(queue as u16)).is_some() {
+            self.transmit.queues[queue].is_stalled = true;
+            return self.raise_cause(icr::DOUTSYNC);
         }
         let base = u64::from(self.registers.get(offset::of_queue(offset::TDBAH, queue))) << 32
             | u64::from(self.registers.get(offset::of_queue(offset::TDBAL, queue)));

@@ -129,45 +129,54 @@ impl Stack {
     /// `napi_gro_receive`: takes a frame from the driver, and hands it up now, later, or as a part of another.
     #[inline(never)]
     pub(crate) fn napi_gro_receive(&mut self, skb: Skb) {
-        self.trace.function(self.skbs[&skb].packet, "napi_gro_receive");
+        self.trace_skb::<true>(&skb, "napi_gro_receive");
         if !self.dev.has(Features::GRO) {
             return self.netif_receive_skb(skb);
         }
-        self.trace.function(self.skbs[&skb].packet, "dev_gro_receive");
-        match Segment::of(self.skbs.linear(&skb), self.skbs[&skb].len()) {
-            Some(segment) => self.tcp_gro_receive(skb, &segment),
-            None => self.netif_receive_skb(skb),
+        self.trace_skb::<true>(&skb, "dev_gro_receive");
+        let meta = &self.skbs[&skb];
+        let rest = match Segment::of(self.skbs.linear(&skb), meta.len()) {
+            Some(segment) => match self.tcp_gro_receive(skb, &segment) {
+                (Some(skb), true) => self.tcp_v4_early_rcv(skb),
+                (rest, _) => rest,
+            },
+            None => Some(skb),
+        };
+        if let Some(skb) = rest {
+            self.netif_receive_skb(skb);
         }
     }
 
-    /// `tcp_gro_receive`, and what `dev_gro_receive` does with its answer.
-    fn tcp_gro_receive(&mut self, skb: Skb, segment: &Segment) {
-        self.trace.function(self.skbs[&skb].packet, "tcp_gro_receive");
+    /// `tcp_gro_receive`, and what `dev_gro_receive` does with its answer. Gives the packet back that is to go up by itself,
+    /// now, and whether lengths and checksums are right.
+    #[inline(always)]
+    fn tcp_gro_receive(&mut self, skb: Skb, segment: &Segment) -> (Option<Skb>, bool) {
+        self.trace_skb::<true>(&skb, "tcp_gro_receive");
         let (found, good, merges) = self.gro_judge(&skb, segment);
-        if good && self.skbs[&skb].ip_summed == IpSummed::None {
-            self.skbs[&skb].ip_summed = IpSummed::Unnecessary;
+        if good {
+            let meta = &mut self.skbs[&skb];
+            if meta.ip_summed == IpSummed::None {
+                meta.ip_summed = IpSummed::Unnecessary;
+            }
         }
         let ends = segment.flags & (URG | PSH | RST | SYN | FIN) != 0;
-        let Some(at) = found else {
-            if !good || ends || segment.payload == 0 {
-                return self.netif_receive_skb(skb);
+        if let Some(at) = found {
+            if merges {
+                let short = segment.payload < self.gro.held[at].mss;
+                self.gro_merge(at, skb, segment);
+                if short || ends {
+                    self.gro_complete(at);
+                }
+                return (None, good);
             }
-            return self.hold(skb, segment);
-        };
-        if merges {
-            let short = segment.payload < self.gro.held[at].mss;
-            self.gro_merge(at, skb, segment);
-            if short || ends {
-                self.gro_complete(at);
-            }
-            return;
+            // Whatever is not a part of the held packet comes behind it.
+            self.gro_complete(at);
         }
-        // Whatever is not a part of the held packet comes behind it.
-        self.gro_complete(at);
         if !good || ends || segment.payload == 0 {
-            return self.netif_receive_skb(skb);
+            return (Some(skb), good);
         }
         self.hold(skb, segment);
+        (None, good)
     }
 
     fn hold(&mut self, skb: Skb, segment: &Segment) {

@@ -168,13 +168,15 @@ impl Stack {
         if meta.ip_summed != IpSummed::Partial {
             return;
         }
-        let (start, offset) = (meta.csum_start, meta.csum_offset);
+        let (start, offset, nr_frags) = (meta.csum_start, meta.csum_offset, meta.nr_frags);
         let Some(skip) = start.checked_sub(meta.data_offset()) else { return };
         let mut sum = Checksum::default();
         if usize::from(skip) <= meta.headlen() && !self.skbs.has_frag_list(skb) {
             sum.add(self.skbs.header(skb, start));
-            for frag in self.skbs.frags(skb) {
-                sum.add(self.skbs.frag_bytes(frag));
+            if nr_frags != 0 {
+                for frag in self.skbs.frags(skb) {
+                    sum.add(self.skbs.frag_bytes(frag));
+                }
             }
         } else {
             self.skbs.for_each_run(skb, usize::from(skip), &mut |run| sum.add(run));

@@ -22,7 +22,7 @@ impl Stack {
     /// `napi_schedule` on the CPU that runs.
     pub(crate) fn napi_schedule(&mut self, napi: u16) {
         let cpu = &mut self.cpus[usize::from(self.cpu)];
-        if !cpu.poll_list.contains(&napi) {
+        if cpu.poll_list.is_empty() || !cpu.poll_list.contains(&napi) {
             cpu.poll_list.push_back(napi);
         }
         self.raise_softirq(Softirq::NetRx);

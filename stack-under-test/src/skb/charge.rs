@@ -34,6 +34,8 @@ pub struct SocketCharge {
     pub rmem: u32,
     /// `SOCK_NOSPACE`: tell the socket when memory on the way out is freed.
     pub nospace: bool,
+    /// `sk_tx_queue_mapping`: the transmit queue of a connected socket, once it has sent.
+    pub tx_queue: Option<u16>,
 }
 
 impl SkbPool {

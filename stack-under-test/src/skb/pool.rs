@@ -28,7 +28,7 @@ pub struct PoolConfig {
 
 impl Default for PoolConfig {
     fn default() -> Self {
-        Self { skbs: 4096, heads: 4096, pages: 512, coherent_bytes: 512 * 1024 }
+        Self { skbs: 4096, heads: 8192, pages: 512, coherent_bytes: 1024 * 1024 }
     }
 }
 

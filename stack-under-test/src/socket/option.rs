@@ -1,6 +1,7 @@
 //! `setsockopt` and `getsockopt`: which options there are, and what they do (socket(7), ip(7), udp(7); Linux 6.12).
 
-use super::{Fd, Options, PmtuDisc};
+use super::epoll::Wake;
+use super::{Fd, Options, PmtuDisc, SocketTable};
 use crate::errno::Errno;
 use crate::stack::Stack;
 use crate::sysctl::Sysctl;
@@ -137,9 +138,32 @@ impl Stack {
     /// that can only be read.
     pub fn setsockopt(&mut self, fd: Fd, option: SocketOption, value: i32) -> Result<(), Errno> {
         if self.is_tcp(fd) {
-            return self.setsockopt_tcp(fd, option, value);
+            self.setsockopt_tcp(fd, option, value)?;
+        } else {
+            self.setsockopt_common(fd, option, value)?;
         }
-        self.setsockopt_common(fd, option, value)
+        if matches!(option, SocketOption::SoSndbuf | SocketOption::SoSndbufforce) {
+            self.write_space(fd)?;
+        }
+        Ok(())
+    }
+
+    /// `sk_write_space`: there may be room now (`sock_def_write_space`, `sk_stream_write_space`).
+    fn write_space(&mut self, fd: Fd) -> Result<(), Errno> {
+        let slot = SocketTable::slot(fd);
+        if self.is_tcp(fd) {
+            return self.tcp_call(fd, |stack, tp| {
+                if tp.is_writeable(stack.sysctl.tcp.notsent_lowat) {
+                    tp.nospace = false;
+                    stack.tcp_wake(tp, Wake::WriteSpace);
+                }
+                Ok(())
+            });
+        }
+        if self.sockets.get(fd)?.is_writeable(self.skbs.charges[slot as usize].wmem) {
+            self.sockets.wake(slot, Wake::WriteSpace);
+        }
+        Ok(())
     }
 
     /// TCP keeps its own copy of what is common.

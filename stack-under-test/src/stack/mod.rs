@@ -8,10 +8,13 @@
 
 pub mod control;
 pub mod drive;
+pub mod ethtool;
+mod ethtool_registers;
 pub mod neighbour;
 pub mod readings;
 pub mod routing;
 pub mod sysctl;
+pub mod sysfs;
 #[cfg(test)]
 mod tests;
 
@@ -87,6 +90,8 @@ pub struct Stack {
     pub(crate) sockets: SocketTable,
     pub(crate) tcp: crate::tcp::Tcp,
     pub(crate) fib: Fib,
+    /// What routing said last.
+    pub(crate) routes: crate::route::remembered::Remembered,
     pub(crate) path_mtus: PathMtus,
     pub(crate) netfilter: Netfilter,
     pub(crate) neigh: NeighTable,
@@ -121,8 +126,8 @@ impl Stack {
         let driver = igb::Igb::new(config.igb);
         let mut cpus = Vec::new();
         cpus.resize_with(usize::from(config.cpus), Cpu::default);
-        let mut queues = Vec::new();
-        queues.resize_with(usize::from(driver.queue_pairs()), Default::default);
+        // Of its own, so that the sequence of the others does not depend on it.
+        let hash_key = Entropy::new(config.seed ^ 0x666c_6f77_2068_6173).next_u64();
         Self {
             now: Instant::ZERO,
             jiffies: 0,
@@ -139,6 +144,7 @@ impl Stack {
             sysctl: Sysctl::default(),
             sockets: SocketTable::default(),
             fib: Fib::new(),
+            routes: Default::default(),
             path_mtus: PathMtus::default(),
             netfilter: Netfilter::default(),
             neigh_actions: Vec::new(),
@@ -146,7 +152,7 @@ impl Stack {
             icmp_limit: IcmpRateLimit::default(),
             backlog: SkbQueue::default(),
             mcast_slots: Vec::new(),
-            dev: Interface::new(driver, queues),
+            dev: Interface::new(driver, hash_key),
             gro: crate::netdev::gro::Gro::default(),
             commands: 0,
             tool_output: String::new(),

@@ -9,6 +9,7 @@ use super::seq::{after, before};
 use super::sock::{CaState, NAGLE_OFF, Pending, TcpSock};
 use super::state::TcpState;
 use crate::mib::Counter;
+use crate::socket::epoll::Wake;
 use crate::stack::Stack;
 use crate::wire::tcp::{ECE, SYN};
 
@@ -420,7 +421,7 @@ impl Stack {
     pub(crate) fn tcp_write_space(&mut self, tp: &mut TcpSock) {
         if tp.nospace && tp.is_writeable(self.sysctl.tcp.notsent_lowat) {
             tp.nospace = false;
-            self.tcp_wake(tp);
+            self.tcp_wake(tp, Wake::WriteSpace);
         }
     }
 }

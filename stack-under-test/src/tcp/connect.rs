@@ -19,7 +19,6 @@ use crate::stack::Stack;
 use crate::time::Instant;
 use crate::wire::ipv4::HEADER_BYTES as IP_BYTES;
 use crate::wire::tcp::{CWR, ECE, HEADER_BYTES, SYN};
-use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -31,9 +30,9 @@ impl Stack {
     /// ENOMEM when there are too many.
     pub fn socket_tcp(&mut self) -> Result<Fd, Errno> {
         let slot = self.reserve_slot().ok_or(Errno::ENOMEM)?;
-        let sock = self.tcp_new_sock(slot);
+        let sock = self.tcp_alloc_sock(slot);
         let options = sock.options.clone();
-        self.tcp.put(Box::new(sock));
+        self.tcp.put(sock);
         let socket = self.new_socket_for(options);
         self.sockets.fill(slot, socket);
         Ok(SocketTable::fd(slot))
@@ -61,6 +60,7 @@ impl Stack {
             dport: 0,
             addr_locked: false,
             port_locked: false,
+            bound: super::ports::Held::default(),
             tunables: Tunables { rcvlowat, ..Tunables::default() },
             err: None,
             err_soft: None,
@@ -356,7 +356,7 @@ impl Stack {
         tp.timers = old.timers;
         tp.err = err;
         if old.port_locked {
-            (tp.sport, tp.port_locked) = (old.sport, true);
+            (tp.sport, tp.port_locked, tp.bound) = (old.sport, true, old.bound);
         }
         if old.addr_locked {
             (tp.rcv_saddr, tp.saddr, tp.addr_locked) = (old.rcv_saddr, old.rcv_saddr, true);

@@ -9,6 +9,7 @@ use super::timer::Timer;
 use crate::drop_reason::DropReason;
 use crate::mib::Counter;
 use crate::skb::Skb;
+use crate::socket::epoll::Wake;
 use crate::stack::Stack;
 use crate::wire::tcp::PSH;
 
@@ -108,7 +109,7 @@ impl Stack {
     /// `tcp_data_ready`: who waits for data is told, once there is as much as SO_RCVLOWAT asks for.
     pub(crate) fn tcp_data_ready(&mut self, tp: &mut TcpSock) {
         if tp.is_readable(false) || tp.done {
-            self.tcp_wake(tp);
+            self.tcp_wake(tp, Wake::DataReady);
         }
     }
 
@@ -191,7 +192,7 @@ impl Stack {
         self.tcp_purge_ofo(tp);
         tp.timers.stop(Timer::CompressedAck);
         if !tp.dead {
-            self.tcp_wake(tp);
+            self.tcp_wake(tp, Wake::StateChange);
         }
     }
 }

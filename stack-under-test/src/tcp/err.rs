@@ -7,6 +7,7 @@ use super::state::TcpState;
 use crate::errno::Errno;
 use crate::mib::Counter;
 use crate::socket::PmtuDisc;
+use crate::socket::epoll::Wake;
 use crate::stack::Stack;
 use crate::udp::error::{IcmpError, unreachable_errno};
 use crate::wire::icmpv4::ICMP_FRAG_NEEDED;
@@ -76,13 +77,13 @@ impl Stack {
         };
         if matches!(tp.state, TcpState::SynSent | TcpState::SynRecv) {
             tp.err = Some(errno);
-            self.tcp_wake(tp);
+            self.tcp_wake(tp, Wake::ErrorReport);
             return self.tcp_done(tp);
         }
         // RFC 1122, section 4.2.3.9: a connection that stands survives, unless the application asked to be told.
         if tp.options.recverr && hard {
             tp.err = Some(errno);
-            self.tcp_wake(tp);
+            self.tcp_wake(tp, Wake::ErrorReport);
         } else {
             tp.err_soft = Some(errno);
         }

@@ -10,12 +10,12 @@ use super::transmit::TSTAMP_BYTES;
 use crate::errno::Errno;
 use crate::mib::Counter;
 use crate::skb::Skb;
+use crate::socket::epoll::Wake;
 use crate::socket::{Fd, SocketTable};
 use crate::stack::Stack;
 use crate::time::Instant;
 use crate::wire::ipv4::HEADER_BYTES as IP_BYTES;
 use crate::wire::tcp::HEADER_BYTES;
-use alloc::boxed::Box;
 use core::net::SocketAddrV4;
 
 impl Stack {
@@ -82,11 +82,11 @@ impl Stack {
         }
         let request = self.tcp.requests.get(id)?.clone();
         let slot = self.reserve_slot()?;
-        let mut child = Box::new(self.tcp_new_sock(slot));
+        let mut child = self.tcp_alloc_sock(slot);
         self.tcp_create_openreq_child(tp, &mut child, &request, seg);
         self.tcp_drop_request_of(tp, id);
         self.tcp.table.insert(request.tuple, Owner::Sock(slot));
-        self.tcp.bound.insert((request.tuple.lport, super::bind::Holder::Sock(slot)));
+        child.bound = self.tcp.bound.insert(request.tuple.lport, super::bind::Holder::Sock(slot));
         self.tcp.put(child);
         tp.accept_queue.push_back(slot);
         self.mib.inc(Counter::TcpPassiveOpens);
@@ -171,7 +171,7 @@ impl Stack {
         let parent = self.tcp.sock(slot).and_then(|child| child.parent);
         self.tcp_rcv_for(slot, skb, seg);
         if let Some(parent) = parent {
-            self.sockets.wake(parent);
+            self.sockets.wake(parent, Wake::DataReady);
         }
     }
 

@@ -30,6 +30,7 @@ pub mod listen;
 pub mod ofo;
 pub(crate) mod options;
 pub mod output;
+pub(crate) mod ports;
 pub(crate) mod predict;
 pub mod probe;
 pub(crate) mod prune;
@@ -51,7 +52,7 @@ pub mod state;
 pub mod state_process;
 pub(crate) mod sysctl;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod timer;
 pub mod timewait;
 pub mod transmit;
@@ -67,10 +68,11 @@ pub use usage::{SockUsage, Usage};
 
 use crate::entropy::Entropy;
 use crate::errno::Errno;
+use crate::socket::epoll::Wake;
 use crate::socket::{Fd, SocketTable};
 use crate::stack::Stack;
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use hash::{ConnectionTable, Owner, Tuple, keyed_hash};
 use sock::TcpSock;
@@ -101,6 +103,11 @@ impl<T> Slab<T> {
         }
     }
 
+    /// The number that the next thing gets.
+    pub(crate) fn next_id(&self) -> u32 {
+        self.free.last().copied().unwrap_or(self.items.len() as u32)
+    }
+
     pub(crate) fn get(&self, id: u32) -> Option<&T> {
         self.items.get(id as usize).and_then(Option::as_ref)
     }
@@ -120,6 +127,9 @@ impl<T> Slab<T> {
     }
 }
 
+/// How many sockets that are over are kept for the next ones.
+const SPARE_MAX: usize = 64;
+
 /// All of TCP that does not belong to one socket.
 #[derive(Debug)]
 pub(crate) struct Tcp {
@@ -127,11 +137,13 @@ pub(crate) struct Tcp {
     socks: Vec<Option<Box<TcpSock>>>,
     pub(crate) table: ConnectionTable,
     pub(crate) listeners: BTreeMap<u16, Vec<u32>>,
-    /// Who holds which port: port, and a socket or a record of TIME-WAIT.
-    pub(crate) bound: BTreeSet<(u16, bind::Holder)>,
+    /// Who holds which port: sockets and records of TIME-WAIT.
+    pub(crate) bound: ports::PortTable,
     pub(crate) requests: Slab<request::RequestSock>,
     pub(crate) timewaits: Slab<timewait::TimeWaitSock>,
     pub(crate) timers: TimerQueue,
+    /// Sockets that are over: the next ones take their memory and that of their queues.
+    spare: Vec<Box<TcpSock>>,
     secret: u64,
     ts_secret: u64,
     /// Congestion control of new sockets.
@@ -145,10 +157,11 @@ impl Tcp {
             socks: Vec::new(),
             table: ConnectionTable::new(entropy),
             listeners: BTreeMap::new(),
-            bound: BTreeSet::new(),
+            bound: ports::PortTable::default(),
             requests: Slab::new(),
             timewaits: Slab::new(),
             timers: TimerQueue::default(),
+            spare: Vec::new(),
             secret: entropy.next_u64(),
             ts_secret: entropy.next_u64(),
             orphans: 0,
@@ -197,7 +210,7 @@ impl Stack {
         let mut sock = self.tcp.take(slot)?;
         let result = f(self, &mut sock);
         if sock.destroy {
-            self.tcp_free(*sock);
+            self.tcp_free(sock);
         } else {
             self.tcp.put(sock);
         }
@@ -224,21 +237,34 @@ impl Stack {
     }
 
     /// Wakes who waits for a socket, if an application has it.
-    pub(crate) fn tcp_wake(&mut self, tp: &TcpSock) {
+    pub(crate) fn tcp_wake(&mut self, tp: &TcpSock, wake: Wake) {
         if !tp.dead && tp.parent.is_none() {
-            self.sockets.wake(tp.slot);
+            self.sockets.wake(tp.slot, wake);
         }
     }
 
     /// Gives back all that a socket holds. Its connection is over, and no descriptor refers to it.
-    fn tcp_free(&mut self, mut sock: TcpSock) {
+    fn tcp_free(&mut self, mut sock: Box<TcpSock>) {
         self.tcp_purge(&mut sock);
         self.tcp_unhash(&sock);
-        self.tcp.bound.remove(&(sock.sport, bind::Holder::Sock(sock.slot)));
+        self.tcp.bound.remove(sock.bound, bind::Holder::Sock(sock.slot));
         if sock.dead && sock.parent.is_none() {
             self.tcp.orphans = self.tcp.orphans.saturating_sub(1);
         }
         self.sockets.release(sock.slot);
+        if self.tcp.spare.len() < SPARE_MAX && sock.queues_are_small() {
+            self.tcp.spare.push(sock);
+        }
+    }
+
+    /// A new socket with memory of its own: `sk_alloc`.
+    pub(crate) fn tcp_alloc_sock(&mut self, slot: u32) -> Box<TcpSock> {
+        let new = self.tcp_new_sock(slot);
+        let Some(mut sock) = self.tcp.spare.pop() else { return Box::new(new) };
+        let old = core::mem::replace(&mut *sock, new);
+        // They were emptied when the socket was freed.
+        (sock.rtx, sock.wq, sock.receive_queue) = (old.rtx, old.wq, old.receive_queue);
+        sock
     }
 
     /// Takes a socket out of the tables that segments are looked up in.

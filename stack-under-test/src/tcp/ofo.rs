@@ -7,6 +7,7 @@ use super::seq::{after, before};
 use super::sock::TcpSock;
 use crate::drop_reason::DropReason;
 use crate::mib::Counter;
+use crate::socket::epoll::Wake;
 use crate::stack::Stack;
 
 /// Packets that one connection may hold out of order, whatever their size.
@@ -20,7 +21,7 @@ impl Stack {
         if !self.tcp_try_rmem_schedule(tp, new.seq, new.truesize) || tp.out_of_order.len() >= OFO_PACKETS_MAX
         {
             self.mib.inc(Counter::TcpExtOfoDrop);
-            self.tcp_wake(tp);
+            self.tcp_wake(tp, Wake::DataReady);
             return self.tcp_discard(new.skb, DropReason::ProtoMem);
         }
         tp.rcv_ooopack = tp.rcv_ooopack.wrapping_add(1);

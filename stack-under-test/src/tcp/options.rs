@@ -118,6 +118,19 @@ impl OutOptions {
     /// Writes them to the start of `out`, which has [`OutOptions::len`] bytes.
     #[inline]
     pub(crate) fn write(&self, out: &mut [u8]) {
+        // What nearly every segment carries.
+        if let (Some((val, ecr)), false, Ok(out)) =
+            (self.tstamp, self.sack_ok, <&mut [u8; 12]>::try_from(&mut *out))
+        {
+            out[..4].copy_from_slice(&[NOP, NOP, TIMESTAMP, 10]);
+            out[4..8].copy_from_slice(&val.to_be_bytes());
+            out[8..].copy_from_slice(&ecr.to_be_bytes());
+            return;
+        }
+        self.write_all(out);
+    }
+
+    fn write_all(&self, out: &mut [u8]) {
         let mut at = 0;
         let mut put = |bytes: &[u8]| {
             out[at..at + bytes.len()].copy_from_slice(bytes);

@@ -154,6 +154,8 @@ pub(crate) struct TcpSock {
     pub(crate) dport: u16,
     pub(crate) addr_locked: bool,
     pub(crate) port_locked: bool,
+    /// Its place among the holders of its port.
+    pub(crate) bound: super::ports::Held,
     pub(crate) options: Options,
     pub(crate) tunables: Tunables,
     pub(crate) err: Option<Errno>,
@@ -379,6 +381,11 @@ impl TcpSock {
     pub(crate) fn is_writeable(&self, lowat: u32) -> bool {
         self.options.sndbuf.saturating_sub(self.wmem_queued) >= self.wmem_queued >> 1
             && self.has_memory(lowat, true)
+    }
+
+    /// Whether the memory of the queues is worth keeping for another socket, and not too much for one that sends little.
+    pub(crate) fn queues_are_small(&self) -> bool {
+        self.rtx.capacity() <= 16 && self.wq.capacity() <= 16 && self.receive_queue.capacity() <= 64
     }
 
     /// The 4-tuple, from our side.

@@ -11,6 +11,7 @@ use super::transmit::TSTAMP_BYTES;
 use crate::drop_reason::DropReason;
 use crate::mib::Counter;
 use crate::skb::Skb;
+use crate::socket::epoll::Wake;
 use crate::stack::Stack;
 use crate::wire::tcp::{ACK, CWR, ECE, HEADER_BYTES, RST, SYN};
 
@@ -56,7 +57,7 @@ impl Stack {
         if tp.dead {
             tp.destroy = true;
         } else {
-            self.tcp_wake(tp);
+            self.tcp_wake(tp, Wake::StateChange);
         }
     }
 
@@ -174,7 +175,7 @@ impl Stack {
             let when = self.keepalive_time_when(tp);
             self.tcp_arm(tp, Timer::Keepalive, when);
         }
-        self.tcp_wake(tp);
+        self.tcp_wake(tp, Wake::StateChange);
         if !tp.wq.is_empty() || tp.tunables.defer_accept > 0 || tp.in_pingpong_mode() {
             // Data will follow soon, and carries the ACK.
             tp.ack.sched = true;
@@ -236,7 +237,7 @@ impl Stack {
             let when = self.keepalive_time_when(tp);
             self.tcp_arm(tp, Timer::Keepalive, when);
         }
-        self.tcp_wake(tp);
+        self.tcp_wake(tp, Wake::StateChange);
         if tp.shutdown_write {
             self.tcp_event(tp, TcpEvent::Close);
             self.tcp_send_fin(tp);
@@ -285,7 +286,7 @@ impl Stack {
         self.tcp_event(tp, TcpEvent::RcvAckOfFin);
         tp.shutdown_write = true;
         if !tp.dead {
-            self.tcp_wake(tp);
+            self.tcp_wake(tp, Wake::StateChange);
             return Some(skb);
         }
         let new_data =

@@ -224,19 +224,21 @@ impl Stack {
         frags: &[Frag],
     ) -> Result<Skb, SendError> {
         let skb = self.skbs.alloc().ok_or(SendError::Errno(Errno::ENOBUFS))?;
-        let out = self.skbs.push(&skb, usize::from(header.header_len));
-        header.write(out);
-        options.write(&mut out[HEADER_BYTES..]);
-        for frag in frags {
-            self.skbs.get_buf(frag.buf);
-            self.skbs.add_frag(&skb, *frag);
-        }
-        let length = self.skbs[&skb].len();
+        let header_len = usize::from(header.header_len);
+        let payload: usize = frags.iter().map(|frag| usize::from(frag.len)).sum();
+        let length = header_len + payload;
         let pseudo = pseudo_header(flow.saddr, flow.daddr, IPPROTO_TCP, length as u16);
+        let out = self.skbs.push(&skb, IP_BYTES + header_len);
+        if let Some((ip, tcp)) = out.split_first_chunk_mut() {
+            flow.write_ip_header(ip, (IP_BYTES + length) as u16);
+            header.write_with_checksum(tcp, pseudo);
+            options.write(&mut tcp[HEADER_BYTES..]);
+        }
         let now = self.now;
         let meta = &mut self.skbs[&skb];
         let at = meta.data_offset();
-        meta.transport_header = at;
+        meta.network_header = at;
+        meta.transport_header = at + IP_BYTES as u16;
         meta.priority = flow.priority;
         meta.mark = flow.mark;
         meta.dst = Some(flow.dst);
@@ -244,11 +246,12 @@ impl Stack {
         meta.tstamp = now;
         meta.truesize = super::segment::SEGMENT_TRUESIZE + length as u32;
         meta.ip_summed = IpSummed::Partial;
-        meta.csum_start = at;
+        meta.csum_start = meta.transport_header;
         meta.csum_offset = CHECKSUM_OFFSET as u16;
-        let tcp = self.skbs.header_mut(&skb, at);
-        tcp[CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2].copy_from_slice(&pseudo.to_be_bytes());
-        self.push_ip_header(&skb, flow);
+        for frag in frags {
+            self.skbs.get_buf(frag.buf);
+            self.skbs.add_frag(&skb, *frag);
+        }
         Ok(skb)
     }
 

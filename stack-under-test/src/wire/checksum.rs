@@ -58,11 +58,10 @@ impl Checksum {
 #[inline]
 #[must_use]
 pub const fn fold(sum: u64) -> u16 {
-    let sum = (sum >> 32) + (sum & 0xffff_ffff);
-    let sum = (sum >> 32) + (sum & 0xffff_ffff);
-    let sum = (sum >> 16) + (sum & 0xffff);
-    let sum = (sum >> 16) + (sum & 0xffff);
-    ((sum >> 16) + (sum & 0xffff)) as u16
+    // Added to itself with its halves exchanged, the upper half is the sum of both, and the carry of the lower one: the
+    // end-around carry of the upper.
+    let sum = (sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32;
+    (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16
 }
 
 /// [`fold`] for a sum of no more than 65,536 words.
@@ -110,6 +109,9 @@ fn sum_rest(mut bytes: &[u8], mut words: u128) -> u16 {
     let (high, low) = ((words >> 64) as u64, words as u64);
     // No slice has 2^32 words of eight bytes: the high half is small, and no sum overflows.
     let mut total = (low >> 32) + (low & 0xffff_ffff) + high;
+    if bytes.is_empty() {
+        return u16::from_be_bytes(fold(total).to_ne_bytes());
+    }
     if let Some((word, rest)) = bytes.split_first_chunk::<4>() {
         total += u64::from(u32::from_ne_bytes(*word));
         bytes = rest;

@@ -15,6 +15,7 @@ mod charge;
 mod command;
 mod descriptors;
 pub mod doctor;
+mod epoll;
 mod features;
 mod ioctl;
 pub mod lab;

@@ -33,6 +33,13 @@ impl Igb {
         self.hw.modify(ctx.bus, CTRL, CTRL_FRCSPD | CTRL_FRCDPX | CTRL_VME, CTRL_SLU);
         self.hw.modify(ctx.bus, CTRL_EXT, 0, CTRL_EXT_DRV_LOAD);
         self.phy.set_up(ctx.now);
+        self.configure_mac(ctx);
+        self.phase = Phase::TxOff { until: ctx.now + QUIET };
+        self.run_phy(ctx);
+    }
+
+    /// Filters, transmitter, receiver and hash, with all queues disabled.
+    pub(super) fn configure_mac(&mut self, ctx: &mut DriverCtx<'_>) {
         self.set_rx_mode(ctx);
         self.hw.wr32(ctx.bus, txq(0) + Q_DCTL, 0);
         let tctl = TCTL_PSP | TCTL_RTLC | TCTL_CT_15 | TCTL_EN | TCTL_COLD_63;
@@ -45,8 +52,6 @@ impl Igb {
             self.hw.wr32(ctx.bus, txq(q) + Q_DCTL, 0);
         }
         self.flush(ctx);
-        self.phase = Phase::TxOff { until: ctx.now + QUIET };
-        self.run_phy(ctx);
     }
 
     /// Which frames pass: those for the station, for everybody and for all hosts (224.0.0.1, which every host has joined:
@@ -58,20 +63,6 @@ impl Igb {
         let limit = if self.max_frame() <= 1526 { ONE_BUFFER_FRAME } else { JUMBO_FRAME };
         self.hw.wr32(ctx.bus, RLPML, limit);
         self.hw.modify(ctx.bus, vmolr(0), VMOLR_RLPML, VMOLR_LPE | limit);
-    }
-
-    /// The receive hash, and how it spreads over the queues (`igb_setup_mrqc`).
-    fn setup_mrqc(&mut self, ctx: &mut DriverCtx<'_>) {
-        for (i, &word) in (0..).zip(&self.config.rss_key) {
-            self.hw.wr32(ctx.bus, RSSRK + 4 * i, word);
-        }
-        let queues = u32::from(self.config.queue_pairs);
-        for register in 0..32 {
-            let entry = |byte: u32| ((register * 4 + byte) * queues / 128) << (8 * byte);
-            self.hw.wr32(ctx.bus, RETA + 4 * register, (0..4).map(entry).sum());
-        }
-        self.hw.modify(ctx.bus, RXCSUM, 0, RXCSUM_PCSD | RXCSUM_CRCOFLD);
-        self.hw.wr32(ctx.bus, MRQC, MRQC_RSS);
     }
 
     /// The rings, their buffers and the interrupts; the device is up then.
@@ -97,7 +88,7 @@ impl Igb {
         }
     }
 
-    fn configure_tx_ring(&mut self, ctx: &mut DriverCtx<'_>, q: u16) {
+    pub(super) fn configure_tx_ring(&mut self, ctx: &mut DriverCtx<'_>, q: u16) {
         let base = txq(u32::from(q));
         let tx = &mut self.tx[usize::from(q)];
         tx.trans_start = ctx.now;
@@ -110,7 +101,7 @@ impl Igb {
         self.hw.wr32(ctx.bus, base + Q_DCTL, TXDCTL | DCTL_ENABLE);
     }
 
-    fn configure_rx_ring(&mut self, ctx: &mut DriverCtx<'_>, q: u16) {
+    pub(super) fn configure_rx_ring(&mut self, ctx: &mut DriverCtx<'_>, q: u16) {
         let base = rxq(u32::from(q));
         let ring = &self.rx[usize::from(q)].ring;
         let (dma, bytes) = (ring.dma(ctx.skbs), ring.bytes());

@@ -2,7 +2,7 @@
 
 use super::{Agent, Application, Attempt, Pending, has, or_block, value};
 use crate::case::model::{OptionValue, Syscall};
-use crate::rig::Returned;
+use crate::rig::{CallId, Returned};
 use stack_under_test::errno::Errno;
 use stack_under_test::socket::{Fd, SocketOption};
 use stack_under_test::stack::Stack;
@@ -22,6 +22,17 @@ pub(super) struct Progress {
     connecting: bool,
     /// The socket that `close` lingers for.
     closing: Option<Fd>,
+    /// The set that `epoll_wait` waits for.
+    pub(super) epoll: Option<Fd>,
+    /// What the stack calls who waits for it.
+    pub(super) waiter: CallId,
+}
+
+impl Progress {
+    /// A call that begins.
+    pub(super) fn of(call: CallId) -> Self {
+        Self { waiter: call, ..Self::default() }
+    }
 }
 
 /// The longest read of one call.
@@ -231,7 +242,10 @@ impl Agent {
 /// The socket that a call is about.
 fn named(call: &Syscall) -> Option<&String> {
     match call {
-        Syscall::Socket { .. } => None,
+        Syscall::Socket { .. }
+        | Syscall::EpollCreate { .. }
+        | Syscall::EpollCtl { .. }
+        | Syscall::EpollWait { .. } => None,
         Syscall::Bind { socket, .. }
         | Syscall::Connect { socket, .. }
         | Syscall::Disconnect { socket }
