@@ -238,6 +238,7 @@ impl Stack {
         if tp.rcv_est.rtt_us == 0 || time < u64::from(tp.rcv_est.rtt_us >> 3) {
             return;
         }
+        self.trace.function(0, "tcp_rcv_space_adjust");
         let copied = tp.copied_seq.wrapping_sub(tp.rcv_est.space_seq);
         if copied > tp.rcv_est.space {
             if self.sysctl.tcp.moderate_rcvbuf && !tp.tunables.rcvbuf_locked {
