@@ -153,7 +153,7 @@ impl Stack {
         let slot = SocketTable::slot(fd);
         if self.is_tcp(fd) {
             return self.tcp_call(fd, |stack, tp| {
-                if tp.is_writeable() {
+                if tp.is_writeable(stack.sysctl.tcp.notsent_lowat) {
                     tp.nospace = false;
                     stack.tcp_wake(tp, Wake::WriteSpace);
                 }

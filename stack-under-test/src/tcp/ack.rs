@@ -411,10 +411,15 @@ impl Stack {
                 tp.sndbuf_expand(self.sysctl.tcp.wmem[2]);
                 tp.snd_cwnd_stamp = self.jiffies;
             }
-            if tp.is_writeable() {
-                tp.nospace = false;
-                self.tcp_wake(tp, Wake::WriteSpace);
-            }
+            self.tcp_write_space(tp);
+        }
+    }
+
+    /// `sk_stream_write_space`: who waits for room is told when there is enough.
+    pub(crate) fn tcp_write_space(&mut self, tp: &mut TcpSock) {
+        if tp.nospace && tp.is_writeable(self.sysctl.tcp.notsent_lowat) {
+            tp.nospace = false;
+            self.tcp_wake(tp, Wake::WriteSpace);
         }
     }
 }

@@ -109,7 +109,7 @@ impl Stack {
 
     /// `tcp_data_ready`: who waits for data is told, once there is as much as SO_RCVLOWAT asks for.
     pub(crate) fn tcp_data_ready(&mut self, tp: &mut TcpSock) {
-        if tp.is_readable() || tp.done {
+        if tp.is_readable(false) || tp.done {
             self.tcp_wake(tp, Wake::DataReady);
         }
     }

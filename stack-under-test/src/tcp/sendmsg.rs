@@ -151,7 +151,7 @@ impl Stack {
         };
         let fits = tp.wq.back().is_some_and(|tail| tail.has_room(buf, offset));
         let room = if room == 0 || !fits {
-            if !tp.has_memory() {
+            if !tp.has_memory(self.sysctl.tcp.notsent_lowat, false) {
                 return None;
             }
             if room > 0 {

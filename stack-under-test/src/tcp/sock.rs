@@ -375,16 +375,20 @@ impl TcpSock {
         if self.sacked_out == 0 { self.snd_una } else { self.highest_sack_seq }
     }
 
-    /// `tcp_stream_memory_free`.
+    /// `sk_stream_memory_free`: the buffer is not full, and less waits to be sent than TCP_NOTSENT_LOWAT (or `lowat`, the sysctl)
+    /// says; for who is to be woken less than half of that.
     #[inline]
-    pub(crate) fn has_memory(&self) -> bool {
-        self.wmem_queued < self.options.sndbuf
+    pub(crate) fn has_memory(&self, lowat: u32, wake: bool) -> bool {
+        let lowat = if self.tunables.notsent_lowat == 0 { lowat } else { self.tunables.notsent_lowat };
+        let waits = self.write_seq.wrapping_sub(self.snd_nxt) << u32::from(wake);
+        self.wmem_queued < self.options.sndbuf && waits < lowat
     }
 
     /// `sk_stream_is_writeable`: a third of the buffer is free.
     #[inline]
-    pub(crate) fn is_writeable(&self) -> bool {
-        self.options.sndbuf.saturating_sub(self.wmem_queued) >= self.wmem_queued >> 1 && self.has_memory()
+    pub(crate) fn is_writeable(&self, lowat: u32) -> bool {
+        self.options.sndbuf.saturating_sub(self.wmem_queued) >= self.wmem_queued >> 1
+            && self.has_memory(lowat, true)
     }
 
     /// Whether the memory of the queues is worth keeping for another socket, and not too much for one that sends little.

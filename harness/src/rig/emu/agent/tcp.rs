@@ -85,7 +85,8 @@ fn send(
             }
             Ok(taken) => {
                 progress.sent += taken;
-                if progress.sent >= bytes.len() {
+                // A call that must not wait takes what there is room for once.
+                if progress.sent >= bytes.len() || dontwait {
                     return count(progress.sent);
                 }
             }
