@@ -83,7 +83,7 @@ fn limited(check: &Check, factory: &dyn RigFactory) -> Option<String> {
 fn judges(action: &Action) -> bool {
     match action {
         Action::Expect(_) | Action::AnyOrder(_) | Action::Order(_) | Action::Fragments(_) => true,
-        Action::Segments(_) | Action::Quiet(_) => true,
+        Action::Segments(_) | Action::Quiet(_) | Action::Conserve(_) => true,
         Action::Call(call) => call.outcome != Outcome::default(),
         Action::Join(join) => join.outcome != Outcome::default(),
         Action::Run(commands) => {

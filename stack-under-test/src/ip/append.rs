@@ -9,7 +9,7 @@ use crate::skb::datagram::LINK_RESERVE;
 use crate::skb::pool::truesize;
 use crate::skb::{IpSummed, MAX_HEADER, PAGE_BYTES, Skb, SkbQueue};
 use crate::stack::Stack;
-use crate::wire::checksum::{fold_small, sum};
+use crate::wire::checksum::{fold, fold_small, sum};
 use crate::wire::ipv4::HEADER_BYTES;
 
 /// What a linear buffer holds of a packet, link header aside.
@@ -131,16 +131,33 @@ impl Stack {
     #[inline]
     pub(crate) fn push_ip_header(&mut self, skb: &Skb, flow: &Flow) {
         let length = self.skbs[skb].len() + HEADER_BYTES;
-        let out = self.skbs.push(skb, HEADER_BYTES);
-        let (template, sum) = flow.ip_header();
-        out.copy_from_slice(&template);
-        finish_ip_header(out, sum, length as u16, flow.id);
+        if let Some(out) = self.skbs.push(skb, HEADER_BYTES).first_chunk_mut() {
+            flow.write_ip_header(out, length as u16);
+        }
         let meta = &mut self.skbs[skb];
         meta.network_header = meta.data_offset();
     }
 }
 
 impl Flow {
+    /// Writes the IPv4 header of a packet of `length` bytes, checksum included.
+    #[inline(always)]
+    pub(crate) fn write_ip_header(&self, out: &mut [u8; HEADER_BYTES], length: u16) {
+        let df = if self.df { 0x4000 } else { 0 };
+        let mut words = [
+            0x4500_0000 | u32::from(self.tos) << 16 | u32::from(length),
+            u32::from(self.id) << 16 | df,
+            u32::from(self.ttl) << 24 | u32::from(self.protocol) << 16,
+            self.saddr.to_bits(),
+            self.daddr.to_bits(),
+        ];
+        let sum: u64 = words.iter().map(|word| u64::from(*word)).sum();
+        words[2] |= u32::from(!fold(sum));
+        for (out, word) in out.as_chunks_mut().0.iter_mut().zip(words) {
+            *out = word.to_be_bytes();
+        }
+    }
+
     /// The IPv4 header of the packets of a flow, but for length, identification and checksum; and the sum of its words.
     #[inline]
     pub(crate) fn ip_header(&self) -> ([u8; HEADER_BYTES], u32) {

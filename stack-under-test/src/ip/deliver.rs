@@ -12,8 +12,9 @@ use crate::wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, Ipv4};
 
 impl Stack {
     /// Puts fragments together, asks LOCAL_IN, and hands what the packet carries to its protocol.
+    #[inline(always)]
     pub(crate) fn ip_local_deliver(&mut self, skb: Skb, header: &Ipv4) {
-        self.trace.function(self.skbs[&skb].packet, "ip_local_deliver");
+        self.trace_skb::<true>(&skb, "ip_local_deliver");
         let skb = if header.is_fragment() {
             match self.ip_defrag(skb, header) {
                 Some(whole) => whole,
@@ -26,9 +27,9 @@ impl Stack {
         self.ip_local_deliver_finish(skb, header);
     }
 
+    #[inline(always)]
     fn ip_local_deliver_finish(&mut self, skb: Skb, header: &Ipv4) {
-        self.skbs.pull(&skb, usize::from(header.header_len));
-        let meta = &mut self.skbs[&skb];
+        let meta = self.skbs.pull(&skb, usize::from(header.header_len));
         meta.transport_header = meta.data_offset();
         match header.protocol {
             IPPROTO_UDP => {
@@ -37,7 +38,7 @@ impl Stack {
             }
             IPPROTO_TCP => {
                 self.mib.inc(Counter::IpInDelivers);
-                self.tcp_v4_rcv(skb);
+                self.tcp_v4_rcv(skb, header.src, header.dst);
             }
             IPPROTO_ICMP => {
                 self.mib.inc(Counter::IpInDelivers);
@@ -53,7 +54,7 @@ impl Stack {
 
     /// `loopback_xmit`: what was sent to ourselves comes in again, in the NET_RX softirq of the CPU that sent it.
     pub(crate) fn loopback_xmit(&mut self, skb: Skb) {
-        self.trace.function(self.skbs[&skb].packet, "loopback_xmit");
+        self.trace_skb::<true>(&skb, "loopback_xmit");
         self.skbs.orphan(&skb);
         self.skbs[&skb].iif = OifId::LO;
         self.loopback_rx(skb);

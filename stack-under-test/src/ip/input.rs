@@ -4,7 +4,7 @@ use super::options;
 use crate::drop_reason::DropReason;
 use crate::mib::Counter;
 use crate::netfilter::Hook;
-use crate::route::{FlowKey, RouteKind};
+use crate::route::RouteKind;
 use crate::skb::{PacketType, Skb};
 use crate::stack::Stack;
 use crate::wire::ethernet::{ETH_P_ARP, ETH_P_IP, Ethernet, HEADER_BYTES as ETH_HEADER_BYTES};
@@ -13,16 +13,16 @@ use core::net::Ipv4Addr;
 
 impl Stack {
     /// `netif_receive_skb`: a frame from the driver, to the protocol of its ethertype.
+    #[inline(never)]
     pub(crate) fn netif_receive_skb(&mut self, skb: Skb) {
-        self.trace.function(self.skbs[&skb].packet, "netif_receive_skb");
+        self.trace_skb::<true>(&skb, "netif_receive_skb");
         let ethernet = match Ethernet::parse(self.skbs.linear(&skb)) {
             Ok(ethernet) => ethernet,
             Err(reason) => return self.skbs.drop(&mut self.trace, skb, reason),
         };
         let pkt_type = ethernet.packet_type(&self.dev.mac());
         let now = self.now;
-        self.skbs.pull(&skb, ETH_HEADER_BYTES);
-        let meta = &mut self.skbs[&skb];
+        let meta = self.skbs.pull(&skb, ETH_HEADER_BYTES);
         meta.protocol = ethernet.ethertype;
         // A frame of a VLAN is for nobody here: the driver said so.
         if meta.pkt_type != PacketType::OtherHost {
@@ -41,17 +41,20 @@ impl Stack {
     }
 
     /// `ip_rcv`: is it a packet at all, and for us?
+    #[inline(always)]
     pub(crate) fn ip_rcv(&mut self, skb: Skb) {
-        self.trace.function(self.skbs[&skb].packet, "ip_rcv");
-        if self.skbs[&skb].pkt_type == PacketType::OtherHost {
+        self.trace_skb::<true>(&skb, "ip_rcv");
+        let meta = &self.skbs[&skb];
+        let (len, pkt_type, segs) = (meta.len(), meta.pkt_type, meta.gso_segs);
+        if pkt_type == PacketType::OtherHost {
             self.dev.rx_otherhost_dropped += 1;
             return self.skbs.drop(&mut self.trace, skb, DropReason::OtherHost);
         }
-        let len = self.skbs[&skb].len();
         self.mib.inc(Counter::IpInReceives);
         self.mib.add(Counter::IpExtInOctets, len);
+        let packet = self.skbs.linear(&skb);
         // `ip_rcv_core` counts this of whatever begins like a header, before it looks at the rest.
-        if let [0x45..=0x4f, tos, ..] = *self.skbs.linear(&skb) {
+        if let [0x45..=0x4f, tos, ..] = *packet {
             let marked = match tos & 3 {
                 0 => Counter::IpExtInNoEctPkts,
                 1 => Counter::IpExtInEct1Pkts,
@@ -59,21 +62,11 @@ impl Stack {
                 _ => Counter::IpExtInCePkts,
             };
             // A packet that was merged, or never cut, counts as its segments here, and here alone.
-            self.mib.add(marked, usize::from(self.skbs[&skb].gso_segs.max(1)));
+            self.mib.add(marked, usize::from(segs.max(1)));
         }
-        let header = match Ipv4::parse_with_len(self.skbs.linear(&skb), len) {
+        let header = match Ipv4::parse_with_len(packet, len) {
             Ok(header) => header,
-            Err(reason) => {
-                if reason == DropReason::IpCsum {
-                    self.mib.inc(Counter::IpExtInCsumErrors);
-                }
-                self.mib.inc(if reason == DropReason::PktTooSmall {
-                    Counter::IpInTruncatedPkts
-                } else {
-                    Counter::IpInHdrErrors
-                });
-                return self.skbs.drop(&mut self.trace, skb, reason);
-            }
+            Err(reason) => return self.ip_rcv_wrong(skb, reason),
         };
         // What lies behind the packet is padding of the link.
         self.skbs.trim(&skb, usize::from(header.total_len));
@@ -81,42 +74,58 @@ impl Stack {
         self.ip_rcv_finish(skb, &header);
     }
 
+    #[cold]
+    fn ip_rcv_wrong(&mut self, skb: Skb, reason: DropReason) {
+        if reason == DropReason::IpCsum {
+            self.mib.inc(Counter::IpExtInCsumErrors);
+        }
+        self.mib.inc(if reason == DropReason::PktTooSmall {
+            Counter::IpInTruncatedPkts
+        } else {
+            Counter::IpInHdrErrors
+        });
+        self.skbs.drop(&mut self.trace, skb, reason);
+    }
+
+    #[inline(always)]
     fn ip_rcv_finish(&mut self, skb: Skb, header: &Ipv4) {
-        self.trace.function(self.skbs[&skb].packet, "ip_rcv_finish");
-        let mark = self.skbs[&skb].mark;
-        let (tos, protocol) = (header.tos, header.protocol);
-        let key =
-            FlowKey { dst: header.dst, src: Some(header.src), tos, mark, protocol, ..FlowKey::default() };
-        let route = match self.skbs[&skb].dst {
+        self.trace_skb::<true>(&skb, "ip_rcv_finish");
+        let meta = &self.skbs[&skb];
+        let (mark, iif) = (meta.mark, meta.iif);
+        let route = match meta.dst {
             // What we sent ourselves was routed on its way out.
             Some(dst) if matches!(dst.kind, RouteKind::Broadcast | RouteKind::Multicast) => Ok(dst.kind),
             Some(_) => Ok(RouteKind::Local),
-            None => self.fib.input(&key, self.skbs[&skb].iif),
+            None => self.route_input(header, mark, iif),
         };
         if route.is_ok() && header.header_len > 20 && !self.ip_rcv_options(&skb, header) {
             return self.skbs.drop(&mut self.trace, skb, DropReason::IpInHdr);
         }
         match route {
             // Also in a frame for all: `drop_unicast_in_l2_multicast` is 0.
-            Ok(RouteKind::Local) => self.ip_local_deliver(skb, header),
-            Ok(RouteKind::Broadcast) => {
-                self.count_packet(Counter::IpExtInBcastPkts, Counter::IpExtInBcastOctets, &skb);
-                self.skbs[&skb].pkt_type = PacketType::Broadcast;
-                self.ip_local_deliver(skb, header);
-            }
-            Ok(RouteKind::Multicast) => {
-                self.count_packet(Counter::IpExtInMcastPkts, Counter::IpExtInMcastOctets, &skb);
-                self.skbs[&skb].pkt_type = PacketType::Multicast;
-                self.ip_local_deliver(skb, header);
-            }
-            Ok(_) => self.skbs.drop(&mut self.trace, skb, DropReason::IpInNoRoutes),
+            Ok(RouteKind::Local) => {}
+            Ok(kind @ (RouteKind::Broadcast | RouteKind::Multicast)) => self.ip_rcv_many(&skb, kind),
+            Ok(_) => return self.skbs.drop(&mut self.trace, skb, DropReason::IpInNoRoutes),
             Err(reason) => {
                 // `ip_error`: only what would have to be forwarded is counted.
                 if reason == DropReason::IpInNoRoutes && !header.dst.is_multicast() {
                     self.mib.inc(Counter::IpInAddrErrors);
                 }
-                self.skbs.drop(&mut self.trace, skb, reason);
+                return self.skbs.drop(&mut self.trace, skb, reason);
             }
+        }
+        self.ip_local_deliver(skb, header);
+    }
+
+    /// Counts a packet to everybody, or to a group, and notes that it is one.
+    #[inline(never)]
+    fn ip_rcv_many(&mut self, skb: &Skb, kind: RouteKind) {
+        if kind == RouteKind::Broadcast {
+            self.count_packet(Counter::IpExtInBcastPkts, Counter::IpExtInBcastOctets, skb);
+            self.skbs[skb].pkt_type = PacketType::Broadcast;
+        } else {
+            self.count_packet(Counter::IpExtInMcastPkts, Counter::IpExtInMcastOctets, skb);
+            self.skbs[skb].pkt_type = PacketType::Multicast;
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod append;
 pub mod deliver;
+pub(crate) mod early;
 pub mod fragment;
 pub mod icmp;
 pub mod ident;

@@ -146,7 +146,7 @@ impl Reassembly {
 impl Stack {
     /// Takes a fragment whose data begins at its IP header; gives the datagram when this was the last piece.
     pub(crate) fn ip_defrag(&mut self, skb: Skb, header: &Ipv4) -> Option<Skb> {
-        self.trace.function(self.skbs[&skb].packet, "ip_defrag");
+        self.trace_skb::<true>(&skb, "ip_defrag");
         self.mib.inc(Counter::IpReasmReqds);
         let truesize = u64::from(self.skbs[&skb].truesize);
         let limit = u64::from(self.sysctl.ipfrag_high_thresh);

@@ -6,6 +6,7 @@ use super::qdisc::{Enqueue, QdiscCtx, Qdiscs};
 use super::softirq::Softirq;
 use super::{DriverCtx, NetdevTx};
 use crate::drop_reason::DropReason;
+use crate::skb::pool::NONE;
 use crate::skb::{Skb, SkbQueue};
 use crate::stack::Stack;
 
@@ -48,6 +49,14 @@ impl Stack {
             return self.xmit_inactive(skb);
         }
         let queue = self.netdev_core_pick_tx(&skb);
+        let meta = &self.skbs[&skb];
+        let whole = meta.frag_list == NONE && (meta.nr_frags == 0 || self.dev.has(Features::SG));
+        if whole && !self.dev.has(Features::HW_CSUM) && self.dev.qdisc.bypass(&self.skbs, queue, &skb) {
+            // Its checksum is all that the packet lacks.
+            self.skb_checksum_help(&skb);
+            self.sch_direct_xmit::<true>(skb, queue, false);
+            return NetXmit::Success;
+        }
         self.enqueue_and_run(skb, queue)
     }
 
@@ -281,6 +290,7 @@ impl Stack {
     }
 
     /// `net_tx_action`.
+    #[inline(never)]
     pub(crate) fn net_tx_action(&mut self) {
         self.trace.function(0, "net_tx_action");
         let mut scheduled = core::mem::take(&mut self.dev.scheduled);

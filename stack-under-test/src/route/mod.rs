@@ -12,6 +12,7 @@ pub mod input;
 pub mod link;
 pub mod output;
 pub mod prefix;
+pub(crate) mod remembered;
 pub mod rule;
 pub mod table;
 

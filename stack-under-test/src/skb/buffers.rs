@@ -38,6 +38,14 @@ impl SkbPool {
         }
     }
 
+    /// [`Self::buf_offset`] of a linear buffer.
+    #[inline(always)]
+    #[must_use]
+    pub fn head_offset(&self, buf: BufId) -> usize {
+        debug_assert!(buf.0 < self.heads);
+        self.heads_at + buf.0 as usize * HEAD_BYTES
+    }
+
     /// Where a buffer begins in the DMA region.
     #[inline(always)]
     #[must_use]
@@ -60,5 +68,10 @@ impl SkbPool {
     #[must_use]
     pub fn free_heads(&self) -> usize {
         self.free_heads.len() + self.whole.len()
+    }
+
+    /// Whether at least half of the linear buffers are free: `sk_memory_allocated` is below the first number of `tcp_mem`.
+    pub(crate) fn is_half_free(&self) -> bool {
+        self.free_heads() >= self.heads as usize / 2
     }
 }

@@ -1,7 +1,7 @@
 //! The linear bytes of a packet: where its headers stand, and data put before, behind, or taken off.
 
 use super::pool::NONE;
-use super::{HEAD_BYTES, Skb, SkbPool};
+use super::{HEAD_BYTES, SkBuff, Skb, SkbPool};
 use crate::wire::ethernet::{HEADER_BYTES as ETH_HEADER_BYTES, Mac};
 
 impl SkbPool {
@@ -96,11 +96,12 @@ impl SkbPool {
     /// # Panics
     /// If the linear part is shorter.
     #[inline]
-    pub fn pull(&mut self, skb: &Skb, n: usize) {
+    pub fn pull(&mut self, skb: &Skb, n: usize) -> &mut SkBuff {
         let meta = &mut self.meta[skb.0 as usize];
         assert!(n <= meta.headlen(), "skb_pull beyond the linear data");
         meta.data += n as u16;
         meta.len -= n as u32;
+        meta
     }
 
     /// `skb_put`: the linear data ends `n` bytes later; gives those bytes.
@@ -118,9 +119,17 @@ impl SkbPool {
     }
 
     /// `pskb_trim`: cuts the packet to `len` bytes. Pieces that are no longer needed are given back.
+    #[inline(always)]
     pub fn trim(&mut self, skb: &Skb, len: usize) {
+        if len < self.meta[skb.0 as usize].len() {
+            self.trim_slow(skb, len);
+        }
+    }
+
+    #[inline(never)]
+    fn trim_slow(&mut self, skb: &Skb, len: usize) {
         let slot = skb.0 as usize;
-        if len >= self.meta[slot].len() || self.meta[slot].frag_list != NONE {
+        if self.meta[slot].frag_list != NONE {
             return;
         }
         let headlen = self.meta[slot].headlen();

@@ -90,6 +90,8 @@ pub struct Stack {
     pub(crate) sockets: SocketTable,
     pub(crate) tcp: crate::tcp::Tcp,
     pub(crate) fib: Fib,
+    /// What routing said last.
+    pub(crate) routes: crate::route::remembered::Remembered,
     pub(crate) path_mtus: PathMtus,
     pub(crate) netfilter: Netfilter,
     pub(crate) neigh: NeighTable,
@@ -142,6 +144,7 @@ impl Stack {
             sysctl: Sysctl::default(),
             sockets: SocketTable::default(),
             fib: Fib::new(),
+            routes: Default::default(),
             path_mtus: PathMtus::default(),
             netfilter: Netfilter::default(),
             neigh_actions: Vec::new(),

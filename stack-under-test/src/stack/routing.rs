@@ -4,9 +4,11 @@ use super::Stack;
 use crate::drop_reason::DropReason;
 use crate::errno::Errno;
 use crate::ip::SendError;
-use crate::route::{FlowKey, RouteResult};
+use crate::route::remembered::Received;
+use crate::route::{FlowKey, OifId, RouteKind, RouteResult};
 use crate::skb::{Dst, Skb};
 use crate::socket::Fd;
+use crate::wire::ipv4::Ipv4;
 
 impl Stack {
     /// `ip_route_output_flow`, with the path MTU.
@@ -17,11 +19,60 @@ impl Stack {
     pub(crate) fn route_output(&mut self, key: &FlowKey) -> Result<RouteResult, Errno> {
         self.trace.function(self.trace.making, "ip_route_output_flow");
         self.trace.function(self.trace.making, "fib_lookup");
-        self.route_lookup(key).inspect_err(|errno| {
-            if *errno == Errno::ENETUNREACH {
-                self.mib.inc(crate::mib::Counter::IpOutNoRoutes);
-            }
-        })
+        let generation = self.route_generation();
+        if let Some(route) = self.routes.output(generation, key, self.fib.has_rules())
+            && self.path_mtus.is_empty()
+        {
+            return Ok(*route);
+        }
+        let answer = self.route_lookup(key);
+        match &answer {
+            Ok(route) => self.routes.keep_output(generation, key, route),
+            Err(Errno::ENETUNREACH) => self.mib.inc(crate::mib::Counter::IpOutNoRoutes),
+            Err(_) => {}
+        }
+        answer
+    }
+
+    /// [`crate::route::Fib::input`] for a received packet, or what it said when it was asked the same before.
+    ///
+    /// # Errors
+    /// As [`crate::route::Fib::input`].
+    #[inline(always)]
+    pub(crate) fn route_input(
+        &mut self,
+        header: &Ipv4,
+        mark: u32,
+        iif: OifId,
+    ) -> Result<RouteKind, DropReason> {
+        let question = Received {
+            generation: self.fib.generation(),
+            src: header.src,
+            dst: header.dst,
+            tos: header.tos,
+            iif,
+        };
+        if self.routes.is_local(&question) {
+            return Ok(RouteKind::Local);
+        }
+        self.route_input_slow(header, mark, question)
+    }
+
+    #[inline(never)]
+    fn route_input_slow(
+        &mut self,
+        header: &Ipv4,
+        mark: u32,
+        question: Received,
+    ) -> Result<RouteKind, DropReason> {
+        let (tos, protocol) = (header.tos, header.protocol);
+        let key =
+            FlowKey { dst: header.dst, src: Some(header.src), tos, mark, protocol, ..FlowKey::default() };
+        let kind = self.fib.input(&key, question.iif)?;
+        if kind == RouteKind::Local && !self.fib.has_rules() {
+            self.routes.keep_local(question);
+        }
+        Ok(kind)
     }
 
     /// The same for somebody who only asks: nothing is counted, and no packet goes this way.

@@ -30,9 +30,7 @@ fn overlap(a: Ipv4Addr, b: Ipv4Addr) -> bool {
 
 impl Stack {
     fn tcp_holders(&self, port: u16) -> impl Iterator<Item = Holder> + '_ {
-        let first = (port, Holder::Sock(0));
-        let last = (port, Holder::TimeWait(u32::MAX));
-        self.tcp.bound.range(first..=last).map(|(_, holder)| *holder)
+        self.tcp.bound.holders(port)
     }
 
     fn tcp_held(&self, holder: Holder) -> Option<Held> {
@@ -104,12 +102,12 @@ impl Stack {
 
     fn tcp_take_port(&mut self, tp: &mut TcpSock, port: u16) {
         tp.sport = port;
-        self.tcp.bound.insert((port, Holder::Sock(tp.slot)));
+        tp.bound = self.tcp.bound.insert(port, Holder::Sock(tp.slot));
     }
 
     /// `inet_put_port`.
     pub(crate) fn tcp_put_port(&mut self, tp: &TcpSock) {
-        self.tcp.bound.remove(&(tp.sport, Holder::Sock(tp.slot)));
+        self.tcp.bound.remove(tp.bound, Holder::Sock(tp.slot));
     }
 
     /// A port that nobody has, for a socket that does not care. `false` when all are taken.

@@ -6,6 +6,7 @@ use super::timer::Timer;
 use crate::drop_reason::DropReason;
 use crate::errno::Errno;
 use crate::mib::Counter;
+use crate::socket::epoll::Wake;
 use crate::socket::{Fd, SocketTable};
 use crate::stack::Stack;
 use crate::time::Instant;
@@ -33,20 +34,24 @@ impl Stack {
                 if read {
                     stack.tcp_listen_stop(tp);
                     stack.tcp_event(tp, TcpEvent::Close);
-                    stack.tcp_wake(tp);
+                    stack.tcp_wake(tp, Wake::StateChange);
                 }
+                return Ok(());
+            }
+            if tp.state == TcpState::SynSent {
+                // Whichever direction is named: `inet_shutdown` gives up the attempt.
+                stack.tcp_disconnect(tp);
+                stack.tcp_wake(tp, Wake::StateChange);
                 return Ok(());
             }
             tp.shutdown_read |= read;
             if write && !tp.shutdown_write {
                 tp.shutdown_write = true;
-                if tp.state == TcpState::SynSent {
-                    stack.tcp_disconnect(tp);
-                } else if tp.state != TcpState::SynRecv {
+                if tp.state != TcpState::SynRecv {
                     stack.tcp_close_state(tp);
                 }
             }
-            stack.tcp_wake(tp);
+            stack.tcp_wake(tp, Wake::StateChange);
             Ok(())
         });
         self.leave_process();
@@ -147,7 +152,7 @@ impl Stack {
 
     /// Drops what the application did not read.
     fn tcp_purge_receive(&mut self, tp: &mut TcpSock) {
-        for part in core::mem::take(&mut tp.receive_queue) {
+        while let Some(part) = tp.receive_queue.pop_front() {
             tp.rmem_alloc = tp.rmem_alloc.saturating_sub(part.truesize);
             self.tcp_discard(part.skb, DropReason::SocketClose);
         }
@@ -155,7 +160,7 @@ impl Stack {
 
     /// `tcp_write_queue_purge`.
     pub(crate) fn tcp_purge_write_queue(&mut self, tp: &mut TcpSock) {
-        for segment in tp.wq.drain(..).chain(tp.rtx.drain(..)) {
+        while let Some(segment) = tp.wq.pop_front().or_else(|| tp.rtx.pop_front()) {
             segment.free(&mut self.skbs);
         }
         tp.wmem_queued = 0;

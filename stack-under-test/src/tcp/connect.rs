@@ -19,7 +19,6 @@ use crate::stack::Stack;
 use crate::time::Instant;
 use crate::wire::ipv4::HEADER_BYTES as IP_BYTES;
 use crate::wire::tcp::{CWR, ECE, HEADER_BYTES, SYN};
-use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -31,9 +30,9 @@ impl Stack {
     /// ENOMEM when there are too many.
     pub fn socket_tcp(&mut self) -> Result<Fd, Errno> {
         let slot = self.reserve_slot().ok_or(Errno::ENOMEM)?;
-        let sock = self.tcp_new_sock(slot);
+        let sock = self.tcp_alloc_sock(slot);
         let options = sock.options.clone();
-        self.tcp.put(Box::new(sock));
+        self.tcp.put(sock);
         let socket = self.new_socket_for(options);
         self.sockets.fill(slot, socket);
         Ok(SocketTable::fd(slot))
@@ -61,12 +60,17 @@ impl Stack {
             dport: 0,
             addr_locked: false,
             port_locked: false,
+            hashed: false,
+            listed: false,
+            tsoffset: 0,
+            bound: super::ports::Held::default(),
             tunables: Tunables { rcvlowat, ..Tunables::default() },
             err: None,
             err_soft: None,
             shutdown_read: false,
             shutdown_write: false,
             connecting: false,
+            connected: false,
             done: false,
             dead: false,
             destroy: false,
@@ -155,6 +159,8 @@ impl Stack {
             receive_queue: VecDeque::new(),
             out_of_order: Vec::new(),
             rmem_alloc: 0,
+            forward_alloc: 0,
+            mem_charged: 0,
             pred_flags: None,
             urg_seq: 0,
             urg_data: None,
@@ -208,9 +214,14 @@ impl Stack {
                 tp.err = None;
                 return Err(errno);
             }
+            // `SS_CONNECTED`: it has to be closed, or disconnected, before it can be another.
+            TcpState::Close if tp.connected => return Err(Errno::EISCONN),
             TcpState::Close => {}
             // The first to ask learns that it succeeded.
-            _ if core::mem::take(&mut tp.connecting) => return Ok(()),
+            _ if core::mem::take(&mut tp.connecting) => {
+                tp.connected = true;
+                return Ok(());
+            }
             _ => return Err(Errno::EISCONN),
         }
         self.tcp_v4_connect(tp, to)?;
@@ -251,6 +262,8 @@ impl Stack {
         }
         self.tcp_event(tp, TcpEvent::Connect);
         self.tcp.table.insert(tuple, Owner::Sock(tp.slot));
+        tp.hashed = true;
+        tp.tsoffset = self.tcp_ts_offset(&tuple);
         if tp.write_seq == 0 {
             tp.write_seq = self.tcp_isn(&tuple);
         }
@@ -354,7 +367,7 @@ impl Stack {
         tp.timers = old.timers;
         tp.err = err;
         if old.port_locked {
-            (tp.sport, tp.port_locked) = (old.sport, true);
+            (tp.sport, tp.port_locked, tp.bound) = (old.sport, true, old.bound);
         }
         if old.addr_locked {
             (tp.rcv_saddr, tp.saddr, tp.addr_locked) = (old.rcv_saddr, old.rcv_saddr, true);

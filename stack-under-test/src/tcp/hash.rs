@@ -24,12 +24,27 @@ pub(crate) enum Owner {
     TimeWait(u32),
 }
 
-/// The table: buckets that double when there are two entries for each.
+/// No entry follows.
+const END: u32 = u32::MAX;
+
+/// A connection in the table: its name as [`Tuple::words`], its owner, and the entry behind it in its bucket.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    name: [u64; 2],
+    owner: Owner,
+    next: u32,
+}
+
+/// The table: buckets that double when there are two entries for each. The entries lie in one list, and those that are free
+/// are linked, so that a connection that comes and goes asks for no memory.
 #[derive(Debug)]
 pub(crate) struct ConnectionTable {
     key: u64,
     len: usize,
-    buckets: Vec<Vec<(Tuple, Owner)>>,
+    /// The first entry of each bucket.
+    buckets: Vec<u32>,
+    entries: Vec<Entry>,
+    free: u32,
 }
 
 const FIRST_BUCKETS: usize = 64;
@@ -57,9 +72,8 @@ impl Tuple {
 
 impl ConnectionTable {
     pub(crate) fn new(entropy: &mut Entropy) -> Self {
-        let mut buckets = Vec::new();
-        buckets.resize_with(FIRST_BUCKETS, Vec::new);
-        Self { key: entropy.next_u64(), len: 0, buckets }
+        let buckets = alloc::vec![END; FIRST_BUCKETS];
+        Self { key: entropy.next_u64(), len: 0, buckets, entries: Vec::new(), free: END }
     }
 
     /// How many connections are in it.
@@ -67,51 +81,87 @@ impl ConnectionTable {
         self.len
     }
 
-    #[inline]
-    fn bucket(&self, tuple: &Tuple) -> usize {
-        keyed_hash(self.key, &tuple.words()) as usize & (self.buckets.len() - 1)
+    #[inline(always)]
+    fn bucket(&self, name: &[u64; 2]) -> usize {
+        keyed_hash(self.key, name) as usize & (self.buckets.len() - 1)
     }
 
     #[inline]
     pub(crate) fn get(&self, tuple: &Tuple) -> Option<Owner> {
-        self.buckets[self.bucket(tuple)].iter().find(|(other, _)| other == tuple).map(|(_, owner)| *owner)
+        let name = tuple.words();
+        let mut at = self.buckets[self.bucket(&name)];
+        while let Some(entry) = self.entries.get(at as usize) {
+            if entry.name == name {
+                return Some(entry.owner);
+            }
+            at = entry.next;
+        }
+        None
     }
 
     /// Puts an owner in; who was there before is replaced.
     pub(crate) fn insert(&mut self, tuple: Tuple, owner: Owner) {
-        self.remove(&tuple);
+        let name = tuple.words();
+        let mut bucket = self.bucket(&name);
+        let mut at = self.buckets[bucket];
+        while let Some(entry) = self.entries.get_mut(at as usize) {
+            if entry.name == name {
+                entry.owner = owner;
+                return;
+            }
+            at = entry.next;
+        }
         if self.len >= self.buckets.len() * 2 {
             self.grow();
+            bucket = self.bucket(&name);
         }
-        let bucket = self.bucket(&tuple);
-        self.buckets[bucket].push((tuple, owner));
+        let entry = Entry { name, owner, next: self.buckets[bucket] };
+        let at = self.free;
+        self.buckets[bucket] = if let Some(place) = self.entries.get_mut(at as usize) {
+            self.free = place.next;
+            *place = entry;
+            at
+        } else {
+            self.entries.push(entry);
+            (self.entries.len() - 1) as u32
+        };
         self.len += 1;
-    }
-
-    /// Takes a connection out, whoever owns it.
-    pub(crate) fn remove(&mut self, tuple: &Tuple) {
-        let bucket = self.bucket(tuple);
-        if let Some(at) = self.buckets[bucket].iter().position(|(other, _)| other == tuple) {
-            self.buckets[bucket].swap_remove(at);
-            self.len -= 1;
-        }
     }
 
     /// Takes a connection out if `owner` still has it.
     pub(crate) fn remove_owned(&mut self, tuple: &Tuple, owner: Owner) {
-        if self.get(tuple) == Some(owner) {
-            self.remove(tuple);
+        let name = tuple.words();
+        let bucket = self.bucket(&name);
+        let (mut before, mut at) = (END, self.buckets[bucket]);
+        while let Some(&Entry { name: other, owner: has, next }) = self.entries.get(at as usize) {
+            if other != name {
+                (before, at) = (at, next);
+                continue;
+            }
+            if has == owner {
+                match self.entries.get_mut(before as usize) {
+                    Some(entry) => entry.next = next,
+                    None => self.buckets[bucket] = next,
+                }
+                self.entries[at as usize].next = self.free;
+                self.free = at;
+                self.len -= 1;
+            }
+            return;
         }
     }
 
     #[cold]
     fn grow(&mut self) {
-        let doubled = self.buckets.len() * 2;
         let old = core::mem::take(&mut self.buckets);
-        self.buckets.resize_with(doubled, Vec::new);
-        for entry in old.into_iter().flatten() {
-            let bucket = self.bucket(&entry.0);
-            self.buckets[bucket].push(entry);
+        self.buckets = alloc::vec![END; old.len() * 2];
+        for mut at in old {
+            while let Some(&Entry { name, next, .. }) = self.entries.get(at as usize) {
+                let bucket = self.bucket(&name);
+                self.entries[at as usize].next = self.buckets[bucket];
+                self.buckets[bucket] = at;
+                at = next;
+            }
         }
     }
 }
@@ -133,12 +183,25 @@ mod tests {
             table.insert(tuple(n), Owner::Sock(n));
         }
         assert!((0..10_000).all(|n| table.get(&tuple(n)) == Some(Owner::Sock(n))));
-        assert!(table.buckets.iter().all(|bucket| bucket.len() < 16));
+        let longest = table.buckets.iter().map(|&first| {
+            core::iter::successors(table.entries.get(first as usize), |entry| {
+                table.entries.get(entry.next as usize)
+            })
+            .count()
+        });
+        assert!(longest.max().is_some_and(|longest| (1..16).contains(&longest)));
         for n in 0..10_000 {
             table.remove_owned(&tuple(n), Owner::Sock(n ^ 1));
             assert!(table.get(&tuple(n)).is_some(), "somebody else's");
             table.remove_owned(&tuple(n), Owner::Sock(n));
         }
         assert_eq!((table.len, table.get(&tuple(5))), (0, None));
+        // What was given back is used again.
+        for n in 0..10_000 {
+            table.insert(tuple(n), Owner::Sock(n));
+            table.insert(tuple(n), Owner::TimeWait(n));
+        }
+        assert!((0..10_000).all(|n| table.get(&tuple(n)) == Some(Owner::TimeWait(n))));
+        assert_eq!((table.len, table.entries.len()), (10_000, 10_000));
     }
 }

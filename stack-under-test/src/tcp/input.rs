@@ -62,14 +62,14 @@ impl Incoming {
 
 impl Stack {
     /// `tcp_v4_rcv`: takes a packet whose data begins at its TCP header.
-    pub(crate) fn tcp_v4_rcv(&mut self, skb: Skb) {
-        let packet = self.skbs[&skb].packet;
-        self.trace.function(packet, "tcp_v4_rcv");
+    #[inline(always)]
+    pub(crate) fn tcp_v4_rcv(&mut self, skb: Skb, saddr: Ipv4Addr, daddr: Ipv4Addr) {
+        self.trace_skb::<true>(&skb, "tcp_v4_rcv");
         if self.skbs[&skb].pkt_type != PacketType::Host {
             return self.skbs.drop(&mut self.trace, skb, DropReason::NotSpecified);
         }
         self.mib.inc(Counter::TcpInSegs);
-        let seg = match self.tcp_parse(&skb) {
+        let seg = match self.tcp_parse(&skb, saddr, daddr) {
             Ok(seg) => seg,
             Err(reason) => {
                 if reason == DropReason::TcpCsum {
@@ -79,16 +79,21 @@ impl Stack {
                 return self.skbs.drop(&mut self.trace, skb, reason);
             }
         };
-        self.skbs.pull(&skb, usize::from(seg.header.header_len));
-        let iif = self.skbs[&skb].iif.0;
+        let iif = self.skbs.pull(&skb, usize::from(seg.header.header_len)).iif.0;
+        self.tcp_v4_demux(skb, &seg, iif);
+    }
+
+    /// The second half of `tcp_v4_rcv`: a segment that was read, and whose data begins behind its header, to whom it is for.
+    #[inline(always)]
+    pub(crate) fn tcp_v4_demux(&mut self, skb: Skb, seg: &Incoming, iif: u32) {
         match self.tcp.table.get(&seg.tuple()) {
-            Some(Owner::Sock(slot)) => self.tcp_rcv_for(slot, skb, &seg),
-            Some(Owner::Request(id)) => self.tcp_rcv_request(id, skb, &seg),
-            Some(Owner::TimeWait(id)) => self.tcp_timewait_rcv(id, skb, &seg),
+            Some(Owner::Sock(slot)) => self.tcp_rcv_for(slot, skb, seg),
+            Some(Owner::Request(id)) => self.tcp_rcv_request(id, skb, seg),
+            Some(Owner::TimeWait(id)) => self.tcp_timewait_rcv(id, skb, seg),
             None => match self.tcp_lookup_listener(seg.daddr, seg.header.dport, iif) {
-                Some(slot) => self.tcp_rcv_for(slot, skb, &seg),
+                Some(slot) => self.tcp_rcv_for(slot, skb, seg),
                 None => {
-                    self.tcp_send_reset(&seg);
+                    self.tcp_send_reset(seg);
                     self.skbs.drop(&mut self.trace, skb, DropReason::NoSocket);
                 }
             },
@@ -96,13 +101,14 @@ impl Stack {
     }
 
     /// Reads header and options, and verifies lengths and checksum.
-    fn tcp_parse(&self, skb: &Skb) -> Result<Incoming, DropReason> {
+    #[inline(always)]
+    fn tcp_parse(&self, skb: &Skb, saddr: Ipv4Addr, daddr: Ipv4Addr) -> Result<Incoming, DropReason> {
         let bytes = self.skbs.linear(skb);
         let header = Tcp::parse(bytes)?;
-        let total = self.skbs[skb].len();
+        let meta = &self.skbs[skb];
+        let total = meta.len();
         let header_len = usize::from(header.header_len);
-        let (saddr, daddr) = self.ip_addresses(skb);
-        if self.skbs[skb].ip_summed == IpSummed::None {
+        if meta.ip_summed == IpSummed::None {
             let length = u16::try_from(total).map_err(|_| DropReason::PktTooBig)?;
             let mut sum = Checksum::starting_with(pseudo_header(saddr, daddr, IPPROTO_TCP, length));
             self.skbs.for_each_run(skb, 0, &mut |run| sum.add(run));
@@ -121,10 +127,10 @@ impl Stack {
             saddr,
             daddr,
             payload_len,
-            gso_size: u32::from(self.skbs[skb].gso_size),
+            gso_size: u32::from(meta.gso_size),
             end_seq: header.seq.wrapping_add(payload_len).wrapping_add(control),
             ack: header.ack,
-            packet: self.skbs[skb].packet,
+            packet: meta.packet,
             ecn,
         })
     }
@@ -158,15 +164,11 @@ impl Stack {
 
     /// `tcp_v4_do_rcv`.
     pub(crate) fn tcp_rcv_for(&mut self, slot: u32, skb: Skb, seg: &Incoming) {
-        let mut skb = Some(skb);
-        self.with_tcp(slot, |stack, tp| {
-            if let Some(skb) = skb.take() {
-                stack.tcp_do_rcv(tp, skb, seg);
-            }
-        });
-        if let Some(skb) = skb {
-            self.skbs.drop(&mut self.trace, skb, DropReason::NoSocket);
-        }
+        let Some(mut sock) = self.tcp.take(slot) else {
+            return self.skbs.drop(&mut self.trace, skb, DropReason::NoSocket);
+        };
+        self.tcp_do_rcv(&mut sock, skb, seg);
+        self.tcp_release(sock);
     }
 
     pub(crate) fn tcp_do_rcv(&mut self, tp: &mut TcpSock, skb: Skb, seg: &Incoming) {
@@ -196,8 +198,7 @@ impl Stack {
         {
             tp.rx_opt.saw_tstamp = true;
             tp.rx_opt.rcv_tsval = val;
-            let offset = self.tcp_ts_offset(&tp.tuple());
-            tp.rx_opt.rcv_tsecr = if ecr == 0 { 0 } else { ecr.wrapping_sub(offset) };
+            tp.rx_opt.rcv_tsecr = if ecr == 0 { 0 } else { ecr.wrapping_sub(tp.tsoffset) };
         }
     }
 
@@ -229,7 +230,7 @@ impl Stack {
         }
         self.tcp_rcv_rtt_measure_ts(tp, seg);
         self.tcp_urg(tp, &skb, seg);
-        self.tcp_data_queue(tp, skb, seg);
+        self.tcp_data_queue(tp, skb, seg, how == 0);
         self.tcp_data_snd_check(tp);
         self.tcp_ack_snd_check(tp);
     }

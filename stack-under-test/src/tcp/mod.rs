@@ -4,18 +4,19 @@
 //! [`transmit`] makes a packet that refers to the page and hands it to IP; the piece stays in the retransmission queue
 //! (`segment`) until [`ack`] takes it out. A segment that comes is demultiplexed and checked in [`input`], acts on the
 //! state machine in [`state_process`] (the table is [`state`]), and its payload waits in [`ofo`] or the receive queue for
-//! [`recvmsg`]. What is lost is found by [`sack`] and [`recovery`], sent again by [`retransmit`], and timed by [`timer`] and
+//! [`recvmsg`]; `coalesce` makes few packets of many, `prune` keeps them within the receive buffer, [`window`] says what the peer
+//! may send. What is lost is found by [`sack`] and [`recovery`], sent again by [`retransmit`], and timed by [`timer`] and
 //! [`rtt`]. Urgent bytes go beside the stream ([`urgent`]); `predict` says which segments Linux counts as predicted.
 //! Connections begin in [`listen`] and [`connect`], and end in [`close`] and [`timewait`].
 //!
 //! Not built yet, and where it will stand: Fast Open (`fastopen.rs`, beside [`listen`]), SYN cookies (in [`request`], where a
 //! full queue drops), path MTU probing (in [`output`], before the loop of `tcp_write_xmit`), TCP small queues and
-//! autocorking (in [`output`]; nothing lies long enough below us to matter), collapsing of queues under memory pressure (in
-//! [`ofo`], where packets are dropped).
+//! autocorking (in [`output`]; nothing lies long enough below us to matter).
 
 pub mod ack;
 pub mod bind;
 pub mod close;
+pub(crate) mod coalesce;
 pub mod cong;
 pub mod connect;
 pub mod data;
@@ -29,8 +30,10 @@ pub mod listen;
 pub mod ofo;
 pub(crate) mod options;
 pub mod output;
+pub(crate) mod ports;
 pub(crate) mod predict;
 pub mod probe;
+pub(crate) mod prune;
 pub mod rack;
 pub mod readiness;
 pub mod recovery;
@@ -49,7 +52,7 @@ pub mod state;
 pub mod state_process;
 pub(crate) mod sysctl;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod timer;
 pub mod timewait;
 pub mod transmit;
@@ -65,10 +68,11 @@ pub use usage::{SockUsage, Usage};
 
 use crate::entropy::Entropy;
 use crate::errno::Errno;
+use crate::socket::epoll::Wake;
 use crate::socket::{Fd, SocketTable};
 use crate::stack::Stack;
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use hash::{ConnectionTable, Owner, Tuple, keyed_hash};
 use sock::TcpSock;
@@ -99,6 +103,11 @@ impl<T> Slab<T> {
         }
     }
 
+    /// The number that the next thing gets.
+    pub(crate) fn next_id(&self) -> u32 {
+        self.free.last().copied().unwrap_or(self.items.len() as u32)
+    }
+
     pub(crate) fn get(&self, id: u32) -> Option<&T> {
         self.items.get(id as usize).and_then(Option::as_ref)
     }
@@ -118,6 +127,9 @@ impl<T> Slab<T> {
     }
 }
 
+/// How many sockets that are over are kept for the next ones.
+const SPARE_MAX: usize = 64;
+
 /// All of TCP that does not belong to one socket.
 #[derive(Debug)]
 pub(crate) struct Tcp {
@@ -125,11 +137,13 @@ pub(crate) struct Tcp {
     socks: Vec<Option<Box<TcpSock>>>,
     pub(crate) table: ConnectionTable,
     pub(crate) listeners: BTreeMap<u16, Vec<u32>>,
-    /// Who holds which port: port, and a socket or a record of TIME-WAIT.
-    pub(crate) bound: BTreeSet<(u16, bind::Holder)>,
+    /// Who holds which port: sockets and records of TIME-WAIT.
+    pub(crate) bound: ports::PortTable,
     pub(crate) requests: Slab<request::RequestSock>,
     pub(crate) timewaits: Slab<timewait::TimeWaitSock>,
     pub(crate) timers: TimerQueue,
+    /// Sockets that are over: the next ones take their memory and that of their queues.
+    spare: Vec<Box<TcpSock>>,
     secret: u64,
     ts_secret: u64,
     /// Congestion control of new sockets.
@@ -143,10 +157,11 @@ impl Tcp {
             socks: Vec::new(),
             table: ConnectionTable::new(entropy),
             listeners: BTreeMap::new(),
-            bound: BTreeSet::new(),
+            bound: ports::PortTable::default(),
             requests: Slab::new(),
             timewaits: Slab::new(),
             timers: TimerQueue::default(),
+            spare: Vec::new(),
             secret: entropy.next_u64(),
             ts_secret: entropy.next_u64(),
             orphans: 0,
@@ -164,7 +179,16 @@ impl Tcp {
         self.socks.get_mut(slot as usize).and_then(Option::as_deref_mut)
     }
 
+    #[inline(always)]
     pub(crate) fn put(&mut self, sock: Box<TcpSock>) {
+        match self.socks.get_mut(sock.slot as usize) {
+            Some(place @ None) => *place = Some(sock),
+            _ => self.put_new(sock),
+        }
+    }
+
+    #[inline(never)]
+    fn put_new(&mut self, sock: Box<TcpSock>) {
         let slot = sock.slot as usize;
         if self.socks.len() <= slot {
             self.socks.resize_with(slot + 1, || None);
@@ -172,7 +196,8 @@ impl Tcp {
         self.socks[slot] = Some(sock);
     }
 
-    fn take(&mut self, slot: u32) -> Option<Box<TcpSock>> {
+    #[inline(always)]
+    pub(crate) fn take(&mut self, slot: u32) -> Option<Box<TcpSock>> {
         self.socks.get_mut(slot as usize).and_then(Option::take)
     }
 
@@ -194,12 +219,14 @@ impl Stack {
     ) -> Option<R> {
         let mut sock = self.tcp.take(slot)?;
         let result = f(self, &mut sock);
-        if sock.destroy {
-            self.tcp_free(*sock);
-        } else {
-            self.tcp.put(sock);
-        }
+        self.tcp_release(sock);
         Some(result)
+    }
+
+    /// `release_sock`: puts a socket back that [`Tcp::take`] took, or frees it when it is over.
+    #[inline(always)]
+    pub(crate) fn tcp_release(&mut self, sock: Box<TcpSock>) {
+        if sock.destroy { self.tcp_free(sock) } else { self.tcp.put(sock) }
     }
 
     /// The same for a system call.
@@ -222,27 +249,44 @@ impl Stack {
     }
 
     /// Wakes who waits for a socket, if an application has it.
-    pub(crate) fn tcp_wake(&mut self, tp: &TcpSock) {
+    pub(crate) fn tcp_wake(&mut self, tp: &TcpSock, wake: Wake) {
         if !tp.dead && tp.parent.is_none() {
-            self.sockets.wake(tp.slot);
+            self.sockets.wake(tp.slot, wake);
         }
     }
 
     /// Gives back all that a socket holds. Its connection is over, and no descriptor refers to it.
-    fn tcp_free(&mut self, mut sock: TcpSock) {
+    fn tcp_free(&mut self, mut sock: Box<TcpSock>) {
         self.tcp_purge(&mut sock);
-        self.tcp_unhash(&sock);
-        self.tcp.bound.remove(&(sock.sport, bind::Holder::Sock(sock.slot)));
+        self.tcp_unhash(&mut sock);
+        self.tcp.bound.remove(sock.bound, bind::Holder::Sock(sock.slot));
         if sock.dead && sock.parent.is_none() {
             self.tcp.orphans = self.tcp.orphans.saturating_sub(1);
         }
         self.sockets.release(sock.slot);
+        if self.tcp.spare.len() < SPARE_MAX && sock.queues_are_small() {
+            self.tcp.spare.push(sock);
+        }
+    }
+
+    /// A new socket with memory of its own: `sk_alloc`.
+    pub(crate) fn tcp_alloc_sock(&mut self, slot: u32) -> Box<TcpSock> {
+        let new = self.tcp_new_sock(slot);
+        let Some(mut sock) = self.tcp.spare.pop() else { return Box::new(new) };
+        let old = core::mem::replace(&mut *sock, new);
+        // They were emptied when the socket was freed.
+        (sock.rtx, sock.wq, sock.receive_queue) = (old.rtx, old.wq, old.receive_queue);
+        sock
     }
 
     /// Takes a socket out of the tables that segments are looked up in.
-    pub(crate) fn tcp_unhash(&mut self, sock: &TcpSock) {
-        self.tcp.table.remove_owned(&sock.tuple(), Owner::Sock(sock.slot));
-        if let Some(listeners) = self.tcp.listeners.get_mut(&sock.sport) {
+    pub(crate) fn tcp_unhash(&mut self, sock: &mut TcpSock) {
+        if core::mem::take(&mut sock.hashed) {
+            self.tcp.table.remove_owned(&sock.tuple(), Owner::Sock(sock.slot));
+        }
+        if core::mem::take(&mut sock.listed)
+            && let Some(listeners) = self.tcp.listeners.get_mut(&sock.sport)
+        {
             listeners.retain(|slot| *slot != sock.slot);
             if listeners.is_empty() {
                 self.tcp.listeners.remove(&sock.sport);

@@ -40,13 +40,21 @@ pub(crate) struct ReceivedOptions {
 
 impl ReceivedOptions {
     /// Reads the bytes between header and payload. What is malformed ends the reading (RFC 9293, MUST-7), and is ignored.
-    pub(crate) fn parse(mut bytes: &[u8], syn: bool) -> Self {
-        let mut this = Self::default();
+    #[inline(always)]
+    pub(crate) fn parse(bytes: &[u8], syn: bool) -> Self {
         // What nearly every segment carries.
-        if let &[NOP, NOP, TIMESTAMP, 10, a, b, c, d, e, f, g, h] = bytes {
-            this.tstamp = Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])));
-            return this;
+        match <&[u8; 12]>::try_from(bytes) {
+            Ok(&[NOP, NOP, TIMESTAMP, 10, a, b, c, d, e, f, g, h]) => Self {
+                tstamp: Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]))),
+                ..Self::default()
+            },
+            _ => Self::parse_all(bytes, syn),
         }
+    }
+
+    #[inline(never)]
+    fn parse_all(mut bytes: &[u8], syn: bool) -> Self {
+        let mut this = Self::default();
         while let [kind, rest @ ..] = bytes {
             if *kind == EOL {
                 break;
@@ -118,6 +126,19 @@ impl OutOptions {
     /// Writes them to the start of `out`, which has [`OutOptions::len`] bytes.
     #[inline]
     pub(crate) fn write(&self, out: &mut [u8]) {
+        // What nearly every segment carries.
+        if let (Some((val, ecr)), false, Ok(out)) =
+            (self.tstamp, self.sack_ok, <&mut [u8; 12]>::try_from(&mut *out))
+        {
+            out[..4].copy_from_slice(&[NOP, NOP, TIMESTAMP, 10]);
+            out[4..8].copy_from_slice(&val.to_be_bytes());
+            out[8..].copy_from_slice(&ecr.to_be_bytes());
+            return;
+        }
+        self.write_all(out);
+    }
+
+    fn write_all(&self, out: &mut [u8]) {
         let mut at = 0;
         let mut put = |bytes: &[u8]| {
             out[at..at + bytes.len()].copy_from_slice(bytes);

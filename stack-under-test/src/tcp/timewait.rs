@@ -5,6 +5,7 @@ use super::HZ;
 use super::bind::Holder;
 use super::hash::{Owner, Tuple};
 use super::input::Incoming;
+use super::ports::Held;
 use super::reset::BareAck;
 use super::seq::{after, before};
 use super::sock::TcpSock;
@@ -24,6 +25,8 @@ pub(crate) const TCP_TIMEWAIT_LEN: u64 = 60 * HZ;
 #[derive(Clone, Debug)]
 pub(crate) struct TimeWaitSock {
     pub(crate) tuple: Tuple,
+    /// Its place among the holders of its port.
+    bound: Held,
     substate: TcpState,
     rcv_nxt: u32,
     snd_nxt: u32,
@@ -67,8 +70,11 @@ impl Stack {
             let expires = self.tcp_expiry(ticks);
             let brief = ticks <= 4 * HZ;
             self.mib.inc(if brief { Counter::TcpExtTwKilled } else { Counter::TcpExtTw });
-            let id = self.tcp.timewaits.insert(TimeWaitSock {
+            let id = self.tcp.timewaits.next_id();
+            let bound = self.tcp.bound.insert(tuple.lport, Holder::TimeWait(id));
+            self.tcp.timewaits.insert(TimeWaitSock {
                 tuple,
+                bound,
                 substate: state,
                 rcv_nxt: tp.rcv_nxt,
                 snd_nxt: tp.snd_nxt,
@@ -84,7 +90,7 @@ impl Stack {
                 bound_dev: tp.options.bound_dev,
             });
             self.tcp.table.insert(tuple, Owner::TimeWait(id));
-            self.tcp.bound.insert((tuple.lport, Holder::TimeWait(id)));
+            tp.hashed = false;
             self.tcp.timers.push(expires, TimerOf::TimeWait(id));
         } else {
             self.mib.inc(Counter::TcpExtTimeWaitOverflow);
@@ -102,7 +108,7 @@ impl Stack {
     fn tcp_kill_timewait(&mut self, id: u32) -> Option<TimeWaitSock> {
         let tw = self.tcp.timewaits.remove(id)?;
         self.tcp.table.remove_owned(&tw.tuple, Owner::TimeWait(id));
-        self.tcp.bound.remove(&(tw.tuple.lport, Holder::TimeWait(id)));
+        self.tcp.bound.remove(tw.bound, Holder::TimeWait(id));
         Some(tw)
     }
 

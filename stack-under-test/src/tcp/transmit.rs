@@ -61,30 +61,41 @@ impl TcpSock {
 
     /// Bytes of the header of a segment that is sent now.
     pub(crate) fn header_len_now(&self) -> u32 {
+        if self.num_sacks == 0 && self.duplicate_sack.is_none() {
+            return HEADER_BYTES as u32 + if self.rx_opt.tstamp_ok { TSTAMP_BYTES } else { 0 };
+        }
         (HEADER_BYTES + self.established_options(0).len()) as u32
     }
 }
 
 impl Stack {
     /// The way to the peer: the one that is remembered, or a new look-up.
+    #[inline(always)]
     pub(crate) fn tcp_route(&mut self, tp: &mut TcpSock) -> Result<RouteResult, Errno> {
-        let generation = self.route_generation();
-        if let Some((at, route)) = tp.cached_route
-            && at == generation
-        {
-            return Ok(route);
+        match tp.cached_route {
+            Some((at, route)) if at == self.route_generation() => Ok(route),
+            _ => self.tcp_route_anew(tp),
         }
+    }
+
+    #[inline(never)]
+    fn tcp_route_anew(&mut self, tp: &mut TcpSock) -> Result<RouteResult, Errno> {
+        let generation = self.route_generation();
         let route = self.route_output(&tp.flow_key())?;
         tp.cached_route = Some((generation, route));
         Ok(route)
     }
 
-    fn tcp_flow(&mut self, tp: &mut TcpSock) -> Result<Flow, Errno> {
-        let route = self.tcp_route(tp).inspect_err(|_| self.mib.inc(Counter::IpOutNoRoutes))?;
+    #[inline(always)]
+    fn tcp_flow(&mut self, tp: &mut TcpSock) -> Option<Flow> {
+        let Ok(route) = self.tcp_route(tp) else {
+            self.mib.inc(Counter::IpOutNoRoutes);
+            return None;
+        };
         let options = &tp.options;
-        let df = matches!(options.pmtudisc, PmtuDisc::Do | PmtuDisc::Probe)
+        let df = matches!(options.pmtudisc, PmtuDisc::Do)
             || (options.pmtudisc == PmtuDisc::Want && !route.mtu_locked);
-        Ok(Flow {
+        Some(Flow {
             saddr: tp.saddr,
             daddr: tp.daddr,
             protocol: IPPROTO_TCP,
@@ -133,9 +144,9 @@ impl Stack {
     ) -> Result<(), SendError> {
         let packet = self.trace.derived(segment.packet);
         self.trace.function(packet, "__tcp_transmit_skb");
-        let mut flow = self.tcp_flow(tp).map_err(|_| SendError::Errno(Errno::EHOSTUNREACH))?;
+        let Some(mut flow) = self.tcp_flow(tp) else { return Err(SendError::Errno(Errno::EHOSTUNREACH)) };
         let syn = segment.flags & SYN != 0;
-        let now_ms = self.tcp_time_stamp().wrapping_add(self.tcp_ts_offset(&tp.tuple()));
+        let now_ms = self.tcp_time_stamp().wrapping_add(tp.tsoffset);
         let options = if syn { self.tcp_syn_options(tp, now_ms) } else { tp.established_options(now_ms) };
         let mut flags = segment.flags;
         if segment.pcount > 1 && !syn {
@@ -224,19 +235,21 @@ impl Stack {
         frags: &[Frag],
     ) -> Result<Skb, SendError> {
         let skb = self.skbs.alloc().ok_or(SendError::Errno(Errno::ENOBUFS))?;
-        let out = self.skbs.push(&skb, usize::from(header.header_len));
-        header.write(out);
-        options.write(&mut out[HEADER_BYTES..]);
-        for frag in frags {
-            self.skbs.get_buf(frag.buf);
-            self.skbs.add_frag(&skb, *frag);
-        }
-        let length = self.skbs[&skb].len();
+        let header_len = usize::from(header.header_len);
+        let payload: usize = frags.iter().map(|frag| usize::from(frag.len)).sum();
+        let length = header_len + payload;
         let pseudo = pseudo_header(flow.saddr, flow.daddr, IPPROTO_TCP, length as u16);
+        let out = self.skbs.push(&skb, IP_BYTES + header_len);
+        if let Some((ip, tcp)) = out.split_first_chunk_mut() {
+            flow.write_ip_header(ip, (IP_BYTES + length) as u16);
+            header.write_with_checksum(tcp, pseudo);
+            options.write(&mut tcp[HEADER_BYTES..]);
+        }
         let now = self.now;
         let meta = &mut self.skbs[&skb];
         let at = meta.data_offset();
-        meta.transport_header = at;
+        meta.network_header = at;
+        meta.transport_header = at + IP_BYTES as u16;
         meta.priority = flow.priority;
         meta.mark = flow.mark;
         meta.dst = Some(flow.dst);
@@ -244,11 +257,12 @@ impl Stack {
         meta.tstamp = now;
         meta.truesize = super::segment::SEGMENT_TRUESIZE + length as u32;
         meta.ip_summed = IpSummed::Partial;
-        meta.csum_start = at;
+        meta.csum_start = meta.transport_header;
         meta.csum_offset = CHECKSUM_OFFSET as u16;
-        let tcp = self.skbs.header_mut(&skb, at);
-        tcp[CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2].copy_from_slice(&pseudo.to_be_bytes());
-        self.push_ip_header(&skb, flow);
+        for frag in frags {
+            self.skbs.get_buf(frag.buf);
+            self.skbs.add_frag(&skb, *frag);
+        }
         Ok(skb)
     }
 
@@ -264,7 +278,8 @@ impl Stack {
             }
         }
         let ack = &mut tp.ack;
-        (ack.sched, ack.timer, ack.pushed, ack.pushed2, ack.now) = (false, false, false, false, false);
+        (ack.sched, ack.timer, ack.pushed, ack.pushed2) = (false, false, false, false);
+        (ack.now, ack.nomem) = (false, false);
         tp.timers.stop(super::timer::Timer::Delack);
         tp.timers.stop(super::timer::Timer::CompressedAck);
     }

@@ -14,7 +14,7 @@ use core::net::Ipv4Addr;
 impl Stack {
     /// Takes a datagram whose data begins at its UDP header.
     pub(crate) fn udp_rcv(&mut self, skb: Skb) {
-        self.trace.function(self.skbs[&skb].packet, "udp_rcv");
+        self.trace_skb::<true>(&skb, "udp_rcv");
         let (saddr, daddr) = self.ip_addresses(&skb);
         let Some(header) = self.skbs.linear(&skb).first_chunk::<HEADER_BYTES>().copied() else {
             return self.udp_bad(skb, DropReason::PktTooSmall);

@@ -53,7 +53,7 @@ impl Tcp {
     ///
     /// # Errors
     /// [`DropReason::PktTooSmall`] if bytes are missing, or the header says that it is shorter than 20.
-    #[inline]
+    #[inline(always)]
     pub fn parse(segment: &[u8]) -> Result<Self, DropReason> {
         let Some(p) = segment.first_chunk::<HEADER_BYTES>() else { return Err(DropReason::PktTooSmall) };
         let header_len = (p[12] >> 4) * 4;
@@ -85,6 +85,15 @@ impl Tcp {
     /// If `out` is shorter than [`HEADER_BYTES`].
     #[inline]
     pub fn write(&self, out: &mut [u8]) {
+        self.write_with_checksum(out, 0);
+    }
+
+    /// [`Self::write`] with this in the place of the checksum: what a device is to go on from.
+    ///
+    /// # Panics
+    /// As [`Self::write`].
+    #[inline]
+    pub fn write_with_checksum(&self, out: &mut [u8], checksum: u16) {
         let out: &mut [u8; HEADER_BYTES] = out.first_chunk_mut().expect("room for a TCP header");
         out[..2].copy_from_slice(&self.sport.to_be_bytes());
         out[2..4].copy_from_slice(&self.dport.to_be_bytes());
@@ -93,7 +102,7 @@ impl Tcp {
         out[12] = (self.header_len / 4) << 4;
         out[13] = self.flags;
         out[14..16].copy_from_slice(&self.window.to_be_bytes());
-        out[16..18].fill(0);
+        out[16..18].copy_from_slice(&checksum.to_be_bytes());
         out[18..].copy_from_slice(&self.urgent.to_be_bytes());
     }
 }

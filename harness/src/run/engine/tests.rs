@@ -398,7 +398,7 @@ fn counter_is(value: i64) -> Check {
 #[case::the_difference(1, true)]
 #[case::not_the_value_itself(8, false)]
 fn a_counter_is_the_difference_since_the_first_step(#[case] value: i64, #[case] holds: bool) {
-    let inject = Action::Inject(Inject { frame: udp(7, b"x") });
+    let inject = Action::Inject(Inject { frame: udp(7, b"x"), has_wrong_fcs: false, cut_to: usize::MAX });
     let trial = trial(vec![inject, Action::Check(counter_is(value))]);
     assert_eq!(run(&mut Scripted::default(), &trial).is_ok(), holds);
 }

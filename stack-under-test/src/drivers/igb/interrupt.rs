@@ -4,6 +4,7 @@
 use super::Igb;
 use super::ids;
 use super::regs::*;
+use crate::bus::Bus;
 use crate::netdev::DriverCtx;
 
 /// The bit of vector 0 in EICR, EIMS and their kin.
@@ -56,7 +57,7 @@ impl Igb {
         self.hw.rd32(ctx.bus, TSICR);
         self.hw.rd32(ctx.bus, ICR);
         if !self.config.msix {
-            return self.irq_enable_again(ctx);
+            return self.irq_enable_again(ctx.bus);
         }
         let mask = self.eims_mask();
         self.hw.modify(ctx.bus, EIAC, 0, mask);
@@ -145,7 +146,7 @@ impl Igb {
 
     /// One NAPI poll (`igb_poll`): at most 128 completions of sent packets, and `budget` received ones, which go to
     /// `ctx.rx`. Less than `budget` means that all is done: call [`Igb::napi_complete`] then.
-    #[inline]
+    #[inline(never)]
     pub fn poll(&mut self, ctx: &mut DriverCtx<'_>, napi: u16, budget: u32) -> u32 {
         let q = usize::from(napi);
         if !self.running() || q >= self.tx.len() {
@@ -160,20 +161,20 @@ impl Igb {
     /// The end of polling (`napi_complete_done`, `igb_ring_irq_enable`): chooses the interval, and lets the vector's
     /// interrupt come again.
     #[inline]
-    pub fn napi_complete(&mut self, ctx: &mut DriverCtx<'_>, napi: u16) {
+    pub fn napi_complete(&mut self, bus: &mut dyn Bus, napi: u16) {
         let Some(itr) = self.vectors.get_mut(usize::from(napi)) else { return };
         itr.update(self.link.speed == 1000, self.config.queue_pairs == 1);
         if self.is_up() && !self.config.msix {
-            self.irq_enable_again(ctx);
+            self.irq_enable_again(bus);
         } else if self.is_up() {
-            self.hw.wr32(ctx.bus, EIMS, 1 << (napi + 1));
+            self.hw.wr32(bus, EIMS, 1 << (napi + 1));
         }
     }
 
     #[cold]
-    fn irq_enable_again(&mut self, ctx: &mut DriverCtx<'_>) {
-        self.hw.wr32(ctx.bus, IMS, INT_ALL);
-        self.hw.wr32(ctx.bus, IAM, INT_ALL);
+    fn irq_enable_again(&mut self, bus: &mut dyn Bus) {
+        self.hw.wr32(bus, IMS, INT_ALL);
+        self.hw.wr32(bus, IAM, INT_ALL);
     }
 
     /// Makes the device send every queue's interrupt: whatever was lost comes again.

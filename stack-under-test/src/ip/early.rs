@@ -1,0 +1,92 @@
+//! The way up of a TCP segment that GRO has read and let pass: what was verified there is not verified again. A packet that is
+//! not plain (a hook has chains, the frame is for another station, routing was not asked the same before) goes the usual
+//! way, from `netif_receive_skb` on, and has the same effects there. Linux's early demultiplexing saves such work, too.
+
+use crate::mib::Counter;
+use crate::netfilter::Hook;
+use crate::route::OifId;
+use crate::route::remembered::Received;
+use crate::skb::{PacketType, SkBuff, Skb};
+use crate::stack::Stack;
+use crate::tcp::input::Incoming;
+use crate::tcp::options::ReceivedOptions;
+use crate::wire::ethernet::{ETH_P_IP, HEADER_BYTES as ETH_BYTES};
+use crate::wire::ipv4::HEADER_BYTES as IP_BYTES;
+use crate::wire::tcp::{FIN, HEADER_BYTES as TCP_BYTES, SYN, Tcp};
+use core::net::Ipv4Addr;
+
+/// Where the TCP header begins in the frame.
+const TCP_AT: usize = ETH_BYTES + IP_BYTES;
+
+impl Stack {
+    /// Reads the TCP segment of `frame`, which has an IP header of 20 bytes, is no fragment, and is filled by the segment; both
+    /// checksums are right. `None` when it has to go the usual way.
+    #[inline(always)]
+    pub(crate) fn tcp_v4_early_parse(&self, meta: &SkBuff, bytes: &[u8]) -> Option<Incoming> {
+        let frame = bytes.first_chunk::<{ TCP_AT + TCP_BYTES }>()?;
+        let ip: &[u8; IP_BYTES] = frame[ETH_BYTES..].first_chunk()?;
+        let word = |at: usize| u32::from_be_bytes([ip[at], ip[at + 1], ip[at + 2], ip[at + 3]]);
+        let (src, dst) = (Ipv4Addr::from_bits(word(12)), Ipv4Addr::from_bits(word(16)));
+        let tos = ip[1];
+        let question = Received { generation: self.fib.generation(), src, dst, tos, iif: OifId::ETH0 };
+        let chains = self.netfilter.has_chains(Hook::PreRouting) | self.netfilter.has_chains(Hook::LocalIn);
+        if chains || frame[..6] != self.dev.mac() || !self.routes.is_local(&question) {
+            return None;
+        }
+        let header = Tcp::parse(&bytes[TCP_AT..]).ok()?;
+        let headers = TCP_AT + usize::from(header.header_len);
+        let flags = header.flags;
+        let payload_len = meta.len - headers as u32;
+        let control = u32::from(flags & SYN != 0) + u32::from(flags & FIN != 0);
+        Some(Incoming {
+            header,
+            options: ReceivedOptions::parse(&bytes[TCP_AT + TCP_BYTES..headers], flags & SYN != 0),
+            saddr: src,
+            daddr: dst,
+            payload_len,
+            gso_size: u32::from(meta.gso_size),
+            end_seq: header.seq.wrapping_add(payload_len).wrapping_add(control),
+            ack: header.ack,
+            packet: meta.packet,
+            ecn: tos & 3,
+        })
+    }
+
+    /// Takes a frame that [`Self::tcp_v4_early_parse`] has read.
+    #[inline(always)]
+    pub(crate) fn tcp_v4_early_rcv(&mut self, skb: Skb, seg: &Incoming) {
+        let now = self.now;
+        let meta = &mut self.skbs[&skb];
+        let (len, segs) = (meta.len() - ETH_BYTES, meta.gso_segs.max(1));
+        meta.network_header = meta.data + ETH_BYTES as u16;
+        meta.transport_header = meta.data + TCP_AT as u16;
+        meta.data += TCP_AT as u16 + u16::from(seg.header.header_len);
+        meta.len = seg.payload_len;
+        meta.protocol = ETH_P_IP;
+        meta.pkt_type = PacketType::Host;
+        meta.tstamp = now;
+        self.count_early(len, usize::from(segs), seg.ecn);
+        if self.trace.is_on() {
+            for name in ["netif_receive_skb", "ip_rcv", "ip_rcv_finish", "ip_local_deliver", "tcp_v4_rcv"] {
+                self.trace.function(seg.packet, name);
+            }
+        }
+        self.tcp_v4_demux(skb, seg, OifId::ETH0.0);
+    }
+
+    /// What the layers count that were passed.
+    #[inline(always)]
+    fn count_early(&mut self, len: usize, segs: usize, ecn: u8) {
+        let marked = match ecn {
+            0 => Counter::IpExtInNoEctPkts,
+            1 => Counter::IpExtInEct1Pkts,
+            2 => Counter::IpExtInEct0Pkts,
+            _ => Counter::IpExtInCePkts,
+        };
+        self.mib.inc(Counter::IpInReceives);
+        self.mib.add(Counter::IpExtInOctets, len);
+        self.mib.add(marked, segs);
+        self.mib.inc(Counter::IpInDelivers);
+        self.mib.inc(Counter::TcpInSegs);
+    }
+}
