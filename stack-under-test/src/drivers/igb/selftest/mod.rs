@@ -73,6 +73,10 @@ impl Igb {
     /// when. [`Igb::self_test`] has the results.
     pub fn diag_test(&mut self, ctx: &mut DriverCtx<'_>, offline: bool) {
         ctx.trace.function(0, "igb_diag_test");
+        if !self.is_probed() {
+            self.test_results = Some([1; TESTS.len()]);
+            return;
+        }
         let mut results = [0; TESTS.len()];
         results[LINK] = u64::from(self.hw.rd32(ctx.bus, STATUS) & STATUS_LU == 0);
         self.test_results = Some(results);
