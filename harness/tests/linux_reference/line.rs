@@ -89,7 +89,7 @@ fn fnv(bytes: &[u8]) -> u32 {
 }
 
 /// The options of a TCP header; of timestamps only that they are there.
-fn shown(mut options: &[u8]) -> String {
+pub fn shown(mut options: &[u8]) -> String {
     let mut all = Vec::new();
     while let [kind, rest @ ..] = options {
         let length = rest.first().map_or(2, |length| usize::from(*length).max(2));

@@ -112,6 +112,33 @@ fn a_silent_peer_is_asked_for_a_connection_as_often_as_by_linux() {
     );
 }
 
+const MEMORY: [&str; 2] =
+    ["sysctl -w net.ipv4.tcp_rmem=4096\t131072\t3145728", "sysctl -w net.core.rmem_max=212992"];
+const CUBIC: &str = "sysctl -w net.ipv4.tcp_congestion_control=cubic";
+const NONE: &str = "ethtool -K eth0 tso off gso off";
+const SOFTWARE: &str = "ethtool -K eth0 tso off gso on";
+const MS: u64 = 1_000_000;
+
+#[rstest]
+#[case::a_write_that_the_stack_cuts("b-tcp-64k-none", &[PERMANENT, CUBIC, NONE, MEMORY[0], MEMORY[1]], 65_536, 1)]
+#[case::a_write_that_the_device_cuts("b-tcp-64k-tso", &[PERMANENT, CUBIC, MEMORY[0], MEMORY[1]], 65_536, 1)]
+#[case::many_writes_that_the_stack_cuts("b-tcp-1m-none", &[PERMANENT, CUBIC, NONE, MEMORY[0], MEMORY[1]], 1 << 20, 1)]
+#[case::many_that_are_cut_at_the_driver("b-tcp-1m-gso", &[PERMANENT, CUBIC, SOFTWARE, MEMORY[0], MEMORY[1]], 1 << 20, 1)]
+#[case::many_that_the_device_cuts("b-tcp-1m-tso", &[PERMANENT, CUBIC, MEMORY[0], MEMORY[1]], 1 << 20, 1)]
+#[case::a_long_way("f-tcp-2m-20ms-cubic", &[PERMANENT, CUBIC, NONE, MEMORY[0], MEMORY[1]], 2_000_000, 20)]
+fn a_transfer_keeps_the_rules_of_linux(
+    #[case] set: &str,
+    #[case] commands: &'static [&'static str],
+    #[case] bytes: usize,
+    #[case] delay_ms: u64,
+) {
+    let text = std::fs::read_to_string(folder().join("tcp.txt")).expect("it was recorded");
+    let ours = tcp::run(&tcp::Transfer { commands, bytes, delay: delay_ms * MS });
+    let found = tcp::differences(&tcp::recorded(&text, set), &ours);
+    let wrong = tcp::held(set, &found, &listed());
+    assert!(wrong.is_empty(), "{set}: not as recorded:\n{}", wrong.join("\n"));
+}
+
 /// A recording that cannot be run here is named with its reason, so that none is forgotten.
 #[test]
 fn what_is_not_run_says_why() {

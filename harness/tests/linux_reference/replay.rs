@@ -116,6 +116,11 @@ impl Run {
         self.rig.inject(&frame).expect("it takes it");
     }
 
+    /// Whether no call blocks.
+    pub fn is_idle(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     /// Lets time pass until no call blocks any more.
     fn until_they_return(&mut self) {
         let bound = self.rig.now() + 1_000_000_000;
