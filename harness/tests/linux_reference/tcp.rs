@@ -217,7 +217,7 @@ impl Peer {
         let ecr = stamp.unwrap_or(0).to_be_bytes();
         let stamps = [&[1, 1, 8, 10, 0, 0, 0, 1][..], &ecr].concat();
         let is_syn = flags & 2 != 0;
-        let end = seq.wrapping_add(d.payload.len() as u32 + u32::from(is_syn) + u32::from(flags & 1));
+        let end = seq.wrapping_add(d.payload.len() as u32 + u32::from(is_syn) + (flags & 1));
         if is_syn {
             self.next = end;
             let offered = [&[2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1][..], &ecr, &[1, 3, 3, 10]].concat();
