@@ -73,8 +73,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs seeds until all are done, the time is over, `stop` is set, or too much failed. An input that hangs ends the process with status 1, after
-/// `hangs` was told of it: a thread that does not come back cannot be ended otherwise.
+/// Runs seeds until all are done, the time is over, `stop` is set, or too much failed. An input that hangs ends the process
+/// with status 1, after `hangs` was told of it: a thread that does not come back cannot be ended otherwise.
 pub fn run(plan: &Plan, stop: &AtomicBool, hangs: &(dyn Fn(&Failure) + Sync)) -> Tally {
     let begun = Instant::now();
     let next = AtomicU64::new(plan.seeds.start);
