@@ -20,6 +20,8 @@ pub(crate) enum Event {
     TransmitWriteBack(u8),
     TransmitFlush(u8),
     WireFree,
+    PauseOver,
+    PauseRefresh,
     FrameArrived,
     ReceiveFetch(u8),
     ReceiveData,
@@ -57,6 +59,7 @@ impl Event {
             Self::ReceiveFlush(queue) => 0x400 + queue as u64,
             Self::Moderated(vector) => 0x500 + vector as u64,
             Self::Fault(_) | Self::CableBack => 9,
+            Self::PauseOver | Self::PauseRefresh => 10,
         }
     }
 }

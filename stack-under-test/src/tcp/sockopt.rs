@@ -99,6 +99,7 @@ impl Stack {
             O::TcpWindowClamp => Self::tcp_set_window_clamp(tp, value),
             O::TcpNotsentLowat => {
                 tp.tunables.notsent_lowat = value as u32;
+                self.tcp_write_space(tp);
                 Ok(())
             }
             O::SoRcvbuf | O::SoRcvbufforce => {
