@@ -233,6 +233,7 @@ impl Stack {
     }
 
     /// A packet with its headers, its checksum left to the device where that can do it.
+    #[inline(always)]
     pub(crate) fn tcp_make_skb(
         &mut self,
         flow: &Flow,
