@@ -12,6 +12,7 @@ pub mod case;
 pub mod cli;
 pub mod compare;
 pub mod frame;
+pub mod fuzz;
 pub mod judge;
 pub mod report;
 pub mod rig;

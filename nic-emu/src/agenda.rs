@@ -12,6 +12,7 @@ pub(crate) enum Event {
     NvmLoaded,
     ConfigDone,
     NvmRead,
+    NvmWrite,
     MdioDone,
     AutonegDone(u32),
     TransmitFetch(u8),
@@ -19,6 +20,8 @@ pub(crate) enum Event {
     TransmitWriteBack(u8),
     TransmitFlush(u8),
     WireFree,
+    PauseOver,
+    PauseRefresh,
     FrameArrived,
     ReceiveFetch(u8),
     ReceiveData,
@@ -43,7 +46,7 @@ impl Event {
     const fn class(self) -> u64 {
         match self {
             Self::ResetDone | Self::NvmLoaded | Self::ConfigDone => 1,
-            Self::NvmRead => 2,
+            Self::NvmRead | Self::NvmWrite => 2,
             Self::MdioDone | Self::AutonegDone(_) => 3,
             Self::TransmitFetch(queue) => 0x100 + queue as u64,
             Self::TransmitData => 4,
@@ -56,6 +59,7 @@ impl Event {
             Self::ReceiveFlush(queue) => 0x400 + queue as u64,
             Self::Moderated(vector) => 0x500 + vector as u64,
             Self::Fault(_) | Self::CableBack => 9,
+            Self::PauseOver | Self::PauseRefresh => 10,
         }
     }
 }
@@ -88,6 +92,18 @@ impl Agenda {
         self.heap.push(Reverse(Entry { at, tie, sequence: self.sequence, event }));
     }
 
+    /// The same, unless it is planned for then already: who asks again and again without time passing is heard once.
+    pub(crate) fn plan_once(&mut self, at: u64, event: Event) {
+        if !self.heap.iter().any(|Reverse(entry)| entry.at == at && entry.event == event) {
+            self.plan(at, event);
+        }
+    }
+
+    /// Forgets the ends of autonegotiations.
+    pub(crate) fn drop_autoneg(&mut self) {
+        self.heap.retain(|Reverse(entry)| !matches!(entry.event, Event::AutonegDone(_)));
+    }
+
     pub(crate) fn next_at(&self) -> Option<u64> {
         self.heap.peek().map(|Reverse(entry)| entry.at)
     }
@@ -97,6 +113,10 @@ impl Agenda {
             return None;
         }
         self.heap.pop().map(|Reverse(entry)| (entry.at, entry.event))
+    }
+
+    pub(crate) fn drop_all(&mut self) {
+        self.heap.clear();
     }
 
     pub(crate) fn drop_all_but_survivors(&mut self) {

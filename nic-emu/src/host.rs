@@ -30,10 +30,15 @@ pub struct SentFrame {
     pub started: u64,
     /// From destination address to the last byte before the FCS, padded to 60 bytes when `TCTL.PSP` is set.
     pub bytes: Vec<u8>,
-    /// The transmit queue that it came from.
+    /// The transmit queue that it came from, or [`SentFrame::OF_THE_MAC`].
     pub queue: u16,
     /// Ring index of its packet's last descriptor. For a segment of TSE: of the descriptor that held its last byte.
     pub last_descriptor: u16,
+}
+
+impl SentFrame {
+    /// In the place of a queue: a pause frame of the MAC's own.
+    pub const OF_THE_MAC: u16 = u16::MAX;
 }
 
 /// An interrupt message that has reached the CPU.
@@ -72,6 +77,10 @@ pub enum DropReason {
     Malformed,
     /// A reset came while it was in the NIC.
     Reset,
+    /// Lost between PHY and cable, or damaged there on its way out, as a [`crate::Fault`] asks for.
+    Cable,
+    /// The card was pulled out.
+    Removed,
 }
 
 /// A frame that was lost, in either direction.

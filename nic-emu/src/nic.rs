@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 
 use crate::agenda::{Agenda, Event};
 use crate::config::Config;
+use crate::fault::{Fault, Plan};
 use crate::host::{DropReason, Dropped, HostMemory, Output};
-use crate::interrupt::Interrupts;
+use crate::interrupt::{Interrupts, Table};
 use crate::link::Link;
 use crate::nvm::Nvm;
 use crate::observation::{Observation, Rule};
@@ -38,10 +39,14 @@ pub struct Nic {
     pub(crate) transmit: Transmit,
     pub(crate) receive: Receive,
     pub(crate) interrupts: Interrupts,
+    pub(crate) msix: Table,
     pub(crate) link: Link,
     pub(crate) phy: Phy,
     pub(crate) nvm: Nvm,
     pub(crate) in_reset: bool,
+    pub(crate) faults: Plan,
+    /// The card is no longer there.
+    is_removed: bool,
     observations: Vec<Observation>,
     /// Frames lost since the last step.
     dropped: Vec<Dropped>,
@@ -60,10 +65,13 @@ impl Nic {
             transmit: Transmit::new(),
             receive: Receive::new(),
             interrupts: Interrupts::new(),
+            msix: Table::new(),
             link: Link::new(),
-            phy: Phy::new(),
+            phy: Phy::new(config.partner),
             nvm: Nvm::new(config.mac),
             in_reset: false,
+            faults: Plan::default(),
+            is_removed: false,
             observations: Vec::new(),
             dropped: Vec::new(),
             config,
@@ -71,8 +79,35 @@ impl Nic {
         nic.load_nvm();
         nic.config_done();
         nic.restart_autoneg();
-        nic.plan_faults();
+        let faults = core::mem::take(&mut nic.config.faults);
+        nic.arm_faults(&faults);
         nic
+    }
+
+    /// Plans faults besides those of [`Config::faults`]. Their times and counts begin now.
+    pub fn arm_faults(&mut self, faults: &[Fault]) {
+        let first = self.faults.arm(faults);
+        for (place, fault) in (first..).zip(faults) {
+            if let Some(after) = fault.bounded().due() {
+                self.agenda.plan(self.now.saturating_add(after), Event::Fault(place as u16));
+            }
+        }
+    }
+
+    pub(crate) const fn is_removed(&self) -> bool {
+        self.is_removed
+    }
+
+    /// Pulls the card out of its slot.
+    pub(crate) fn remove(&mut self) {
+        self.is_removed = true;
+        self.link.is_up = false;
+        self.phy.has_cable = false;
+        self.agenda.drop_all();
+        let lost = self.transmit.port.take_all().into_iter().chain(self.receive.take_all());
+        for bytes in lost.collect::<Vec<_>>() {
+            self.drop_frame(DropReason::Removed, bytes);
+        }
     }
 
     /// The time of the latest step, in nanoseconds. Register accesses count as made at this time: step to the present
@@ -102,13 +137,13 @@ impl Nic {
 
     /// The driver reads a register of BAR 0.
     pub fn read32(&mut self, offset: u32) -> u32 {
-        if !self.admit(offset, "read") {
+        if self.is_removed || !self.admit(offset, "read") {
             return u32::MAX;
         }
         let offset = canonical(offset);
         match offset {
             offset::STATUS => self.read_status(),
-            offset::EERD | offset::MDIC => self.registers.get(offset),
+            offset::EERD | offset::EEWR | offset::MDIC => self.registers.get(offset),
             offset::FRTIMER => (self.now / 1000) as u32,
             offset::SWSM => self.read_swsm(),
             offset::ICR
@@ -143,7 +178,7 @@ impl Nic {
 
     /// The driver writes a register of BAR 0. What follows from it happens in [`Nic::step`].
     pub fn write32(&mut self, offset: u32, value: u32) {
-        if !self.admit(offset, "write") || self.in_reset {
+        if self.is_removed || !self.admit(offset, "write") || self.in_reset {
             return;
         }
         let offset = canonical(offset);
@@ -225,10 +260,8 @@ impl Nic {
     fn read_status(&self) -> u32 {
         let busy = self.transmit.is_dma_busy() || self.receive.is_dma_busy();
         let master = self.is_bus_master() || (busy && !self.in_reset);
-        let mut value = self.registers.get(offset::STATUS);
-        value |= if master { status::GIO_MASTER_ENABLE } else { 0 };
-        value |= if self.link.is_up { status::LU } else { 0 };
-        value
+        let value = self.registers.get(offset::STATUS) & !status::OF_LINK | self.link_status();
+        value | if master { status::GIO_MASTER_ENABLE } else { 0 }
     }
 
     /// `SWSM.SMBI` reads 0 once, and 1 until it is written 0 (section 8.16.3).
@@ -252,11 +285,15 @@ impl Nic {
         match offset {
             offset::CTRL => self.write_ctrl(old, value),
             offset::STATUS if value & status::PHYRA == 0 => self.registers.clear_bits(offset, status::PHYRA),
+            offset::EECD => self.write_eecd(value),
             offset::EERD => self.write_eerd(value),
+            offset::EEWR => self.write_eewr(value),
             offset::MDIC => self.write_mdic(value),
             offset::SWSM => self.registers.set(offset, value & 3),
-            0x00C0..=0x00E0 | 0x1514..=0x1580 | 0x1680..=0x1740 => self.write_interrupt(offset, value),
-            offset::TCTL => self.transmit_pump(),
+            0x00C0..=0x00E0 | 0x1514..=0x1580 | 0x1680..=0x1740 | offset::PBACLR => {
+                self.write_interrupt(offset, value)
+            }
+            offset::TCTL => self.write_tctl(value),
             offset::RCTL => self.receive_pump(),
             0xC000..0xC400 => self.write_receive_queue(offset, old, value),
             0xE000..0xE400 => self.write_transmit_queue(offset, old, value),
@@ -265,11 +302,15 @@ impl Nic {
     }
 
     fn handle(&mut self, event: Event, io: &mut Io<'_>) {
+        if self.is_removed {
+            return;
+        }
         match event {
             Event::ResetDone => self.reset_done(),
             Event::NvmLoaded => self.load_nvm(),
             Event::ConfigDone => self.config_done(),
             Event::NvmRead => self.nvm_read_done(),
+            Event::NvmWrite => self.nvm_write_done(),
             Event::MdioDone => self.mdio_done(),
             Event::AutonegDone(round) => self.autoneg_done(round),
             Event::TransmitFetch(queue) => self.transmit_fetched(queue.into(), io),
@@ -277,6 +318,8 @@ impl Nic {
             Event::TransmitWriteBack(queue) => self.transmit_write_back(queue.into(), io),
             Event::TransmitFlush(queue) => self.transmit_flush_due(queue.into()),
             Event::WireFree => self.frame_left(io),
+            Event::PauseOver => self.start_frame(),
+            Event::PauseRefresh => self.refresh_pause(),
             Event::FrameArrived => self.frame_arrived(io),
             Event::ReceiveFetch(queue) => self.receive_fetched(queue.into(), io),
             Event::ReceiveData => self.receive_data_done(io),

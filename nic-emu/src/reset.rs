@@ -1,6 +1,7 @@
 //! `CTRL` and the software reset: what it stops, what survives it, how long it takes (section 4.3, 8.2.1).
 
 use crate::agenda::Event;
+use crate::fault::{Fault, Happening};
 use crate::host::DropReason;
 use crate::interrupt::{Interrupts, VECTORS};
 use crate::nic::Nic;
@@ -43,15 +44,20 @@ impl Nic {
         for bytes in self.receive.take_all() {
             self.drop_frame(DropReason::Reset, bytes);
         }
-        self.transmit = Transmit::restarted(&self.transmit);
+        self.transmit = Transmit::new();
         self.receive = Receive::restarted(&self.receive);
-        self.interrupts = Interrupts::restarted(&self.interrupts);
+        self.interrupts = Interrupts::new();
         self.in_reset = true;
         self.link.is_up = false;
-        if self.config.reset_ns == 0 {
+        let longer = match self.faults.strike(Happening::Reset) {
+            Some(Fault::SlowReset { by_ns, .. }) => by_ns,
+            _ => 0,
+        };
+        let takes = self.config.reset_ns.saturating_add(longer);
+        if takes == 0 {
             self.reset_done();
         } else {
-            self.agenda.plan(self.now + self.config.reset_ns, Event::ResetDone);
+            self.agenda.plan(self.now.saturating_add(takes), Event::ResetDone);
         }
     }
 

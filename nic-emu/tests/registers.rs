@@ -168,6 +168,31 @@ fn nvm_words_add_up_and_hold_the_address() {
 }
 
 #[test]
+fn a_word_written_to_the_nvm_is_read_back() {
+    let mut machine = Machine::cold();
+    machine.write(0x102C, 0xBEEF_0000 | 0x50 << 2 | 1);
+    assert_eq!(machine.read(0x102C) & 2, 0, "not at once");
+    machine.wait(20_000);
+    assert_eq!(machine.read(0x102C) & 3, 2);
+    machine.write(0x14, 0x50 << 2 | 1);
+    machine.wait(20_000);
+    assert_eq!(machine.read(0x14) >> 16, 0xBEEF);
+    assert_eq!(machine.rules(), []);
+    machine.write(0x14, 0x100 << 2 | 1);
+    machine.wait(20_000);
+    assert_eq!((machine.read(0x14) >> 16, machine.rules()), (0xFFFF, vec![Rule::NvmAccess]));
+}
+
+#[test]
+fn the_serial_interface_of_the_nvm_is_granted_to_who_asks() {
+    let mut machine = Machine::cold();
+    machine.set(0x10, 1 << 6);
+    assert_ne!(machine.read(0x10) & 1 << 7, 0, "GNT");
+    machine.write(0x10, 0);
+    assert_eq!(machine.read(0x10), 0x1300, "neither REQ nor GNT");
+}
+
+#[test]
 fn the_semaphore_is_free_once() {
     let mut machine = Machine::cold();
     assert_eq!([machine.read(0x5B50), machine.read(0x5B50)], [0, 1]);

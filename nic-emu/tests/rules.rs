@@ -3,7 +3,7 @@
 mod machine;
 
 use machine::{MAC, Machine, data, frame};
-use nic_emu::{Config, Fault, Rule};
+use nic_emu::{Config, Fault, Rule, Which};
 use rstest::rstest;
 
 const EOP_IFCS_RS: u32 = 0x0B00_0000;
@@ -86,7 +86,7 @@ fn a_ring_that_was_never_lent_is_noted() {
 #[test]
 fn a_late_write_back_delays_those_behind_it() {
     let mut config = Config::new(MAC, 0);
-    config.faults.push(Fault::LateWriteBack { queue: 0, nth: 1, by_ns: 500_000 });
+    config.faults.push(Fault::LateWriteBack { queue: 0, which: Which::Nth(1), by_ns: 500_000 });
     let mut machine = Machine::up_with(config);
     let descriptors = [machine.send(&frame(60)), machine.send(&frame(60))];
     machine.wait(400_000);

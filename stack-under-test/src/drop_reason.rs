@@ -27,6 +27,8 @@ reasons! {
     UdpCsum = "UDP_CSUM",
     /// The receive buffer of the socket is full.
     SocketRcvbuff = "SOCKET_RCVBUFF",
+    /// The protocol has no memory left for it.
+    ProtoMem = "PROTO_MEM",
     /// A netfilter rule or policy said so.
     NetfilterDrop = "NETFILTER_DROP",
     /// Addressed to another station.

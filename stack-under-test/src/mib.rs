@@ -272,6 +272,8 @@ mib! {
     TcpExtPureAcks = "TcpExt.TCPPureAcks",
     /// A packet was put behind the one before it, in the receive queue or out of order.
     TcpExtRcvCoalesce = "TcpExt.TCPRcvCoalesce",
+    /// Payload that waited was copied together with other, to take less memory.
+    TcpExtRcvCollapsed = "TcpExt.TCPRcvCollapsed",
     /// A packet was dropped as the receive buffer stayed over its limit.
     TcpExtRcvPruned = "TcpExt.RcvPruned",
     /// A packet in order was dropped for want of room.

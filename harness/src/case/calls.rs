@@ -1,7 +1,7 @@
 //! Steps that are system calls, and `join`.
 
 use super::model::{Action, CallStep, Join, OptionValue, Outcome, SocketKind, Syscall, Tolerance};
-use super::names::Named;
+use super::names::{Descriptors, Named};
 use super::problem::{Problem, choose};
 use super::reader::{Fields, Read};
 use super::shape::{JOIN, MSG_FLAGS, PAYLOAD, POLL_EVENTS, keys_of};
@@ -32,7 +32,7 @@ impl TrialReader<'_> {
             None => None,
         };
         let step = match fields.get("as") {
-            Some(node) if name != "socket" && name != "accept" => {
+            Some(node) if !matches!(name, "socket" | "accept" | "epoll_create") => {
                 Some(self.names.add(&mut self.r, node, Named::Event)?)
             }
             _ => None,
@@ -45,8 +45,12 @@ impl TrialReader<'_> {
         if name == "socket" {
             return self.socket(fields);
         }
+        if let Some(call) = self.epoll_call(name, fields)? {
+            return Ok(call);
+        }
         let socket = self.r.need(fields, "socket")?;
-        let socket = self.names.socket(&mut self.r, socket)?;
+        let which = if name == "close" { Descriptors::Open } else { Descriptors::Sockets };
+        let socket = self.names.descriptor(&mut self.r, socket, which)?;
         Ok(match name {
             "bind" => Syscall::Bind { socket, to: self.endpoint(fields)? },
             "connect" => Syscall::Connect { socket, to: self.endpoint(fields)? },
@@ -150,17 +154,17 @@ impl TrialReader<'_> {
     fn poll(&mut self, socket: String, fields: &Fields<'_>) -> Read<Syscall> {
         let events = self.r.need(fields, "events")?;
         let events = self.r.some_of(events, POLL_EVENTS)?.into_iter().map(str::to_owned).collect();
-        let timeout_ms = match fields.get("timeout") {
-            None => -1,
-            Some(node) => {
-                let time = self.r.duration(node)?;
-                if time.subsec_nanos() % 1_000_000 != 0 {
-                    return self.r.wrong(node, "whole milliseconds", "poll(2) takes milliseconds");
-                }
-                i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
-            }
-        };
-        Ok(Syscall::Poll { socket, events, timeout_ms })
+        Ok(Syscall::Poll { socket, events, timeout_ms: self.milliseconds(fields)? })
+    }
+
+    /// `timeout:` of `poll` and `epoll_wait`; -1: without end.
+    pub(super) fn milliseconds(&mut self, fields: &Fields<'_>) -> Read<i32> {
+        let Some(node) = fields.get("timeout") else { return Ok(-1) };
+        let time = self.r.duration(node)?;
+        if time.subsec_nanos() % 1_000_000 != 0 {
+            return self.r.wrong(node, "whole milliseconds", "the call takes milliseconds");
+        }
+        Ok(i32::try_from(time.as_millis()).unwrap_or(i32::MAX))
     }
 
     fn option(&mut self, fields: &Fields<'_>) -> Read<(String, String, Takes)> {
@@ -204,7 +208,7 @@ impl TrialReader<'_> {
         }
         if let Some(node) = fields.get("error") {
             outcome.error = Some(self.r.errno(node)?);
-            for other in ["returns", "from", "revents", "address"] {
+            for other in ["returns", "from", "revents", "address", "ready"] {
                 if let Some(key) = fields.key(other) {
                     let problem = Problem::at(&key.span, format!("`{other}` and `error` together"))
                         .label("a call that fails gives nothing else")
@@ -230,6 +234,7 @@ impl TrialReader<'_> {
             let events = self.r.some_of(node, POLL_EVENTS)?;
             outcome.events = Some(events.into_iter().map(str::to_owned).collect());
         }
+        outcome.ready = self.ready(fields)?;
         outcome.after = self.after_call(fields)?;
         Ok(outcome)
     }

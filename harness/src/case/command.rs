@@ -72,7 +72,7 @@ impl Commands {
     }
 
     fn one(self, r: &mut Reader, node: &Node) -> Read<Command> {
-        let (text, error) = match &node.kind {
+        let (text, error, output) = match &node.kind {
             Kind::Map(entries) if !entries.iter().any(|(key, _)| key.text() == Some("command")) => {
                 let text = entries.first().and_then(|(key, _)| key.text()).unwrap_or("");
                 let problem = Problem::at(&node.span, "YAML reads this command as a mapping")
@@ -84,12 +84,13 @@ impl Commands {
             Kind::Map(_) => {
                 let fields = r.fields(node, "run", &[COMMAND])?;
                 let error = fields.get("error").map(|error| r.text(error).map(str::to_owned)).transpose()?;
-                (r.need(&fields, "command")?, error)
+                let output = fields.get("output").map(|lines| r.lines(lines)).transpose()?;
+                (r.need(&fields, "command")?, error, output.unwrap_or_default())
             }
-            _ => (node, None),
+            _ => (node, None, Vec::new()),
         };
         let words = self.words(r, text)?;
-        Ok(Command { words, error, at: text.span.location() })
+        Ok(Command { words, error, output, at: text.span.location() })
     }
 
     fn words(self, r: &mut Reader, node: &Node) -> Read<Vec<String>> {

@@ -9,7 +9,7 @@ use crate::frame::{FIELDS, Field};
 /// What differs in a step besides the fields of frames: of a frame what it carries, when it came, whether it came at all; of a
 /// call what it gave and how long it took; of a command whether it failed.
 pub const OF_A_STEP: &[&str] =
-    &["payload", "time", "frame", "value", "error", "address", "events", "option", "took", "status"];
+    &["payload", "time", "frame", "value", "error", "address", "events", "ready", "option", "took", "status"];
 
 /// Where counters and states are read; a key of that source follows after a dot.
 pub const SOURCES: &[&str] = &["netdev", "snmp", "qdisc", "neigh", "ethtool", "softirqs", "nft", "skb"];

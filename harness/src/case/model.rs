@@ -2,7 +2,10 @@
 //!
 //! Nothing in here is text that still has to be understood: values are typed, commands are split, references resolve.
 
+pub use super::conserve::Group;
+pub use super::epoll::Ready;
 pub use super::peer::{AppStep, Application, HttpGet, Impairment, PeerRun};
+pub use super::relations::{Fragments, Order, Segments};
 use super::rigs::Rigs;
 pub use super::topology;
 use crate::frame::FrameSpec;
@@ -164,6 +167,8 @@ pub enum Action {
         path: String,
         /// What is written.
         value: String,
+        /// `error:` - the write must fail, and what is said contain this text.
+        error: Option<String>,
     },
     /// Pulls the cable (`false`) or puts it back.
     Link(bool),
@@ -193,6 +198,8 @@ pub enum Action {
     Quiet(Duration),
     /// Counters and states.
     Check(Check),
+    /// Counters of these groups against all frames so far.
+    Conserve(Vec<Group>),
 }
 
 /// A command, split into words.
@@ -202,6 +209,8 @@ pub struct Command {
     pub words: Vec<String>,
     /// `error:` - the command must fail, and what it prints contain this text.
     pub error: Option<String>,
+    /// `output:` - lines that it must print, in this order; white space is as one space.
+    pub output: Vec<String>,
     /// Where it stands.
     pub at: Location,
 }
@@ -236,6 +245,8 @@ pub struct Outcome {
     pub text: Option<String>,
     /// `events:` that `poll` must report, as names: POLLIN, POLLOUT, POLLERR, POLLHUP.
     pub events: Option<Vec<String>>,
+    /// `ready:` of `epoll_wait`, in this order.
+    pub ready: Option<Vec<Ready>>,
     /// `after:` - how long after the call began it must return, and how far off it may be.
     pub after: Option<(Duration, Tolerance)>,
 }
@@ -274,6 +285,9 @@ pub enum Syscall {
     Setsockopt { socket: String, level: String, name: String, value: OptionValue },
     Getsockopt { socket: String, level: String, name: String },
     Getsockname { socket: String },
+    EpollCreate { name: String },
+    EpollCtl { epoll: String, op: String, socket: String, events: Vec<String> },
+    EpollWait { epoll: String, maxevents: i32, timeout_ms: i32 },
 }
 
 /// The value that an option is set to.
@@ -339,58 +353,15 @@ pub struct After {
     pub tolerance: Tolerance,
 }
 
-/// `order: {of: FIELD, is: […]}`.
-#[derive(Clone, Debug)]
-pub struct Order {
-    /// The field, as `udp.dst_port`.
-    pub of: &'static crate::frame::Field,
-    /// Its values in the order of the wire.
-    pub is: Vec<crate::frame::Value>,
-    /// Whether numbers count from that of the first frame, in the width of the field.
-    pub relative: bool,
-    /// By when after the previous step; default 1 s.
-    pub within: Option<Duration>,
-}
-
-/// `fragments: {…}`: as many frames as the datagram takes at this MTU.
-#[derive(Clone, Debug)]
-pub struct Fragments {
-    /// `mtu:` - no IP packet is larger.
-    pub mtu: u32,
-    /// What the first fragment's headers must look like (`eth`, `ipv4`, `udp`); `eth` and `ipv4` hold for all.
-    pub pattern: FrameSpec,
-    /// The payload of the datagram put together again (without the UDP header).
-    pub payload: Payload,
-    /// By when after the previous step; default 1 s.
-    pub within: Option<Duration>,
-}
-
-/// `segments: {…}`: as many frames as a stretch of the stream takes at this MSS.
-#[derive(Clone, Debug)]
-pub struct Segments {
-    /// The first sequence number, relative.
-    pub first: u32,
-    /// Bytes of the stretch.
-    pub length: u32,
-    /// Bytes of every segment but the last.
-    pub mss: u32,
-    /// What they carry.
-    pub payload: Option<Payload>,
-    /// `push: last` - PSH stands on the last segment, and on no other.
-    pub push_on_last: bool,
-    /// The last segment has FIN.
-    pub fin: bool,
-    /// The acknowledgement number, relative; `None`: whatever the first segment has.
-    pub ack: Option<u32>,
-    /// By when after the previous step; default 1 s.
-    pub within: Option<Duration>,
-}
-
 /// A frame that the peer sends.
 #[derive(Clone, Debug)]
 pub struct Inject {
     /// What it looks like; what is not mentioned is what the peer would usually send to the system under test.
     pub frame: FrameSpec,
+    /// `fcs: wrong` - its frame check sequence is.
+    pub has_wrong_fcs: bool,
+    /// `cut_to:` - how many bytes of it are sent at most.
+    pub cut_to: usize,
 }
 
 /// `check: {…}`.

@@ -13,6 +13,11 @@ pub enum Named {
         /// `close` was called on it.
         closed: bool,
     },
+    /// An epoll instance; whether it was closed.
+    Epoll {
+        /// `close` was called on it.
+        closed: bool,
+    },
     /// A frame that is expected.
     Frame,
     /// A frame that is injected, or a call.
@@ -32,10 +37,38 @@ impl Named {
     fn what(self) -> &'static str {
         match self {
             Self::Socket { .. } => "a socket",
+            Self::Epoll { .. } => "an epoll instance",
             Self::Frame => "a frame that is expected",
             Self::Event => "a call or an injected frame",
             Self::Background { .. } => "a call in the background",
         }
+    }
+}
+
+/// What a reference to a descriptor may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Descriptors {
+    /// Open sockets.
+    Sockets,
+    /// Open epoll instances.
+    Epolls,
+    /// Whatever is open.
+    Open,
+    /// What was closed, too: for a call that must fail.
+    Any,
+}
+
+impl Descriptors {
+    fn fit(self, named: Named) -> bool {
+        match self {
+            Self::Sockets => matches!(named, Named::Socket { .. }),
+            Self::Epolls => matches!(named, Named::Epoll { .. }),
+            Self::Open | Self::Any => matches!(named, Named::Socket { .. } | Named::Epoll { .. }),
+        }
+    }
+
+    fn what(self) -> &'static str {
+        if self == Self::Epolls { "epoll instance" } else { "socket" }
     }
 }
 
@@ -55,7 +88,7 @@ impl Names {
             return r.wrong(node, "a name", "letters, digits, `_`, `-` and `.`");
         }
         let free = match self.known.get(&name) {
-            None | Some((Named::Socket { closed: true }, _)) => true,
+            None | Some((Named::Socket { closed: true } | Named::Epoll { closed: true }, _)) => true,
             Some((Named::Background { joined: true, .. }, _)) => matches!(named, Named::Background { .. }),
             Some(_) => false,
         };
@@ -71,22 +104,36 @@ impl Names {
 
     /// The name of an open socket.
     pub fn socket(&mut self, r: &mut Reader, node: &Node) -> Read<String> {
+        self.descriptor(r, node, Descriptors::Sockets)
+    }
+
+    /// The name of a descriptor.
+    pub fn descriptor(&mut self, r: &mut Reader, node: &Node, which: Descriptors) -> Read<String> {
         let name = r.word(node)?.to_owned();
         match self.known.get(&name) {
-            Some((Named::Socket { closed: false }, _)) => Ok(name),
-            Some((Named::Socket { closed: true }, _)) => {
-                let problem = Problem::at(&node.span, format!("the socket `{name}` was closed"))
+            Some((named, _)) if which == Descriptors::Any && which.fit(*named) => Ok(name),
+            Some((named @ (Named::Socket { closed } | Named::Epoll { closed }), _)) if which.fit(*named) => {
+                if !closed {
+                    return Ok(name);
+                }
+                let (what, step) = match named {
+                    Named::Epoll { .. } => ("epoll instance", "epoll_create"),
+                    _ => ("socket", "socket"),
+                };
+                let problem = Problem::at(&node.span, format!("the {what} `{name}` was closed"))
                     .label("closed before")
-                    .help("put this step before its `close:`, or make another socket with `socket: {as: …}`");
+                    .help(format!(
+                        "put this step before its `close:`, or make another {what} with `{step}: {{as: …}}`"
+                    ));
                 Err(r.report(problem))
             }
-            _ => self.unknown(r, node, &name, "socket", |n| matches!(n, Named::Socket { .. })).map(|()| name),
+            _ => self.unknown(r, node, &name, which.what(), |n| which.fit(n)).map(|()| name),
         }
     }
 
-    /// Says that a socket was closed.
+    /// Says that a descriptor was closed.
     pub fn close(&mut self, name: &str) {
-        if let Some((Named::Socket { closed }, _)) = self.known.get_mut(name) {
+        if let Some((Named::Socket { closed } | Named::Epoll { closed }, _)) = self.known.get_mut(name) {
             *closed = true;
         }
     }

@@ -186,6 +186,14 @@ impl Reader {
         let texts: Vec<_> = items.iter().map(|item| self.text(item).map(str::to_owned)).collect();
         texts.into_iter().collect()
     }
+
+    /// A text, or a list of texts.
+    pub fn lines(&mut self, node: &Node) -> Read<Vec<String>> {
+        match node.kind {
+            Kind::List(_) => self.texts(node),
+            _ => Ok(vec![self.text(node)?.to_owned()]),
+        }
+    }
 }
 
 fn lower(about: &str) -> String {

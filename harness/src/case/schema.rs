@@ -101,10 +101,20 @@ fn form(form: Form) -> Value {
         Form::Payload => reference("payload"),
         Form::OneOf(words) => or_variable(&json!({ "enum": words })),
         Form::SomeOf(words) => some_of(words),
+        Form::AllOrSome(words) => json!({ "anyOf": [{ "const": "all" }, some_of(words)] }),
         Form::Rigs => {
             json!({ "anyOf": [some_of(super::shape::RIGS), mapping(&[super::shape::LIMIT])] })
         }
+        Form::Ready => {
+            let mut one = names_to(&some_of(super::epoll::EPOLL_REPORTED));
+            if let Value::Object(one) = &mut one {
+                one.insert("minProperties".into(), json!(1));
+                one.insert("maxProperties".into(), json!(1));
+            }
+            list(&one)
+        }
         Form::Texts => list(&text),
+        Form::Lines => json!({ "anyOf": [text, list(&text)] }),
         Form::OptionValue => json!({ "type": ["integer", "string"] }),
         Form::Header(Layer::Tcp) => json!({ "anyOf": [{ "type": "string" }, reference("tcp")] }),
         Form::Header(layer) => reference(layer.name()),
@@ -118,11 +128,17 @@ fn form(form: Form) -> Value {
         Form::Program(keys) => json!({ "anyOf": [text, mapping(keys)] }),
         Form::ListOf(keys) => list(&mapping(keys)),
         Form::Matrix => names_to(&json!({ "type": "array", "minItems": 1 })),
-        Form::Faults => list(&names_to(&names_to(&json!({ "type": "integer", "minimum": 0 })))),
+        Form::Faults => {
+            let mut one = mapping(&[super::faults::FAULT]);
+            one["minProperties"] = json!(1);
+            one["maxProperties"] = json!(1);
+            list(&one)
+        }
         Form::Counters => names_to(&counter),
         Form::Groups => names_to(&json!({ "anyOf": [names_to(&counter), { "const": "absent" }] })),
         Form::Row => json!({ "type": "object" }),
-        Form::Durations => names_to(&reference("duration")),
+        Form::Spent => names_to(&reference("duration")),
+        Form::Durations => list(&reference("duration")),
         Form::Commands => {
             let one = json!({ "anyOf": [text, mapping(&[super::shape::COMMAND])] });
             json!({ "anyOf": [one, { "type": "array", "minItems": 1, "items": one }] })

@@ -1,6 +1,8 @@
 //! The shape of the language: every step with its keys. The reader refuses what is not in here, the schema is made of it.
 
+use super::epoll;
 use super::peer_shape::{self, PEER, WIRE};
+use super::retransmissions::RETRANSMISSIONS;
 use crate::frame::Layer;
 
 /// What a value looks like.
@@ -28,10 +30,16 @@ pub enum Form {
     OneOf(&'static [&'static str]),
     /// A list of some words.
     SomeOf(&'static [&'static str]),
+    /// `all`, or a list of some words.
+    AllOrSome(&'static [&'static str]),
+    /// A list of sockets, each with its events.
+    Ready,
     /// A list of rigs, or a mapping with a reason.
     Rigs,
     /// A list of texts.
     Texts,
+    /// A text, or a list of texts.
+    Lines,
     /// The name of an error.
     Errno,
     /// A value for a socket option: a number, a symbol or text.
@@ -61,6 +69,8 @@ pub enum Form {
     /// A mapping from names to what they are in the row.
     Row,
     /// A mapping from queues to durations.
+    Spent,
+    /// A list of durations.
     Durations,
     /// A program: a text, or a mapping with these keys.
     Program(&'static [&'static [Key]]),
@@ -124,6 +134,10 @@ pub const MSG_FLAGS: &[&str] = &[
 ];
 /// What `push:` of `segments` can say.
 pub const PUSH: &[&str] = &["any", "last"];
+/// What `fcs:` of `inject` can say.
+pub const FCS: &[&str] = &["wrong"];
+/// What `conserve` can hold against the wire.
+pub const CONSERVE: &[&str] = &["netdev", "ethtool", "queues", "sizes", "tcp", "snmp", "qdisc"];
 /// The events of poll(2).
 pub const POLL_EVENTS: &[&str] =
     &["POLLIN", "POLLPRI", "POLLOUT", "POLLERR", "POLLHUP", "POLLNVAL", "POLLRDHUP"];
@@ -162,7 +176,7 @@ pub const DIFFERS: &[Key] = &[
         "field",
         Form::Text,
         "What differs: a field of a frame (`ipv4.id`); of a named step `payload`, `time`, `frame` (it is there or not), `value`, \
-         `error`, `address`, `events`, `option`, `took`, `status`; a counter or state at the end (`snmp.Ip.InDelivers`, \
+         `error`, `address`, `events`, `ready`, `option`, `took`, `status`; a counter or state at the end (`snmp.Ip.InDelivers`, \
          `netdev.rx_packets`, `qdisc.1:/drops`, `neigh.192.0.2.2/state`). An entry whose condition holds and which does not occur \
          is an error: `run` judges one that the case states something about (the step as a whole, a field of its pattern, a \
          checked counter), `compare` all others.",
@@ -188,7 +202,7 @@ pub const CALL: &[Key] = &[
     key("after", Form::Duration, "How long after its beginning it must return."),
     TOLERANCE,
 ];
-const NAMED: &[Key] = &[AS];
+pub(super) const NAMED: &[Key] = &[AS];
 
 /// The headers of a frame.
 pub const HEADERS: &[Key] = &[
@@ -211,7 +225,23 @@ pub const EXPECT: &[&[Key]] = &[
     &[AS, WITHIN, key("after", Form::After, "How long after a named step: `{NAME: 200ms}`."), TOLERANCE],
 ];
 /// `inject:`
-pub const INJECT: &[&[Key]] = &[HEADERS, PAYLOAD_KEY, NAMED];
+pub const INJECT: &[&[Key]] = &[
+    HEADERS,
+    PAYLOAD_KEY,
+    &[
+        AS,
+        key(
+            "cut_to",
+            Form::Number(14, 9216),
+            "The frame ends after so many bytes: one of less than 60 is a runt.",
+        ),
+        key(
+            "fcs",
+            Form::OneOf(FCS),
+            "`wrong`: the frame was damaged on the cable; only an emulated one shows it.",
+        ),
+    ],
+];
 
 /// `check:`
 pub const CHECK: &[Key] = &[
@@ -244,7 +274,7 @@ pub const ROUTE: &[Key] = &[
 pub const JOURNEY: &[Key] = &[
     must("packet", Form::Keys(&[PACKET]), "Which packet."),
     key("through", Form::Texts, "Functions and queues in this order, others between them allowed."),
-    key("spent", Form::Durations, "How long it lay in a queue."),
+    key("spent", Form::Spent, "How long it lay in a queue."),
     TOLERANCE,
     key("dropped", Form::Name, "Why it was dropped, without SKB_DROP_REASON_; `none` when it was not."),
 ];
@@ -261,12 +291,20 @@ pub const JOIN: &[Key] = &[
     GOT,
     key("from", Form::Endpoint, "Who must have sent it."),
     key("revents", Form::SomeOf(POLL_EVENTS), "The events that `poll` must report."),
+    epoll::READY,
     key("after", Form::Duration, "How long after the call it must return."),
     TOLERANCE,
 ];
-/// A command that must fail.
-pub const COMMAND: &[Key] =
-    &[must("command", Form::Text, "The command."), key("error", Form::Text, "It must fail, and print this.")];
+/// A command with what it must print.
+pub const COMMAND: &[Key] = &[
+    must("command", Form::Text, "The command."),
+    key("error", Form::Text, "It must fail, and print this."),
+    key(
+        "output",
+        Form::Lines,
+        "Whole lines that it must print, in this order, others between them allowed. How much white space there is does not count.",
+    ),
+];
 
 const CALLED: &[&[Key]] = &[&[SOCKET], CALL, NAMED];
 const RECEIVING: &[&[Key]] = &[&[SOCKET, LENGTH, FLAGS, GOT], CALL, NAMED];
@@ -290,6 +328,7 @@ pub static STEPS: &[StepShape] = &[
         Form::Keys(&[&[
             must("path", Form::Text, "A file under /sys."),
             must("value", Form::Text, "What is written."),
+            key("error", Form::Text, "The write must fail, and this be said."),
         ]]),
         "Writes a file of sysfs.",
     ),
@@ -360,6 +399,9 @@ pub static STEPS: &[StepShape] = &[
         ]),
         "poll(2)",
     ),
+    epoll::EPOLL_CREATE,
+    epoll::EPOLL_CTL,
+    epoll::EPOLL_WAIT,
     step(
         "shutdown",
         Form::Keys(&[
@@ -439,10 +481,16 @@ pub static STEPS: &[StepShape] = &[
         ]]),
         "The segments of a stretch of a TCP stream.",
     ),
+    RETRANSMISSIONS,
     step("inject", Form::Keys(INJECT), "A frame of the peer."),
     step("wait", Form::Duration, "Lets time pass."),
     step("quiet", Form::Duration, "Nothing is pending, and nothing comes for this long."),
     step("check", Form::Keys(&[CHECK]), "Counters and states."),
+    step(
+        "conserve",
+        Form::AllOrSome(CONSERVE),
+        "Counters add up exactly to the frames on the wire since the first step: `all`, or these groups. A rig holds what it has.",
+    ),
 ];
 
 /// The keys of a step.

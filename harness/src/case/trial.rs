@@ -13,6 +13,8 @@ use super::shape::{CASE, DIFFERS, STEPS, StepShape, keys_of};
 use super::substitute::Variables;
 use super::value::Patterns;
 use super::yaml::{Kind, Node};
+use crate::frame::FrameSpec;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Steps of a trial, with all that they include and repeat.
@@ -34,6 +36,8 @@ pub struct TrialReader<'l> {
     pub variables: &'l Variables,
     /// All values of the matrix.
     pub matrix: &'l Matrix,
+    /// What frames that have a name are expected to look like.
+    pub expected: BTreeMap<String, FrameSpec>,
     /// Payloads that rows share.
     pub patterns: &'l mut Patterns,
     /// The step that is read.
@@ -61,6 +65,7 @@ impl<'l> TrialReader<'l> {
         Self {
             r: Reader::default(),
             names: Names::default(),
+            expected: BTreeMap::new(),
             variables,
             matrix,
             patterns,
@@ -139,27 +144,9 @@ impl<'l> TrialReader<'l> {
             (self.automatic_arp, self.real_peer) = self.peer(node)?;
         }
         self.wire_to_the_peer(fields)?;
-        let faults = fields.get("faults").map_or(Ok(Vec::new()), |node| self.faults(node))?;
+        let faults =
+            fields.get("faults").map_or(Ok(Vec::new()), |node| super::faults::faults(&mut self.r, node))?;
         Ok((about, covers, refs, faults))
-    }
-
-    fn faults(&mut self, node: &Node) -> Read<Vec<Fault>> {
-        let mut faults = Vec::new();
-        for item in self.r.list(node, "`[{lost_interrupt: {vector: 1, nth: 3}}]`")? {
-            let entries = match &item.kind {
-                Kind::Map(entries) if entries.len() == 1 => entries,
-                _ => return self.r.wrong(item, "one fault", "`{lost_interrupt: {vector: 1, nth: 3}}`"),
-            };
-            let (kind, arguments) = &entries[0];
-            let kind = self.r.word(kind)?.to_owned();
-            let mut numbers = std::collections::BTreeMap::new();
-            for (key, value) in self.r.map(arguments, "`{vector: 1, nth: 3}`")? {
-                let number = self.r.number(value, 0, i64::MAX)?.unsigned_abs();
-                numbers.insert(self.r.word(key)?.to_owned(), number);
-            }
-            faults.push(Fault { kind, arguments: numbers });
-        }
-        Ok(faults)
     }
 
     fn differs(&mut self, fields: &Fields<'_>) -> Read<Vec<Differs>> {
@@ -279,6 +266,7 @@ impl<'l> TrialReader<'l> {
         let (name, action) = match shape.name {
             "include" => return self.include(body, out),
             "repeat" => return self.repeat(body, out),
+            "retransmissions" => return self.retransmissions(body, out),
             "check" => match self.check(body)? {
                 Some(action) => (None, action),
                 None => return Ok(()),
@@ -309,6 +297,7 @@ impl<'l> TrialReader<'l> {
             "wait" => Action::Wait(self.r.duration(body)?),
             "quiet" => Action::Quiet(self.r.duration(body)?),
             "segments" => self.segments(body)?,
+            "conserve" => self.conserve(body)?,
             _ => return self.call(shape.name, body),
         };
         Ok((None, action))
@@ -325,7 +314,8 @@ impl<'l> TrialReader<'l> {
                 "such as `/sys/class/net/eth0/queues/tx-0/xps_cpus`",
             );
         }
-        Ok(Action::Sysfs { path: text, value: self.r.text(value)?.to_owned() })
+        let error = fields.get("error").map(|error| self.r.text(error).map(str::to_owned)).transpose()?;
+        Ok(Action::Sysfs { path: text, value: self.r.text(value)?.to_owned(), error })
     }
 
     fn repeat(&mut self, node: &Node, out: &mut Vec<Step>) -> Read<()> {

@@ -6,7 +6,7 @@ use super::model::{Action, After, Expect, Fragments, Inject, Order, Segments, To
 use super::names::Named;
 use super::problem::{Problem, choose};
 use super::reader::{Fields, Read};
-use super::shape::{EXPECT, INJECT, PUSH, keys_of};
+use super::shape::{EXPECT, FCS, INJECT, PUSH, keys_of};
 use super::trial::TrialReader;
 use super::yaml::{Kind, Node};
 use crate::frame::field::Kind as FieldKind;
@@ -29,6 +29,9 @@ impl TrialReader<'_> {
             Some(node) => Some(self.names.add(&mut self.r, node, Named::Frame)?),
             None => None,
         };
+        if let Some(name) = &name {
+            self.expected.insert(name.clone(), pattern.clone());
+        }
         Ok(Expect { at: node.span.location(), name, pattern, within, after })
     }
 
@@ -189,6 +192,9 @@ impl TrialReader<'_> {
             Some(node) => Some(self.names.add(&mut self.r, node, Named::Event)?),
             None => None,
         };
-        Ok((name, Action::Inject(Inject { frame })))
+        let cut_to = fields.get("cut_to").map(|node| self.r.number(node, 14, 9216)).transpose()?;
+        let cut_to = cut_to.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX);
+        let fcs = fields.get("fcs").map(|node| self.r.one_of(node, FCS)).transpose()?;
+        Ok((name, Action::Inject(Inject { frame, has_wrong_fcs: fcs.is_some(), cut_to })))
     }
 }

@@ -1,6 +1,7 @@
 //! The command line.
 
 use super::check::CheckArgs;
+use super::fuzz::FuzzArgs;
 use super::list::ListArgs;
 use super::simulate::SimulateArgs;
 use crate::case::model::RigKind;
@@ -46,6 +47,8 @@ pub enum Command {
     Show(ShowArguments),
     /// Run two of our stacks over a wire that loses, reorders, duplicates and corrupts, by seed
     Simulate(SimulateArgs),
+    /// Fuzz the emulated NIC, or the driver over a device that lies
+    Fuzz(FuzzArgs),
     /// Tell what a rig needs, what of it is here, and the command that gets the rest
     Doctor {
         /// Only this rig

@@ -4,6 +4,7 @@ pub mod args;
 pub mod check;
 pub mod compare;
 pub mod doctor;
+pub mod fuzz;
 pub mod list;
 mod places;
 pub mod run;
@@ -35,6 +36,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Doctor { rig } => doctor::run(rig),
     };
     match done {
@@ -59,6 +61,8 @@ fn needs_namespaces(command: &Command) -> bool {
             arguments.rig.iter().any(may) && arguments.trials.lab.is_none()
         }
         Command::Doctor { rig } => rig.is_none_or(|rig| rig == RigKind::Linux),
-        Command::List(_) | Command::Check(_) | Command::Show(_) | Command::Simulate(_) => false,
+        Command::List(_) | Command::Check(_) | Command::Show(_) | Command::Simulate(_) | Command::Fuzz(_) => {
+            false
+        }
     }
 }

@@ -6,7 +6,7 @@ use super::{Difference, Side};
 use crate::case::model::{Action, CallStep, Nanos, Step, Syscall, Tolerance, Trial};
 use crate::rig::{CallResult, Returned};
 use crate::run::calls::name;
-use crate::run::outcome::{self, nanos, show_time};
+use crate::run::outcome::{self, nanos, show_ready, show_time};
 use std::net::SocketAddrV4;
 
 /// The differences between what calls and commands gave.
@@ -93,8 +93,8 @@ fn error(result: &CallResult) -> String {
 
 fn values(call: &Syscall, a: &Returned, b: &Returned, freedom: &mut Freedom) -> Vec<Found> {
     let mut found = Vec::new();
-    // A socket's number is the kernel's choice.
-    if a.value != b.value && !matches!(call, Syscall::Socket { .. } | Syscall::Accept { .. }) {
+    // A descriptor's number is the kernel's choice.
+    if a.value != b.value && !is_number(call) {
         found.push(("value", a.value.to_string(), b.value.to_string(), None));
     }
     if a.payload != b.payload {
@@ -111,6 +111,9 @@ fn values(call: &Syscall, a: &Returned, b: &Returned, freedom: &mut Freedom) -> 
     if events(a) != events(b) {
         found.push(("events", events(a), events(b), None));
     }
+    if a.ready != b.ready && show_ready(&a.ready) != show_ready(&b.ready) {
+        found.push(("ready", show_ready(&a.ready), show_ready(&b.ready), None));
+    }
     if a.option != b.option {
         found.push(("option", number(a.option), number(b.option), None));
     }
@@ -119,6 +122,11 @@ fn values(call: &Syscall, a: &Returned, b: &Returned, freedom: &mut Freedom) -> 
         found.push(("option", shown(&a.text), shown(&b.text), None));
     }
     found
+}
+
+/// Whether a call gives the number of a descriptor.
+fn is_number(call: &Syscall) -> bool {
+    matches!(call, Syscall::Socket { .. } | Syscall::Accept { .. } | Syscall::EpollCreate { .. })
 }
 
 fn same_address(a: Option<SocketAddrV4>, b: Option<SocketAddrV4>, freedom: &mut Freedom) -> bool {

@@ -1,5 +1,6 @@
-//! Judging frames: decoding, patterns, relations, and the comparison that a failure shows.
+//! Judging frames: decoding, patterns, relations, counters against frames, and the comparison that a failure shows.
 
+pub mod conserve;
 pub mod pattern;
 pub mod relation;
 pub mod segment;

@@ -9,11 +9,13 @@ pub mod journey;
 pub mod lateness;
 pub mod linux;
 pub mod peer;
+pub mod port;
 
 pub use journey::Journey;
 pub use lateness::{Delays, Lateness};
+pub use port::Port;
 
-use crate::case::model::{Application, Command, Nanos, PeerRun, RigKind, Source, Syscall};
+use crate::case::model::{Application, Command, Nanos, PeerRun, Ready, RigKind, Source, Syscall};
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
@@ -65,6 +67,8 @@ pub struct Returned {
     pub address: Option<SocketAddrV4>,
     /// The events that `poll` reported.
     pub events: Vec<String>,
+    /// What `epoll_wait` reported, in its order.
+    pub ready: Vec<Ready>,
     /// The value of an option.
     pub option: Option<i64>,
     /// The same of an option that is text (TCP_CONGESTION).
@@ -176,6 +180,14 @@ pub trait Rig {
     /// When the rig is broken.
     fn inject(&mut self, frame: &[u8]) -> Result<(), RigError>;
 
+    /// Puts a frame with a wrong frame check sequence on the wire towards the system under test, now.
+    ///
+    /// # Errors
+    /// [`RigError::Missing`] on a rig whose wire carries no frame check sequence.
+    fn inject_damaged(&mut self, _frame: &[u8]) -> Result<(), RigError> {
+        Err(RigError::Missing("the wire of this rig has no frame check sequence".to_owned()))
+    }
+
     /// How long after the moment at which the engine wanted it the last frame was injected. 0 in virtual time.
     fn last_lateness(&self) -> Nanos {
         0
@@ -198,6 +210,11 @@ pub trait Rig {
     /// # Errors
     /// When the rig does not have this source, or is broken.
     fn read(&mut self, source: &Source) -> Result<Readings, RigError>;
+
+    /// What the port of an emulated NIC has seen since the first step; `None` where there is no such NIC.
+    fn port(&mut self) -> Option<Port> {
+        None
+    }
 
     /// The journal of all packets so far, where the rig keeps one.
     fn journey(&mut self) -> Option<&Journey>;

@@ -227,5 +227,8 @@ pub fn name(call: &Syscall) -> &'static str {
         Syscall::Setsockopt { .. } => "setsockopt",
         Syscall::Getsockopt { .. } => "getsockopt",
         Syscall::Getsockname { .. } => "getsockname",
+        Syscall::EpollCreate { .. } => "epoll_create",
+        Syscall::EpollCtl { .. } => "epoll_ctl",
+        Syscall::EpollWait { .. } => "epoll_wait",
     }
 }

@@ -118,6 +118,7 @@ fn outcome(outcome: &Outcome, field: &str) -> bool {
         "payload" => outcome.payload.is_some(),
         "address" => outcome.from.is_some(),
         "events" => outcome.events.is_some(),
+        "ready" => outcome.ready.is_some(),
         "option" => outcome.value.is_some(),
         "took" => outcome.after.is_some(),
         _ => false,

@@ -5,6 +5,7 @@
 
 use super::calls::Calls;
 use super::check::{self, Baseline};
+use super::conserve::Books;
 use super::differs::Deviations;
 use super::flows::Flows;
 use super::lateness::Excuse;
@@ -71,6 +72,8 @@ pub struct Engine<'t> {
     pub(super) flows: Flows,
     automatic_arp: bool,
     baseline: Baseline,
+    /// What `conserve` needs to know.
+    pub(super) books: Books,
     /// The step that runs, from 0.
     pub(super) index: usize,
     /// Whether the first step has begun.
@@ -115,6 +118,7 @@ impl<'t> Engine<'t> {
             deviations,
             flows: Flows::default(),
             baseline: Baseline::default(),
+            books: Books::default(),
             index: 0,
             begun: false,
             previous: 0,
@@ -144,6 +148,7 @@ impl<'t> Engine<'t> {
     fn steps(&mut self) -> Result<(), Stop> {
         let trial = self.trial;
         self.baseline = Baseline::read(self.rig, trial, self.unread)?;
+        self.books = Books::open(self.rig, trial);
         self.previous = self.rig.now();
         for (index, step) in trial.steps.iter().enumerate() {
             if self.cancelled.load(Ordering::Relaxed) {
@@ -162,6 +167,12 @@ impl<'t> Engine<'t> {
         }
         self.deviations.all_occurred()?;
         Ok(())
+    }
+
+    /// What `conserve` needs to know, when all steps are over.
+    #[must_use]
+    pub fn take_books(&mut self) -> Books {
+        std::mem::take(&mut self.books)
     }
 
     /// The index of the step that ran last, once one did.
@@ -197,15 +208,24 @@ impl<'t> Engine<'t> {
     fn step(&mut self, step: &'t Step) -> Result<(), Stop> {
         match &step.action {
             Action::Run(commands) => commands.iter().try_for_each(|command| self.command(command)),
-            Action::Sysfs { path, value } => {
+            Action::Sysfs { path, value, error } => {
                 let result = self.rig.sysfs(path, value)?;
-                if result.status != 0 {
-                    let what = format!("writing {value:?} to {path} failed: {}", result.output.trim());
-                    return Err(Failure::at(&step.at, what).into());
-                }
-                Ok(())
+                let said = result.output.trim();
+                let what = match error {
+                    None if result.status == 0 => return Ok(()),
+                    None => format!("writing {value:?} to {path} failed: {said}"),
+                    Some(error) if result.status == 0 => {
+                        format!("writing {value:?} to {path} should have failed with {error:?}, and did not")
+                    }
+                    Some(error) if said.contains(error.as_str()) => return Ok(()),
+                    Some(error) => format!("writing {value:?} failed, but not with {error:?}: {said}"),
+                };
+                Err(Failure::at(&step.at, what).into())
             }
-            Action::Link(up) => Ok(self.rig.set_link(*up)?),
+            Action::Link(up) => {
+                self.books.link(*up);
+                Ok(self.rig.set_link(*up)?)
+            }
             Action::Call(call) => self.call(step, call),
             Action::Join(join) => self.join(step, join),
             Action::PeerRun(run) => self.peer_run(step, run),
@@ -222,14 +242,19 @@ impl<'t> Engine<'t> {
             }
             Action::Quiet(time) => self.quiet(step, *time),
             Action::Check(check) => self.check(check),
+            Action::Conserve(groups) => self.conserve(step, groups),
         }
     }
 
     fn command(&mut self, command: &Command) -> Result<(), Stop> {
         let result = self.rig.command(command)?;
+        self.books.ran(self.rig, command, self.record.frames().len());
         let output = result.output.trim();
         let what = match &command.error {
-            None if result.status == 0 => return Ok(()),
+            None if result.status == 0 => match missing_line(output, &command.output) {
+                None => return Ok(()),
+                Some(line) => format!("`{}` did not print {line:?} where it should", command.words.join(" ")),
+            },
             None => format!("`{}` failed with status {}", command.words.join(" "), result.status),
             Some(error) if result.status == 0 => {
                 format!("`{}` should have failed with {error:?}, and did not", command.words.join(" "))
@@ -250,18 +275,30 @@ impl<'t> Engine<'t> {
                 None => return Err(Failure::at(&step.at, format!("no frame is named {name}")).into()),
             },
         };
-        let bytes = frame::build(&self.flows.injected(&inject.frame), quoted)
+        let mut bytes = frame::build(&self.flows.injected(&inject.frame), quoted)
             .map_err(|error| Failure::at(&step.at, format!("the frame cannot be built: {error}")))?;
+        bytes.truncate(inject.cut_to);
         self.remember(step.name.as_deref(), self.rig.now());
+        if inject.has_wrong_fcs {
+            self.rig.inject_damaged(&bytes)?;
+            self.recorded(bytes, Sender::Peer, Explained::Step(self.index));
+            return Ok(());
+        }
         self.send(bytes, Sender::Peer, Explained::Step(self.index))
     }
 
     /// Puts a frame of the peer on the wire.
     fn send(&mut self, bytes: Vec<u8>, from: Sender, explained: Explained) -> Result<(), Stop> {
         self.rig.inject(&bytes)?;
-        let (at, late) = (self.rig.now(), self.rig.last_lateness());
-        self.record.push(WireFrame { at, late, from, bytes, packet: None, explained });
+        self.recorded(bytes, from, explained);
         Ok(())
+    }
+
+    /// A frame of the peer is on the wire.
+    fn recorded(&mut self, bytes: Vec<u8>, from: Sender, explained: Explained) {
+        let (at, late) = (self.rig.now(), self.rig.last_lateness());
+        let index = self.record.push(WireFrame { at, late, from, bytes, packet: None, explained });
+        self.books.injected(index);
     }
 
     fn check(&mut self, check: &'t Check) -> Result<(), Stop> {
@@ -397,6 +434,13 @@ impl<'t> Engine<'t> {
 /// The longest of some delays since a time, each with the time at which it was over.
 fn worst(delays: impl Iterator<Item = (Nanos, Nanos)>, since: Nanos) -> Nanos {
     delays.filter(|(at, _)| *at >= since).map(|(_, late)| late).max().unwrap_or(0)
+}
+
+/// The first of `lines` that is not in `output` behind the one before it. White space counts as one space.
+fn missing_line<'l>(output: &str, lines: &'l [String]) -> Option<&'l str> {
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut printed = output.lines().map(words);
+    lines.iter().find(|line| !printed.any(|is| is == words(line))).map(String::as_str)
 }
 
 #[cfg(test)]

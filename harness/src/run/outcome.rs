@@ -1,6 +1,6 @@
 //! Whether a call gave what the case says.
 
-use crate::case::model::{Nanos, Outcome, Tolerance};
+use crate::case::model::{Nanos, Outcome, Ready, Tolerance};
 use crate::rig::CallResult;
 use std::time::Duration;
 
@@ -99,6 +99,12 @@ fn values(wanted: &Outcome, got: &crate::rig::Returned, wrong: &mut Vec<String>)
         let is = got.text.as_deref().unwrap_or("nothing");
         wrong.push(format!("expected the option to be {text}, it is {is}"));
     }
+    if let Some(ready) = &wanted.ready {
+        let (expected, reported) = (show_ready(ready), show_ready(&got.ready));
+        if expected != reported {
+            wrong.push(format!("expected it to report {expected}, it reported {reported}"));
+        }
+    }
     if let Some(events) = &wanted.events {
         let (mut expected, mut reported) = (events.clone(), got.events.clone());
         expected.sort_unstable();
@@ -111,6 +117,12 @@ fn values(wanted: &Outcome, got: &crate::rig::Returned, wrong: &mut Vec<String>)
             ));
         }
     }
+}
+
+/// `[s: EPOLLIN, c: EPOLLIN EPOLLOUT]`: what `epoll_wait` reports, in its order.
+#[must_use]
+pub fn show_ready(ready: &[Ready]) -> String {
+    format!("[{}]", ready.iter().map(Ready::shown).collect::<Vec<_>>().join(", "))
 }
 
 /// Where two payloads part.

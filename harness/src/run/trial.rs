@@ -149,6 +149,7 @@ fn on_a_rig(
     };
     let harness = engine.late_since(0);
     report.waited = engine.waited();
+    let books = engine.take_books();
     let last = engine.last_step().and_then(|index| trial.steps.get(index));
     if rig.is_virtual() {
         for source in &SHOWN {
@@ -159,6 +160,10 @@ fn on_a_rig(
         }
     }
     report.journey = rig.journey().cloned();
+    let result = result.and_then(|()| match books.close(rig, trial, &report.record)? {
+        Some(failure) => Err(failure.into()),
+        None => Ok(()),
+    });
     let finished = rig.finish();
     report.late = harness.max(finished.lateness.map_or(0, nanos));
     judge(trial, result, last, finished, Late { harness: report.late, failing })

@@ -83,13 +83,16 @@ fn limited(check: &Check, factory: &dyn RigFactory) -> Option<String> {
 fn judges(action: &Action) -> bool {
     match action {
         Action::Expect(_) | Action::AnyOrder(_) | Action::Order(_) | Action::Fragments(_) => true,
-        Action::Segments(_) | Action::Quiet(_) => true,
+        Action::Segments(_) | Action::Quiet(_) | Action::Conserve(_) => true,
         Action::Call(call) => call.outcome != Outcome::default(),
         Action::Join(join) => join.outcome != Outcome::default(),
-        Action::Run(commands) => commands.iter().any(|command| command.error.is_some()),
+        Action::Run(commands) => {
+            commands.iter().any(|command| command.error.is_some() || !command.output.is_empty())
+        }
         Action::PeerRun(_) => true,
         Action::App(app) => app.within.is_some(),
-        Action::Sysfs { .. } | Action::Link(_) | Action::Inject(_) => false,
+        Action::Sysfs { error, .. } => error.is_some(),
+        Action::Link(_) | Action::Inject(_) => false,
         Action::Wait(_) | Action::Check(_) => false,
     }
 }

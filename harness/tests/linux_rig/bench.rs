@@ -44,7 +44,7 @@ impl Bench {
     pub fn run(&mut self, text: &str) -> Result<String, Failed> {
         let at = location();
         let words = text.split(' ').map(str::to_owned).collect();
-        let result = self.rig.command(&Command { words, error: None, at })?;
+        let result = self.rig.command(&Command { words, error: None, output: Vec::new(), at })?;
         if result.status != 0 {
             return Err(format!("`{text}`: {}", result.output).into());
         }

@@ -63,7 +63,7 @@ fn named(actions: Vec<(Option<&str>, Action)>) -> Trial {
 
 fn run(text: &str) -> Action {
     let words = text.split(' ').map(str::to_owned).collect();
-    Action::Run(vec![Command { words, error: None, at: location() }])
+    Action::Run(vec![Command { words, error: None, output: Vec::new(), at: location() }])
 }
 
 fn call(call: Syscall, returns: Option<i64>) -> Action {

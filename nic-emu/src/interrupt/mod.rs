@@ -3,6 +3,9 @@
 mod causes;
 mod moderation;
 mod registers;
+mod table;
+
+pub(crate) use table::Table;
 
 /// Bits of `EICR` that can be vectors.
 pub(crate) const VECTORS: usize = 25;
@@ -18,19 +21,10 @@ pub(crate) struct Interrupts {
     waiting: u32,
     /// When each vector may next send.
     allowed_at: [u64; VECTORS],
-    /// Messages of each vector, for the fault plan.
-    sent: [u32; VECTORS],
 }
 
 impl Interrupts {
     pub(crate) const fn new() -> Self {
-        Self { asserted: 0, pending: 0, waiting: 0, allowed_at: [0; VECTORS], sent: [0; VECTORS] }
-    }
-
-    /// After a reset: no causes; the fault plan counts on.
-    pub(crate) const fn restarted(old: &Self) -> Self {
-        let mut new = Self::new();
-        new.sent = old.sent;
-        new
+        Self { asserted: 0, pending: 0, waiting: 0, allowed_at: [0; VECTORS] }
     }
 }

@@ -4,7 +4,7 @@ use alloc::format;
 
 use super::VECTORS;
 use crate::agenda::Event;
-use crate::fault::Fault;
+use crate::fault::{Fault, Happening};
 use crate::host::Msix;
 use crate::nic::{Io, Nic};
 use crate::registers::bit::gpie;
@@ -21,14 +21,20 @@ impl Nic {
 
     /// Plans the message of each vector that asks for one, as soon as its interval allows.
     pub(super) fn moderate(&mut self) {
+        let masked = self.masked_vectors();
         for vector in 0..VECTORS {
             let bit = 1 << vector;
-            if self.interrupts.pending & !self.interrupts.waiting & bit != 0 {
+            if self.interrupts.pending & !self.interrupts.waiting & !masked & bit != 0 {
                 self.interrupts.waiting |= bit;
                 let at = self.interrupts.allowed_at[vector].max(self.now + 1);
                 self.agenda.plan(at, Event::Moderated(vector as u8));
             }
         }
+    }
+
+    /// Without MSI-X nothing masks the one interrupt but `IMS` and `EIMS`.
+    fn masked_vectors(&self) -> u32 {
+        if self.is_msix() { self.msix.masked() } else { 0 }
     }
 
     pub(super) fn write_eitr(&mut self, vector: usize, value: u32) {
@@ -37,7 +43,7 @@ impl Nic {
         }
         self.interrupts.allowed_at[vector] = self.now;
         if self.interrupts.waiting & 1 << vector != 0 {
-            self.agenda.plan(self.now + 1, Event::Moderated(vector as u8));
+            self.agenda.plan_once(self.now + 1, Event::Moderated(vector as u8));
         }
     }
 
@@ -50,7 +56,7 @@ impl Nic {
         }
         let bit = 1 << vector;
         self.interrupts.waiting &= !bit;
-        if self.interrupts.pending & bit == 0 {
+        if self.interrupts.pending & !self.masked_vectors() & bit == 0 {
             return;
         }
         self.interrupts.pending &= !bit;
@@ -70,10 +76,7 @@ impl Nic {
     }
 
     pub(crate) fn message_arrived(&mut self, vector: usize, io: &mut Io<'_>) {
-        self.interrupts.sent[vector] += 1;
-        let nth = self.interrupts.sent[vector];
-        let lost = Fault::LostInterrupt { vector: vector as u16, nth };
-        if self.config.faults.contains(&lost) {
+        if self.faults.strike(Happening::Message(vector as u16)).is_some() {
             return;
         }
         if vector >= usize::from(self.config.msix_vectors) {
@@ -86,19 +89,12 @@ impl Nic {
         io.out.interrupts.push(Msix { at: self.now, vector: vector as u16 });
     }
 
-    pub(crate) fn plan_faults(&mut self) {
-        for (index, fault) in self.config.faults.iter().enumerate() {
-            if let Fault::SpuriousInterrupt { at, .. } | Fault::LinkFlap { at, .. } = fault {
-                self.agenda.plan(*at, Event::Fault(index as u16));
-            }
-        }
-    }
-
     pub(crate) fn fault_due(&mut self, index: usize, io: &mut Io<'_>) {
-        match self.config.faults.get(index) {
+        match self.faults.get(index) {
             Some(Fault::SpuriousInterrupt { vector, .. }) => {
-                io.out.interrupts.push(Msix { at: self.now, vector: *vector });
+                io.out.interrupts.push(Msix { at: self.now, vector });
             }
+            Some(Fault::Removal { .. }) => self.remove(),
             Some(Fault::LinkFlap { for_ns, .. }) => {
                 self.agenda.plan(self.now + for_ns, Event::CableBack);
                 self.set_link(false);

@@ -88,6 +88,35 @@ pub fn register_access(offset: u32) -> Option<Access> {
     row_of(offset).map(|row| row.access)
 }
 
+/// A register of the 82576, as the datasheet lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Register {
+    /// The datasheet's name; registers of an array have one in common.
+    pub name: &'static str,
+    /// Where it is in BAR 0, in bytes.
+    pub offset: u32,
+    /// Its value after power-on, before the NVM is read.
+    pub reset: u32,
+    /// The bits that a write changes; 0 where a block of the NIC answers instead.
+    pub writable: u32,
+    /// How it behaves when touched.
+    pub access: Access,
+}
+
+/// Every register that the NIC answers for, each of an array, without second offsets.
+pub fn registers() -> impl Iterator<Item = Register> {
+    let reset = RegisterFile::new();
+    ROWS.iter().flat_map(|row| (0..row.count).map(move |index| (row, row.offset + row.stride * index))).map(
+        move |(row, offset)| Register {
+            name: row.name,
+            offset,
+            reset: reset.get(offset),
+            writable: row.writable,
+            access: row.access,
+        },
+    )
+}
+
 /// The value of each register.
 #[derive(Clone, Debug)]
 pub(crate) struct RegisterFile {

@@ -10,6 +10,7 @@ use super::context::{Context, Layer4};
 use super::descriptor::{Descriptor, Kind};
 use super::fetch::Chunk;
 use super::segment::Segmentation;
+use crate::fault::Happening;
 use crate::host::DropReason;
 use crate::nic::{Io, Nic};
 use crate::observation::Rule;
@@ -35,6 +36,8 @@ pub(super) struct Assembly {
     pub(super) segmentation: Option<Segmentation>,
     /// It cannot be sent; its data is passed over.
     pub(super) is_bad: bool,
+    /// That is because the host refused to give the data.
+    pub(super) is_refused: bool,
 }
 
 impl Nic {
@@ -86,13 +89,15 @@ impl Nic {
             self.observe(Rule::ZeroLength, text);
         }
         let mut data = vec![0; chunk.length];
-        if io.memory.read(chunk.address, &mut data).is_err() {
+        if chunk.length > 0 && self.faults.strike(Happening::DataRead(chunk.queue as u16)).is_some() {
+            (packet.is_bad, packet.is_refused) = (true, true);
+        } else if io.memory.read(chunk.address, &mut data).is_err() {
             let text = format!(
                 "queue {} descriptor {}: {} bytes of packet data at {:#x} are not readable",
                 chunk.queue, chunk.descriptor.index, chunk.length, chunk.address
             );
             self.observe(Rule::DmaFault, text);
-            packet.is_bad = true;
+            (packet.is_bad, packet.is_refused) = (true, true);
         }
         packet.total += data.len();
         if !packet.is_bad {
@@ -118,8 +123,15 @@ impl Nic {
             );
             self.observe(Rule::ReservedBit, text);
         }
-        let mut packet =
-            Assembly { first, context, bytes: Vec::new(), total: 0, segmentation: None, is_bad: false };
+        let mut packet = Assembly {
+            first,
+            context,
+            bytes: Vec::new(),
+            total: 0,
+            segmentation: None,
+            is_bad: false,
+            is_refused: false,
+        };
         if first.needs_context() && context.is_none() {
             let text =
                 format!("queue {}: context slot {} was never written", chunk.queue, first.context_index());
@@ -176,7 +188,8 @@ impl Nic {
         }
         if packet.is_bad {
             let bytes = core::mem::take(&mut packet.bytes);
-            return self.drop_frame(DropReason::Malformed, bytes);
+            let reason = if packet.is_refused { DropReason::DmaFault } else { DropReason::Malformed };
+            return self.drop_frame(reason, bytes);
         }
         let mut bytes = core::mem::take(&mut packet.bytes);
         if let Err(text) = insert_checksums(&mut bytes, &packet) {

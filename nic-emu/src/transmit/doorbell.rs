@@ -90,7 +90,7 @@ impl Nic {
         if value & !old & dctl::ENABLE != 0 {
             self.check_ring_length(offset::of_queue(offset::TDLEN, queue));
             let state = &mut self.transmit.queues[queue];
-            *state = Queue { written: state.written, fetching: state.fetching, ..Queue::default() };
+            *state = Queue { fetching: state.fetching, ..Queue::default() };
             self.registers.set(offset::of_queue(offset::TDT, queue), 0);
         } else if old & !value & dctl::ENABLE != 0 {
             let state = &mut self.transmit.queues[queue];

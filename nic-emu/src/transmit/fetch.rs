@@ -8,9 +8,10 @@ use super::QUEUES;
 use super::context::Context;
 use super::descriptor::{self, Descriptor, Kind};
 use crate::agenda::Event;
+use crate::fault::Happening;
 use crate::nic::{Io, Nic};
 use crate::observation::Rule;
-use crate::registers::bit::{dcmd, tctl};
+use crate::registers::bit::{dcmd, icr, tctl};
 use crate::registers::offset;
 
 /// Descriptors of one queue that the chip holds.
@@ -33,14 +34,23 @@ pub(super) struct Chunk {
     pub(super) ends_descriptor: bool,
 }
 
+/// `TXDCTL` or `RXDCTL` with so many descriptors on the chip and in the ring: PTHRESH in bits 4:0, HTHRESH in 12:8.
+pub(crate) fn wants_descriptors(control: u32, on_chip: usize, in_ring: u32) -> bool {
+    let (prefetch, host) = (control & 0x1F, control >> 8 & 0x1F);
+    on_chip == 0 || on_chip < prefetch as usize && in_ring >= host.max(1)
+}
+
 impl Nic {
-    /// Plans a fetch if the ring holds descriptors that the chip has room for.
+    /// Plans a fetch if the ring holds descriptors that the chip wants: when it has none, or fewer than `TXDCTL.PTHRESH` and
+    /// there are at least `HTHRESH`.
     pub(super) fn plan_transmit_fetch(&mut self, queue: usize) {
         let state = &self.transmit.queues[queue];
-        if state.fetching || !self.is_bus_master() || !self.may_transmit(queue) {
+        if state.fetching || state.is_stalled || !self.is_bus_master() || !self.may_transmit(queue) {
             return;
         }
-        if self.transmit_available(queue) == 0 || state.cache.len() >= CACHE_MAX {
+        let available = self.transmit_available(queue);
+        let control = self.registers.get(offset::of_queue(offset::TXDCTL, queue));
+        if available == 0 || !wants_descriptors(control, state.cache.len(), available) {
             return;
         }
         self.transmit.queues[queue].fetching = true;
@@ -72,6 +82,10 @@ impl Nic {
         let count = self.transmit_available(queue).min(room).min(entries.saturating_sub(next));
         if count == 0 {
             return;
+        }
+        if self.faults.strike(Happening::DescriptorFetch(queue as u16)).is_some() {
+            self.transmit.queues[queue].is_stalled = true;
+            return self.raise_cause(icr::DOUTSYNC);
         }
         let base = u64::from(self.registers.get(offset::of_queue(offset::TDBAH, queue))) << 32
             | u64::from(self.registers.get(offset::of_queue(offset::TDBAL, queue)));

@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 
 use crate::port::Port;
 pub(crate) use checksum::{add, crc, crc32c, sum};
+pub(crate) use fetch::wants_descriptors;
 
 use assemble::Assembly;
 use context::Context;
@@ -49,8 +50,8 @@ pub(crate) struct Queue {
     written_at: u64,
     /// When those that wait are written back though WTHRESH has not been reached.
     flush_at: Option<u64>,
-    /// Write-backs begun, for the fault plan.
-    written: u32,
+    /// A fetch of descriptors failed: nothing is fetched until the queue is enabled anew.
+    is_stalled: bool,
 }
 
 /// All of the transmit side.
@@ -80,15 +81,6 @@ impl Transmit {
             assembly: None,
             port: Port::default(),
         }
-    }
-
-    /// After a reset: nothing in flight; the fault plan counts on.
-    pub(crate) fn restarted(old: &Self) -> Self {
-        let mut new = Self::new();
-        for (new, old) in new.queues.iter_mut().zip(&old.queues) {
-            new.written = old.written;
-        }
-        new
     }
 
     pub(crate) fn is_dma_busy(&self) -> bool {

@@ -1,10 +1,11 @@
 //! Descriptors are done: DD into memory, then the interrupt cause (section 7.2.3).
 
 use alloc::format;
+use alloc::vec::Vec;
 
 use super::descriptor::{self, Descriptor};
 use crate::agenda::Event;
-use crate::fault::Fault;
+use crate::fault::{Fault, Happening};
 use crate::nic::{Io, Nic};
 use crate::observation::Rule;
 use crate::registers::bit::dcmd;
@@ -44,7 +45,7 @@ impl Nic {
 
     pub(super) fn plan_transmit_flush(&mut self, queue: usize, at: u64) {
         self.transmit.queues[queue].flush_at = Some(at);
-        self.agenda.plan(at, Event::TransmitFlush(queue as u8));
+        self.agenda.plan_once(at, Event::TransmitFlush(queue as u8));
     }
 
     /// A planned flush is due, unless what it was planned for has been written back meanwhile.
@@ -62,16 +63,14 @@ impl Nic {
             return;
         }
         let batch = core::mem::take(&mut state.finished);
-        state.writing.push_back(batch);
-        state.written += 1;
-        let nth = state.written;
-        let late = self.config.faults.iter().find_map(|fault| match *fault {
-            Fault::LateWriteBack { queue: of, nth: which, by_ns } => {
-                (usize::from(of) == queue && which == nth).then_some(by_ns)
-            }
-            _ => None,
-        });
-        let at = self.after(self.config.latency.write_back_ns) + late.unwrap_or(0);
+        let (batch, late) = match self.faults.strike(Happening::WriteBack(queue as u16)) {
+            Some(Fault::LateWriteBack { by_ns, .. }) => (batch, by_ns),
+            // It takes its turn, and its interrupt comes; memory sees nothing of it.
+            Some(_) => (Vec::new(), 0),
+            None => (batch, 0),
+        };
+        self.transmit.queues[queue].writing.push_back(batch);
+        let at = self.after(self.config.latency.write_back_ns).saturating_add(late);
         let state = &mut self.transmit.queues[queue];
         state.written_at = state.written_at.max(at);
         let at = state.written_at;
@@ -80,6 +79,9 @@ impl Nic {
 
     pub(crate) fn transmit_write_back(&mut self, queue: usize, io: &mut Io<'_>) {
         let Some(batch) = self.transmit.queues[queue].writing.pop_front() else { return };
+        if batch.is_empty() {
+            return self.raise_transmit_cause(queue);
+        }
         let base = u64::from(self.registers.get(offset::of_queue(offset::TDBAH, queue))) << 32
             | u64::from(self.registers.get(offset::of_queue(offset::TDBAL, queue)));
         if self.registers.get(offset::of_queue(offset::TDWBAL, queue)) & HEAD_WB_EN != 0 {

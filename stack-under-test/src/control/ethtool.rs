@@ -1,4 +1,4 @@
-//! `ethtool`: offloads, coalescing, rings, channels and pause.
+//! `ethtool`: offloads, coalescing, rings, channels, pause, the receive hash, and what it shows.
 
 use super::GrammarError;
 use super::value;
@@ -39,13 +39,85 @@ pub struct Coalesce {
     pub adaptive_tx: Option<bool>,
 }
 
+/// What a command shows and does not change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// `-k`: the offloads.
+    Features,
+    /// `-c`: interrupt moderation.
+    Coalesce,
+    /// `-g`: descriptors in each ring.
+    Rings,
+    /// `-l`: queue pairs.
+    Channels,
+    /// `-a`: pause frames.
+    Pause,
+    /// `-x`: the indirection table of the receive hash.
+    Rxfh,
+    /// `-i`: the driver.
+    Driver,
+    /// `-d`: the registers.
+    Registers,
+    /// `-S`: the counters of the driver.
+    Statistics,
+}
+
+/// How the indirection table of the receive hash is to be filled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Indirection {
+    /// `default`: as the kernel does it, one queue after the other.
+    Default,
+    /// `equal N`: over `queues` queues in turn, from `start` on.
+    Equal {
+        /// The first queue.
+        start: u32,
+        /// How many.
+        queues: u32,
+    },
+    /// `weight W…`: a share for each queue, from `start` on.
+    Weight {
+        /// The first queue.
+        start: u32,
+        /// The share of each; not all are 0.
+        weights: Vec<u32>,
+    },
+}
+
+impl Indirection {
+    /// The queue of entry `at` of `size`, on a device with `queues` receive queues (`fill_indir_table` of ethtool 6.1).
+    #[must_use]
+    pub fn queue(&self, at: usize, size: usize, queues: u16) -> u32 {
+        match self {
+            Self::Default => at as u32 % u32::from(queues.max(1)),
+            Self::Equal { start, queues } => start.saturating_add(at as u32 % (*queues).max(1)),
+            Self::Weight { start, weights } => {
+                let sum: u64 = weights.iter().copied().map(u64::from).sum::<u64>().max(1);
+                let mut part = 0;
+                let is_mine = |&weight: &u32| {
+                    part += u64::from(weight);
+                    (at as u64) < size as u64 * part / sum
+                };
+                let queue = weights.iter().position(is_mine).unwrap_or(weights.len().saturating_sub(1));
+                start.saturating_add(queue as u32)
+            }
+        }
+    }
+}
+
 /// One command; numbers that are `None` stay as they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EthtoolCommand {
     /// `-K`: switch offloads on or off, in order.
     Features(Vec<(Feature, bool)>),
-    /// `-k`: list the offloads.
-    ShowFeatures,
+    /// Shows something.
+    Show(Show),
+    /// `-t`: the driver's self-test.
+    Test {
+        /// All of it, for which the device is taken out of service; else the link alone.
+        offline: bool,
+    },
+    /// `-X`: where the receive hash sends packets.
+    Rxfh(Indirection),
     /// `-C`: interrupt moderation.
     Coalesce(Coalesce),
     /// `-G`: descriptors in each ring.
@@ -89,42 +161,106 @@ const FEATURES: [(&str, Feature); 15] = [
     ("receive-hashing", Feature::Rxhash),
 ];
 
-fn on_off(word: &str) -> Option<bool> {
-    match word {
-        "on" => Some(true),
-        "off" => Some(false),
-        _ => None,
-    }
-}
+const OPTIONS: [&str; 17] = [
+    "-k", "-K", "-c", "-C", "-g", "-G", "-l", "-L", "-a", "-A", "-x", "-X", "-i", "-d", "-S", "-t", "--test",
+];
 
-const OPTIONS: [&str; 6] = ["-k", "-K", "-C", "-G", "-L", "-A"];
+/// What an option shows, if it shows something.
+fn shown(option: &str) -> Option<Show> {
+    Some(match option {
+        "-k" | "--show-features" | "--show-offload" => Show::Features,
+        "-c" | "--show-coalesce" => Show::Coalesce,
+        "-g" | "--show-ring" => Show::Rings,
+        "-l" | "--show-channels" => Show::Channels,
+        "-a" | "--show-pause" => Show::Pause,
+        "-x" | "--show-rxfh-indir" | "--show-rxfh" => Show::Rxfh,
+        "-i" | "--driver" => Show::Driver,
+        "-d" | "--register-dump" => Show::Registers,
+        "-S" | "--statistics" => Show::Statistics,
+        _ => return None,
+    })
+}
 
 /// Reads what follows `ethtool`.
 ///
 /// # Errors
 /// At the word that is not supported.
 pub fn parse(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
-    let option = words.next("an option: -k, -K, -C, -G, -L or -A")?;
+    let option = words.next("an option: -k, -K, -c, -C, -g, -G, -l, -L, -a, -A, -x, -X, -i, -d, -S or -t")?;
     let at = words.at() - 1;
+    let shown = shown(option);
     let read: fn(&mut Words<'_>) -> Result<EthtoolCommand, GrammarError> = match option {
         "-K" | "--features" | "--offload" => features,
-        "-k" | "--show-features" | "--show-offload" => show_features,
         "-C" | "--coalesce" => coalesce,
         "-G" | "--set-ring" => rings,
         "-L" | "--set-channels" => channels,
         "-A" | "--pause" => pause,
+        "-X" | "--set-rxfh-indir" | "--rxfh" => rxfh,
+        "-t" | "--test" => test,
+        _ if shown.is_some() => features,
         _ => return Err(unknown(at, "ethtool option", option, &OPTIONS)),
     };
     words.value("eth0", |word| (word == "eth0").then_some(()))?;
-    if words.is_done() && !matches!(option, "-k" | "--show-features" | "--show-offload") {
+    if let Some(show) = shown {
+        words.finish("the end of the command")?;
+        return Ok(EthtoolCommand::Show(show));
+    }
+    if words.is_done() && !matches!(option, "-t" | "--test") {
         return Err(words.missing("what to set, such as tso on (for -K) or combined 4 (for -L)"));
     }
     read(words)
 }
 
-fn show_features(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
+fn test(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
+    let mode = match words.peek() {
+        None => "offline",
+        Some(_) => words.next("")?,
+    };
+    if !matches!(mode, "offline" | "online") {
+        return Err(words.unknown_last("kind of test", &["offline", "online"]));
+    }
     words.finish("the end of the command")?;
-    Ok(EthtoolCommand::ShowFeatures)
+    Ok(EthtoolCommand::Test { offline: mode == "offline" })
+}
+
+fn rxfh(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
+    let mut table = None;
+    let mut first = 0;
+    while let Some(word) = words.peek() {
+        words.next("")?;
+        match word {
+            "start" => first = words.value("a receive queue", value::number)?,
+            "equal" => {
+                let queues = words
+                    .value("a number of receive queues", |word| value::number(word).filter(|&n| n > 0))?;
+                table = Some(Indirection::Equal { start: 0, queues });
+            }
+            "weight" => table = Some(Indirection::Weight { start: 0, weights: weights(words)? }),
+            "default" => table = Some(Indirection::Default),
+            "hkey" | "hfunc" | "context" | "delete" => {
+                return Err(words.unsupported_last("equal N, weight W…, start N or default: igb has one key"));
+            }
+            _ => return Err(words.unknown_last("word", &["equal", "weight", "start", "default"])),
+        }
+    }
+    match &mut table {
+        Some(Indirection::Equal { start, .. } | Indirection::Weight { start, .. }) => *start = first,
+        Some(Indirection::Default) if first == 0 => {}
+        _ => return Err(words.missing("equal N or weight W…")),
+    }
+    table.map(EthtoolCommand::Rxfh).ok_or_else(|| words.missing("equal N, weight W… or default"))
+}
+
+fn weights(words: &mut Words<'_>) -> Result<Vec<u32>, GrammarError> {
+    let mut list: Vec<u32> = Vec::new();
+    while let Some(weight) = words.peek().and_then(value::number) {
+        words.next("")?;
+        list.push(weight);
+    }
+    if list.iter().all(|&weight| weight == 0) {
+        return Err(words.missing("a weight for each receive queue, not all of them 0"));
+    }
+    Ok(list)
 }
 
 fn features(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
@@ -134,7 +270,7 @@ fn features(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
         let Some(&(_, feature)) = FEATURES.iter().find(|(name, _)| *name == word) else {
             return Err(words.unknown_last("feature", &FEATURES.map(|(name, _)| name)));
         };
-        list.push((feature, words.value("on or off", on_off)?));
+        list.push((feature, words.value("on or off", value::on_off)?));
     }
     Ok(EthtoolCommand::Features(list))
 }
@@ -146,8 +282,8 @@ fn coalesce(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
         match word {
             "rx-usecs" => set.rx_usecs = Some(words.value("microseconds", value::number)?),
             "tx-usecs" => set.tx_usecs = Some(words.value("microseconds", value::number)?),
-            "adaptive-rx" => set.adaptive_rx = Some(words.value("on or off", on_off)?),
-            "adaptive-tx" => set.adaptive_tx = Some(words.value("on or off", on_off)?),
+            "adaptive-rx" => set.adaptive_rx = Some(words.value("on or off", value::on_off)?),
+            "adaptive-tx" => set.adaptive_tx = Some(words.value("on or off", value::on_off)?),
             _ => {
                 return Err(words.unknown_last(
                     "coalescing parameter",
@@ -193,7 +329,27 @@ fn pause(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
             "tx" => &mut tx,
             _ => return Err(words.unknown_last("pause parameter", &["autoneg", "rx", "tx"])),
         };
-        *to = Some(words.value("on or off", on_off)?);
+        *to = Some(words.value("on or off", value::on_off)?);
     }
     Ok(EthtoolCommand::Pause { autoneg, rx, tx })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Indirection;
+    use alloc::vec;
+    use alloc::vec::Vec;
+    use rstest::rstest;
+
+    /// By hand: ethtool gives entry i to the first queue whose share of the table ends beyond i.
+    #[rstest]
+    #[case::in_turn(Indirection::Equal { start: 0, queues: 2 }, &[0, 1, 0, 1, 0, 1, 0, 1])]
+    #[case::from_another_queue_on(Indirection::Equal { start: 2, queues: 2 }, &[2, 3, 2, 3, 2, 3, 2, 3])]
+    #[case::three_to_one(Indirection::Weight { start: 0, weights: vec![3, 1] }, &[0, 0, 0, 0, 0, 0, 1, 1])]
+    #[case::nothing_for_the_first(Indirection::Weight { start: 0, weights: vec![0, 1, 1] }, &[1, 1, 1, 1, 2, 2, 2, 2])]
+    #[case::the_kernels_choice(Indirection::Default, &[0, 1, 2, 0, 1, 2, 0, 1])]
+    fn a_table_is_filled_as_ethtool_does(#[case] how: Indirection, #[case] expected: &[u32]) {
+        let table: Vec<u32> = (0..8).map(|at| how.queue(at, 8, 3)).collect();
+        assert_eq!(table, expected);
+    }
 }

@@ -74,6 +74,11 @@ impl Dql {
         self.limit as i64 - (self.queued - self.completed) as i64
     }
 
+    /// From the next completion on the limit is not below `bytes`.
+    pub fn set_limit_min(&mut self, bytes: u64) {
+        self.limit_min = bytes.min(MAX_LIMIT);
+    }
+
     /// What the limit does not shrink below, in bytes.
     #[must_use]
     pub fn limit_min(&self) -> u64 {

@@ -52,6 +52,11 @@ impl NetdevQueue {
         self.bql = Dql::with_limit_min(bytes);
     }
 
+    /// A write to `byte_queue_limits/limit_min`: in effect from the next completion on.
+    pub fn change_limit_min(&mut self, bytes: u64) {
+        self.bql.set_limit_min(bytes);
+    }
+
     /// `netif_xmit_frozen_or_stopped`: nothing may be handed to the driver.
     #[inline(always)]
     #[must_use]

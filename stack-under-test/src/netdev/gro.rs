@@ -7,7 +7,7 @@
 
 use super::features::Features;
 use crate::skb::pool::SKB_DESCRIPTION_BYTES;
-use crate::skb::{Frag, GsoType, IpSummed, MAX_SKB_FRAGS, Skb, SkbPool};
+use crate::skb::{Frag, GsoType, IpSummed, MAX_SKB_FRAGS, PacketType, Skb, SkbPool};
 use crate::stack::Stack;
 use crate::wire::checksum::{Checksum, checksum, checksum_with};
 use crate::wire::ethernet::HEADER_BYTES as ETH_BYTES;
@@ -129,7 +129,8 @@ impl Stack {
     #[inline(never)]
     pub(crate) fn napi_gro_receive(&mut self, skb: Skb) {
         self.trace_skb::<true>(&skb, "napi_gro_receive");
-        if !self.dev.has(Features::GRO) {
+        let of_a_vlan = self.skbs[&skb].pkt_type == PacketType::OtherHost;
+        if !self.dev.has(Features::GRO) || of_a_vlan {
             return self.netif_receive_skb(skb);
         }
         self.trace_skb::<true>(&skb, "dev_gro_receive");

@@ -2,8 +2,9 @@
 
 use super::NetdevQueue;
 use super::features::{DeviceFeatures, Features};
+use super::pick::Xps;
 use super::qdisc::{QdiscDevice, Qdiscs};
-use crate::drivers::igb::Igb;
+use crate::drivers::igb::{Igb, MAX_QUEUE_PAIRS};
 use crate::skb::SkbQueue;
 use crate::wire::Mac;
 use crate::wire::ethernet::ETH_P_IP;
@@ -13,8 +14,16 @@ use crate::wire::ethernet::ETH_P_IP;
 pub struct Interface {
     /// The driver.
     pub igb: Igb,
-    /// One a transmit queue.
+    /// One a transmit queue that there can be (`num_tx_queues`).
     pub queues: alloc::vec::Vec<NetdevQueue>,
+    /// Transmit queues in use.
+    pub(crate) real_num_tx_queues: usize,
+    /// `IFF_RXFH_CONFIGURED`: an administrator wrote the indirection table.
+    pub(crate) rxfh_configured: bool,
+    /// Which CPU sends by which queue.
+    pub(crate) xps: Xps,
+    /// The key of the flow hash: a secret of this boot.
+    pub(crate) hash_key: u64,
     /// The qdiscs.
     pub qdisc: Qdiscs,
     /// Frames that the driver handed up in the poll that runs.
@@ -29,10 +38,11 @@ pub struct Interface {
     pub(crate) active: bool,
     /// What the device takes over (`ethtool -K`).
     pub(crate) features: DeviceFeatures,
-    /// Active, and the device gathers and adds up checksums: a packet that is not large goes to the driver as it is.
+    /// Active, the device gathers and adds up checksums, and has one queue: a packet that is not large goes to the driver as it
+    /// is.
     pub(crate) plain: bool,
-    /// A run of the qdisc was asked for in NET_TX.
-    pub(crate) scheduled: bool,
+    /// Transmit queues, a bit each, of which a run of the qdisc was asked for in NET_TX.
+    pub(crate) scheduled: u32,
     /// `txqueuelen`.
     pub tx_queue_len: u32,
     /// `rx_dropped` of the core: frames that nobody handles.
@@ -71,25 +81,32 @@ impl Interface {
         &self.hh
     }
 
-    /// The interface of a driver, down, with the default qdisc.
-    pub(crate) fn new(igb: Igb, queues: alloc::vec::Vec<NetdevQueue>) -> Self {
+    /// The interface of a driver, down, with the default qdisc; `hash_key` is the secret of its flow hash.
+    pub(crate) fn new(igb: Igb, hash_key: u64) -> Self {
         let mtu = igb.mtu();
+        let real_num_tx_queues = usize::from(igb.queue_pairs());
+        let mut queues = alloc::vec::Vec::new();
+        queues.resize_with(usize::from(MAX_QUEUE_PAIRS), NetdevQueue::default);
         Self {
             hh: header_end(igb.mac()),
             qdisc: Qdiscs::new(QdiscDevice {
-                tx_queues: queues.len(),
+                tx_queues: real_num_tx_queues,
                 tx_queue_len: DEFAULT_TX_QUEUE_LEN,
                 mtu,
             }),
             igb,
             queues,
+            real_num_tx_queues,
+            rxfh_configured: false,
+            xps: Xps::default(),
+            hash_key,
             rx: SkbQueue::default(),
             mtu,
             up: false,
             active: false,
             features: DeviceFeatures::new(Features::IGB),
             plain: false,
-            scheduled: false,
+            scheduled: 0,
             tx_queue_len: DEFAULT_TX_QUEUE_LEN,
             rx_dropped: 0,
             rx_otherhost_dropped: 0,
@@ -105,6 +122,7 @@ impl Interface {
 
     /// Brings `plain` up to date.
     pub(crate) fn update_plain(&mut self) {
-        self.plain = self.active && self.has(Features::SG.with(Features::HW_CSUM));
+        let gathers = self.has(Features::SG.with(Features::HW_CSUM));
+        self.plain = self.active && gathers && self.real_num_tx_queues == 1;
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod gro;
 mod gso;
 pub mod interface;
 pub mod napi;
+pub mod pick;
 pub mod qdisc;
 pub mod softirq;
 pub mod validate;

@@ -69,4 +69,9 @@ impl SkbPool {
     pub fn free_heads(&self) -> usize {
         self.free_heads.len() + self.whole.len()
     }
+
+    /// Whether at least half of the linear buffers are free: `sk_memory_allocated` is below the first number of `tcp_mem`.
+    pub(crate) fn is_half_free(&self) -> bool {
+        self.free_heads() >= self.heads as usize / 2
+    }
 }

@@ -7,6 +7,10 @@ pub const SKB_DESCRIPTION_BYTES: u32 = 256;
 /// Linux 6.12, x86-64: `sizeof(struct skb_shared_info)` rounded up to a cache line.
 pub const SHARED_INFO_BYTES: u32 = 320;
 
+/// Where data ends that an igb writes into a buffer of 2,048 bytes, counted from where it begins: Linux keeps 192 bytes before
+/// it (`igb_skb_pad`) and the shared info behind it.
+pub const RX_DATA_END: usize = 2048 - 192 - SHARED_INFO_BYTES as usize;
+
 /// The slab for small packets, in bytes: `skb_small_head_cache` of 6.12. (6.18 has 576, read through SIOCOUTQ.)
 pub const SMALL_HEAD_BYTES: u32 = 704;
 
@@ -30,6 +34,8 @@ pub struct SocketCharge {
     pub rmem: u32,
     /// `SOCK_NOSPACE`: tell the socket when memory on the way out is freed.
     pub nospace: bool,
+    /// `sk_tx_queue_mapping`: the transmit queue of a connected socket, once it has sent.
+    pub tx_queue: Option<u16>,
 }
 
 impl SkbPool {

@@ -154,6 +154,22 @@ impl SkbPool {
         self.meta[skb.0 as usize].len += added;
     }
 
+    /// Puts a packet with all that was put behind it behind `last`, which is `skb` or the last that was put behind it: it lives
+    /// as long as `skb`.
+    #[inline]
+    pub(crate) fn append(&mut self, skb: &Skb, last: u32, part: Skb) {
+        let part_meta = &mut self.meta[part.0 as usize];
+        let len = part_meta.len;
+        part_meta.next = core::mem::replace(&mut part_meta.frag_list, NONE);
+        let link = &mut self.meta[last as usize];
+        if last == skb.0 {
+            link.frag_list = part.0;
+        } else {
+            link.next = part.0;
+        }
+        self.meta[skb.0 as usize].len += len;
+    }
+
     /// Whether the packet carries a list of fragments.
     #[inline]
     #[must_use]

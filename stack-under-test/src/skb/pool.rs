@@ -1,6 +1,8 @@
 //! Where packets come from and go back to: their descriptions, each with a buffer, all taken at the start.
 
-pub use super::charge::{SHARED_INFO_BYTES, SKB_DESCRIPTION_BYTES, SMALL_HEAD_BYTES, SocketCharge, truesize};
+pub use super::charge::{
+    RX_DATA_END, SHARED_INFO_BYTES, SKB_DESCRIPTION_BYTES, SMALL_HEAD_BYTES, SocketCharge, truesize,
+};
 pub use super::coherent::Coherent;
 use super::{BufId, Charge, Frag, HEAD_BYTES, MAX_HEADER, MAX_SKB_FRAGS, PAGE_BYTES, SkBuff, Skb, SkbQueue};
 use crate::dma::DmaMemory;
@@ -26,7 +28,7 @@ pub struct PoolConfig {
 
 impl Default for PoolConfig {
     fn default() -> Self {
-        Self { skbs: 4096, heads: 4096, pages: 512, coherent_bytes: 512 * 1024 }
+        Self { skbs: 4096, heads: 8192, pages: 512, coherent_bytes: 1024 * 1024 }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The system calls that do not move data: socket, bind, connect, getsockname, shutdown, poll, close.
 
+use super::epoll::Wake;
 use super::{Fd, Options, Socket, SocketTable};
 use crate::drop_reason::DropReason;
 use crate::errno::Errno;
@@ -144,6 +145,7 @@ impl Stack {
             return self.tcp_connect(now, 0, fd, to);
         }
         self.autobind(fd)?;
+        self.skbs.charges[SocketTable::slot(fd) as usize].tx_queue = None;
         let daddr = if to.ip().is_unspecified() { Ipv4Addr::LOCALHOST } else { *to.ip() };
         let socket = self.sockets.get_mut(fd)?;
         socket.peer = None;
@@ -179,7 +181,7 @@ impl Stack {
             self.enter_process(now, 0);
             let result = self.tcp_call(fd, |stack, tp| {
                 stack.tcp_disconnect(tp);
-                stack.tcp_wake(tp);
+                stack.tcp_wake(tp, Wake::ErrorReport);
                 Ok(())
             });
             self.leave_process();
@@ -238,7 +240,7 @@ impl Stack {
         socket.shutdown_write |= write;
         socket.cached_flow = CachedFlow::NONE;
         let connected = socket.peer.is_some();
-        self.sockets.wake(SocketTable::slot(fd));
+        self.sockets.wake(SocketTable::slot(fd), Wake::StateChange);
         if connected { Ok(()) } else { Err(Errno::ENOTCONN) }
     }
 
@@ -248,7 +250,7 @@ impl Stack {
     /// EBADF.
     pub fn readiness(&mut self, fd: Fd) -> Result<Readiness, Errno> {
         if self.is_tcp(fd) {
-            return self.tcp_call(fd, |_, tp| Ok(tp.readiness()));
+            return self.tcp_call(fd, |stack, tp| Ok(tp.readiness(stack.sysctl.tcp.notsent_lowat)));
         }
         let socket = self.sockets.get(fd)?;
         let charge = &mut self.skbs.charges[SocketTable::slot(fd) as usize];
@@ -270,6 +272,10 @@ impl Stack {
     pub fn close(&mut self, fd: Fd) -> Result<(), Errno> {
         if self.is_tcp(fd) {
             return self.tcp_close(self.now, 0, fd);
+        }
+        if self.sockets.is_epoll(fd) {
+            self.sockets.close_epoll(fd);
+            return Ok(());
         }
         let slot = SocketTable::slot(fd);
         self.sockets.get(fd)?;
@@ -295,8 +301,9 @@ impl Stack {
             let charge = self.skbs.charges[slot as usize];
             match self.sockets.at(slot) {
                 Some(socket) if socket.is_writeable(charge.wmem) => {
-                    self.skbs.charges[slot as usize].nospace = false;
-                    self.sockets.wake(slot);
+                    // A set is told of every packet that is freed, also when there was room before.
+                    self.skbs.charges[slot as usize].nospace = self.sockets.is_watched(slot);
+                    self.sockets.wake(slot, Wake::WriteSpace);
                 }
                 Some(_) => {}
                 None if charge.wmem == 0 => {

@@ -1,6 +1,7 @@
 //! Sockets: what an application holds, and the table that finds one by descriptor or by port.
 
 pub mod calls;
+pub mod epoll;
 pub mod option;
 pub mod port;
 pub mod receive;
@@ -11,6 +12,7 @@ use crate::errno::Errno;
 use crate::route::RouteResult;
 use crate::skb::SkbQueue;
 use crate::udp::cached::CachedFlow;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -145,6 +147,8 @@ pub struct SocketTable {
     ports: alloc::collections::BTreeMap<u16, Vec<u32>>,
     /// Sockets whose waiters are to be woken; each once.
     woken: Vec<Fd>,
+    /// Callers of `epoll_wait` that are to call again.
+    woken_waiters: Vec<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -152,6 +156,10 @@ struct Slot {
     socket: Option<Socket>,
     /// Closed, but some of its packets are still on their way out.
     lingering: bool,
+    /// In place of a socket, a set of them.
+    epoll: Option<Box<epoll::EventPoll>>,
+    /// The sets that the socket is in, in the order in which they are woken.
+    watchers: Vec<epoll::Watcher>,
 }
 
 impl SocketTable {
@@ -165,7 +173,7 @@ impl SocketTable {
             }
             None => return None,
         };
-        self.slots[slot as usize] = Slot { socket: Some(socket), lingering: false };
+        self.slots[slot as usize] = Slot { socket: Some(socket), ..Slot::default() };
         Some(Fd(slot + FIRST_FD))
     }
 
@@ -239,6 +247,7 @@ impl SocketTable {
     pub(crate) fn vacate(&mut self, fd: Fd) -> Result<(), Errno> {
         let entry = self.slots.get_mut(Self::slot(fd) as usize).ok_or(Errno::EBADF)?;
         entry.socket.take().ok_or(Errno::EBADF)?;
+        self.leave_epolls(Self::slot(fd));
         self.woken.retain(|woken| *woken != fd);
         Ok(())
     }
@@ -259,6 +268,7 @@ impl SocketTable {
         if !busy {
             self.free.push(slot);
         }
+        self.leave_epolls(slot);
         self.unbind(slot, socket.sport);
         self.woken.retain(|woken| *woken != fd);
         Ok(socket)
@@ -272,14 +282,6 @@ impl SocketTable {
             self.free.push(slot);
         }
         was
-    }
-
-    /// Notes that whoever waits for the socket is to be woken.
-    pub(crate) fn wake(&mut self, slot: u32) {
-        let fd = Self::fd(slot);
-        if !self.woken.contains(&fd) {
-            self.woken.push(fd);
-        }
     }
 
     /// Takes the descriptors whose waiters are to be woken.

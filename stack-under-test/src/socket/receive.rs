@@ -1,5 +1,6 @@
 //! `recv` and `recvfrom`, and the error queue (`udp_recvmsg`, `ip_recv_error`; Linux 6.12).
 
+use super::epoll::Wake;
 use super::{Fd, SocketTable};
 use crate::drop_reason::DropReason;
 use crate::errno::Errno;
@@ -59,7 +60,7 @@ impl Stack {
                 ReceivedFrom { value: 0, copied: 0, from: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0) };
             let shut = socket.shutdown_read;
             if self.is_tcp(fd) {
-                let tcp = TcpRecvFlags { peek: flags.peek, trunc: flags.trunc, oob: false };
+                let tcp = TcpRecvFlags { peek: flags.peek, trunc: flags.trunc, oob: false, partial: false };
                 let n = self.tcp_recv(now, fd, buffer, tcp)?;
                 return Ok(ReceivedFrom { value: n, copied: if flags.trunc { 0 } else { n }, ..nothing });
             }
@@ -99,8 +100,12 @@ impl Stack {
         let error = socket.error_queue.pop_front().ok_or(Errno::EAGAIN)?;
         // The next error of the network becomes the socket's, so that poll and the next call show it.
         socket.err = socket.error_queue.front().filter(|next| next.origin == 2).map(|next| next.errno);
+        let more = !socket.error_queue.is_empty();
         let n = error.payload.len().min(buffer.len());
         buffer[..n].copy_from_slice(&error.payload[..n]);
+        if more {
+            self.sockets.wake(SocketTable::slot(fd), Wake::ErrorReport);
+        }
         Ok(ReceivedFrom { value: n, copied: n, from: error.to })
     }
 
@@ -120,14 +125,14 @@ impl Stack {
         }
         self.skbs.set_owner_r(&skb, slot);
         socket.receive_queue.push_back(&mut self.skbs, skb);
-        self.sockets.wake(slot);
+        self.sockets.wake(slot, Wake::DataReady);
     }
 
     /// The socket in a slot has something to tell: wakes its waiters.
     pub(crate) fn report_error(&mut self, slot: u32, errno: Errno) {
         if let Some(socket) = self.sockets.at_mut(slot) {
             socket.err = Some(errno);
-            self.sockets.wake(slot);
+            self.sockets.wake(slot, Wake::ErrorReport);
         }
     }
 }

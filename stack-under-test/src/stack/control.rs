@@ -1,7 +1,6 @@
 //! Commands: what `ip`, `tc`, `ethtool`, `sysctl` and `nft` change in the stack.
 
 use super::Stack;
-use crate::control::ethtool::EthtoolCommand;
 use crate::control::ip::Verb;
 use crate::control::ip::addr::{AddrCommand, Broadcast};
 use crate::control::ip::link::LinkSet;
@@ -9,7 +8,6 @@ use crate::control::ip::route::{RouteCommand, RouteSet};
 use crate::control::ip::rule::{RuleAction as RuleWord, RuleCommand, RuleSet};
 use crate::control::{Command, Refusal};
 use crate::errno::Errno;
-use crate::netdev::features::Features;
 use crate::route::{
     Address, NewRoute, OifId, Prefix, RT_TABLE_MAIN, RouteError, RouteQuery, RouteVerb, Rule, RuleAction,
     Scope,
@@ -103,6 +101,10 @@ impl Stack {
                 .map_err(|errno| Refusal::new(errno, "Cannot assign requested address"))?;
             self.dev.set_mac(address);
             self.neigh_ifdown();
+        }
+        if set.promisc.is_some() || set.allmulticast.is_some() {
+            let (igb, mut ctx) = self.driver();
+            igb.set_rx_flags(&mut ctx, set.promisc, set.allmulticast);
         }
         if let Some(length) = set.txqueuelen {
             self.dev.tx_queue_len = length;
@@ -229,45 +231,6 @@ impl Stack {
     fn qdisc_command(&mut self, command: &crate::control::tc::QdiscCommand) -> Result<(), Refusal> {
         let (qdisc, mut cx) = self.qdisc();
         qdisc.apply(&mut cx, command)
-    }
-
-    fn ethtool_command(&mut self, command: &EthtoolCommand) -> Result<(), Refusal> {
-        let not_yet = |what: &str| Refusal::new(Errno::EOPNOTSUPP, format!("{what} is not there yet"));
-        match command {
-            EthtoolCommand::Features(features) => {
-                let changed = self.dev.features.change(features);
-                self.dev.igb.set_rx_csum(self.dev.has(Features::RXCSUM));
-                self.dev.update_plain();
-                self.tool_output = changed.map_err(|said| Refusal::new(Errno::EINVAL, said))?;
-                Ok(())
-            }
-            EthtoolCommand::ShowFeatures => {
-                self.tool_output = self.dev.features.show("eth0");
-                Ok(())
-            }
-            EthtoolCommand::Coalesce(coalesce) => match coalesce.rx_usecs {
-                Some(usecs) => self
-                    .dev
-                    .igb
-                    .set_coalesce(usecs)
-                    .map_err(|errno| Refusal::new(errno, "rx-usecs: 0, 1, 3, or 10 to 10000")),
-                None => Err(not_yet("coalescing other than rx-usecs")),
-            },
-            EthtoolCommand::Rings { rx, tx } => {
-                let (tx_now, rx_now) = self.dev.igb.ringparam();
-                let size =
-                    |asked: Option<u32>, now: u16| asked.map_or(now, |n| n.min(u32::from(u16::MAX)) as u16);
-                let (tx, rx) = (size(*tx, tx_now), size(*rx, rx_now));
-                let (igb, mut ctx) = self.driver();
-                igb.set_ringparam(&mut ctx, tx, rx);
-                Ok(())
-            }
-            EthtoolCommand::Channels { combined } if *combined == u32::from(self.dev.igb.queue_pairs()) => {
-                Ok(())
-            }
-            EthtoolCommand::Channels { .. } => Err(not_yet("more than one queue pair")),
-            EthtoolCommand::Pause { .. } => Err(not_yet("setting pause frames")),
-        }
     }
 }
 

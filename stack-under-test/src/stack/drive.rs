@@ -75,8 +75,10 @@ impl Stack {
             }
             if self.dev.qdisc.next_deadline().is_some_and(|deadline| deadline <= now) {
                 // The watchdog of a shaper is a high-resolution timer; what it does is to reschedule the qdisc.
-                if self.dev.qdisc.expired(now, 0) {
-                    self.netif_schedule();
+                for queue in 0..self.dev.real_num_tx_queues {
+                    if self.dev.qdisc.expired(now, queue) {
+                        self.netif_schedule(queue);
+                    }
                 }
                 self.do_softirq();
             }
@@ -177,7 +179,7 @@ impl Stack {
         self.dev.update_plain();
         if active {
             self.trace.function(0, "netif_carrier_on");
-            self.netif_schedule();
+            (0..self.dev.real_num_tx_queues).for_each(|queue| self.netif_schedule(queue));
         } else {
             self.trace.function(0, "netif_carrier_off");
             let (qdisc, mut cx) = self.qdisc();

@@ -8,10 +8,13 @@
 
 pub mod control;
 pub mod drive;
+pub mod ethtool;
+mod ethtool_registers;
 pub mod neighbour;
 pub mod readings;
 pub mod routing;
 pub mod sysctl;
+pub mod sysfs;
 #[cfg(test)]
 mod tests;
 
@@ -134,8 +137,8 @@ impl Stack {
         let driver = igb::Igb::new(config.igb);
         let mut cpus = Vec::new();
         cpus.resize_with(usize::from(config.cpus), Cpu::default);
-        let mut queues = Vec::new();
-        queues.resize_with(usize::from(driver.queue_pairs()), Default::default);
+        // Of its own, so that the sequence of the others does not depend on it.
+        let hash_key = Entropy::new(config.seed ^ 0x666c_6f77_2068_6173).next_u64();
         Self {
             now: Instant::ZERO,
             jiffies: 0,
@@ -160,7 +163,7 @@ impl Stack {
             icmp_limit: IcmpRateLimit::default(),
             backlog: SkbQueue::default(),
             mcast_slots: Vec::new(),
-            dev: Interface::new(driver, queues),
+            dev: Interface::new(driver, hash_key),
             gro: crate::netdev::gro::Gro::default(),
             commands: 0,
             tool_output: String::new(),

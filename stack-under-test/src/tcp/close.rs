@@ -6,6 +6,7 @@ use super::timer::Timer;
 use crate::drop_reason::DropReason;
 use crate::errno::Errno;
 use crate::mib::Counter;
+use crate::socket::epoll::Wake;
 use crate::socket::{Fd, SocketTable};
 use crate::stack::Stack;
 use crate::time::Instant;
@@ -33,20 +34,24 @@ impl Stack {
                 if read {
                     stack.tcp_listen_stop(tp);
                     stack.tcp_event(tp, TcpEvent::Close);
-                    stack.tcp_wake(tp);
+                    stack.tcp_wake(tp, Wake::StateChange);
                 }
+                return Ok(());
+            }
+            if tp.state == TcpState::SynSent {
+                // Whichever direction is named: `inet_shutdown` gives up the attempt.
+                stack.tcp_disconnect(tp);
+                stack.tcp_wake(tp, Wake::StateChange);
                 return Ok(());
             }
             tp.shutdown_read |= read;
             if write && !tp.shutdown_write {
                 tp.shutdown_write = true;
-                if tp.state == TcpState::SynSent {
-                    stack.tcp_disconnect(tp);
-                } else if tp.state != TcpState::SynRecv {
+                if tp.state != TcpState::SynRecv {
                     stack.tcp_close_state(tp);
                 }
             }
-            stack.tcp_wake(tp);
+            stack.tcp_wake(tp, Wake::StateChange);
             Ok(())
         });
         self.leave_process();

@@ -71,6 +71,7 @@ impl Stack {
             shutdown_read: false,
             shutdown_write: false,
             connecting: false,
+            connected: false,
             done: false,
             dead: false,
             destroy: false,
@@ -159,6 +160,8 @@ impl Stack {
             receive_queue: VecDeque::new(),
             out_of_order: Vec::new(),
             rmem_alloc: 0,
+            forward_alloc: 0,
+            mem_charged: 0,
             pred_flags: None,
             urg_seq: 0,
             urg_data: None,
@@ -212,9 +215,14 @@ impl Stack {
                 tp.err = None;
                 return Err(errno);
             }
+            // `SS_CONNECTED`: it has to be closed, or disconnected, before it can be another.
+            TcpState::Close if tp.connected => return Err(Errno::EISCONN),
             TcpState::Close => {}
             // The first to ask learns that it succeeded.
-            _ if core::mem::take(&mut tp.connecting) => return Ok(()),
+            _ if core::mem::take(&mut tp.connecting) => {
+                tp.connected = true;
+                return Ok(());
+            }
             _ => return Err(Errno::EISCONN),
         }
         self.tcp_v4_connect(tp, to)?;

@@ -1,7 +1,7 @@
 //! What a segment carries: data in order, behind or before what is expected, and the FIN (`tcp_data_queue`, `tcp_fin`, 6.12).
 
+use super::coalesce::Received;
 use super::input::Incoming;
-use super::ofo::Received;
 use super::seq::{after, before};
 use super::sock::TcpSock;
 use super::state::{TcpEvent, TcpState};
@@ -9,12 +9,13 @@ use super::timer::Timer;
 use crate::drop_reason::DropReason;
 use crate::mib::Counter;
 use crate::skb::Skb;
+use crate::socket::epoll::Wake;
 use crate::stack::Stack;
 use crate::wire::tcp::PSH;
 
 impl Stack {
-    /// `tcp_data_queue`: takes the packet, whatever it carries.
-    pub(crate) fn tcp_data_queue(&mut self, tp: &mut TcpSock, skb: Skb, seg: &Incoming) {
+    /// `tcp_data_queue`: takes the packet, whatever it carries. One that was predicted is not asked whether there is room.
+    pub(crate) fn tcp_data_queue(&mut self, tp: &mut TcpSock, skb: Skb, seg: &Incoming, predicted: bool) {
         if seg.seq() == seg.end_seq {
             return self.skbs.consume(&mut self.trace, skb);
         }
@@ -22,23 +23,14 @@ impl Stack {
         Self::tcp_ecn_accept_cwr(tp, seg.header.flags, seg.payload_len > 0);
         // A SYN gets here in a simultaneous open only, and lies before the window then.
         let data_seq = seg.seq();
-        let truesize = self.skbs[&skb].truesize.max(1);
-        let mut new = Received {
-            skb,
-            seq: data_seq,
-            end_seq: seg.end_seq,
-            fin: seg.fin(),
-            data_seq,
-            truesize,
-            joined: 0,
-        };
+        let mut new = self.tcp_received(skb, data_seq, seg.end_seq, seg.fin());
         if data_seq == tp.rcv_nxt {
             if tp.receive_window() == 0 {
                 self.mib.inc(Counter::TcpExtZeroWindowDrop);
                 Self::tcp_out_of_window(tp);
                 return self.tcp_discard(new.skb, DropReason::TcpZeroWindow);
             }
-            return self.tcp_queue_in_order(tp, new, seg);
+            return self.tcp_queue_in_order(tp, new, seg, predicted);
         }
         if !after(seg.end_seq, tp.rcv_nxt) {
             // All of it came before.
@@ -62,7 +54,7 @@ impl Stack {
                 return self.tcp_discard(new.skb, DropReason::TcpZeroWindow);
             }
             new.seq = tp.rcv_nxt;
-            return self.tcp_queue_in_order(tp, new, seg);
+            return self.tcp_queue_in_order(tp, new, seg, false);
         }
         self.tcp_data_queue_ofo(tp, new, seg);
     }
@@ -74,25 +66,24 @@ impl Stack {
     }
 
     /// `queue_and_out`: what was expected next.
-    fn tcp_queue_in_order(&mut self, tp: &mut TcpSock, mut new: Received, seg: &Incoming) {
-        if !self.tcp_rmem_room(tp, new.truesize) {
-            self.mib.inc(Counter::TcpExtRcvqDrop);
-            tp.ack.now = true;
-            tp.ack.sched = true;
-            return self.tcp_discard(new.skb, DropReason::SocketRcvbuff);
+    fn tcp_queue_in_order(&mut self, tp: &mut TcpSock, new: Received, seg: &Incoming, predicted: bool) {
+        if !predicted && !self.tcp_try_rmem_schedule(tp, new.seq, new.truesize) {
+            (tp.ack.nomem, tp.ack.now, tp.ack.sched) = (true, true, true);
+            self.tcp_data_ready(tp);
+            // What is needed next is taken all the same when nothing else lies there.
+            if !tp.receive_queue.is_empty() {
+                self.mib.inc(Counter::TcpExtRcvqDrop);
+                return self.tcp_discard(new.skb, DropReason::ProtoMem);
+            }
         }
-        let len = new.payload_end().wrapping_sub(new.seq);
         let mut fin = new.fin;
         let truesize = new.truesize;
-        new.try_coalesce(tp.receive_queue.back(), &mut self.mib);
         tp.rcv_nxt = new.end_seq;
-        tp.bytes_received += u64::from(len);
-        if len > 0 {
-            self.tcp_event_data_recv(tp, seg, &new.skb, truesize);
-            tp.rmem_alloc += truesize;
-            tp.receive_queue.push_back(new);
-        } else {
-            self.skbs.consume(&mut self.trace, new.skb);
+        // `tcp_rcv_nxt_update`: a FIN counts as one.
+        tp.bytes_received += u64::from(new.end_seq.wrapping_sub(new.seq));
+        self.tcp_queue_rcv(tp, new);
+        if seg.payload_len > 0 {
+            self.tcp_event_data_recv(tp, seg, truesize);
         }
         if fin {
             self.tcp_fin(tp);
@@ -117,15 +108,14 @@ impl Stack {
     }
 
     /// `tcp_data_ready`: who waits for data is told, once there is as much as SO_RCVLOWAT asks for.
-    fn tcp_data_ready(&mut self, tp: &mut TcpSock) {
-        let there = tp.rcv_nxt.wrapping_sub(tp.copied_seq);
-        if there >= tp.tunables.rcvlowat || tp.shutdown_read || tp.receive_window() == 0 {
-            self.tcp_wake(tp);
+    pub(crate) fn tcp_data_ready(&mut self, tp: &mut TcpSock) {
+        if tp.is_readable(false) || tp.done {
+            self.tcp_wake(tp, Wake::DataReady);
         }
     }
 
     /// `tcp_event_data_recv`: adapts the delay of acknowledgements to how data comes.
-    fn tcp_event_data_recv(&mut self, tp: &mut TcpSock, seg: &Incoming, skb: &Skb, truesize: u32) {
+    fn tcp_event_data_recv(&mut self, tp: &mut TcpSock, seg: &Incoming, truesize: u32) {
         tp.ack.sched = true;
         self.tcp_measure_rcv_mss(tp, seg, truesize);
         self.tcp_rcv_rtt_measure(tp);
@@ -145,9 +135,9 @@ impl Stack {
             }
         }
         tp.ack.lrcvtime = now;
-        self.tcp_ecn_check_ce(tp, skb);
+        self.tcp_ecn_check_ce(tp, seg.ecn);
         if seg.payload_len >= 128 {
-            tp.grow_window(seg.payload_len, truesize);
+            tp.grow_window(seg.payload_len, truesize, self.sysctl.tcp.rmem[2]);
         }
     }
 
@@ -203,7 +193,7 @@ impl Stack {
         self.tcp_purge_ofo(tp);
         tp.timers.stop(Timer::CompressedAck);
         if !tp.dead {
-            self.tcp_wake(tp);
+            self.tcp_wake(tp, Wake::StateChange);
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use super::segment::{RETRANS, TxSegment};
 use super::sock::TcpSock;
-use crate::skb::Skb;
 use crate::stack::Stack;
 use crate::wire::tcp::{ACK, CWR, ECE, SYN};
 
@@ -31,14 +30,13 @@ impl Stack {
         ect
     }
 
-    /// `tcp_ecn_check_ce`: how the IP header of received data was marked.
-    pub(crate) fn tcp_ecn_check_ce(&mut self, tp: &mut TcpSock, skb: &Skb) {
+    /// `tcp_ecn_check_ce`: how the IP header of received data was marked, the two lowest bits of its TOS.
+    pub(crate) fn tcp_ecn_check_ce(&mut self, tp: &mut TcpSock, ecn: u8) {
         self.trace.function(0, "tcp_ecn_check_ce");
         if !tp.ecn_ok {
             return;
         }
-        let tos = self.skbs.header(skb, self.skbs[skb].network_header)[1];
-        match tos & 3 {
+        match ecn {
             0 if tp.ecn_seen => Self::tcp_enter_quickack_mode(tp, 2),
             0 => {}
             INET_ECN_CE => {

@@ -230,7 +230,7 @@ impl Stack {
         }
         self.tcp_rcv_rtt_measure_ts(tp, seg);
         self.tcp_urg(tp, &skb, seg);
-        self.tcp_data_queue(tp, skb, seg);
+        self.tcp_data_queue(tp, skb, seg, how == 0);
         self.tcp_data_snd_check(tp);
         self.tcp_ack_snd_check(tp);
     }

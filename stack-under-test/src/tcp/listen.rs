@@ -10,6 +10,7 @@ use super::transmit::TSTAMP_BYTES;
 use crate::errno::Errno;
 use crate::mib::Counter;
 use crate::skb::Skb;
+use crate::socket::epoll::Wake;
 use crate::socket::{Fd, SocketTable};
 use crate::stack::Stack;
 use crate::time::Instant;
@@ -65,6 +66,7 @@ impl Stack {
         self.trace.function(0, "inet_csk_accept");
         let child = self.tcp.sock_mut(slot).ok_or(Errno::ECONNABORTED)?;
         child.parent = None;
+        child.connected = true;
         let peer = SocketAddrV4::new(child.daddr, child.dport);
         let options = child.options.clone();
         let socket = self.new_socket_for(options);
@@ -176,7 +178,7 @@ impl Stack {
         let parent = self.tcp.sock(slot).and_then(|child| child.parent);
         self.tcp_rcv_for(slot, skb, seg);
         if let Some(parent) = parent {
-            self.sockets.wake(parent);
+            self.sockets.wake(parent, Wake::DataReady);
         }
     }
 

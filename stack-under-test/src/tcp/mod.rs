@@ -4,18 +4,19 @@
 //! [`transmit`] makes a packet that refers to the page and hands it to IP; the piece stays in the retransmission queue
 //! (`segment`) until [`ack`] takes it out. A segment that comes is demultiplexed and checked in [`input`], acts on the
 //! state machine in [`state_process`] (the table is [`state`]), and its payload waits in [`ofo`] or the receive queue for
-//! [`recvmsg`]. What is lost is found by [`sack`] and [`recovery`], sent again by [`retransmit`], and timed by [`timer`] and
+//! [`recvmsg`]; `coalesce` makes few packets of many, `prune` keeps them within the receive buffer, [`window`] says what the peer
+//! may send. What is lost is found by [`sack`] and [`recovery`], sent again by [`retransmit`], and timed by [`timer`] and
 //! [`rtt`]. Urgent bytes go beside the stream ([`urgent`]); `predict` says which segments Linux counts as predicted.
 //! Connections begin in [`listen`] and [`connect`], and end in [`close`] and [`timewait`].
 //!
 //! Not built yet, and where it will stand: Fast Open (`fastopen.rs`, beside [`listen`]), SYN cookies (in [`request`], where a
 //! full queue drops), path MTU probing (in [`output`], before the loop of `tcp_write_xmit`), TCP small queues and
-//! autocorking (in [`output`]; nothing lies long enough below us to matter), collapsing of queues under memory pressure (in
-//! [`ofo`], where packets are dropped).
+//! autocorking (in [`output`]; nothing lies long enough below us to matter).
 
 pub mod ack;
 pub mod bind;
 pub mod close;
+pub(crate) mod coalesce;
 pub mod cong;
 pub mod connect;
 pub mod data;
@@ -32,6 +33,7 @@ pub mod output;
 pub(crate) mod ports;
 pub(crate) mod predict;
 pub mod probe;
+pub(crate) mod prune;
 pub mod rack;
 pub mod readiness;
 pub mod recovery;
@@ -50,7 +52,7 @@ pub mod state;
 pub mod state_process;
 pub(crate) mod sysctl;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod timer;
 pub mod timewait;
 pub mod transmit;
@@ -66,6 +68,7 @@ pub use usage::{SockUsage, Usage};
 
 use crate::entropy::Entropy;
 use crate::errno::Errno;
+use crate::socket::epoll::Wake;
 use crate::socket::{Fd, SocketTable};
 use crate::stack::Stack;
 use alloc::boxed::Box;
@@ -140,6 +143,7 @@ pub(crate) struct Tcp {
     pub(crate) timewaits: Slab<timewait::TimeWaitSock>,
     pub(crate) timers: TimerQueue,
     /// Sockets that are over: the next ones take their memory and that of their queues.
+    #[expect(clippy::vec_box, reason = "the boxes themselves are what is used again")]
     spare: Vec<Box<TcpSock>>,
     secret: u64,
     ts_secret: u64,
@@ -246,9 +250,9 @@ impl Stack {
     }
 
     /// Wakes who waits for a socket, if an application has it.
-    pub(crate) fn tcp_wake(&mut self, tp: &TcpSock) {
+    pub(crate) fn tcp_wake(&mut self, tp: &TcpSock, wake: Wake) {
         if !tp.dead && tp.parent.is_none() {
-            self.sockets.wake(tp.slot);
+            self.sockets.wake(tp.slot, wake);
         }
     }
 

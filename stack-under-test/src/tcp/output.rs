@@ -304,6 +304,9 @@ impl Stack {
         tp.packets_out += pcount;
         self.mib.add(Counter::TcpExtOrigDataSent, pcount as usize);
         tp.minshall_update(mss, len, pcount, end_seq);
+        if tp.nospace {
+            self.tcp_check_space(tp);
+        }
         pcount
     }
 

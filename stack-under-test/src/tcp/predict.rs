@@ -39,7 +39,7 @@ impl TcpSock {
     }
 
     /// Whether a segment, whose timestamps were taken, is the one that was expected.
-    pub(crate) fn is_predicted(&self, seg: &Incoming, truesize: u32) -> bool {
+    pub(crate) fn is_predicted(&mut self, seg: &Incoming, truesize: u32) -> bool {
         let header = &seg.header;
         let Some(expected) = self.pred_flags else { return false };
         let alike = expected == Predicted { header_len: header.header_len, window: header.window }
@@ -49,13 +49,36 @@ impl TcpSock {
         let timestamps = self.tcp_header_len < HEADER_BYTES as u32 + TSTAMP_BYTES
             || (self.rx_opt.saw_tstamp
                 && self.rx_opt.rcv_tsval.wrapping_sub(self.rx_opt.ts_recent) as i32 >= 0);
-        alike && timestamps && (seg.payload_len == 0 || truesize <= self.forward_alloc())
+        alike && timestamps && (seg.payload_len == 0 || truesize <= self.settle_forward_alloc())
     }
 
-    /// `sk_forward_alloc`: what is left of the pages that the socket has been granted for what it holds.
-    fn forward_alloc(&self) -> u32 {
+    /// `sk_forward_alloc`: what is left of the pages that the socket has been granted. Pages are granted as they are needed, and
+    /// given back as soon as a whole one is free (`sk_mem_charge`, `sk_mem_uncharge`); here when it is asked for.
+    pub(crate) fn settle_forward_alloc(&mut self) -> u32 {
         let page = PAGE_BYTES as u32;
-        (page - (self.rmem_alloc + self.wmem_queued) % page) % page
+        let held = self.rmem_alloc + self.wmem_queued;
+        if let Some(freed) = self.mem_charged.checked_sub(held).filter(|freed| *freed > 0) {
+            self.forward_alloc += freed;
+            if self.forward_alloc >= page {
+                self.forward_alloc %= page;
+            }
+        } else {
+            let more = held - self.mem_charged;
+            self.forward_alloc = match self.forward_alloc.checked_sub(more) {
+                Some(left) => left,
+                None => (page - (more - self.forward_alloc) % page) % page,
+            };
+        }
+        self.mem_charged = held;
+        self.forward_alloc
+    }
+
+    /// `sk_rmem_schedule`: pages for a packet, before it is known what it will be charged with.
+    pub(crate) fn rmem_schedule(&mut self, truesize: u32) {
+        let left = self.settle_forward_alloc();
+        if let Some(missing) = truesize.checked_sub(left) {
+            self.forward_alloc += missing.next_multiple_of(PAGE_BYTES as u32);
+        }
     }
 }
 
@@ -78,6 +101,22 @@ mod tests {
     ) {
         let mut tp = idle_sock();
         (tp.rmem_alloc, tp.wmem_queued) = (received, queued);
-        assert_eq!(tp.forward_alloc(), left);
+        assert_eq!(tp.settle_forward_alloc(), left);
+    }
+
+    // A packet that was put into the room behind another is charged with nothing: its pages are there for the next, until some of
+    // what is held is freed.
+    #[test]
+    fn pages_stay_for_a_packet_that_took_none() {
+        let mut tp = idle_sock();
+        for (held, left) in [(2304, 1792), (2304, 5888), (2304, 5888)] {
+            if tp.settle_forward_alloc() < 2304 {
+                tp.rmem_schedule(2304);
+            }
+            tp.rmem_alloc = held;
+            assert_eq!(tp.settle_forward_alloc(), left);
+        }
+        tp.rmem_alloc = 0;
+        assert_eq!(tp.settle_forward_alloc(), 0);
     }
 }

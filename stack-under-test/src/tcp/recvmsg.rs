@@ -17,6 +17,8 @@ pub struct TcpRecvFlags {
     pub trunc: bool,
     /// MSG_OOB: the urgent byte is read.
     pub oob: bool,
+    /// The same call has received bytes before: an error that is pending stays for the next one.
+    pub partial: bool,
 }
 
 impl Stack {
@@ -52,7 +54,10 @@ impl Stack {
         if flags.oob {
             return self.tcp_recv_urg(tp, buffer, flags.peek);
         }
+        // Pages are given back when something is freed: what was charged before comes off first.
+        tp.settle_forward_alloc();
         let copied = self.tcp_copy_out(tp, buffer, flags);
+        tp.settle_forward_alloc();
         if copied > 0 {
             if !flags.peek {
                 self.tcp_rcv_space_adjust(tp);
@@ -60,7 +65,14 @@ impl Stack {
             }
             return Ok(copied);
         }
-        if buffer.is_empty() || tp.done {
+        if flags.partial && (tp.done || tp.err.is_some()) {
+            return Ok(0);
+        }
+        if tp.done {
+            // The peer's FIN was reached: what happened since is told elsewhere.
+            return Ok(0);
+        }
+        if buffer.is_empty() {
             return tp.err.take().map_or(Ok(0), Err);
         }
         if let Some(errno) = tp.err.take() {

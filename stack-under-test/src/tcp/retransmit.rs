@@ -10,6 +10,7 @@ use super::state::TcpState;
 use super::{HZ, jiffies_to_usecs, usecs_to_jiffies};
 use crate::errno::Errno;
 use crate::mib::Counter;
+use crate::socket::epoll::Wake;
 use crate::stack::Stack;
 use crate::wire::ipv4::IPPROTO_TCP;
 use crate::wire::tcp::{CWR, ECE, FIN, PSH, SYN};
@@ -388,7 +389,7 @@ impl Stack {
     pub(crate) fn tcp_write_err(&mut self, tp: &mut TcpSock) {
         tp.err = Some(tp.err_soft.unwrap_or(Errno::ETIMEDOUT));
         self.mib.inc(Counter::TcpExtAbortOnTimeout);
-        self.tcp_wake(tp);
+        self.tcp_wake(tp, Wake::ErrorReport);
         self.tcp_done(tp);
     }
 }

@@ -1,7 +1,7 @@
 //! `struct tcp_sock` with what it is made of (`inet_connection_sock`, `inet_sock`, `sock`), fields by Linux's names (6.12).
 
+use super::coalesce::Received;
 use super::cong::CongestionControl;
-use super::ofo::Received;
 use super::options::{MAX_SACKS, SackBlock};
 use super::segment::{PageFrag, TxSegment};
 use super::state::TcpState;
@@ -54,6 +54,8 @@ pub(crate) struct AckState {
     pub(crate) pushed2: bool,
     /// `ICSK_ACK_NOW`: no delay.
     pub(crate) now: bool,
+    /// `ICSK_ACK_NOMEM`: there was no room, and no window is offered.
+    pub(crate) nomem: bool,
     /// ACKs that go at once.
     pub(crate) quick: u8,
     pub(crate) pingpong: u8,
@@ -168,6 +170,8 @@ pub(crate) struct TcpSock {
     pub(crate) shutdown_write: bool,
     /// `SS_CONNECTING`: the result of `connect` was not told yet.
     pub(crate) connecting: bool,
+    /// `SS_CONNECTED`: the application was told of a connection.
+    pub(crate) connected: bool,
     /// `SOCK_DONE`: a FIN or reset came.
     pub(crate) done: bool,
     /// `SOCK_DEAD`: no descriptor refers to it any more.
@@ -284,8 +288,11 @@ pub(crate) struct TcpSock {
     pub(crate) ack: AckState,
     pub(crate) receive_queue: VecDeque<Received>,
     pub(crate) out_of_order: Vec<Received>,
-    /// The out-of-order packet that came last: its block is told first.
+    /// `sk_rmem_alloc`: the memory of what waits to be read or lies out of order, in bytes.
     pub(crate) rmem_alloc: u32,
+    /// `sk_forward_alloc`: what was left of granted pages when as much was held as `mem_charged` says.
+    pub(crate) forward_alloc: u32,
+    pub(crate) mem_charged: u32,
     pub(crate) selective_acks: [SackBlock; MAX_SACKS],
     pub(crate) num_sacks: u8,
     pub(crate) duplicate_sack: Option<SackBlock>,
@@ -326,6 +333,8 @@ pub(crate) const TCP_INIT_CWND: u32 = 10;
 pub(crate) const TCP_INFINITE_SSTHRESH: u32 = 0x7fff_ffff;
 /// `TCP_MSS_DEFAULT`.
 pub(crate) const TCP_MSS_DEFAULT: u32 = 536;
+/// `SOCK_MIN_RCVBUF`: the least receive buffer, in bytes.
+pub(crate) const SOCK_MIN_RCVBUF: u32 = 2048 + crate::skb::pool::SKB_DESCRIPTION_BYTES;
 /// `TCP_DEFAULT_SCALING_RATIO`: half of the buffer is taken to be payload.
 pub(crate) const DEFAULT_SCALING_RATIO: u8 = 128;
 
@@ -366,16 +375,20 @@ impl TcpSock {
         if self.sacked_out == 0 { self.snd_una } else { self.highest_sack_seq }
     }
 
-    /// `tcp_stream_memory_free`.
+    /// `sk_stream_memory_free`: the buffer is not full, and less waits to be sent than TCP_NOTSENT_LOWAT (or `lowat`, the sysctl)
+    /// says; for who is to be woken less than half of that.
     #[inline]
-    pub(crate) fn has_memory(&self) -> bool {
-        self.wmem_queued < self.options.sndbuf
+    pub(crate) fn has_memory(&self, lowat: u32, wake: bool) -> bool {
+        let lowat = if self.tunables.notsent_lowat == 0 { lowat } else { self.tunables.notsent_lowat };
+        let waits = self.write_seq.wrapping_sub(self.snd_nxt) << u32::from(wake);
+        self.wmem_queued < self.options.sndbuf && waits < lowat
     }
 
     /// `sk_stream_is_writeable`: a third of the buffer is free.
     #[inline]
-    pub(crate) fn is_writeable(&self) -> bool {
-        self.options.sndbuf.saturating_sub(self.wmem_queued) >= self.wmem_queued >> 1 && self.has_memory()
+    pub(crate) fn is_writeable(&self, lowat: u32) -> bool {
+        self.options.sndbuf.saturating_sub(self.wmem_queued) >= self.wmem_queued >> 1
+            && self.has_memory(lowat, true)
     }
 
     /// Whether the memory of the queues is worth keeping for another socket, and not too much for one that sends little.

@@ -52,7 +52,7 @@ impl Stack {
                 Ok(())
             }
             O::SoRcvlowat => {
-                tp.tunables.rcvlowat = if value < 0 { i32::MAX as u32 } else { (value as u32).max(1) };
+                self.tcp_set_rcvlowat(tp, value);
                 Ok(())
             }
             O::TcpNodelay => {
@@ -96,9 +96,10 @@ impl Stack {
                 self.tcp_set_quickack(tp, value);
                 Ok(())
             }
-            O::TcpWindowClamp => self.tcp_set_window_clamp(tp, value),
+            O::TcpWindowClamp => Self::tcp_set_window_clamp(tp, value),
             O::TcpNotsentLowat => {
                 tp.tunables.notsent_lowat = value as u32;
+                self.tcp_write_space(tp);
                 Ok(())
             }
             O::SoRcvbuf | O::SoRcvbufforce => {
@@ -142,20 +143,30 @@ impl Stack {
         }
     }
 
-    fn tcp_set_window_clamp(&mut self, tp: &mut TcpSock, value: i32) -> Result<(), Errno> {
-        if value <= 0 {
-            if tp.state != TcpState::Close || value < 0 {
+    /// TCP_WINDOW_CLAMP; 0, before there is a connection, takes it away.
+    fn tcp_set_window_clamp(tp: &mut TcpSock, value: i32) -> Result<(), Errno> {
+        if value == 0 {
+            if tp.state != TcpState::Close {
                 return Err(Errno::EINVAL);
             }
             tp.window_clamp = 0;
             return Ok(());
         }
-        // Half of the least buffer at least.
-        tp.window_clamp = (value as u32).max(2304 / 2);
-        if tp.state != TcpState::Close && tp.state != TcpState::Listen {
-            tp.rcv_ssthresh = tp.rcv_ssthresh.min(tp.window_clamp).max(tp.rcv_wnd.min(tp.window_clamp));
-        }
+        tp.set_window_clamp(value.max(0) as u32);
         Ok(())
+    }
+
+    /// `tcp_set_rcvlowat`: at most half of what the buffer may become, which grows to hold it.
+    fn tcp_set_rcvlowat(&mut self, tp: &mut TcpSock, value: i32) {
+        let locked = tp.tunables.rcvbuf_locked;
+        let most = if locked { tp.options.rcvbuf } else { self.sysctl.tcp.rmem[2] } >> 1;
+        let asked = if value < 0 { i32::MAX as u32 } else { value as u32 };
+        tp.tunables.rcvlowat = asked.min(most).max(1);
+        self.tcp_data_ready(tp);
+        let space = super::window::space_from_win(tp.scaling_ratio, asked.min(most));
+        if !locked && space > tp.options.rcvbuf {
+            (tp.options.rcvbuf, tp.window_clamp) = (space, asked.min(most));
+        }
     }
 
     /// `getsockopt` of a number, of what TCP has its own way with. `None`: not one of those.

@@ -11,6 +11,7 @@ use super::transmit::TSTAMP_BYTES;
 use crate::drop_reason::DropReason;
 use crate::mib::Counter;
 use crate::skb::Skb;
+use crate::socket::epoll::Wake;
 use crate::stack::Stack;
 use crate::wire::tcp::{ACK, CWR, ECE, HEADER_BYTES, RST, SYN};
 
@@ -56,7 +57,7 @@ impl Stack {
         if tp.dead {
             tp.destroy = true;
         } else {
-            self.tcp_wake(tp);
+            self.tcp_wake(tp, Wake::StateChange);
         }
     }
 
@@ -173,7 +174,7 @@ impl Stack {
             let when = self.keepalive_time_when(tp);
             self.tcp_arm(tp, Timer::Keepalive, when);
         }
-        self.tcp_wake(tp);
+        self.tcp_wake(tp, Wake::StateChange);
         if !tp.wq.is_empty() || tp.tunables.defer_accept > 0 || tp.in_pingpong_mode() {
             // Data will follow soon, and carries the ACK.
             tp.ack.sched = true;
@@ -217,6 +218,9 @@ impl Stack {
     /// SYN_RECV: the ACK of the handshake.
     fn tcp_synrecv_ack(&mut self, tp: &mut TcpSock, seg: &Incoming) {
         tp.delivered = tp.delivered.wrapping_add(1);
+        if tp.rx_opt.tstamp_ok && tp.parent.is_some() {
+            tp.advmss = tp.advmss.saturating_sub(TSTAMP_BYTES);
+        }
         self.tcp_init_transfer(tp);
         tp.copied_seq = tp.rcv_nxt;
         self.tcp_event(tp, TcpEvent::RcvAckOfSyn);
@@ -224,9 +228,6 @@ impl Stack {
         tp.snd_wnd = u32::from(seg.header.window) << tp.rx_opt.snd_wscale;
         tp.snd_wl1 = seg.seq();
         tp.max_window = tp.max_window.max(tp.snd_wnd);
-        if tp.rx_opt.tstamp_ok && tp.parent.is_some() {
-            tp.advmss = tp.advmss.saturating_sub(TSTAMP_BYTES);
-        }
         tp.update_pacing_rate();
         tp.lsndtime = self.jiffies;
         tp.initialize_rcv_mss();
@@ -235,7 +236,7 @@ impl Stack {
             let when = self.keepalive_time_when(tp);
             self.tcp_arm(tp, Timer::Keepalive, when);
         }
-        self.tcp_wake(tp);
+        self.tcp_wake(tp, Wake::StateChange);
         if tp.shutdown_write {
             self.tcp_event(tp, TcpEvent::Close);
             self.tcp_send_fin(tp);
@@ -284,16 +285,14 @@ impl Stack {
         self.tcp_event(tp, TcpEvent::RcvAckOfFin);
         tp.shutdown_write = true;
         if !tp.dead {
-            self.tcp_wake(tp);
+            self.tcp_wake(tp, Wake::StateChange);
             return Some(skb);
         }
         let new_data =
             seg.payload_len > 0 && after(seg.end_seq.wrapping_sub(u32::from(seg.fin())), tp.rcv_nxt);
         if tp.tunables.linger2 < 0 || new_data {
             self.mib.inc(Counter::TcpExtAbortOnData);
-            if new_data {
-                self.tcp_send_reset(seg);
-            }
+            self.tcp_send_reset(seg);
             self.tcp_done(tp);
             self.tcp_discard(skb, DropReason::TcpAbortOnData);
             return None;
@@ -328,7 +327,7 @@ impl Stack {
                 self.tcp_reset(tp, seg);
                 return self.tcp_discard(skb, DropReason::TcpAbortOnData);
             }
-            self.tcp_data_queue(tp, skb, seg);
+            self.tcp_data_queue(tp, skb, seg, false);
         }
         if tp.state != TcpState::Close {
             self.tcp_data_snd_check(tp);

@@ -99,7 +99,7 @@ impl Stack {
             return None;
         };
         let options = &tp.options;
-        let df = matches!(options.pmtudisc, PmtuDisc::Do | PmtuDisc::Probe)
+        let df = matches!(options.pmtudisc, PmtuDisc::Do)
             || (options.pmtudisc == PmtuDisc::Want && !route.mtu_locked);
         Some(Flow {
             saddr: tp.saddr,
@@ -285,7 +285,8 @@ impl Stack {
             }
         }
         let ack = &mut tp.ack;
-        (ack.sched, ack.timer, ack.pushed, ack.pushed2, ack.now) = (false, false, false, false, false);
+        (ack.sched, ack.timer, ack.pushed, ack.pushed2) = (false, false, false, false);
+        (ack.now, ack.nomem) = (false, false);
         tp.timers.stop(super::timer::Timer::Delack);
         tp.timers.stop(super::timer::Timer::CompressedAck);
     }

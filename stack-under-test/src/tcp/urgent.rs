@@ -7,6 +7,7 @@ use super::sock::TcpSock;
 use super::state::TcpState;
 use crate::errno::Errno;
 use crate::skb::Skb;
+use crate::socket::epoll::Wake;
 use crate::stack::Stack;
 use crate::wire::tcp::URG;
 
@@ -83,7 +84,7 @@ impl Stack {
             let mut byte = [0];
             self.skbs.copy_out(skb, at as usize, &mut byte);
             tp.urg_data = Some(UrgentData::Valid(byte[0]));
-            self.tcp_wake(tp);
+            self.tcp_wake(tp, Wake::DataReady);
         }
     }
 

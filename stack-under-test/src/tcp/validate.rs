@@ -9,6 +9,7 @@ use super::state::TcpState;
 use crate::drop_reason::DropReason;
 use crate::mib::Counter;
 use crate::skb::Skb;
+use crate::socket::epoll::Wake;
 use crate::stack::Stack;
 use crate::wire::tcp::{ACK, RST, SYN};
 
@@ -236,6 +237,6 @@ impl Stack {
         }
         self.tcp_purge_write_queue(tp);
         self.tcp_done(tp);
-        self.tcp_wake(tp);
+        self.tcp_wake(tp, Wake::ErrorReport);
     }
 }

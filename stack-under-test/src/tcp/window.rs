@@ -22,7 +22,7 @@ pub(crate) fn win_from_space(ratio: u8, space: u32) -> u32 {
 }
 
 /// `tcp_space_from_win`.
-fn space_from_win(ratio: u8, win: u32) -> u32 {
+pub(crate) fn space_from_win(ratio: u8, win: u32) -> u32 {
     u32::try_from((u64::from(win) << RMEM_TO_WIN_SCALE) / u64::from(ratio.max(1))).unwrap_or(u32::MAX)
 }
 
@@ -78,7 +78,7 @@ impl TcpSock {
         if free_space < full_space >> 1 {
             self.ack.quick = 0;
             free_space &= !((1 << shift) - 1);
-            if free_space < full_space >> 4 || free_space < mss {
+            if free_space < self.full_space() >> 4 || free_space < mss {
                 return 0;
             }
         }
@@ -134,15 +134,15 @@ impl TcpSock {
     }
 
     /// `tcp_grow_window`: more is offered as the peer sends packets that use their memory well.
-    pub(crate) fn grow_window(&mut self, len: u32, skb_truesize: u32) {
-        let room = i64::from(self.window_clamp.min(self.full_space())) - i64::from(self.rcv_ssthresh);
+    pub(crate) fn grow_window(&mut self, len: u32, skb_truesize: u32, rmem_max: u32) {
+        let room = i64::from(self.window_clamp.min(self.space())) - i64::from(self.rcv_ssthresh);
         if room <= 0 {
             return;
         }
         let incr = if win_from_space(self.scaling_ratio, skb_truesize) <= len {
             2 * self.advmss
         } else {
-            self.grow_step(len, skb_truesize)
+            self.grow_step(len, skb_truesize, rmem_max)
         };
         if incr > 0 {
             let incr = incr.max(2 * len);
@@ -152,9 +152,9 @@ impl TcpSock {
     }
 
     /// `__tcp_grow_window`.
-    fn grow_step(&self, len: u32, skb_truesize: u32) -> u32 {
+    fn grow_step(&self, len: u32, skb_truesize: u32, rmem_max: u32) -> u32 {
         let mut truesize = win_from_space(self.scaling_ratio, skb_truesize) >> 1;
-        let mut window = win_from_space(self.scaling_ratio, 6_291_456) >> 1;
+        let mut window = win_from_space(self.scaling_ratio, rmem_max) >> 1;
         while self.rcv_ssthresh <= window {
             if truesize <= len {
                 return 2 * self.ack.rcv_mss;
@@ -171,8 +171,31 @@ impl TcpSock {
         let ratio = (u64::from(len) << RMEM_TO_WIN_SCALE) / u64::from(skb_truesize.max(1));
         self.scaling_ratio = ratio.clamp(1, 255) as u8;
         if self.scaling_ratio != old {
-            self.window_clamp = self.full_space();
+            self.set_window_clamp(self.full_space());
+            self.rcv_est.space = self.rcv_est.space.min(self.window_clamp);
         }
+    }
+
+    /// `tcp_set_window_clamp`: the largest window that is offered, half of the least buffer at least.
+    pub(crate) fn set_window_clamp(&mut self, clamp: u32) {
+        let clamp = clamp.max(super::sock::SOCK_MIN_RCVBUF / 2);
+        if clamp < self.window_clamp {
+            self.rcv_ssthresh = self.rcv_ssthresh.min(clamp);
+        } else if clamp > self.window_clamp {
+            self.rcv_ssthresh = self.rcv_ssthresh.max(self.rcv_wnd.min(clamp));
+        }
+        self.window_clamp = clamp;
+    }
+
+    /// `tcp_epollin_ready`: as much is there as SO_RCVLOWAT asks for (and the `urgent` byte, which is no part of it), or no more
+    /// will come until it is read.
+    pub(crate) fn is_readable(&self, urgent: bool) -> bool {
+        let there = self.rcv_nxt.wrapping_sub(self.copied_seq) as i32;
+        let full = self.options.rcvbuf - (self.options.rcvbuf >> 3);
+        there > 0
+            && (there as u32 >= self.tunables.rcvlowat.max(1) + u32::from(urgent)
+                || self.rmem_alloc > full
+                || self.receive_window() <= self.ack.rcv_mss)
     }
 }
 
@@ -180,6 +203,11 @@ impl Stack {
     /// `tcp_select_window`: what goes into the header; never takes back what was offered.
     #[inline]
     pub(crate) fn tcp_select_window(&mut self, tp: &mut TcpSock) -> u16 {
+        if tp.ack.nomem {
+            tp.pred_flags = None;
+            (tp.rcv_wnd, tp.rcv_wup) = (0, tp.rcv_nxt);
+            return 0;
+        }
         let (old, current) = (tp.rcv_wnd, tp.receive_window());
         let shift = tp.rx_opt.rcv_wscale;
         let mut new = tp.want_window();
@@ -210,6 +238,7 @@ impl Stack {
         if tp.rcv_est.rtt_us == 0 || time < u64::from(tp.rcv_est.rtt_us >> 3) {
             return;
         }
+        self.trace.function(0, "tcp_rcv_space_adjust");
         let copied = tp.copied_seq.wrapping_sub(tp.rcv_est.space_seq);
         if copied > tp.rcv_est.space {
             if self.sysctl.tcp.moderate_rcvbuf && !tp.tunables.rcvbuf_locked {
@@ -245,11 +274,12 @@ impl Stack {
 }
 
 impl TcpSock {
-    /// `tcp_rcv_rtt_update`: in eighths of microseconds.
+    /// `tcp_rcv_rtt_update`: in eighths of microseconds. Less than before holds at once (6.12.35); more is smoothed, or nothing
+    /// when the sample is the time of a whole window.
     pub(crate) fn rcv_rtt_update(&mut self, sample: u32, win_dep: bool) {
         let m = u64::from(sample) << 3;
         let old = u64::from(self.rcv_est.rtt_us);
-        let new = if old == 0 || m < old && win_dep {
+        let new = if old == 0 || m < old {
             m
         } else if win_dep {
             old
@@ -280,5 +310,35 @@ mod tests {
         let space = win_from_space(DEFAULT_SCALING_RATIO, 131_072);
         let window = select_initial_window(space, mss, 0, wscale_ok, (6_291_456, 4_194_304));
         assert_eq!((window.rcv_wnd, window.rcv_wscale), (rcv_wnd, rcv_wscale));
+    }
+
+    // Full segments of 1460 in buffers of 2,304 bytes leave 162 of 256 for payload: 82,944 of the 131,072. A clamp that grows lets
+    // the window that was offered hold.
+    #[test]
+    fn the_first_full_segment_says_what_the_buffer_takes() {
+        let mut tp = crate::tcp::tests::support::idle_sock();
+        (tp.options.rcvbuf, tp.rcv_wnd, tp.advmss) = (131_072, 64_240, 1460);
+        (tp.window_clamp, tp.rcv_ssthresh) = (64_076, 64_076);
+        tp.update_scaling_ratio(1460, 2304);
+        assert_eq!((tp.scaling_ratio, tp.window_clamp, tp.rcv_ssthresh), (162, 82_944, 64_240));
+        tp.grow_window(1460, 2304, 6_291_456);
+        assert_eq!(tp.rcv_ssthresh, 67_160);
+    }
+
+    #[rstest]
+    #[case::the_first(0, 100, false, 800)]
+    #[case::a_shorter_one_holds_at_once(800, 50, false, 400)]
+    #[case::a_longer_one_is_smoothed(800, 200, false, 900)]
+    #[case::a_longer_one_of_a_window_is_not_believed(800, 200, true, 800)]
+    fn the_round_trip_of_a_receiver(
+        #[case] old: u32,
+        #[case] sample: u32,
+        #[case] win_dep: bool,
+        #[case] told: u32,
+    ) {
+        let mut tp = crate::tcp::tests::support::idle_sock();
+        tp.rcv_est.rtt_us = old;
+        tp.rcv_rtt_update(sample, win_dep);
+        assert_eq!(tp.rcv_est.rtt_us, told);
     }
 }

@@ -3,6 +3,7 @@
 use crate::errno::Errno;
 use crate::mib::Counter;
 use crate::skb::Skb;
+use crate::socket::epoll::Wake;
 use crate::socket::port::Demux;
 use crate::socket::{Fd, PmtuDisc, QueuedError, SocketTable};
 use crate::stack::Stack;
@@ -104,6 +105,7 @@ impl Stack {
             payload: Vec::new(),
         };
         self.sockets.queue_error(SocketTable::slot(fd), queued);
+        self.sockets.wake(SocketTable::slot(fd), Wake::ErrorReport);
     }
 
     /// The first bytes of a packet from its IP header on, as an ICMP error would quote them.

@@ -1,6 +1,7 @@
 //! Applications in this process: system calls of a case made on the stack's sockets, which never block. A call that would
 //! block waits here, and is made again when the stack says that its socket has something to tell.
 
+mod epoll;
 mod tcp;
 
 use crate::case::model::{OptionValue, SocketKind, Syscall};
@@ -31,6 +32,8 @@ struct Blocked {
 pub struct Agent {
     sockets: BTreeMap<String, Application>,
     blocked: Vec<Blocked>,
+    /// What sets of sockets call them.
+    labels: Vec<String>,
     /// Somebody else makes the calls, and asks whom to wake.
     pub(super) retired: bool,
 }
@@ -82,7 +85,9 @@ impl Agent {
     ) -> Option<CallResult> {
         let socket = socket_of(call).and_then(|name| self.sockets.get(name));
         let deadline = match call {
-            Syscall::Poll { timeout_ms, .. } => u64::try_from(*timeout_ms).ok().map(Duration::from_millis),
+            Syscall::Poll { timeout_ms, .. } | Syscall::EpollWait { timeout_ms, .. } => {
+                u64::try_from(*timeout_ms).ok().map(Duration::from_millis)
+            }
             Syscall::Send { .. }
             | Syscall::Sendto { .. }
             | Syscall::Write { .. }
@@ -94,7 +99,7 @@ impl Agent {
             _ => socket.and_then(|socket| socket.receive_timeout),
         }
         .map(|timeout| now + timeout);
-        let mut progress = Progress::default();
+        let mut progress = Progress::of(id);
         match self.attempt(stack, (now, cpu), call, deadline, &mut progress) {
             Ok(returned) => Some(Ok(returned)),
             Err(Pending::Error(name)) => Some(Err(name)),
@@ -117,6 +122,25 @@ impl Agent {
 
     /// Makes blocked calls again whose sockets have something to tell, or whose time is up; gives those that ended.
     pub fn progress(&mut self, stack: &mut Stack, now: Instant, woken: &[Fd]) -> Vec<(CallId, CallResult)> {
+        let mut waiters = stack.take_woken_waiters();
+        let mut ended = self.go_on(stack, now, woken, &waiters);
+        // Who takes what is ready wakes the next, if there is more.
+        loop {
+            waiters = stack.take_woken_waiters();
+            if waiters.is_empty() {
+                return ended;
+            }
+            ended.extend(self.go_on(stack, now, &[], &waiters));
+        }
+    }
+
+    fn go_on(
+        &mut self,
+        stack: &mut Stack,
+        now: Instant,
+        woken: &[Fd],
+        waiters: &[CallId],
+    ) -> Vec<(CallId, CallResult)> {
         let mut ended = Vec::new();
         if self.blocked.is_empty() {
             return ended;
@@ -125,7 +149,8 @@ impl Agent {
             let fd = socket_of(&blocked.call).and_then(|name| self.sockets.get(name)).map(|socket| socket.fd);
             let due = blocked.deadline.is_some_and(|deadline| deadline <= now);
             // A socket that was closed meanwhile wakes nobody; the call finds that out by itself.
-            if !due && fd.is_some_and(|fd| !woken.contains(&fd)) {
+            let waits = matches!(blocked.call, Syscall::EpollWait { .. }) && !waiters.contains(&blocked.id);
+            if !due && (waits || fd.is_some_and(|fd| !woken.contains(&fd))) {
                 self.blocked.push(blocked);
                 continue;
             }
@@ -166,6 +191,9 @@ impl Agent {
         progress: &mut Progress,
     ) -> Attempt {
         if let Some(attempt) = self.of_tcp(stack, (now, cpu), call, deadline, progress) {
+            return attempt;
+        }
+        if let Some(attempt) = self.of_epoll(stack, now, call, deadline, progress) {
             return attempt;
         }
         let socket = |name: &String| self.application(name, now, deadline);
@@ -226,7 +254,12 @@ impl Agent {
                 let address = stack.getsockname(socket(s)?.fd)?;
                 Ok(Returned { address: Some(address), ..Returned::default() })
             }
-            Syscall::Listen { .. } | Syscall::Accept { .. } => Err(Errno::EOPNOTSUPP.into()),
+            // Those of epoll(7) are made above.
+            Syscall::Listen { .. }
+            | Syscall::Accept { .. }
+            | Syscall::EpollCreate { .. }
+            | Syscall::EpollCtl { .. }
+            | Syscall::EpollWait { .. } => Err(Errno::EOPNOTSUPP.into()),
         }
     }
 }

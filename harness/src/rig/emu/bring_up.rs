@@ -3,17 +3,18 @@
 use super::agent::Agent;
 use super::apps::Apps;
 use super::journal::Journal;
+use super::ledger::Ledger;
 use super::machine::{EmuBus, Machine};
 use super::{CARRIER_BOUND, EmuRig};
 use crate::case::model::{Fault as Wanted, topology};
 use crate::rig::RigError;
-use nic_emu::{Fault, Nic, Output};
+use nic_emu::{Fault, Nic, Output, Which};
 use stack_under_test::control;
 use stack_under_test::dma::DmaMemory;
 use stack_under_test::stack::{Config, Stack};
 use stack_under_test::time::Instant;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 
@@ -32,14 +33,11 @@ const SEED: u64 = 0;
 /// # Errors
 /// When it does not come up, or a fault is not one that the NIC can make.
 pub(super) fn rig(faults: &[Wanted]) -> Result<EmuRig, RigError> {
-    let host = Identity::default();
-    let rig = boot(&host, Vec::new())?;
-    if faults.is_empty() {
-        return Ok(rig);
-    }
-    // The NIC counts from power on. Every boot is the same, so one tells what the next has to add.
-    let faults = faults.iter().map(|fault| planned(fault, &rig)).collect::<Result<_, _>>()?;
-    boot(&host, faults)
+    let mut rig = boot(&Identity::default())?;
+    let faults = faults.iter().map(planned).collect::<Result<Vec<_>, _>>()?;
+    rig.machine.borrow_mut().nic.arm_faults(&faults);
+    rig.ledger = Some(Ledger::default());
+    Ok(rig)
 }
 
 /// Who a machine is, and what of it is settled at power on.
@@ -62,12 +60,12 @@ impl Default for Identity {
     }
 }
 
-/// A machine that makes these faults, at its first step.
+/// A machine at its first step.
 ///
 /// # Errors
 /// When it does not come up.
-pub(super) fn boot(host: &Identity, faults: Vec<Fault>) -> Result<EmuRig, RigError> {
-    let nic = Nic::new(nic_emu::Config { faults, ..nic_emu::Config::new(host.mac, host.seed) });
+pub(super) fn boot(host: &Identity) -> Result<EmuRig, RigError> {
+    let nic = Nic::new(nic_emu::Config::new(host.mac, host.seed));
     let config = Config { seed: host.seed, cpus: host.cpus, ..Config::default() };
     let mut memory = DmaMemory::zeroed(config.pool.bytes().max(FRESH_BYTES), BUS_BASE);
     let rings = memory.set_apart(config.pool.coherent_at());
@@ -79,12 +77,12 @@ pub(super) fn boot(host: &Identity, faults: Vec<Fault>) -> Result<EmuRig, RigErr
         agent: Agent::default(),
         apps: Apps::default(),
         journal: Journal::default(),
+        ledger: None,
         events: VecDeque::new(),
         output: Output::default(),
         now: 0,
         origin: 0,
         at_once: 0,
-        messages: BTreeMap::new(),
         has_cable: true,
     };
     rig.stack.start(Instant::ZERO);
@@ -124,27 +122,35 @@ impl EmuRig {
 }
 
 /// A fault of a case as the NIC takes it.
-fn planned(wanted: &Wanted, booted: &EmuRig) -> Result<Fault, RigError> {
+fn planned(wanted: &Wanted) -> Result<Fault, RigError> {
     let number = |name: &str| {
         let missing = || RigError::Broken(format!("fault {} needs `{name}`", wanted.kind));
         wanted.arguments.get(name).copied().ok_or_else(missing)
     };
     let small = |name: &str| Ok::<_, RigError>(u16::try_from(number(name)?).unwrap_or(u16::MAX));
-    let nth = || Ok::<_, RigError>(u32::try_from(number("nth")?).unwrap_or(u32::MAX));
-    let origin = booted.origin;
-    let before = |vector| booted.messages.get(&vector).copied().unwrap_or(0);
+    let which = || {
+        Ok::<_, RigError>(match wanted.arguments.get("per_mille") {
+            Some(_) => Which::Share { per_mille: small("per_mille")?, seed: number("seed").unwrap_or(0) },
+            None => Which::Nth(u32::try_from(number("nth")?).unwrap_or(u32::MAX)),
+        })
+    };
+    let queue = || small("queue");
     Ok(match wanted.kind.as_str() {
-        "lost_interrupt" => {
-            let vector = small("vector")?;
-            Fault::LostInterrupt { vector, nth: before(vector).saturating_add(nth()?) }
-        }
-        "spurious_interrupt" => {
-            Fault::SpuriousInterrupt { vector: small("vector")?, at: origin + number("at_ns")? }
-        }
+        "lost_interrupt" => Fault::LostInterrupt { vector: small("vector")?, which: which()? },
+        "spurious_interrupt" => Fault::SpuriousInterrupt { vector: small("vector")?, at: number("at_ns")? },
         "late_write_back" => {
-            Fault::LateWriteBack { queue: small("queue")?, nth: nth()?, by_ns: number("by_ns")? }
+            Fault::LateWriteBack { queue: queue()?, which: which()?, by_ns: number("by_ns")? }
         }
-        "link_flap" => Fault::LinkFlap { at: origin + number("at_ns")?, for_ns: number("for_ns")? },
+        "lost_write_back" => Fault::LostWriteBack { queue: queue()?, which: which()? },
+        "descriptor_fetch_error" => Fault::DescriptorFetchError { queue: queue()?, which: which()? },
+        "refused_dma" => Fault::RefusedDma { queue: queue()?, which: which()? },
+        "link_flap" => Fault::LinkFlap { at: number("at_ns")?, for_ns: number("for_ns")? },
+        "corrupted_received_frame" => Fault::CorruptedReceivedFrame { which: which()? },
+        "lost_received_frame" => Fault::LostReceivedFrame { which: which()? },
+        "corrupted_sent_frame" => Fault::CorruptedSentFrame { which: which()? },
+        "lost_sent_frame" => Fault::LostSentFrame { which: which()? },
+        "removal" => Fault::Removal { at: number("at_ns")? },
+        "slow_reset" => Fault::SlowReset { which: which()?, by_ns: number("by_ns")? },
         other => return Err(RigError::Broken(format!("the NIC cannot make the fault {other}"))),
     })
 }

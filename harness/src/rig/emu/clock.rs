@@ -62,19 +62,27 @@ impl EmuRig {
     /// Everything that is due now: the device first, then its interrupts, then timers, then applications.
     fn step(&mut self) {
         self.journal.absorb(self.stack.trace_mut().take());
+        if std::mem::take(&mut self.machine.borrow_mut().was_reset) {
+            self.journal.rings_are_new();
+        }
         let mut output = std::mem::take(&mut self.output);
         self.machine.borrow_mut().step(self.now, self.stack.memory(), &mut output);
         for frame in output.frames.drain(..) {
+            if let Some(ledger) = &mut self.ledger {
+                ledger.sent(frame.queue);
+            }
             let packet = self.journal.packet_of(frame.queue, frame.last_descriptor);
             let at = self.relative(frame.at);
             self.events.push_back(Event::Frame(SeenFrame { at, late: 0, bytes: frame.bytes, packet }));
         }
         let now = Instant(self.now);
         for message in output.interrupts.drain(..) {
-            *self.messages.entry(message.vector).or_default() += 1;
             self.stack.interrupt(now, message.vector);
         }
-        output.dropped.clear();
+        match &mut self.ledger {
+            Some(ledger) => ledger.lost(output.dropped.drain(..)),
+            None => output.dropped.clear(),
+        }
         self.output = output;
         if self.stack.next_deadline().is_some_and(|at| at <= now) {
             self.stack.run_timers(now);

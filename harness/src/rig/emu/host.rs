@@ -22,7 +22,7 @@ impl Host {
     /// # Errors
     /// When it does not come up, or refuses a command.
     pub fn new(identity: &Identity, commands: &[String]) -> Result<Self, RigError> {
-        let mut rig = bring_up::boot(identity, Vec::new())?;
+        let mut rig = bring_up::boot(identity)?;
         rig.stack.trace_mut().set_on(false);
         rig.agent.retired = true;
         for command in commands {

@@ -4,14 +4,36 @@ use crate::case::model::Nanos;
 use crate::rig::Journey;
 use crate::rig::journey::{Flow, Moment, Packet, What};
 use stack_under_test::trace::{Context, Event, Step};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+
+/// A packet in a ring, by its descriptors.
+#[derive(Clone, Copy, Debug)]
+struct Posted {
+    packet: u32,
+    /// The last descriptor of the packet before it.
+    after: u16,
+    last: u16,
+}
+
+impl Posted {
+    /// Whether a descriptor is one of it; the ring begins anew behind its end.
+    fn has(&self, descriptor: u16) -> bool {
+        if self.after < self.last {
+            (self.after + 1..=self.last).contains(&descriptor)
+        } else {
+            descriptor > self.after || descriptor <= self.last
+        }
+    }
+}
 
 /// Journeys that grow as the stack tells.
 #[derive(Debug, Default)]
 pub struct Journal {
     journey: Journey,
-    /// The packet that was posted last with this last descriptor of this queue.
-    posted: BTreeMap<(u16, u16), u32>,
+    /// The packets that were posted in each queue and may still have frames to come, the oldest first.
+    posted: BTreeMap<u16, VecDeque<Posted>>,
+    /// The last descriptor that was posted in each queue.
+    last_posted: BTreeMap<u16, u16>,
     /// The first step, in the stack's time.
     origin: u64,
 }
@@ -49,7 +71,9 @@ impl Journal {
             Step::Queued(queue) => What::Queued(queue),
             Step::Dequeued(queue) => What::Dequeued(queue),
             Step::Posted { queue, last_descriptor } => {
-                self.posted.insert((queue, last_descriptor), id);
+                let ring = self.posted.entry(queue).or_default();
+                let after = self.last_posted.insert(queue, last_descriptor).unwrap_or(u16::MAX);
+                ring.push_back(Posted { packet: id, after, last: last_descriptor });
                 What::Posted { queue, last_descriptor }
             }
             Step::Consumed => What::Consumed,
@@ -84,15 +108,49 @@ impl Journal {
         }
     }
 
-    /// The packet behind a frame that left this queue with this last descriptor.
-    #[must_use]
-    pub fn packet_of(&self, queue: u16, last_descriptor: u16) -> Option<u32> {
-        self.posted.get(&(queue, last_descriptor)).copied().filter(|id| *id > 0)
+    /// The device was reset: what lay in its rings is lost, and they begin anew.
+    pub fn rings_are_new(&mut self) {
+        self.posted.clear();
+        self.last_posted.clear();
+    }
+
+    /// The packet behind the next frame that left a queue; the last byte of the frame was named by this descriptor. Frames of a
+    /// queue leave in the order in which their packets were posted.
+    pub fn packet_of(&mut self, queue: u16, descriptor: u16) -> Option<u32> {
+        let ring = self.posted.get_mut(&queue)?;
+        let place = ring.iter().position(|posted| posted.has(descriptor))?;
+        // Those before it have had their frames, or were lost.
+        ring.drain(..place);
+        ring.front().map(|posted| posted.packet).filter(|id| *id > 0)
     }
 
     /// All that was told so far.
     #[must_use]
     pub fn journey(&self) -> &Journey {
         &self.journey
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::its_last_descriptor(9, 12, 12, true)]
+    #[case::its_first(9, 12, 10, true)]
+    #[case::of_the_packet_before(9, 12, 9, false)]
+    #[case::of_the_packet_behind(9, 12, 13, false)]
+    #[case::before_the_end_of_the_ring(254, 1, 255, true)]
+    #[case::behind_the_end_of_the_ring(254, 1, 0, true)]
+    #[case::not_of_one_that_goes_around_the_end(254, 1, 2, false)]
+    #[case::the_very_first(u16::MAX, 0, 0, true)]
+    fn a_packet_has_the_descriptors_behind_those_of_the_one_before(
+        #[case] after: u16,
+        #[case] last: u16,
+        #[case] descriptor: u16,
+        #[case] has: bool,
+    ) {
+        assert_eq!(Posted { packet: 1, after, last }.has(descriptor), has);
     }
 }

@@ -1,6 +1,7 @@
 //! The machine around the NIC: the bus that the driver uses, and the memory that the device reaches.
 
 use super::announced::Announced;
+use super::ledger::ReadCounters;
 use super::lent::{Access, Lent};
 use nic_emu::{DmaFault, HostMemory, Nic, Output};
 use stack_under_test::bus::{Bus, Direction};
@@ -10,6 +11,9 @@ use std::rc::Rc;
 
 /// How many broken rules are kept of a trial; one is enough to fail it.
 const VIOLATIONS_MAX: usize = 32;
+/// The device control register, and its bit that resets the device (82576 datasheet, section 8.2.1).
+const CTRL: u32 = 0;
+const CTRL_RST: u32 = 1 << 26;
 
 /// What the driver and the device share.
 pub struct Machine {
@@ -18,28 +22,45 @@ pub struct Machine {
     lent: Lent,
     announced: Announced,
     violations: Vec<String>,
+    /// Whether the driver reset the device since this was last cleared.
+    pub was_reset: bool,
+    /// Counters that the driver cleared by reading them.
+    pub counted: ReadCounters,
 }
 
 impl Machine {
     /// A machine with this NIC in it, and nothing lent. Descriptor rings lie in `rings`.
     #[must_use]
     pub fn new(nic: Nic, rings: DmaPeer) -> Self {
-        Self { nic, lent: Lent::default(), announced: Announced::new(rings), violations: Vec::new() }
+        let (lent, announced) = (Lent::default(), Announced::new(rings));
+        Self {
+            nic,
+            lent,
+            announced,
+            violations: Vec::new(),
+            was_reset: false,
+            counted: ReadCounters::default(),
+        }
     }
 
     /// Lets the device do what is due at or before `now`, in nanoseconds.
     pub fn step(&mut self, now: u64, memory: &mut DmaMemory, out: &mut Output) {
-        let Self { nic, lent, announced, violations } = self;
+        let Self { nic, lent, announced, violations, .. } = self;
         let mut reach = Reach { memory, lent, announced, violations, now };
         nic.step(now, &mut reach, out);
     }
 
     /// The rules that were broken so far: reaches beyond lent memory, and what the NIC saw the driver do.
     pub fn take_violations(&mut self) -> Vec<String> {
+        self.keep_observations();
+        std::mem::take(&mut self.violations)
+    }
+
+    /// Puts what the NIC saw so far with the rules that were broken.
+    pub fn keep_observations(&mut self) {
         let seen = self.nic.take_observations();
-        let mut all = std::mem::take(&mut self.violations);
-        all.extend(seen.iter().map(|o| format!("at {} ns the NIC saw {:?}: {}", o.at, o.kind, o.text)));
-        all
+        let told = seen.iter().map(|o| format!("at {} ns the NIC saw {:?}: {}", o.at, o.kind, o.text));
+        self.violations.extend(told);
     }
 
     fn violated(&mut self, what: String) {
@@ -58,12 +79,16 @@ pub struct EmuBus(pub Rc<RefCell<Machine>>);
 
 impl Bus for EmuBus {
     fn read32(&mut self, offset: u32) -> u32 {
-        self.0.borrow_mut().nic.read32(offset)
+        let machine = &mut *self.0.borrow_mut();
+        let value = machine.nic.read32(offset);
+        machine.counted.was_read(offset, value);
+        value
     }
 
     fn write32(&mut self, offset: u32, value: u32) {
         let machine = &mut *self.0.borrow_mut();
         machine.announced.before_write(&machine.nic, offset, value);
+        machine.was_reset |= offset == CTRL && value & CTRL_RST != 0;
         machine.nic.write32(offset, value);
     }
 

@@ -14,6 +14,7 @@ mod bring_up;
 mod clock;
 mod host;
 mod journal;
+pub mod ledger;
 mod lent;
 mod machine;
 mod readings;
@@ -23,17 +24,19 @@ pub use host::Host;
 pub use lent::{Access, Lent};
 
 use crate::case::model::{Command, Nanos, RigKind, Source, Syscall, Trial};
-use crate::rig::{CallId, CommandResult, Event, Finished, Journey, Readings, Rig, RigError};
+use crate::rig::{CallId, CommandResult, Event, Finished, Journey, Port, Readings, Rig, RigError};
 use agent::Agent;
 use apps::{App, Apps};
 use journal::Journal;
+use ledger::Ledger;
 use machine::Machine;
 use nic_emu::Output;
+use stack_under_test::control::ethtool::EthtoolCommand;
 use stack_under_test::control::{self, Refusal};
 use stack_under_test::stack::Stack;
 use stack_under_test::time::Instant;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 /// How long a command that resets the device may take until there is carrier again.
@@ -47,6 +50,8 @@ pub struct EmuRig {
     /// Applications of the harness itself.
     apps: Apps,
     journal: Journal,
+    /// What the port saw since the first step, where somebody will ask.
+    ledger: Option<Ledger>,
     /// What happened and was not handed out yet, in the order of time.
     events: VecDeque<Event>,
     /// What the NIC gave in one step; kept for its allocations.
@@ -57,8 +62,6 @@ pub struct EmuRig {
     origin: u64,
     /// How often in a row something was due without time passing.
     at_once: u32,
-    /// Messages of each vector since power on.
-    messages: BTreeMap<u16, u32>,
     /// Whether the cable is plugged.
     has_cable: bool,
 }
@@ -80,10 +83,11 @@ impl EmuRig {
         bring_up::rig(&[])
     }
 
-    /// From now on nothing is traced: what runs for long would be told at length.
+    /// From now on nothing is traced or kept: what runs for long would be told at length.
     pub(super) fn keep_no_journey(&mut self) {
         self.stack.trace_mut().set_on(false);
         self.stack.trace_mut().take();
+        self.ledger = None;
     }
 
     /// Starts an application of the harness.
@@ -159,6 +163,10 @@ impl Rig for EmuRig {
                 return Ok(Self::refused(what));
             }
         };
+        let is_self_test = matches!(parsed, control::Command::Ethtool(EthtoolCommand::Test { .. }));
+        if is_self_test {
+            self.machine.borrow_mut().keep_observations();
+        }
         let now = self.instant();
         if let Err(refusal) = self.stack.control(now, &parsed) {
             return Ok(CommandResult { status: 2, output: printed(&words, &refusal) });
@@ -172,15 +180,30 @@ impl Rig for EmuRig {
                 return Err(RigError::Broken(what));
             }
         }
-        Ok(CommandResult::default())
+        if is_self_test {
+            // It writes patterns into registers at will: what the NIC thinks of them is no fault of the driver.
+            drop(self.machine.borrow_mut().nic.take_observations());
+            let (output, passed) = self.stack.self_test();
+            return Ok(CommandResult { status: i32::from(!passed), output });
+        }
+        Ok(CommandResult { status: 0, output: self.stack.tool_output().to_owned() })
     }
 
-    fn sysfs(&mut self, path: &str, _value: &str) -> Result<CommandResult, RigError> {
-        Ok(Self::refused(format!("{path}: this stack does not have this file")))
+    fn sysfs(&mut self, path: &str, value: &str) -> Result<CommandResult, RigError> {
+        let now = self.instant();
+        Ok(match self.stack.sysfs_write(now, path, value) {
+            Ok(()) => CommandResult::default(),
+            Err(errno) => Self::refused(format!("{path}: {} (os error {})", errno.strerror(), errno as i32)),
+        })
     }
 
     fn inject(&mut self, frame: &[u8]) -> Result<(), RigError> {
         self.machine.borrow_mut().nic.receive(self.now, frame);
+        Ok(())
+    }
+
+    fn inject_damaged(&mut self, frame: &[u8]) -> Result<(), RigError> {
+        self.machine.borrow_mut().nic.receive_with_bad_crc(self.now, frame);
         Ok(())
     }
 
@@ -210,6 +233,11 @@ impl Rig for EmuRig {
             return readings::tcp_info(&self.stack, fd);
         }
         readings::read(&mut self.stack, now, source)
+    }
+
+    fn port(&mut self) -> Option<Port> {
+        let machine = self.machine.borrow();
+        self.ledger.as_ref().map(|ledger| ledger.port(machine.counted.sizes(&machine.nic)))
     }
 
     fn journey(&mut self) -> Option<&Journey> {

@@ -228,7 +228,7 @@ mod tests {
         let file = SourceFile { path: "test".into(), text: String::new() };
         let at = Location { file: Arc::new(file), line: 1, column: 1 };
         let words = text.split(' ').map(str::to_owned).collect();
-        assert_eq!(mtu_set_by(&Command { words, error: None, at }), mtu);
+        assert_eq!(mtu_set_by(&Command { words, error: None, output: Vec::new(), at }), mtu);
     }
 
     #[rstest]

@@ -1,5 +1,5 @@
 //! The few calls of the kernel that have no safe wrapper: device ioctls, `accept4`, packet sockets, socket options by number,
-//! `poll`, `fstat` by number, the policy of the scheduler, and what a process does between fork and exec.
+//! `poll`, `epoll_ctl` and `epoll_wait`, `fstat` by number, the policy of the scheduler, and what a process does between fork and exec.
 #![expect(unsafe_code, reason = "they take raw pointers, give raw descriptors, or run in a forked process")]
 
 use nix::errno::Errno;
@@ -210,6 +210,30 @@ pub fn poll(fd: BorrowedFd<'_>, events: i16, timeout_ms: i32) -> Result<(i32, i1
     // SAFETY: the pointer is to one whole pollfd that is ours alone; the kernel reads it and writes `revents`.
     let count = unsafe { libc::poll(&raw mut one, 1, timeout_ms) };
     Errno::result(count).map(|count| (count, one.revents))
+}
+
+/// `epoll_ctl` by numbers: adds, changes or removes `fd` in the set of `epoll`.
+///
+/// # Errors
+/// Those of epoll_ctl(2).
+pub fn epoll_ctl(epoll: RawFd, op: i32, fd: RawFd, events: u32, data: u64) -> Result<(), Errno> {
+    let mut event = libc::epoll_event { events, u64: data };
+    // SAFETY: the pointer is to one whole epoll_event that is ours alone; the kernel only reads it.
+    let status = unsafe { libc::epoll_ctl(epoll, op, fd, &raw mut event) };
+    Errno::result(status).map(drop)
+}
+
+/// `epoll_wait` by number: the events and the data of what is ready. A negative time waits without end.
+///
+/// # Errors
+/// Those of epoll_wait(2).
+pub fn epoll_wait(epoll: RawFd, maxevents: i32, timeout_ms: i32) -> Result<Vec<(u32, u64)>, Errno> {
+    let room = usize::try_from(maxevents).unwrap_or(0).max(1);
+    let mut events = vec![libc::epoll_event { events: 0, u64: 0 }; room];
+    // SAFETY: the pointer is to `room` epoll_events that are ours alone, and the kernel writes no more than `maxevents`.
+    let count = unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), maxevents, timeout_ms) };
+    let count = usize::try_from(Errno::result(count)?).unwrap_or(0);
+    Ok(events.iter().take(count).map(|event| (event.events, event.u64)).collect())
 }
 
 /// Has the kernel kill a process when the thread that starts it dies, in whatever way: PR_SET_PDEATHSIG. It has no signal blocked,

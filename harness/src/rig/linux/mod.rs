@@ -11,9 +11,11 @@
 
 mod agents;
 pub mod capability;
+mod charge;
 mod command;
 mod descriptors;
 pub mod doctor;
+mod epoll;
 mod features;
 mod ioctl;
 pub mod lab;
@@ -43,6 +45,7 @@ use crate::case::model::{Command, Nanos, RigKind, Source, Syscall};
 use crate::rig::{CallId, CallResult, CommandResult, Event, Finished, Journey};
 use crate::rig::{Reading, Readings, Rig, RigError};
 use agents::Agents;
+use charge::Charge;
 use lab::Lab;
 use moments::Moments;
 use namespace::Namespace;
@@ -79,6 +82,7 @@ pub struct LinuxRig {
     moments: Moments,
     notes: Vec<String>,
     kind: WireKind,
+    charge: Charge,
     default_qdisc: StandIn,
     /// What the device had dropped when the cable was pulled; `None` while it is plugged in.
     dropped_before: Option<u64>,
@@ -151,6 +155,7 @@ impl LinuxRig {
             moments: Moments::new(happenings),
             notes: Vec::new(),
             kind: WireKind::Auto,
+            charge: Charge::default(),
             default_qdisc: StandIn::NotNeeded,
             dropped_before: None,
             unplugged: 0,
@@ -253,7 +258,8 @@ impl Rig for LinuxRig {
 
     fn inject(&mut self, frame: &[u8]) -> Result<(), RigError> {
         self.moments.origin();
-        self.wire.inject(frame)?;
+        let padded = (self.kind == WireKind::Tap).then(|| self.charge.padded(frame)).flatten();
+        self.wire.inject(padded.as_deref().unwrap_or(frame))?;
         self.last_lateness = self.moments.injected();
         Ok(())
     }
@@ -292,6 +298,9 @@ impl Rig for LinuxRig {
         };
         if *source == Source::Qdisc {
             readings = readings.map(|readings| self.default_qdisc.as_default(readings));
+        }
+        if let Ok(readings) = &mut readings {
+            self.charge.uncount(source, readings);
         }
         self.moments.has_read(before);
         readings

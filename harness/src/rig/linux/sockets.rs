@@ -1,12 +1,14 @@
 //! The sockets of a trial by name, and the system calls on them.
 
 use super::descriptors;
+use super::epoll::{self, Labels};
 use super::ioctl;
 use super::options;
 use crate::case::model::{Payload, SocketKind, Syscall};
 use crate::rig::{CallResult, Returned};
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::eventfd::EventFd;
 use nix::sys::socket::{
     AddressFamily, Backlog, MsgFlags, Shutdown, SockFlag, SockType, SockaddrIn, bind, connect, getpeername,
     getsockname, listen, recvmsg, send, sendto, shutdown, socket,
@@ -27,6 +29,10 @@ struct Table {
     named: BTreeMap<String, Arc<OwnedFd>>,
     /// Every socket that there was, to wake calls on those that have been closed.
     all: Vec<Weak<OwnedFd>>,
+    /// What `epoll_wait` calls the sockets.
+    labels: Labels,
+    /// What ended the waits of epoll instances.
+    enders: Vec<EventFd>,
 }
 
 impl Sockets {
@@ -44,10 +50,16 @@ impl Sockets {
     /// Wakes every call that still blocks, and closes all sockets that no call uses.
     pub fn close_all(&self) {
         let mut table = self.table();
+        let mut enders = Vec::new();
         for socket in table.all.iter().filter_map(Weak::upgrade) {
             // On a socket without a connection it says ENOTCONN, and yet wakes who waits (`inet_shutdown`).
             let _ = shutdown(socket.as_raw_fd(), Shutdown::Both);
+            // What is in the set once lets every later wait return, too.
+            if table.enders.is_empty() {
+                enders.extend(epoll::end_waits(socket.as_raw_fd()));
+            }
         }
+        table.enders.extend(enders);
         table.named.clear();
     }
 
@@ -63,6 +75,10 @@ impl Sockets {
         table.all.push(Arc::downgrade(&socket));
         table.named.insert(name.to_owned(), socket);
         number
+    }
+
+    pub(super) fn labels<T>(&self, f: impl FnOnce(&mut Labels) -> T) -> T {
+        f(&mut self.table().labels)
     }
 
     fn find(&self, name: &str) -> Result<Arc<OwnedFd>, Errno> {
@@ -113,6 +129,11 @@ impl Sockets {
             Syscall::Getsockname { socket } => {
                 let address = getsockname::<SockaddrIn>(self.find(socket)?.as_raw_fd())?;
                 Ok(Returned { address: Some(address.into()), ..Returned::default() })
+            }
+            Syscall::EpollCreate { name } => epoll::create().map(|fd| value(self.add(name, fd))),
+            Syscall::EpollCtl { epoll, op, socket, events } => self.epoll_ctl((epoll, socket), op, events),
+            Syscall::EpollWait { epoll, maxevents, timeout_ms } => {
+                self.epoll_wait(epoll, *maxevents, *timeout_ms)
             }
         }
     }
@@ -210,6 +231,7 @@ pub fn check(syscall: &Syscall) -> Result<(), String> {
         | Syscall::Recv { flags, .. }
         | Syscall::Recvfrom { flags, .. } => options::message_flags(flags).map(drop),
         Syscall::Poll { events, .. } => options::poll_events(events).map(drop),
+        Syscall::EpollCtl { events, .. } => epoll::events(events).map(drop),
         Syscall::Setsockopt { level, name, value, .. } => {
             options::number(level, name)?;
             options::encode(name, value).map(drop)

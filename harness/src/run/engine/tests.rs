@@ -359,7 +359,19 @@ fn a_call_that_gives_something_else_fails_the_case() {
 
 fn command(word: &str, error: Option<&str>) -> Action {
     let words = vec![word.to_owned()];
-    Action::Run(vec![Command { words, error: error.map(str::to_owned), at: here() }])
+    Action::Run(vec![Command { words, error: error.map(str::to_owned), output: Vec::new(), at: here() }])
+}
+
+#[rstest]
+#[case::in_their_order(&["RX: 4096", "TX: 256"], true)]
+#[case::white_space_is_as_one(&["RX:\t\t4096"], true)]
+#[case::the_other_order(&["TX: 256", "RX: 4096"], false)]
+#[case::a_part_of_a_line(&["409"], false)]
+#[case::a_line_that_is_there_once(&["TX: 256", "TX: 256"], false)]
+fn what_a_command_prints_must_hold_the_lines(#[case] lines: &[&str], #[case] holds: bool) {
+    let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+    let missing = missing_line("Ring parameters:\nRX:\t\t4096\nTX:  256\n", &lines);
+    assert_eq!(missing.is_none(), holds);
 }
 
 #[rstest]
@@ -386,7 +398,7 @@ fn counter_is(value: i64) -> Check {
 #[case::the_difference(1, true)]
 #[case::not_the_value_itself(8, false)]
 fn a_counter_is_the_difference_since_the_first_step(#[case] value: i64, #[case] holds: bool) {
-    let inject = Action::Inject(Inject { frame: udp(7, b"x") });
+    let inject = Action::Inject(Inject { frame: udp(7, b"x"), has_wrong_fcs: false, cut_to: usize::MAX });
     let trial = trial(vec![inject, Action::Check(counter_is(value))]);
     assert_eq!(run(&mut Scripted::default(), &trial).is_ok(), holds);
 }

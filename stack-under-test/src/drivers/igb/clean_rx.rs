@@ -1,14 +1,16 @@
 //! Receiving: `igb_clean_rx_irq` and `igb_alloc_rx_buffers` of Linux 6.12.
 
 use super::Igb;
-use super::desc::{self, RXD_EOP, RXD_FRAME_ERRORS, RXD_IPE, RXD_IXSM, RXD_L4E, RXD_TCPCS, RXD_UDPCS};
+use super::desc::{
+    self, RXD_EOP, RXD_FRAME_ERRORS, RXD_IPE, RXD_IXSM, RXD_L4E, RXD_TCPCS, RXD_UDPCS, RXD_VP,
+};
 use super::hw::{Fault, Hw};
 use super::ring::RxRing;
 use super::stats::QueueStats;
 use crate::bus::Direction;
 use crate::drop_reason::DropReason;
 use crate::netdev::DriverCtx;
-use crate::skb::{BufId, Frag, HEAD_BYTES, IpSummed, Skb};
+use crate::skb::{BufId, Frag, HEAD_BYTES, IpSummed, PacketType, Skb};
 
 /// Buffers are lent anew when this many are missing.
 const BUFFER_WRITE: u16 = 16;
@@ -17,10 +19,15 @@ const MAX_DESCRIPTORS: u32 = 8;
 /// The shortest frame that goes up, without CRC.
 const MIN_FRAME: usize = 60;
 
+/// The bits of a VLAN tag that name the VLAN.
+const VLAN_VID_MASK: u16 = 0xFFF;
+
 /// What a descriptor says that was written back.
 struct WrittenBack {
     status: u32,
     len: usize,
+    /// The tag that was taken off, if `status` says so.
+    tag: u16,
 }
 
 impl Igb {
@@ -52,7 +59,7 @@ impl Igb {
                 ctx.skbs.drop(ctx.trace, skb, DropReason::RxFrameError);
                 continue;
             }
-            bytes += queue.deliver(ctx, q, skb, written.status);
+            bytes += queue.deliver(ctx, q, skb, &written);
             packets += 1;
         }
         if missing > 0 {
@@ -100,14 +107,14 @@ impl RxQueue<'_> {
         if ring.next_to_clean == ring.next_to_use {
             return None;
         }
-        // Status and length are written at once.
+        // Status, length and tag are written at once.
         let word = ctx.skbs.mem.read_le64(ring.at(ring.next_to_clean) + 8);
         let len = usize::from((word >> 32) as u16);
         if len == 0 {
             return None;
         }
         ctx.skbs.mem.read_barrier();
-        Some(WrittenBack { status: word as u32, len })
+        Some(WrittenBack { status: word as u32, len, tag: (word >> 48) as u16 })
     }
 
     /// Takes the descriptor's buffer back, and adds it to the packet that it belongs to. `false`, and nothing taken, when
@@ -159,7 +166,7 @@ impl RxQueue<'_> {
 
     /// Finishes a frame and hands it up; gives its length.
     #[inline(always)]
-    fn deliver(&mut self, ctx: &mut DriverCtx<'_>, q: usize, skb: Skb, status: u32) -> u32 {
+    fn deliver(&mut self, ctx: &mut DriverCtx<'_>, q: usize, skb: Skb, written: &WrittenBack) -> u32 {
         let len = ctx.skbs[&skb].len();
         if len < MIN_FRAME {
             // A frame this short lies in one buffer, which has room.
@@ -171,9 +178,13 @@ impl RxQueue<'_> {
             ctx.trace.function(packet, "igb_clean_rx_irq");
         }
         let meta = &mut ctx.skbs[&skb];
-        meta.ip_summed = self.rx_checksum(status, meta.len());
+        meta.ip_summed = self.rx_checksum(written.status, meta.len());
         meta.queue_mapping = q as u16;
         meta.tstamp = ctx.now;
+        if written.status & RXD_VP != 0 && written.tag & VLAN_VID_MASK != 0 {
+            // No device of that VLAN is there to take it (`__netif_receive_skb_core`). A tag that has a priority alone means nothing.
+            meta.pkt_type = PacketType::OtherHost;
+        }
         let bytes = meta.len;
         ctx.rx.push_back(ctx.skbs, skb);
         bytes

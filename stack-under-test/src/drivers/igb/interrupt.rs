@@ -61,6 +61,9 @@ impl Igb {
 
     /// An MSI-X message of `vector` came (`igb_msix_other`, `igb_msix_ring`).
     pub fn interrupt(&mut self, ctx: &mut DriverCtx<'_>, vector: u16) -> IrqResult {
+        if vector == 0 && self.test_interrupt(ctx) {
+            return IrqResult { handled: true, napi: None };
+        }
         if !self.running() || vector > self.config.queue_pairs {
             return IrqResult { handled: false, napi: None };
         }

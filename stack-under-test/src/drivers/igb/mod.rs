@@ -11,6 +11,7 @@ mod clean_rx;
 mod clean_tx;
 mod configure;
 mod desc;
+mod filter;
 mod hw;
 mod interrupt;
 mod itr;
@@ -18,6 +19,8 @@ mod phy;
 mod regs;
 mod reset;
 mod ring;
+mod rss;
+mod selftest;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -27,6 +30,7 @@ mod xmit;
 
 pub use hw::Fault;
 pub use interrupt::IrqResult;
+pub use selftest::TESTS;
 
 use crate::drop_reason::DropReason;
 use crate::errno::Errno;
@@ -66,7 +70,7 @@ pub struct Config {
     /// Queues in each direction, 1 to [`MAX_QUEUE_PAIRS`]; each pair has one MSI-X vector, after vector 0.
     pub queue_pairs: u16,
     /// The key of the receive hash.
-    pub rss_key: [u32; 10],
+    pub rss_key: [u8; 40],
 }
 
 impl Default for Config {
@@ -77,7 +81,7 @@ impl Default for Config {
             rx_ring: 256,
             rx_usecs: itr::CONSERVATIVE,
             queue_pairs: 1,
-            rss_key: [0x6D5A_56DA; 10],
+            rss_key: rss::KEY,
         }
     }
 }
@@ -101,6 +105,9 @@ pub struct Igb {
     config: Config,
     mac: [u8; 6],
     mtu: u32,
+    /// `IFF_PROMISC` and `IFF_ALLMULTI`.
+    promisc: bool,
+    all_multicast: bool,
     /// `NETIF_F_RXCSUM`: the device's word for checksums is taken.
     rx_csum: bool,
     phase: Phase,
@@ -108,6 +115,10 @@ pub struct Igb {
     reset_requested: bool,
     /// Ring sizes changed: the rings' own memory is to be taken anew.
     resize: bool,
+    /// How many queue pairs there are to be, after the next reset.
+    new_queue_pairs: Option<u16>,
+    /// The receive queue of each value of the hash's lower bits (RETA).
+    indirection: [u8; rss::INDIRECTION],
     tx: Vec<TxRing>,
     rx: Vec<RxRing>,
     vectors: Vec<Itr>,
@@ -117,6 +128,9 @@ pub struct Igb {
     watchdog_at: Option<Instant>,
     watchdog_waits_for_phy: bool,
     stats: HwStats,
+    /// The self-test that is under way, and the results of the last.
+    test: Option<selftest::SelfTest>,
+    test_results: Option<[u64; TESTS.len()]>,
 }
 
 impl Igb {
@@ -136,11 +150,15 @@ impl Igb {
             config,
             mac: config.mac.unwrap_or_default(),
             mtu: 1500,
+            promisc: false,
+            all_multicast: false,
             rx_csum: true,
             phase: Phase::Unprobed,
             want_up: false,
             reset_requested: false,
             resize: false,
+            new_queue_pairs: None,
+            indirection: rss::spread(queue_pairs),
             tx: Vec::new(),
             rx: Vec::new(),
             vectors: alloc::vec![Itr::new(config.rx_usecs); usize::from(queue_pairs)],
@@ -150,6 +168,8 @@ impl Igb {
             watchdog_at: None,
             watchdog_waits_for_phy: false,
             stats: HwStats::default(),
+            test: None,
+            test_results: None,
         }
     }
 
@@ -237,6 +257,7 @@ impl Igb {
     /// Sets the sizes of all rings in descriptors, as `ethtool -G` does: rounded up to a multiple of 8 within [`MIN_RING`]
     /// and [`MAX_RING`]. A device that is up goes down and up again.
     pub fn set_ringparam(&mut self, ctx: &mut DriverCtx<'_>, tx: u16, rx: u16) {
+        ctx.trace.function(0, "igb_set_ringparam");
         let (tx, rx) = (ring_size(tx), ring_size(rx));
         if (tx, rx) != (self.config.tx_ring, self.config.rx_ring) {
             (self.config.tx_ring, self.config.rx_ring) = (tx, rx);
@@ -250,6 +271,39 @@ impl Igb {
     #[must_use]
     pub fn ringparam(&self) -> (u16, u16) {
         (self.config.tx_ring, self.config.rx_ring)
+    }
+
+    /// Sets the number of queue pairs (`igb_set_channels`): a device that is up goes down and up again, with counters of
+    /// queues that begin at 0 and an indirection table that spreads evenly.
+    ///
+    /// # Errors
+    /// `EINVAL` outside of 1 to [`MAX_QUEUE_PAIRS`].
+    pub fn set_channels(&mut self, ctx: &mut DriverCtx<'_>, queue_pairs: u16) -> Result<(), Errno> {
+        if !(1..=MAX_QUEUE_PAIRS).contains(&queue_pairs) {
+            return Err(Errno::EINVAL);
+        }
+        ctx.trace.function(0, "igb_set_channels");
+        self.new_queue_pairs = Some(queue_pairs);
+        if matches!(self.phase, Phase::Unprobed | Phase::Down) {
+            self.free_rings(ctx);
+            self.apply_queue_pairs();
+        } else {
+            self.reset_requested = self.want_up;
+            self.advance(ctx);
+        }
+        Ok(())
+    }
+
+    /// `igb_reinit_queues`, once nothing uses the queues.
+    fn apply_queue_pairs(&mut self) {
+        let Some(queue_pairs) = self.new_queue_pairs.take() else { return };
+        if queue_pairs == self.config.queue_pairs {
+            return;
+        }
+        self.config.queue_pairs = queue_pairs;
+        self.vectors = alloc::vec![Itr::new(self.config.rx_usecs); usize::from(queue_pairs)];
+        self.queue_stats = alloc::vec![QueueStats::default(); usize::from(queue_pairs)];
+        self.indirection = rss::spread(queue_pairs);
     }
 
     /// Sets the interrupt moderation as `ethtool -C rx-usecs` does (see [`Config::rx_usecs`]); in effect with the next
@@ -291,6 +345,7 @@ impl Igb {
     pub fn is_settled(&self) -> bool {
         matches!(self.phase, Phase::Unprobed | Phase::Up | Phase::Down | Phase::Failed)
             && !self.reset_requested
+            && self.test.is_none()
     }
 
     /// Whether there is a link (`netif_carrier_ok`).
@@ -322,10 +377,11 @@ impl Igb {
         self.mtu
     }
 
-    /// Queues in each direction; queue `n` has NAPI `n` and MSI-X vector `n + 1`.
+    /// Queues in each direction; queue `n` has NAPI `n` and MSI-X vector `n + 1`. Those that were asked for last, also when the
+    /// device is still being reset for it.
     #[must_use]
     pub fn queue_pairs(&self) -> u16 {
-        self.config.queue_pairs
+        self.new_queue_pairs.unwrap_or(self.config.queue_pairs)
     }
 
     /// How often `fault` happened.

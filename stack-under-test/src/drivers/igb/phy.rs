@@ -12,6 +12,9 @@ const PHY_ADDRESS: u32 = 1;
 const BMCR: u32 = 0;
 const BMCR_RESTART_AN: u16 = 1 << 9;
 const BMCR_PWRDN: u16 = 1 << 11;
+const BMCR_LOOPBACK: u16 = 1 << 14;
+/// Loopback at 1000 Mb/s, full duplex.
+const BMCR_LOOPBACK_1000: u16 = BMCR_LOOPBACK | 1 << 8 | 1 << 6;
 const BMCR_AN_EN: u16 = 1 << 12;
 const BMSR: u32 = 1;
 const BMSR_LINK: u16 = 1 << 2;
@@ -116,6 +119,12 @@ impl Phy {
         self.start(Step::ReadBmsrPast, now);
     }
 
+    /// Starts: send back what is sent (`igb_integrated_phy_loopback`).
+    pub(super) fn set_loopback(&mut self, now: Instant) {
+        self.start(Step::WriteBmcr, now);
+        self.value = BMCR_LOOPBACK_1000;
+    }
+
     /// Forgets the job: the device was reset.
     pub(super) fn cancel(&mut self) {
         self.step = None;
@@ -165,7 +174,7 @@ impl Phy {
         hw: &mut Hw,
         bus: &mut dyn Bus,
     ) -> Option<Outcome> {
-        if !acquire(hw, bus) {
+        if !acquire(hw, bus, SWFW_PHY0) {
             return self.again(now, SEMAPHORE_EVERY, SEMAPHORE_POLLS, Fault::SemaphoreTimeout, hw);
         }
         let (reg, write) = match step {
@@ -191,11 +200,11 @@ impl Phy {
         if mdic & MDIC_READY == 0 {
             let outcome = self.again(now, MDIC_EVERY, MDIC_POLLS, Fault::MdicTimeout, hw);
             if outcome.is_some() {
-                release(hw, bus);
+                release(hw, bus, SWFW_PHY0);
             }
             return outcome;
         }
-        release(hw, bus);
+        release(hw, bus, SWFW_PHY0);
         if mdic & MDIC_ERROR != 0 {
             hw.fault(Fault::MdicError);
             return Some(Outcome::Failed);
@@ -244,7 +253,7 @@ impl Phy {
             }
             Step::WriteGbcr => Step::ReadBmcr,
             Step::ReadBmcr => {
-                self.value = data & !BMCR_PWRDN | BMCR_AN_EN | BMCR_RESTART_AN;
+                self.value = data & !(BMCR_PWRDN | BMCR_LOOPBACK) | BMCR_AN_EN | BMCR_RESTART_AN;
                 Step::WriteBmcr
             }
             Step::WriteBmcr => return Some(Outcome::SetUp),
@@ -307,15 +316,15 @@ fn resolve_pause(own: u16, partner: u16, full_duplex: bool) -> (bool, bool) {
     }
 }
 
-/// Takes the PHY for the driver: SWSM, then the bit in SW_FW_SYNC. Whether it was free.
-fn acquire(hw: &mut Hw, bus: &mut dyn Bus) -> bool {
+/// Takes what a bit of SW_FW_SYNC stands for (the PHY, the NVM) for the driver: SWSM, then the bit in SW_FW_SYNC. Whether it was free.
+pub(super) fn acquire(hw: &mut Hw, bus: &mut dyn Bus, what: u32) -> bool {
     if !take_swsm(hw, bus) {
         return false;
     }
     let sync = hw.rd32(bus, SW_FW_SYNC);
-    let free = sync & (SWFW_PHY0 | SWFW_PHY0 << 16) == 0;
+    let free = sync & (what | what << 16) == 0;
     if free {
-        hw.wr32(bus, SW_FW_SYNC, sync | SWFW_PHY0);
+        hw.wr32(bus, SW_FW_SYNC, sync | what);
     }
     hw.modify(bus, SWSM, SWSM_SMBI | SWSM_SWESMBI, 0);
     free
@@ -335,9 +344,9 @@ fn take_swsm(hw: &mut Hw, bus: &mut dyn Bus) -> bool {
 }
 
 /// Gives the PHY back. Somebody else's hold on SWSM does not keep the driver from clearing its own bit.
-fn release(hw: &mut Hw, bus: &mut dyn Bus) {
+pub(super) fn release(hw: &mut Hw, bus: &mut dyn Bus, what: u32) {
     let held = take_swsm(hw, bus);
-    hw.modify(bus, SW_FW_SYNC, SWFW_PHY0, 0);
+    hw.modify(bus, SW_FW_SYNC, what, 0);
     if held {
         hw.modify(bus, SWSM, SWSM_SMBI | SWSM_SWESMBI, 0);
     }

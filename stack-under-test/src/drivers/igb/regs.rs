@@ -2,6 +2,9 @@
 
 pub(super) const CTRL: u32 = 0x0000;
 pub(super) const CTRL_GIO_MASTER_DISABLE: u32 = 1 << 2;
+pub(super) const CTRL_FD: u32 = 1 << 0;
+pub(super) const CTRL_SPD: u32 = 3 << 8;
+pub(super) const CTRL_SPD_1000: u32 = 2 << 8;
 pub(super) const CTRL_SLU: u32 = 1 << 6;
 pub(super) const CTRL_FRCSPD: u32 = 1 << 11;
 pub(super) const CTRL_FRCDPX: u32 = 1 << 12;
@@ -12,12 +15,17 @@ pub(super) const CTRL_VME: u32 = 1 << 30;
 
 pub(super) const STATUS: u32 = 0x0008;
 pub(super) const STATUS_FD: u32 = 1 << 0;
+pub(super) const STATUS_LU: u32 = 1 << 1;
 pub(super) const STATUS_TXOFF: u32 = 1 << 4;
 pub(super) const STATUS_SPEED_SHIFT: u32 = 6;
 pub(super) const STATUS_GIO_MASTER_ENABLE: u32 = 1 << 19;
 
 pub(super) const EECD: u32 = 0x0010;
 pub(super) const EECD_AUTO_RD: u32 = 1 << 9;
+
+pub(super) const EERD: u32 = 0x0014;
+pub(super) const EERD_START: u32 = 1 << 0;
+pub(super) const EERD_DONE: u32 = 1 << 1;
 
 pub(super) const CTRL_EXT: u32 = 0x0018;
 pub(super) const CTRL_EXT_LINK_MODE: u32 = 3 << 22;
@@ -47,10 +55,12 @@ pub(super) const SWSM: u32 = 0x5B50;
 pub(super) const SWSM_SMBI: u32 = 1 << 0;
 pub(super) const SWSM_SWESMBI: u32 = 1 << 1;
 pub(super) const SW_FW_SYNC: u32 = 0x5B5C;
+pub(super) const SWFW_EEP: u32 = 0x0001;
 pub(super) const SWFW_PHY0: u32 = 0x0002;
 pub(super) const TSICR: u32 = 0xB66C;
 
 pub(super) const ICR: u32 = 0x00C0;
+pub(super) const ICS: u32 = 0x00C8;
 pub(super) const IMS: u32 = 0x00D0;
 pub(super) const IMC: u32 = 0x00D8;
 pub(super) const IAM: u32 = 0x00E0;
@@ -90,6 +100,7 @@ pub(super) const RCTL_MO: u32 = 3 << 12;
 pub(super) const RCTL_BAM: u32 = 1 << 15;
 pub(super) const RCTL_BSIZE: u32 = 3 << 16;
 pub(super) const RCTL_VFE: u32 = 1 << 18;
+pub(super) const RCTL_CFIEN: u32 = 1 << 19;
 pub(super) const RCTL_SECRC: u32 = 1 << 26;
 pub(super) const RXCSUM: u32 = 0x5000;
 pub(super) const RXCSUM_CRCOFLD: u32 = 1 << 11;
@@ -102,6 +113,8 @@ pub(super) const MTA: u32 = 0x5200;
 pub(super) const RAL0: u32 = 0x5400;
 pub(super) const RAH0: u32 = 0x5404;
 pub(super) const RAH_AV: u32 = 1 << 31;
+/// The address is of pool 0, the only one.
+pub(super) const RAH_POOL_1: u32 = 1 << 18;
 pub(super) const VFTA: u32 = 0x5600;
 pub(super) const MRQC: u32 = 0x5818;
 /// RSS over IPv4, IPv4/TCP, IPv6, IPv6/TCP and IPv6/TCP with extensions.
@@ -113,7 +126,15 @@ pub(super) const VMOLR_RLPML: u32 = 0x3FFF;
 pub(super) const VMOLR_LPE: u32 = 1 << 16;
 pub(super) const VMOLR_RSSE: u32 = 1 << 17;
 pub(super) const VMOLR_AUPE: u32 = 1 << 24;
+pub(super) const VMOLR_ROMPE: u32 = 1 << 25;
+pub(super) const VMOLR_ROPE: u32 = 1 << 26;
 pub(super) const VMOLR_BAM: u32 = 1 << 27;
+pub(super) const VMOLR_MPME: u32 = 1 << 28;
+pub(super) const VMOLR_STRVLAN: u32 = 1 << 30;
+pub(super) const RPLOLR: u32 = 0x5AF0;
+pub(super) const RPLOLR_STRVLAN: u32 = 1 << 30;
+pub(super) const DTXCTL: u32 = 0x3590;
+pub(super) const DTXCTL_VLAN_ADDED: u32 = 1 << 3;
 
 /// Low half of receive address `n`; the high half follows.
 pub(super) const fn ral(n: u32) -> u32 {
@@ -148,6 +169,7 @@ pub(super) const DCTL_ENABLE: u32 = 1 << 25;
 /// 256-byte headers (unused), 2 KiB packet buffers, advanced descriptors with one buffer.
 pub(super) const SRRCTL_ONE_BUFFER_2K: u32 = 0x0200_0402;
 
+pub(super) const TIPG: u32 = 0x0410;
 pub(super) const TCTL: u32 = 0x0400;
 pub(super) const TCTL_EN: u32 = 1 << 1;
 pub(super) const TCTL_PSP: u32 = 1 << 3;

@@ -30,6 +30,8 @@ pub(super) enum Phase {
     Down,
     /// Configured, the transmit queues disabled; the rings are set up then.
     TxOff { until: Instant },
+    /// The self-test has the device; it goes on then.
+    Test { next: Instant },
     /// Running.
     Up,
     /// Given up; the last fault says why.
@@ -41,7 +43,7 @@ impl Phase {
     pub(super) fn deadline(self) -> Option<Instant> {
         match self {
             Self::Quiesce { until } | Self::Settle { until } | Self::TxOff { until } => Some(until),
-            Self::MasterDisable { next, .. } | Self::Reset { next, .. } => Some(next),
+            Self::MasterDisable { next, .. } | Self::Reset { next, .. } | Self::Test { next } => Some(next),
             Self::Unprobed | Self::Down | Self::Up | Self::Failed => None,
         }
     }
@@ -64,6 +66,7 @@ impl Igb {
                     self.phase = Phase::Reset { next: ctx.now + RESET_EVERY, polls: 0 };
                 }
                 Phase::Reset { next, polls } if next <= ctx.now => self.poll_reset(ctx, polls),
+                Phase::Test { next } if next <= ctx.now => self.run_test(ctx),
                 Phase::TxOff { until } if until <= ctx.now => self.up(ctx),
                 Phase::Up if self.reset_requested => {
                     self.reset_requested = false;
@@ -147,9 +150,13 @@ impl Igb {
         self.init_hw(ctx);
         self.phase = Phase::Down;
         self.reset_requested = false;
-        if core::mem::take(&mut self.resize) || !self.want_up {
+        if self.test_after_reset(ctx) {
+            return;
+        }
+        if core::mem::take(&mut self.resize) || self.new_queue_pairs.is_some() || !self.want_up {
             self.free_rings(ctx);
         }
+        self.apply_queue_pairs();
         if self.want_up && self.alloc_rings(ctx).is_ok() {
             return self.configure(ctx);
         }
@@ -168,11 +175,13 @@ impl Igb {
         self.watchdog_waits_for_phy = false;
         self.want_up = false;
         self.reset_requested = false;
+        self.test = None;
         for queue in ctx.queues.iter_mut().take(self.tx.len()) {
             queue.stop();
         }
         self.clean_rings(ctx);
         self.free_rings(ctx);
+        self.apply_queue_pairs();
         self.phase = Phase::Failed;
     }
 
@@ -201,7 +210,7 @@ impl Igb {
         self.hw.wr32(bus, FCAL, 0x00C2_8001);
         self.hw.wr32(bus, FCTTV, 0xFFFF);
         let rx_kb = self.hw.rd32(bus, RXPBS) & 0x7F;
-        let high = (rx_kb << 10).saturating_sub(self.max_frame() + super::configure::JUMBO_FRAME) & !15;
+        let high = (rx_kb << 10).saturating_sub(self.max_frame() + super::filter::JUMBO_FRAME) & !15;
         self.hw.wr32(bus, FCRTL, high.saturating_sub(16) | FCRTL_XONE);
         self.hw.wr32(bus, FCRTH, high);
         self.write_rar0(ctx);
@@ -214,7 +223,7 @@ impl Igb {
     pub(super) fn write_rar0(&mut self, ctx: &mut DriverCtx<'_>) {
         let [a, b, c, d, e, f] = self.mac;
         self.hw.wr32(ctx.bus, RAL0, u32::from_le_bytes([a, b, c, d]));
-        self.hw.wr32(ctx.bus, RAH0, u32::from_le_bytes([e, f, 0, 0]) | RAH_AV);
+        self.hw.wr32(ctx.bus, RAH0, u32::from_le_bytes([e, f, 0, 0]) | RAH_POOL_1 | RAH_AV);
     }
 
     /// A read makes the writes before it arrive.

@@ -53,17 +53,21 @@ const CLEARED_AT_RESET: &[u32] = &[0x403C, 0x4128, 0x412C, 0x4130, 0x4134, 0x413
 
 const COUNTERS: usize = REGISTERS.len();
 
+/// What the device has counted in a register of [`CLEARED`], folded in too: `ethtool -d` shows it.
+const UNSHOWN: usize = CLEARED.len();
+
 /// The device's counters, and the driver's own for the whole device.
 #[derive(Debug)]
 pub(super) struct HwStats {
     values: [u64; COUNTERS],
+    unshown: [u64; UNSHOWN],
     tx_timeouts: u64,
     out_of_sync: u64,
 }
 
 impl Default for HwStats {
     fn default() -> Self {
-        Self { values: [0; COUNTERS], tx_timeouts: 0, out_of_sync: 0 }
+        Self { values: [0; COUNTERS], unshown: [0; UNSHOWN], tx_timeouts: 0, out_of_sync: 0 }
     }
 }
 
@@ -105,14 +109,38 @@ impl Igb {
                 self.stats.values[counter as usize] += u64::from(value);
             }
         }
-        for &register in CLEARED {
-            self.hw.rd32(ctx.bus, register);
+        for (&register, sum) in CLEARED.iter().zip(&mut self.stats.unshown) {
+            let value = self.hw.rd32(ctx.bus, register);
+            if self.hw.removed {
+                return;
+            }
+            *sum += u64::from(value);
         }
         for q in 0..self.rx.len() {
             let drops = self.hw.rd32(ctx.bus, rxq(q as u32) + Q_RQDPC);
             if !self.hw.removed {
                 self.queue_stats[q].rx_drops += u64::from(drops);
             }
+        }
+    }
+
+    /// A register as `ethtool -d` shows it (`igb_get_regs`): counters as they were folded in, and of causes what reading does
+    /// not clear.
+    pub fn dump(&mut self, ctx: &mut DriverCtx<'_>, offset: u32) -> u32 {
+        let counted = REGISTERS.iter().find(|&&(register, _)| register == offset);
+        if let Some(&(_, counter)) = counted {
+            return self.stats.get(counter) as u32;
+        }
+        if let Some(at) = CLEARED.iter().position(|&register| register == offset) {
+            return self.stats.unshown[at] as u32;
+        }
+        match offset {
+            0x4000..0x4200 | 0x4220..0x4300 | 0xA018 => 0,
+            0x1580 => self.hw.rd32(ctx.bus, EICS),
+            0x1500 | 0x1504 => self.hw.rd32(ctx.bus, ICS),
+            0x1508 | 0x150C => self.hw.rd32(ctx.bus, IMS),
+            0x1510 => self.hw.rd32(ctx.bus, IAM),
+            _ => self.hw.rd32(ctx.bus, offset),
         }
     }
 

@@ -6,6 +6,7 @@
 mod bring_up;
 mod link;
 mod rx;
+mod selftest;
 mod tso;
 mod tx;
 
@@ -42,6 +43,8 @@ struct FakeBus {
     reset_stuck: bool,
     /// MDIC.READY does not come.
     mdic_stuck: bool,
+    /// A register that keeps nothing.
+    forgets: Option<u32>,
     resets: u32,
 }
 
@@ -62,6 +65,7 @@ impl FakeBus {
             master_stuck: false,
             reset_stuck: false,
             mdic_stuck: false,
+            forgets: None,
             resets: 0,
         }
     }
@@ -91,7 +95,7 @@ impl Bus for FakeBus {
             CTRL if !self.reset_stuck => self.get(CTRL) & !(1 << 26),
             0x0008 => {
                 let master = self.get(CTRL) & 4 == 0 || self.master_stuck;
-                self.get(0x0008) | 0x81 | u32::from(master) << 19
+                self.get(0x0008) | 0x83 | u32::from(master) << 19
             }
             MDIC if self.mdic_stuck => self.get(MDIC) & !(1 << 28),
             // Semaphore, causes and counters change when they are read.
@@ -103,6 +107,9 @@ impl Bus for FakeBus {
 
     fn write32(&mut self, offset: u32, value: u32) {
         self.written.push((offset, value));
+        if offset == 0x0008 || self.forgets == Some(offset) {
+            return;
+        }
         if offset == CTRL && value & 1 << 26 != 0 {
             self.resets += 1;
             self.regs.insert(CTRL, if self.reset_stuck { value } else { 0 });

@@ -192,6 +192,13 @@ impl Qdiscs {
         self.queues.len() == 1 || self.queues[queue] != self.root
     }
 
+    /// The transmit queue of the packet that was put back into the root qdisc and goes next.
+    #[must_use]
+    pub(crate) fn requeued(&self, skbs: &SkbPool) -> Option<u16> {
+        let slot = self.get(self.root).gso_skb.first_slot()?;
+        Some(skbs[&SkbPool::handle(slot)].queue_mapping)
+    }
+
     /// When the next token bucket has what it waits for: drive the stack then, and call [`Self::expired`].
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {

@@ -1,0 +1,97 @@
+//! What a case asks the emulated NIC to do wrong.
+
+use super::model::Fault;
+use super::problem::Problem;
+use super::reader::{Read, Reader};
+use super::shape::{Form, Key, key, must};
+use super::yaml::{Kind, Node};
+
+const TIME: Form = Form::Number(0, i64::MAX);
+const VECTOR: Key =
+    must("vector", Form::Number(0, 24), "The MSI-X vector: 0 for the link, n for queue pair n - 1.");
+const QUEUE: Key = must("queue", Form::Number(0, 15), "The transmit queue.");
+const AT: Key = must("at_ns", TIME, "When, in nanoseconds after the first step.");
+const BY: Key = must("by_ns", TIME, "How much later, in nanoseconds.");
+const FOR: Key = must("for_ns", TIME, "For how long, in nanoseconds.");
+const NTH: Key = key("nth", Form::Number(1, u32::MAX as i64), "Which one since the first step, from 1 on.");
+const PER_MILLE: Key = key("per_mille", Form::Number(0, 1000), "How many of thousand, in place of `nth`.");
+const SEED: Key = key("seed", Form::Number(0, i64::MAX), "Which of them `per_mille` strikes.");
+
+/// An entry of `faults:`; it has one of these keys.
+pub const FAULT: &[Key] = &[
+    key("lost_interrupt", Form::Keys(&[&[VECTOR, NTH, PER_MILLE, SEED]]), "A message never reaches the CPU."),
+    key("spurious_interrupt", Form::Keys(&[&[VECTOR, AT]]), "A message without a cause."),
+    key("late_write_back", Form::Keys(&[&[QUEUE, BY, NTH, PER_MILLE, SEED]]), "A completion comes late."),
+    key(
+        "lost_write_back",
+        Form::Keys(&[&[QUEUE, NTH, PER_MILLE, SEED]]),
+        "A completion never comes: DD stays clear, though the interrupt comes.",
+    ),
+    key(
+        "descriptor_fetch_error",
+        Form::Keys(&[&[QUEUE, NTH, PER_MILLE, SEED]]),
+        "A fetch of transmit descriptors fails, and the queue stands still until it is reset.",
+    ),
+    key(
+        "refused_dma",
+        Form::Keys(&[&[QUEUE, NTH, PER_MILLE, SEED]]),
+        "The machine refuses a read of packet data: the frame is lost.",
+    ),
+    key("link_flap", Form::Keys(&[&[AT, FOR]]), "The cable is pulled and put back; autonegotiation follows."),
+    key(
+        "corrupted_received_frame",
+        Form::Keys(&[&[NTH, PER_MILLE, SEED]]),
+        "A frame to the NIC arrives with a wrong FCS.",
+    ),
+    key("lost_received_frame", Form::Keys(&[&[NTH, PER_MILLE, SEED]]), "A frame to the NIC does not arrive."),
+    key(
+        "corrupted_sent_frame",
+        Form::Keys(&[&[NTH, PER_MILLE, SEED]]),
+        "A frame leaves the NIC damaged: nobody takes it.",
+    ),
+    key(
+        "lost_sent_frame",
+        Form::Keys(&[&[NTH, PER_MILLE, SEED]]),
+        "A frame that the NIC sent is not on the wire.",
+    ),
+    key("removal", Form::Keys(&[&[AT]]), "The card is pulled out: its registers read all ones."),
+    key("slow_reset", Form::Keys(&[&[BY, NTH, PER_MILLE, SEED]]), "A reset of the device takes longer."),
+];
+
+/// Reads `faults:`.
+pub fn faults(r: &mut Reader, node: &Node) -> Read<Vec<Fault>> {
+    let mut faults = Vec::new();
+    for item in r.list(node, "`[{lost_interrupt: {vector: 1, nth: 3}}]`")? {
+        let Kind::Map(entries) = &item.kind else {
+            return r.wrong(item, "one fault", "`{lost_interrupt: {vector: 1, nth: 3}}`");
+        };
+        r.fields(item, "faults", &[FAULT])?;
+        let [(kind, arguments)] = &entries[..] else {
+            return r.wrong(item, "one fault", "each fault is an entry of the list");
+        };
+        faults.push(fault(r, kind, arguments)?);
+    }
+    Ok(faults)
+}
+
+fn fault(r: &mut Reader, kind: &Node, arguments: &Node) -> Read<Fault> {
+    let name = r.word(kind)?;
+    let shape = FAULT.iter().find(|key| key.name == name).map(|key| key.form);
+    let keys = if let Some(Form::Keys(keys)) = shape { keys } else { &[] };
+    let fields = r.fields(arguments, name, keys)?;
+    let mut numbers = std::collections::BTreeMap::new();
+    for key in keys.iter().copied().flatten() {
+        let given = if key.required { Some(r.need(&fields, key.name)?) } else { fields.get(key.name) };
+        if let (Some(node), Form::Number(least, most)) = (given, key.form) {
+            numbers.insert(key.name.to_owned(), r.number(node, least, most)?.unsigned_abs());
+        }
+    }
+    let counts = keys.iter().copied().flatten().any(|key| key.name == "nth");
+    if counts && numbers.contains_key("nth") == numbers.contains_key("per_mille") {
+        let problem = Problem::at(&arguments.span, format!("`{name}` needs either `nth` or `per_mille`"))
+            .label("which ones is not clear")
+            .help("`nth: 3` is the third since the first step, `per_mille: 20, seed: 1` are some of them");
+        return Err(r.report(problem));
+    }
+    Ok(Fault { kind: name.to_owned(), arguments: numbers })
+}

@@ -1,0 +1,28 @@
+//! What the port of an emulated NIC saw beside the frames themselves: the queue of each, what was lost and why, and the
+//! device's counters that no tool shows.
+
+use super::Readings;
+use nic_emu::DropReason;
+
+/// The sizes that a device counts frames by, in bytes with the frame check sequence.
+pub const CLASSES: [&str; 6] = ["64", "65_127", "128_255", "256_511", "512_1023", "1024_max"];
+
+/// A port since the first step.
+#[derive(Clone, Debug, Default)]
+pub struct Port {
+    /// The transmit queue that each frame of the system under test came from, in the order of the wire.
+    pub queues: Vec<u16>,
+    /// Frames of both directions that did not go where they were meant to go.
+    pub lost: Vec<Lost>,
+    /// Frames by size as the device counts them, whether the driver has read that or not: `rx_64`, `tx_1024_max`, …
+    pub sizes: Readings,
+}
+
+/// A frame that was lost in the NIC or at its port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Why.
+    pub reason: DropReason,
+    /// What there was of it, without the frame check sequence.
+    pub bytes: Vec<u8>,
+}
