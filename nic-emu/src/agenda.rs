@@ -20,6 +20,8 @@ pub(crate) enum Event {
     TransmitWriteBack(u8),
     TransmitFlush(u8),
     WireFree,
+    PauseOver,
+    PauseRefresh,
     FrameArrived,
     ReceiveFetch(u8),
     ReceiveData,
@@ -57,6 +59,7 @@ impl Event {
             Self::ReceiveFlush(queue) => 0x400 + queue as u64,
             Self::Moderated(vector) => 0x500 + vector as u64,
             Self::Fault(_) | Self::CableBack => 9,
+            Self::PauseOver | Self::PauseRefresh => 10,
         }
     }
 }
@@ -87,6 +90,18 @@ impl Agenda {
         let tie = mix(self.seed ^ mix(at) ^ event.class());
         self.sequence += 1;
         self.heap.push(Reverse(Entry { at, tie, sequence: self.sequence, event }));
+    }
+
+    /// The same, unless it is planned for then already: who asks again and again without time passing is heard once.
+    pub(crate) fn plan_once(&mut self, at: u64, event: Event) {
+        if !self.heap.iter().any(|Reverse(entry)| entry.at == at && entry.event == event) {
+            self.plan(at, event);
+        }
+    }
+
+    /// Forgets the ends of autonegotiations.
+    pub(crate) fn drop_autoneg(&mut self) {
+        self.heap.retain(|Reverse(entry)| !matches!(entry.event, Event::AutonegDone(_)));
     }
 
     pub(crate) fn next_at(&self) -> Option<u64> {

@@ -31,6 +31,26 @@ impl Default for Latency {
     }
 }
 
+/// What the other end of the cable can do, as it says in autonegotiation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Partner {
+    /// 1000 Mbit/s, full duplex.
+    pub gigabit: bool,
+    /// Of bits 0 to 3: 10 Mbit/s half duplex, 10 full, 100 half, 100 full.
+    pub modes: u16,
+    /// It obeys and sends pause frames.
+    pub pause: bool,
+    /// It would do so in one direction.
+    pub asymmetric_pause: bool,
+}
+
+impl Default for Partner {
+    /// A usual gigabit port: all modes, and pause either way.
+    fn default() -> Self {
+        Self { gigabit: true, modes: 0xF, pause: true, asymmetric_pause: true }
+    }
+}
+
 /// All that is settled when the NIC is put into the machine.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -38,7 +58,7 @@ pub struct Config {
     pub mac: [u8; 6],
     /// Decides the order of independent things that are due at the same time, and the jitter.
     pub seed: u64,
-    /// Rate of the cable.
+    /// Rate of the cable with a link of 1000 Mbit/s; slower links are slower in proportion.
     pub wire_bits_per_second: u64,
     /// Rate at which the host bus moves packet data.
     pub bus_bits_per_second: u64,
@@ -54,6 +74,8 @@ pub struct Config {
     pub serial_ns: u64,
     /// Entries of the MSI-X table, 1 to 25.
     pub msix_vectors: u8,
+    /// The other end of the cable.
+    pub partner: Partner,
     /// Misbehaviour that a case asks for.
     pub faults: Vec<Fault>,
 }
@@ -73,12 +95,14 @@ impl Config {
             nvm_load_ns: 2_000_000,
             serial_ns: 20_000,
             msix_vectors: 10,
+            partner: Partner::default(),
             faults: Vec::new(),
         }
     }
 
     /// The same with every value in the range that the model can hold.
     pub(crate) fn bounded(mut self) -> Self {
+        self.partner.modes &= 0xF;
         self.msix_vectors = self.msix_vectors.clamp(1, 25);
         self.wire_bits_per_second = self.wire_bits_per_second.max(1);
         self.bus_bits_per_second = self.bus_bits_per_second.max(1);

@@ -30,10 +30,15 @@ pub struct SentFrame {
     pub started: u64,
     /// From destination address to the last byte before the FCS, padded to 60 bytes when `TCTL.PSP` is set.
     pub bytes: Vec<u8>,
-    /// The transmit queue that it came from.
+    /// The transmit queue that it came from, or [`SentFrame::OF_THE_MAC`].
     pub queue: u16,
     /// Ring index of its packet's last descriptor. For a segment of TSE: of the descriptor that held its last byte.
     pub last_descriptor: u16,
+}
+
+impl SentFrame {
+    /// In the place of a queue: a pause frame of the MAC's own.
+    pub const OF_THE_MAC: u16 = u16::MAX;
 }
 
 /// An interrupt message that has reached the CPU.

@@ -8,7 +8,7 @@ use crate::agenda::{Agenda, Event};
 use crate::config::Config;
 use crate::fault::{Fault, Plan};
 use crate::host::{DropReason, Dropped, HostMemory, Output};
-use crate::interrupt::Interrupts;
+use crate::interrupt::{Interrupts, Table};
 use crate::link::Link;
 use crate::nvm::Nvm;
 use crate::observation::{Observation, Rule};
@@ -39,6 +39,7 @@ pub struct Nic {
     pub(crate) transmit: Transmit,
     pub(crate) receive: Receive,
     pub(crate) interrupts: Interrupts,
+    pub(crate) msix: Table,
     pub(crate) link: Link,
     pub(crate) phy: Phy,
     pub(crate) nvm: Nvm,
@@ -64,8 +65,9 @@ impl Nic {
             transmit: Transmit::new(),
             receive: Receive::new(),
             interrupts: Interrupts::new(),
+            msix: Table::new(),
             link: Link::new(),
-            phy: Phy::new(),
+            phy: Phy::new(config.partner),
             nvm: Nvm::new(config.mac),
             in_reset: false,
             faults: Plan::default(),
@@ -86,7 +88,7 @@ impl Nic {
     pub fn arm_faults(&mut self, faults: &[Fault]) {
         let first = self.faults.arm(faults);
         for (place, fault) in (first..).zip(faults) {
-            if let Some(after) = fault.due() {
+            if let Some(after) = fault.bounded().due() {
                 self.agenda.plan(self.now.saturating_add(after), Event::Fault(place as u16));
             }
         }
@@ -258,10 +260,8 @@ impl Nic {
     fn read_status(&self) -> u32 {
         let busy = self.transmit.is_dma_busy() || self.receive.is_dma_busy();
         let master = self.is_bus_master() || (busy && !self.in_reset);
-        let mut value = self.registers.get(offset::STATUS);
-        value |= if master { status::GIO_MASTER_ENABLE } else { 0 };
-        value |= if self.link.is_up { status::LU } else { 0 };
-        value
+        let value = self.registers.get(offset::STATUS) & !status::OF_LINK | self.link_status();
+        value | if master { status::GIO_MASTER_ENABLE } else { 0 }
     }
 
     /// `SWSM.SMBI` reads 0 once, and 1 until it is written 0 (section 8.16.3).
@@ -290,8 +290,10 @@ impl Nic {
             offset::EEWR => self.write_eewr(value),
             offset::MDIC => self.write_mdic(value),
             offset::SWSM => self.registers.set(offset, value & 3),
-            0x00C0..=0x00E0 | 0x1514..=0x1580 | 0x1680..=0x1740 => self.write_interrupt(offset, value),
-            offset::TCTL => self.transmit_pump(),
+            0x00C0..=0x00E0 | 0x1514..=0x1580 | 0x1680..=0x1740 | offset::PBACLR => {
+                self.write_interrupt(offset, value)
+            }
+            offset::TCTL => self.write_tctl(value),
             offset::RCTL => self.receive_pump(),
             0xC000..0xC400 => self.write_receive_queue(offset, old, value),
             0xE000..0xE400 => self.write_transmit_queue(offset, old, value),
@@ -316,6 +318,8 @@ impl Nic {
             Event::TransmitWriteBack(queue) => self.transmit_write_back(queue.into(), io),
             Event::TransmitFlush(queue) => self.transmit_flush_due(queue.into()),
             Event::WireFree => self.frame_left(io),
+            Event::PauseOver => self.start_frame(),
+            Event::PauseRefresh => self.refresh_pause(),
             Event::FrameArrived => self.frame_arrived(io),
             Event::ReceiveFetch(queue) => self.receive_fetched(queue.into(), io),
             Event::ReceiveData => self.receive_data_done(io),

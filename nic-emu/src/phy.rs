@@ -4,6 +4,8 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 
 use crate::agenda::Event;
+use crate::config::Partner;
+use crate::link::{LinkMode, Speed};
 use crate::nic::Nic;
 use crate::observation::Rule;
 use crate::registers::bit::{icr, mdic, status};
@@ -16,11 +18,27 @@ const PAGED_MAX: usize = 256;
 
 const BMCR_RESET: u16 = 1 << 15;
 const BMCR_LOOPBACK: u16 = 1 << 14;
+const BMCR_SPEED100: u16 = 1 << 13;
+const BMCR_FD: u16 = 1 << 8;
+const BMCR_SPEED1000: u16 = 1 << 6;
 const BMCR_AN_EN: u16 = 1 << 12;
 const BMCR_PWRDN: u16 = 1 << 11;
 const BMCR_RESTART_AN: u16 = 1 << 9;
 const BMSR_AN_DONE: u16 = 1 << 5;
 const BMSR_LINK: u16 = 1 << 2;
+/// `ANAR` and `ANLPAR`, best first: the bit, and what it means.
+const MODES: [(u16, Speed, bool); 4] = [
+    (1 << 8, Speed::Mbps100, true),
+    (1 << 7, Speed::Mbps100, false),
+    (1 << 6, Speed::Mbps10, true),
+    (1 << 5, Speed::Mbps10, false),
+];
+/// `GBCR`: 1000 Mbit/s full duplex is advertised.
+const GBCR_1000FD: u16 = 1 << 9;
+const ANAR_PAUSE: u16 = 1 << 10;
+const ANAR_ASM_DIR: u16 = 1 << 11;
+/// The partner's next page and acknowledge bits, and the selector of IEEE 802.3.
+const ANLPAR_ALWAYS: u16 = 0xC001;
 
 /// Registers 0 to 15 after power-up: an IGP3, autonegotiating.
 const RESET: [u16; 16] =
@@ -37,13 +55,18 @@ pub(crate) struct Phy {
     loss_latched: bool,
     pub(crate) has_cable: bool,
     pub(crate) is_linked: bool,
+    /// What autonegotiation, or the driver, has settled.
+    pub(crate) mode: LinkMode,
+    partner: Partner,
     /// Counts autonegotiations, so that the end of an abandoned one is known.
     round: u32,
 }
 
 impl Phy {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(partner: Partner) -> Self {
         Self {
+            mode: LinkMode::GIGABIT,
+            partner,
             standard: RESET,
             paged: BTreeMap::new(),
             page: 0,
@@ -62,15 +85,53 @@ impl Phy {
                 let done = if linked { BMSR_AN_DONE } else { 0 };
                 self.standard[1] & !(BMSR_AN_DONE | BMSR_LINK) | done | if shown { BMSR_LINK } else { 0 }
             }
-            // The partner: all modes, symmetric pause; and both receivers good.
-            5 if linked => 0xCDE1,
-            10 if linked => 0x7C00,
-            // IGP port status: 1000 Mbit/s, full duplex, link.
-            17 if linked => 0xC600,
+            5 if linked => self.partner.abilities(),
+            // Both receivers are good; the partner's half duplex of 1000 Mbit/s goes with its full one.
+            10 if linked => 0x7000 | if self.partner.gigabit { 0x0C00 } else { 0 },
+            // IGP port status: speed, link, duplex.
+            17 if linked => {
+                let speed = self.mode.speed.code() as u16 + 1;
+                speed << 14 | 1 << 10 | if self.mode.is_full_duplex { 1 << 9 } else { 0 }
+            }
             0..=15 => self.standard[usize::from(register)],
             PAGE_SELECT => self.page,
             _ => self.paged.get(&(self.page, register)).copied().unwrap_or(0),
         }
+    }
+}
+
+impl Phy {
+    /// The best mode that both ends can do, or what `BMCR` forces. None: no link.
+    fn resolve(&self) -> Option<LinkMode> {
+        let control = self.standard[0];
+        if control & BMCR_AN_EN == 0 {
+            let speed = match (control & BMCR_SPEED1000 != 0, control & BMCR_SPEED100 != 0) {
+                (true, _) => Speed::Mbps1000,
+                (_, true) => Speed::Mbps100,
+                _ => Speed::Mbps10,
+            };
+            return Some(LinkMode { speed, is_full_duplex: control & BMCR_FD != 0 });
+        }
+        if self.standard[9] & GBCR_1000FD != 0 && self.partner.gigabit {
+            return Some(LinkMode::GIGABIT);
+        }
+        let common = self.standard[4] & self.partner.abilities();
+        let (_, speed, is_full_duplex) = MODES.into_iter().find(|(bit, ..)| common & bit != 0)?;
+        Some(LinkMode { speed, is_full_duplex })
+    }
+}
+
+impl Partner {
+    /// As it stands in `ANLPAR`.
+    const fn abilities(self) -> u16 {
+        let mut word = ANLPAR_ALWAYS | self.modes << 5;
+        if self.pause {
+            word |= ANAR_PAUSE;
+        }
+        if self.asymmetric_pause {
+            word |= ANAR_ASM_DIR;
+        }
+        word
     }
 }
 
@@ -134,6 +195,7 @@ impl Nic {
             self.set_phy_link(false);
         } else if value & BMCR_LOOPBACK != 0 {
             self.phy.round += 1;
+            self.phy.mode = self.phy.resolve().unwrap_or(LinkMode::GIGABIT);
             self.set_phy_link(true);
         } else if value & BMCR_RESTART_AN != 0
             || (value ^ old) & (BMCR_AN_EN | BMCR_PWRDN | BMCR_LOOPBACK) != 0
@@ -159,6 +221,7 @@ impl Nic {
     pub(crate) fn restart_autoneg(&mut self) {
         self.phy.round += 1;
         self.set_phy_link(false);
+        self.agenda.drop_autoneg();
         if self.phy.has_cable && self.phy.standard[0] & BMCR_PWRDN == 0 {
             let round = self.phy.round;
             self.agenda.plan(self.now + self.config.autoneg_ns.max(1), Event::AutonegDone(round));
@@ -166,7 +229,11 @@ impl Nic {
     }
 
     pub(crate) fn autoneg_done(&mut self, round: u32) {
-        if round == self.phy.round && self.phy.has_cable {
+        if round != self.phy.round || !self.phy.has_cable {
+            return;
+        }
+        if let Some(mode) = self.phy.resolve() {
+            self.phy.mode = mode;
             self.set_phy_link(true);
         }
     }

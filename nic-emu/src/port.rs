@@ -26,19 +26,34 @@ pub(crate) struct Frame {
     pub(crate) last_descriptor: u16,
 }
 
+/// What is on the cable.
+#[derive(Clone, Debug)]
+enum Sending {
+    Data(Frame),
+    /// A pause frame with this time.
+    Pause(u16),
+}
+
 /// The packet buffer and the frame that is on the cable.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Port {
     waiting: VecDeque<Frame>,
     waiting_bytes: usize,
-    sending: Option<(u64, Frame)>,
+    sending: Option<(u64, Sending)>,
     free_at: u64,
+    /// The pause time of a pause frame that waits for the cable.
+    pub(crate) control: Option<u16>,
+    /// Until when the other end wants silence.
+    pub(crate) paused_until: u64,
 }
 
 impl Nic {
     /// How long so many bytes take on the cable.
     pub(crate) const fn wire_ns(&self, bytes: usize) -> u64 {
-        bytes as u64 * 8 * 1_000_000_000 / self.config.wire_bits_per_second
+        // A cable of another rate than 1 Gbit/s is slower or faster at every speed.
+        let speed = self.link.mode.speed.bits_per_second();
+        let rate = (self.config.wire_bits_per_second as u128 * speed as u128 / 1_000_000_000) as u64;
+        bytes as u64 * 8 * 1_000_000_000 / if rate == 0 { 1 } else { rate }
     }
 
     /// Whether the transmit packet buffer, of `TXPBS` KiB, can take so many bytes more.
@@ -56,17 +71,28 @@ impl Nic {
         self.start_frame();
     }
 
-    /// Begins the next frame when the cable is free and there is a link.
+    /// Begins the next frame when the cable is free, there is a link, and the other end has not asked for silence; a pause
+    /// frame goes first, and also then.
     pub(crate) fn start_frame(&mut self) {
         let enabled = self.registers.has(offset::TCTL, tctl::EN) && !self.in_reset;
         if self.transmit.port.sending.is_some() || !(self.link.is_up || self.is_loopback()) || !enabled {
             return;
         }
-        let Some(frame) = self.transmit.port.waiting.pop_front() else { return };
+        let port = &mut self.transmit.port;
+        let (next, length) = if let Some(quanta) = port.control.take() {
+            (Sending::Pause(quanta), FRAME_MIN)
+        } else if self.now < port.paused_until {
+            return;
+        } else if let Some(frame) = port.waiting.pop_front() {
+            let length = frame.bytes.len();
+            (Sending::Data(frame), length)
+        } else {
+            return;
+        };
         let started = self.transmit.port.free_at.max(self.now);
-        let end = started + self.wire_ns(PREAMBLE + frame.bytes.len() + FCS);
-        self.transmit.port.free_at = started + self.wire_ns(PREAMBLE + frame.bytes.len() + FCS + GAP);
-        self.transmit.port.sending = Some((started, frame));
+        let end = started + self.wire_ns(PREAMBLE + length + FCS);
+        self.transmit.port.free_at = started + self.wire_ns(PREAMBLE + length + FCS + GAP);
+        self.transmit.port.sending = Some((started, next));
         self.agenda.plan(end, Event::WireFree);
     }
 
@@ -76,8 +102,11 @@ impl Nic {
 
     /// The last bit of a frame is out.
     pub(crate) fn frame_left(&mut self, io: &mut Io<'_>) {
-        let Some((started, frame)) = self.transmit.port.sending.take() else { return };
-        let Frame { bytes, queue, last_descriptor } = frame;
+        let Some((started, sent)) = self.transmit.port.sending.take() else { return };
+        let Frame { bytes, queue, last_descriptor } = match sent {
+            Sending::Data(frame) => frame,
+            Sending::Pause(quanta) => return self.pause_left(quanta, started, io),
+        };
         self.transmit.port.waiting_bytes -= bytes.len();
         if self.is_loopback() {
             self.count_sent(&bytes);
@@ -91,6 +120,16 @@ impl Nic {
             }
         } else {
             self.drop_frame(DropReason::LinkDown, bytes);
+        }
+        self.transmit_pump();
+    }
+
+    fn pause_left(&mut self, quanta: u16, started: u64, io: &mut Io<'_>) {
+        let bytes = self.pause_frame(quanta);
+        if self.link.is_up && !self.is_loopback() {
+            self.count_sent_pause(&bytes, quanta == 0);
+            let queue = SentFrame::OF_THE_MAC;
+            io.out.frames.push(SentFrame { at: self.now, started, bytes, queue, last_descriptor: 0 });
         }
         self.transmit_pump();
     }
@@ -131,7 +170,10 @@ impl Port {
 
     /// Empties it, the frame on the cable first.
     pub(crate) fn take_all(&mut self) -> Vec<Vec<u8>> {
-        let sending = self.sending.take().map(|(_, frame)| frame);
+        let sending = match self.sending.take() {
+            Some((_, Sending::Data(frame))) => Some(frame),
+            _ => None,
+        };
         sending.into_iter().chain(self.waiting.drain(..)).map(|frame| frame.bytes).collect()
     }
 }

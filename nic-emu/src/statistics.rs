@@ -28,6 +28,11 @@ const HGOTCL: u32 = 0x4130;
 pub(crate) mod counter {
     pub(crate) const CRCERRS: u32 = 0x4000;
     pub(crate) const MPC: u32 = 0x4010;
+    pub(crate) const XONRXC: u32 = 0x4048;
+    pub(crate) const XONTXC: u32 = 0x404C;
+    pub(crate) const XOFFRXC: u32 = 0x4050;
+    pub(crate) const XOFFTXC: u32 = 0x4054;
+    pub(crate) const FCRUC: u32 = 0x4058;
     pub(crate) const RNBC: u32 = 0x40A0;
     pub(crate) const RUC: u32 = 0x40A4;
     pub(crate) const RFC: u32 = 0x40A8;
@@ -98,6 +103,13 @@ impl Nic {
             Cast::Multicast => self.count(MPTC, 1),
             Cast::Broadcast => self.count(BPTC, 1),
         }
+    }
+
+    /// A pause frame of the MAC's own has left: it is in the totals, and in no count of good packets.
+    pub(crate) fn count_sent_pause(&mut self, frame: &[u8], is_xon: bool) {
+        self.count(TPT, 1);
+        self.count_bytes(TOTL, frame.len() + FCS);
+        self.count(if is_xon { counter::XONTXC } else { counter::XOFFTXC }, 1);
     }
 
     /// A frame was seen at the port, good or bad, for us or not.

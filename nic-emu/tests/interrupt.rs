@@ -169,3 +169,58 @@ fn faults_lose_one_interrupt_and_invent_another() {
     assert_eq!(machine.out.interrupts[1].vector, 3);
     assert_eq!(machine.out.interrupts[1].at, 3_000_000_000);
 }
+
+/// BAR 3: vector control of vector 1 is at 0x1C, the pending bits are at 0x2000.
+#[test]
+fn a_masked_vector_waits_and_is_pending() {
+    let mut machine = Machine::up();
+    machine.nic.write_msix(0x1C, 1);
+    machine.send(&frame(100));
+    machine.run();
+    assert_eq!((machine.out.interrupts.len(), machine.nic.read_msix(0x2000)), (0, 2));
+    machine.nic.write_msix(0x1C, 0);
+    machine.run();
+    assert_eq!((machine.out.interrupts.len(), machine.nic.read_msix(0x2000)), (1, 0));
+}
+
+#[test]
+fn what_waits_for_a_masked_vector_can_be_forgotten() {
+    let mut machine = Machine::up();
+    machine.nic.write_msix(0x1C, 1);
+    machine.send(&frame(100));
+    machine.run();
+    machine.write(0x5B68, 2);
+    assert_eq!(machine.nic.read_msix(0x2000), 0);
+    machine.nic.write_msix(0x1C, 0);
+    machine.run();
+    assert_eq!(machine.out.interrupts.len(), 0);
+}
+
+#[test]
+fn the_table_holds_an_entry_for_each_vector() {
+    let mut machine = Machine::cold();
+    for word in 0..4 {
+        machine.nic.write_msix(0x90 + 4 * word, 0xFEE0_0001);
+        machine.nic.write_msix(0xA0 + 4 * word, 0xFEE0_0001);
+    }
+    let read = |offset: u32| [0, 4, 8, 12].map(|word| machine.nic.read_msix(offset + word));
+    assert_eq!(read(0x90), [0xFEE0_0001, 0xFEE0_0001, 0xFEE0_0001, 1], "vector 9, the last");
+    assert_eq!(read(0xA0), [0; 4], "beyond it");
+}
+
+#[test]
+fn intx_is_asserted_until_its_cause_is_read() {
+    let mut machine = Machine::up();
+    machine.write(0x1514, 0);
+    machine.write(0x1528, !0);
+    machine.read(0x1580);
+    machine.read(0xC0);
+    machine.write(0xD0, 0x5000_009D);
+    assert!(!machine.nic.is_intx_asserted());
+    machine.send(&frame(100));
+    machine.run();
+    assert!(machine.nic.is_intx_asserted());
+    assert_eq!(machine.out.interrupts.iter().map(|message| message.vector).collect::<Vec<_>>(), [0]);
+    assert_ne!(machine.read(0xC0) & (1 << 31 | 1), 0, "INT_ASSERTED, TXDW");
+    assert!(!machine.nic.is_intx_asserted());
+}

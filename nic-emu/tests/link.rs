@@ -3,7 +3,8 @@
 mod machine;
 
 use machine::{MAC, Machine, frame};
-use nic_emu::{Config, DropReason, Fault, Rule};
+use nic_emu::{Config, DropReason, Fault, LinkMode, Partner, Rule, Speed};
+use rstest::rstest;
 
 const READ: u32 = 1 << 27;
 const WRITE: u32 = 1 << 26;
@@ -133,4 +134,88 @@ fn a_link_flap_on_request() {
     assert!(!machine.nic.is_link_up());
     machine.wait(1_501_000_000);
     assert!(machine.nic.is_link_up());
+}
+
+const fn mode(speed: Speed, is_full_duplex: bool) -> Option<LinkMode> {
+    Some(LinkMode { speed, is_full_duplex })
+}
+
+/// The best that both ends advertise: `ANAR` (bits 8 to 5: 100FD, 100HD, 10FD, 10HD), `GBCR` bit 9, and the partner.
+#[rstest]
+#[case::all(0x1E1, 0x200, Partner::default(), mode(Speed::Mbps1000, true))]
+#[case::a_partner_without_gigabit(0x1E1, 0x200, Partner { gigabit: false, ..Partner::default() }, mode(Speed::Mbps100, true))]
+#[case::no_gigabit_advertised(0x1E1, 0, Partner::default(), mode(Speed::Mbps100, true))]
+#[case::half_duplex_of_100(0x0A1, 0, Partner::default(), mode(Speed::Mbps100, false))]
+#[case::full_duplex_of_10(0x041, 0, Partner::default(), mode(Speed::Mbps10, true))]
+#[case::half_duplex_of_10(0x1E1, 0x200, Partner { gigabit: false, modes: 1, ..Partner::default() }, mode(Speed::Mbps10, false))]
+#[case::nothing_in_common(0x041, 0, Partner { modes: 8, ..Partner::default() }, None)]
+fn autonegotiation_settles(
+    #[case] anar: u32,
+    #[case] gbcr: u32,
+    #[case] partner: Partner,
+    #[case] expected: Option<LinkMode>,
+) {
+    let mut machine = Machine::with(Config { partner, ..Config::new(MAC, 0) });
+    machine.set(0, 1 << 6);
+    mdic(&mut machine, 1, 4, WRITE | anar);
+    mdic(&mut machine, 1, 9, WRITE | gbcr);
+    mdic(&mut machine, 1, 0, WRITE | 0x1240);
+    machine.wait(2_000_000_000);
+    assert_eq!(machine.nic.is_link_up().then(|| machine.nic.link_mode()), expected);
+    if let Some(LinkMode { speed, is_full_duplex }) = expected {
+        let code = match speed {
+            Speed::Mbps10 => 0,
+            Speed::Mbps100 => 1,
+            Speed::Mbps1000 => 2,
+        };
+        assert_eq!(machine.read(8) & 0xC3, code << 6 | 2 | u32::from(is_full_duplex), "STATUS");
+    }
+}
+
+/// A frame of 64 bytes, its preamble and its gap: 84 bytes.
+#[rstest]
+#[case::at_1000(0x0140, 672)]
+#[case::at_100(0x2100, 6_720)]
+#[case::at_10(0x0100, 67_200)]
+fn a_forced_speed_is_the_rate_of_the_cable(#[case] bmcr: u32, #[case] slot: u64) {
+    let mut machine = Machine::up();
+    mdic(&mut machine, 1, 0, WRITE | bmcr);
+    machine.wait(2_000_000_000);
+    machine.out = Default::default();
+    machine.send(&frame(60));
+    machine.send(&frame(60));
+    machine.run();
+    let at: Vec<u64> = machine.out.frames.iter().map(|frame| frame.at).collect();
+    assert_eq!(at[1] - at[0], slot);
+}
+
+#[test]
+fn a_mac_forced_to_another_speed_than_its_phy_has_no_link() {
+    let mut machine = Machine::up();
+    let control = machine.read(0) & !(3 << 8);
+    machine.write(0, control | 1 << 11 | 1 << 8);
+    assert!(!machine.nic.is_link_up());
+    machine.write(0, control | 1 << 11 | 2 << 8);
+    assert!(machine.nic.is_link_up());
+}
+
+/// Linux's loopback test: PHY and MAC forced to 1000 Mbit/s; all frames come back, and none is on the cable.
+#[rstest]
+#[case::in_the_phy(0x4140, 0)]
+#[case::in_the_mac(0x1140, 1 << 6)]
+fn in_loopback_every_frame_comes_back(#[case] bmcr: u32, #[case] lbm: u32) {
+    let mut machine = Machine::up();
+    mdic(&mut machine, 1, 0, WRITE | bmcr);
+    machine.set(0, 1 << 11 | 1 << 12 | 2 << 8 | 1 | 1 << 6);
+    machine.set(0x100, lbm);
+    machine.wait(2_000_000_000);
+    machine.out = Default::default();
+    for _ in 0..20 {
+        let mut bytes = frame(256);
+        bytes[..6].fill(0xFF);
+        machine.send(&bytes);
+        machine.wait(100_000);
+    }
+    assert_eq!(machine.out.frames, []);
+    assert_eq!([machine.read(0x4078), machine.read(0x4104)], [20, 20], "BPRC, RPTHC");
 }

@@ -163,3 +163,32 @@ fn a_reset_loses_what_is_in_the_nic() {
     assert!(machine.out.dropped.iter().all(|lost| lost.reason == nic_emu::DropReason::Reset));
     assert_eq!(machine.read(0xE010), 0, "TDH");
 }
+
+/// The packet buffer is full of 27 frames, and the descriptor of the next waits on the chip. What is fetched beyond it does not
+/// see that memory is changed.
+#[rstest]
+#[case::as_soon_as_there_is_one(8 | 1 << 8, 1, true)]
+#[case::not_before_there_are_hthresh(8 | 3 << 8, 2, false)]
+#[case::when_there_are_hthresh(8 | 3 << 8, 3, true)]
+#[case::not_without_pthresh(1 << 8, 3, false)]
+fn descriptors_are_fetched_ahead(#[case] thresholds: u32, #[case] given: usize, #[case] fetched: bool) {
+    let mut machine = Machine::up();
+    machine.nic.set_link(false);
+    machine.write(0xE028, 0);
+    machine.write(0xE028, thresholds | 1 << 25);
+    for _ in 0..28 {
+        machine.send(&frame(1514));
+        machine.wait(100_000);
+    }
+    let first = machine.send(&frame(100));
+    for _ in 1..given {
+        machine.send(&frame(100));
+    }
+    machine.wait(1_000_000);
+    let buffer = u64::from(machine.ram.word(first));
+    machine.ram.descriptor(first, data(buffer, 80, 0x0B00_0000, 0, 80));
+    machine.nic.set_link(true);
+    machine.run();
+    let length = machine.out.frames[28].bytes.len();
+    assert_eq!(length, if fetched { 100 } else { 80 });
+}

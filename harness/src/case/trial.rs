@@ -13,6 +13,8 @@ use super::shape::{CASE, DIFFERS, STEPS, StepShape, keys_of};
 use super::substitute::Variables;
 use super::value::Patterns;
 use super::yaml::{Kind, Node};
+use crate::frame::FrameSpec;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Steps of a trial, with all that they include and repeat.
@@ -34,6 +36,8 @@ pub struct TrialReader<'l> {
     pub variables: &'l Variables,
     /// All values of the matrix.
     pub matrix: &'l Matrix,
+    /// What frames that have a name are expected to look like.
+    pub expected: BTreeMap<String, FrameSpec>,
     /// Payloads that rows share.
     pub patterns: &'l mut Patterns,
     /// The step that is read.
@@ -62,6 +66,7 @@ impl<'l> TrialReader<'l> {
         Self {
             r: Reader::default(),
             names: Names::default(),
+            expected: BTreeMap::new(),
             variables,
             matrix,
             patterns,
@@ -265,6 +270,7 @@ impl<'l> TrialReader<'l> {
         let (name, action) = match shape.name {
             "include" => return self.include(body, out),
             "repeat" => return self.repeat(body, out),
+            "retransmissions" => return self.retransmissions(body, out),
             "check" => match self.check(body)? {
                 Some(action) => (None, action),
                 None => return Ok(()),

@@ -3,6 +3,9 @@
 mod causes;
 mod moderation;
 mod registers;
+mod table;
+
+pub(crate) use table::Table;
 
 /// Bits of `EICR` that can be vectors.
 pub(crate) const VECTORS: usize = 25;

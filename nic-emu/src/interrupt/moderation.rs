@@ -21,14 +21,20 @@ impl Nic {
 
     /// Plans the message of each vector that asks for one, as soon as its interval allows.
     pub(super) fn moderate(&mut self) {
+        let masked = self.masked_vectors();
         for vector in 0..VECTORS {
             let bit = 1 << vector;
-            if self.interrupts.pending & !self.interrupts.waiting & bit != 0 {
+            if self.interrupts.pending & !self.interrupts.waiting & !masked & bit != 0 {
                 self.interrupts.waiting |= bit;
                 let at = self.interrupts.allowed_at[vector].max(self.now + 1);
                 self.agenda.plan(at, Event::Moderated(vector as u8));
             }
         }
+    }
+
+    /// Without MSI-X nothing masks the one interrupt but `IMS` and `EIMS`.
+    fn masked_vectors(&self) -> u32 {
+        if self.is_msix() { self.msix.masked() } else { 0 }
     }
 
     pub(super) fn write_eitr(&mut self, vector: usize, value: u32) {
@@ -37,7 +43,7 @@ impl Nic {
         }
         self.interrupts.allowed_at[vector] = self.now;
         if self.interrupts.waiting & 1 << vector != 0 {
-            self.agenda.plan(self.now + 1, Event::Moderated(vector as u8));
+            self.agenda.plan_once(self.now + 1, Event::Moderated(vector as u8));
         }
     }
 
@@ -50,7 +56,7 @@ impl Nic {
         }
         let bit = 1 << vector;
         self.interrupts.waiting &= !bit;
-        if self.interrupts.pending & bit == 0 {
+        if self.interrupts.pending & !self.masked_vectors() & bit == 0 {
             return;
         }
         self.interrupts.pending &= !bit;

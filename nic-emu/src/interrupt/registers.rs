@@ -76,6 +76,7 @@ impl Nic {
                 self.write_eitr((register - offset::EITR) as usize / 4, value);
             }
             offset::IVAR..=offset::IVAR_MISC => self.check_ivar(register, value),
+            offset::PBACLR => self.clear_pending(value),
             _ => {}
         }
         self.evaluate_interrupts();

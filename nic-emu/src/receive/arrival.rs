@@ -7,6 +7,7 @@ use super::{Accepted, Arriving, parse};
 use crate::agenda::Event;
 use crate::host::DropReason;
 use crate::nic::{Io, Nic};
+use crate::pause::Control;
 use crate::registers::bit::{icr, rctl};
 use crate::registers::offset;
 use crate::statistics::{FCS, counter};
@@ -44,7 +45,13 @@ impl Nic {
             return self.drop_frame(DropReason::ReceiverDisabled, frame.bytes);
         }
         self.count_seen(&frame.bytes);
-        let Some(matched) = self.filter(&frame.bytes) else {
+        let is_whole = !frame.has_bad_crc && frame.bytes.len() + FCS >= FRAME_MIN;
+        let control = if is_whole { self.take_control(&frame.bytes) } else { Control::None };
+        if control == Control::Consumed {
+            return;
+        }
+        let passed = (control == Control::Passed).then_some(Match::Inexact);
+        let Some(matched) = self.filter(&frame.bytes).or(passed) else {
             return self.drop_frame(DropReason::Filtered, frame.bytes);
         };
         if let Some((reason, register)) = self.fault_of(&frame) {
@@ -60,7 +67,7 @@ impl Nic {
             self.raise_cause(icr::RXO);
             return self.drop_frame(DropReason::FifoFull, frame.bytes);
         }
-        if !frame.has_bad_crc {
+        if !frame.has_bad_crc && control != Control::Pause {
             self.count_received(&frame.bytes);
         }
         let parsed = parse::parse(&frame.bytes, self.vlan_tag(&frame.bytes).is_some());
@@ -74,6 +81,7 @@ impl Nic {
             has_bad_crc: frame.has_bad_crc,
             is_starved: false,
         });
+        self.check_watermarks();
         self.receive_pump();
     }
 

@@ -42,6 +42,11 @@ impl Nic {
         if !self.is_bus_master() {
             return;
         }
+        self.start_jobs();
+        self.check_watermarks();
+    }
+
+    fn start_jobs(&mut self) {
         while self.receive.in_flight.len() < IN_FLIGHT_MAX {
             let Some(mut frame) = self.receive.fifo.pop_front() else { break };
             let queue = frame.queue;

@@ -10,6 +10,7 @@ use crate::nic::{Io, Nic};
 use crate::observation::Rule;
 use crate::registers::bit::dctl;
 use crate::registers::offset;
+use crate::transmit::wants_descriptors;
 
 /// Descriptors of one queue that the chip holds.
 const CACHE_MAX: usize = 64;
@@ -97,13 +98,13 @@ impl Nic {
 
     pub(super) fn plan_receive_fetch(&mut self, queue: usize) {
         let state = &self.receive.queues[queue];
-        let wanted = if self.receive.fifo.is_empty() { CACHE_MAX / 2 } else { CACHE_MAX };
-        let idle = !state.fetching && state.cache.len() < wanted;
-        if idle
-            && self.is_bus_master()
-            && self.is_receive_queue_enabled(queue)
-            && self.receive_available(queue) > 0
-        {
+        let available = self.receive_available(queue);
+        let control = self.registers.get(offset::of_queue(offset::RXDCTL, queue));
+        // A frame that waits may need more than PTHRESH has brought.
+        let wanted = wants_descriptors(control, state.cache.len(), available)
+            || !self.receive.fifo.is_empty() && state.cache.len() < CACHE_MAX;
+        let idle = !state.fetching && wanted;
+        if idle && self.is_bus_master() && self.is_receive_queue_enabled(queue) && available > 0 {
             self.receive.queues[queue].fetching = true;
             let at = self.after(self.config.latency.descriptor_fetch_ns);
             self.agenda.plan(at, Event::ReceiveFetch(queue as u8));

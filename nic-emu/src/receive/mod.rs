@@ -63,6 +63,8 @@ pub(crate) struct Receive {
     pub(crate) wire_free_at: u64,
     fifo: VecDeque<Accepted>,
     fifo_bytes: usize,
+    /// The other end was asked to stop, and not yet to go on.
+    pub(crate) has_stopped_peer: bool,
     in_flight: VecDeque<Job>,
     bus_free_at: u64,
 }
@@ -75,6 +77,7 @@ impl Receive {
             wire_free_at: 0,
             fifo: VecDeque::new(),
             fifo_bytes: 0,
+            has_stopped_peer: false,
             in_flight: VecDeque::new(),
             bus_free_at: 0,
         }
@@ -86,6 +89,11 @@ impl Receive {
         new.arriving = old.arriving.clone();
         new.wire_free_at = old.wire_free_at;
         new
+    }
+
+    /// Bytes in the packet buffer.
+    pub(crate) const fn fill(&self) -> usize {
+        self.fifo_bytes
     }
 
     /// Empties the packet buffer.

@@ -1,14 +1,27 @@
 //! Bits of registers and descriptors that the blocks test or set, by their datasheet names (section 8, 7.1.5, 7.2.2).
 
 pub(crate) mod ctrl {
+    pub(crate) const FD: u32 = 1;
     pub(crate) const GIO_MASTER_DISABLE: u32 = 1 << 2;
     pub(crate) const SLU: u32 = 1 << 6;
+    pub(crate) const FRCSPD: u32 = 1 << 11;
+    pub(crate) const FRCDPX: u32 = 1 << 12;
     pub(crate) const RST: u32 = 1 << 26;
+    pub(crate) const RFCE: u32 = 1 << 27;
+    pub(crate) const TFCE: u32 = 1 << 28;
     pub(crate) const VME: u32 = 1 << 30;
     pub(crate) const PHY_RST: u32 = 1 << 31;
 }
 
+pub(crate) mod fcrtl {
+    pub(crate) const XONE: u32 = 1 << 31;
+}
+
 pub(crate) mod status {
+    pub(crate) const FD: u32 = 1;
+    pub(crate) const TXOFF: u32 = 1 << 4;
+    /// What the link's state gives.
+    pub(crate) const OF_LINK: u32 = FD | LU | TXOFF | 3 << 6;
     pub(crate) const LU: u32 = 1 << 1;
     pub(crate) const LAN_INIT_DONE: u32 = 1 << 9;
     pub(crate) const PHYRA: u32 = 1 << 10;
@@ -43,12 +56,15 @@ pub(crate) mod rctl {
     pub(crate) const LBM_MAC: u32 = 1 << 6;
     pub(crate) const BAM: u32 = 1 << 15;
     pub(crate) const VFE: u32 = 1 << 18;
+    pub(crate) const DPF: u32 = 1 << 22;
+    pub(crate) const PMCF: u32 = 1 << 23;
     pub(crate) const SECRC: u32 = 1 << 26;
 }
 
 pub(crate) mod tctl {
     pub(crate) const EN: u32 = 1 << 1;
     pub(crate) const PSP: u32 = 1 << 3;
+    pub(crate) const SWXOFF: u32 = 1 << 22;
 }
 
 /// `TXDCTL` and `RXDCTL`.

@@ -34,14 +34,23 @@ pub(super) struct Chunk {
     pub(super) ends_descriptor: bool,
 }
 
+/// `TXDCTL` or `RXDCTL` with so many descriptors on the chip and in the ring: PTHRESH in bits 4:0, HTHRESH in 12:8.
+pub(crate) fn wants_descriptors(control: u32, on_chip: usize, in_ring: u32) -> bool {
+    let (prefetch, host) = (control & 0x1F, control >> 8 & 0x1F);
+    on_chip == 0 || on_chip < prefetch as usize && in_ring >= host.max(1)
+}
+
 impl Nic {
-    /// Plans a fetch if the ring holds descriptors that the chip has room for.
+    /// Plans a fetch if the ring holds descriptors that the chip wants: when it has none, or fewer than `TXDCTL.PTHRESH` and
+    /// there are at least `HTHRESH`.
     pub(super) fn plan_transmit_fetch(&mut self, queue: usize) {
         let state = &self.transmit.queues[queue];
         if state.fetching || state.is_stalled || !self.is_bus_master() || !self.may_transmit(queue) {
             return;
         }
-        if self.transmit_available(queue) == 0 || state.cache.len() >= CACHE_MAX {
+        let available = self.transmit_available(queue);
+        let control = self.registers.get(offset::of_queue(offset::TXDCTL, queue));
+        if available == 0 || !wants_descriptors(control, state.cache.len(), available) {
             return;
         }
         self.transmit.queues[queue].fetching = true;

@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 
 use crate::port::Port;
 pub(crate) use checksum::{add, crc, crc32c, sum};
+pub(crate) use fetch::wants_descriptors;
 
 use assemble::Assembly;
 use context::Context;

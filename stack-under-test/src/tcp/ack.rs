@@ -202,9 +202,7 @@ impl Stack {
             || (seg.header.seq == tp.snd_wl1 && (window > tp.snd_wnd || window == 0));
         let mut flag = 0;
         if may {
-            if tp.snd_wl1 != seg.header.seq || tp.snd_wnd != window {
-                flag |= u32::from(tp.snd_wnd != window) * FLAG_WIN_UPDATE;
-            }
+            flag |= FLAG_WIN_UPDATE;
             tp.snd_wl1 = seg.header.seq;
             if tp.snd_wnd != window {
                 tp.snd_wnd = window;

@@ -79,7 +79,8 @@ impl Stack {
         let mut fin = new.fin;
         let truesize = new.truesize;
         tp.rcv_nxt = new.end_seq;
-        tp.bytes_received += u64::from(new.payload_end().wrapping_sub(new.seq));
+        // `tcp_rcv_nxt_update`: a FIN counts as one.
+        tp.bytes_received += u64::from(new.end_seq.wrapping_sub(new.seq));
         self.tcp_queue_rcv(tp, new);
         if seg.payload_len > 0 {
             self.tcp_event_data_recv(tp, seg, truesize);

@@ -179,7 +179,16 @@ impl Tcp {
         self.socks.get_mut(slot as usize).and_then(Option::as_deref_mut)
     }
 
+    #[inline(always)]
     pub(crate) fn put(&mut self, sock: Box<TcpSock>) {
+        match self.socks.get_mut(sock.slot as usize) {
+            Some(place @ None) => *place = Some(sock),
+            _ => self.put_new(sock),
+        }
+    }
+
+    #[inline(never)]
+    fn put_new(&mut self, sock: Box<TcpSock>) {
         let slot = sock.slot as usize;
         if self.socks.len() <= slot {
             self.socks.resize_with(slot + 1, || None);
@@ -187,7 +196,8 @@ impl Tcp {
         self.socks[slot] = Some(sock);
     }
 
-    fn take(&mut self, slot: u32) -> Option<Box<TcpSock>> {
+    #[inline(always)]
+    pub(crate) fn take(&mut self, slot: u32) -> Option<Box<TcpSock>> {
         self.socks.get_mut(slot as usize).and_then(Option::take)
     }
 
@@ -209,12 +219,14 @@ impl Stack {
     ) -> Option<R> {
         let mut sock = self.tcp.take(slot)?;
         let result = f(self, &mut sock);
-        if sock.destroy {
-            self.tcp_free(sock);
-        } else {
-            self.tcp.put(sock);
-        }
+        self.tcp_release(sock);
         Some(result)
+    }
+
+    /// `release_sock`: puts a socket back that [`Tcp::take`] took, or frees it when it is over.
+    #[inline(always)]
+    pub(crate) fn tcp_release(&mut self, sock: Box<TcpSock>) {
+        if sock.destroy { self.tcp_free(sock) } else { self.tcp.put(sock) }
     }
 
     /// The same for a system call.
@@ -246,7 +258,7 @@ impl Stack {
     /// Gives back all that a socket holds. Its connection is over, and no descriptor refers to it.
     fn tcp_free(&mut self, mut sock: Box<TcpSock>) {
         self.tcp_purge(&mut sock);
-        self.tcp_unhash(&sock);
+        self.tcp_unhash(&mut sock);
         self.tcp.bound.remove(sock.bound, bind::Holder::Sock(sock.slot));
         if sock.dead && sock.parent.is_none() {
             self.tcp.orphans = self.tcp.orphans.saturating_sub(1);
@@ -268,9 +280,13 @@ impl Stack {
     }
 
     /// Takes a socket out of the tables that segments are looked up in.
-    pub(crate) fn tcp_unhash(&mut self, sock: &TcpSock) {
-        self.tcp.table.remove_owned(&sock.tuple(), Owner::Sock(sock.slot));
-        if let Some(listeners) = self.tcp.listeners.get_mut(&sock.sport) {
+    pub(crate) fn tcp_unhash(&mut self, sock: &mut TcpSock) {
+        if core::mem::take(&mut sock.hashed) {
+            self.tcp.table.remove_owned(&sock.tuple(), Owner::Sock(sock.slot));
+        }
+        if core::mem::take(&mut sock.listed)
+            && let Some(listeners) = self.tcp.listeners.get_mut(&sock.sport)
+        {
             listeners.retain(|slot| *slot != sock.slot);
             if listeners.is_empty() {
                 self.tcp.listeners.remove(&sock.sport);

@@ -154,6 +154,12 @@ pub(crate) struct TcpSock {
     pub(crate) dport: u16,
     pub(crate) addr_locked: bool,
     pub(crate) port_locked: bool,
+    /// It is in the table of connections, unless another took its place there.
+    pub(crate) hashed: bool,
+    /// It is in the table of listeners.
+    pub(crate) listed: bool,
+    /// What is added to the clock of its timestamps: `tsoffset`.
+    pub(crate) tsoffset: u32,
     /// Its place among the holders of its port.
     pub(crate) bound: super::ports::Held,
     pub(crate) options: Options,
@@ -164,6 +170,8 @@ pub(crate) struct TcpSock {
     pub(crate) shutdown_write: bool,
     /// `SS_CONNECTING`: the result of `connect` was not told yet.
     pub(crate) connecting: bool,
+    /// `SS_CONNECTED`: the application was told of a connection.
+    pub(crate) connected: bool,
     /// `SOCK_DONE`: a FIN or reset came.
     pub(crate) done: bool,
     /// `SOCK_DEAD`: no descriptor refers to it any more.

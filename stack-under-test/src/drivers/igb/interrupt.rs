@@ -2,6 +2,7 @@
 
 use super::Igb;
 use super::regs::*;
+use crate::bus::Bus;
 use crate::netdev::DriverCtx;
 
 /// The bit of vector 0 in EICR, EIMS and their kin.
@@ -104,7 +105,7 @@ impl Igb {
 
     /// One NAPI poll (`igb_poll`): at most 128 completions of sent packets, and `budget` received ones, which go to
     /// `ctx.rx`. Less than `budget` means that all is done: call [`Igb::napi_complete`] then.
-    #[inline]
+    #[inline(never)]
     pub fn poll(&mut self, ctx: &mut DriverCtx<'_>, napi: u16, budget: u32) -> u32 {
         let q = usize::from(napi);
         if !self.running() || q >= self.tx.len() {
@@ -119,11 +120,11 @@ impl Igb {
     /// The end of polling (`napi_complete_done`, `igb_ring_irq_enable`): chooses the interval, and lets the vector's
     /// interrupt come again.
     #[inline]
-    pub fn napi_complete(&mut self, ctx: &mut DriverCtx<'_>, napi: u16) {
+    pub fn napi_complete(&mut self, bus: &mut dyn Bus, napi: u16) {
         let Some(itr) = self.vectors.get_mut(usize::from(napi)) else { return };
         itr.update(self.link.speed == 1000, self.config.queue_pairs == 1);
         if self.is_up() {
-            self.hw.wr32(ctx.bus, EIMS, 1 << (napi + 1));
+            self.hw.wr32(bus, EIMS, 1 << (napi + 1));
         }
     }
 

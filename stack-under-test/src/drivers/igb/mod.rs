@@ -11,6 +11,7 @@ mod clean_rx;
 mod clean_tx;
 mod configure;
 mod desc;
+mod filter;
 mod hw;
 mod interrupt;
 mod itr;
@@ -104,6 +105,9 @@ pub struct Igb {
     config: Config,
     mac: [u8; 6],
     mtu: u32,
+    /// `IFF_PROMISC` and `IFF_ALLMULTI`.
+    promisc: bool,
+    all_multicast: bool,
     /// `NETIF_F_RXCSUM`: the device's word for checksums is taken.
     rx_csum: bool,
     phase: Phase,
@@ -146,6 +150,8 @@ impl Igb {
             config,
             mac: config.mac.unwrap_or_default(),
             mtu: 1500,
+            promisc: false,
+            all_multicast: false,
             rx_csum: true,
             phase: Phase::Unprobed,
             want_up: false,

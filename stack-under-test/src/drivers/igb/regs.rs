@@ -100,6 +100,7 @@ pub(super) const RCTL_MO: u32 = 3 << 12;
 pub(super) const RCTL_BAM: u32 = 1 << 15;
 pub(super) const RCTL_BSIZE: u32 = 3 << 16;
 pub(super) const RCTL_VFE: u32 = 1 << 18;
+pub(super) const RCTL_CFIEN: u32 = 1 << 19;
 pub(super) const RCTL_SECRC: u32 = 1 << 26;
 pub(super) const RXCSUM: u32 = 0x5000;
 pub(super) const RXCSUM_CRCOFLD: u32 = 1 << 11;
@@ -112,6 +113,8 @@ pub(super) const MTA: u32 = 0x5200;
 pub(super) const RAL0: u32 = 0x5400;
 pub(super) const RAH0: u32 = 0x5404;
 pub(super) const RAH_AV: u32 = 1 << 31;
+/// The address is of pool 0, the only one.
+pub(super) const RAH_POOL_1: u32 = 1 << 18;
 pub(super) const VFTA: u32 = 0x5600;
 pub(super) const MRQC: u32 = 0x5818;
 /// RSS over IPv4, IPv4/TCP, IPv6, IPv6/TCP and IPv6/TCP with extensions.
@@ -123,7 +126,15 @@ pub(super) const VMOLR_RLPML: u32 = 0x3FFF;
 pub(super) const VMOLR_LPE: u32 = 1 << 16;
 pub(super) const VMOLR_RSSE: u32 = 1 << 17;
 pub(super) const VMOLR_AUPE: u32 = 1 << 24;
+pub(super) const VMOLR_ROMPE: u32 = 1 << 25;
+pub(super) const VMOLR_ROPE: u32 = 1 << 26;
 pub(super) const VMOLR_BAM: u32 = 1 << 27;
+pub(super) const VMOLR_MPME: u32 = 1 << 28;
+pub(super) const VMOLR_STRVLAN: u32 = 1 << 30;
+pub(super) const RPLOLR: u32 = 0x5AF0;
+pub(super) const RPLOLR_STRVLAN: u32 = 1 << 30;
+pub(super) const DTXCTL: u32 = 0x3590;
+pub(super) const DTXCTL_VLAN_ADDED: u32 = 1 << 3;
 
 /// Low half of receive address `n`; the high half follows.
 pub(super) const fn ral(n: u32) -> u32 {
