@@ -112,6 +112,23 @@ impl Igb {
         true
     }
 
+    /// The interface is taken down: the test ends with what it knows, and the device is reset.
+    pub(super) fn end_test(&mut self, ctx: &mut DriverCtx<'_>) {
+        let Some(test) = self.test.take() else { return };
+        self.test_results = Some(test.results);
+        if matches!(self.phase, Phase::Test { .. }) {
+            self.start_reset(ctx);
+        }
+    }
+
+    /// The interface is switched on: while a test runs, it comes up once that is over. Whether one runs.
+    pub(super) fn test_opens(&mut self) -> bool {
+        if let Some(test) = &mut self.test {
+            test.was_up = true;
+        }
+        self.test.is_some()
+    }
+
     /// A test that fails ends with `result`; the next one follows after a reset.
     fn test_done(&mut self, ctx: &mut DriverCtx<'_>, which: usize, result: u64) {
         let Some(test) = &mut self.test else { return };
