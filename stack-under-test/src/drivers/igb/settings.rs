@@ -66,7 +66,7 @@ impl Igb {
         self.indirection = rss::spread(queue_pairs);
     }
 
-    /// Sets the interrupt moderation as `ethtool -C rx-usecs` does (see [`Config::rx_usecs`]); in effect with the next
+    /// Sets the interrupt moderation as `ethtool -C rx-usecs` does (see [`super::Config::rx_usecs`]); in effect with the next
     /// interrupt.
     ///
     /// # Errors
@@ -81,7 +81,7 @@ impl Igb {
         Ok(())
     }
 
-    /// Interrupt moderation, as [`Config::rx_usecs`].
+    /// Interrupt moderation, as [`super::Config::rx_usecs`].
     #[must_use]
     pub fn coalesce(&self) -> u32 {
         u32::from(self.config.rx_usecs)
