@@ -150,7 +150,7 @@ impl Scene {
 }
 
 /// The most characters that a NIC takes which was reset.
-const RESTING_MAX: usize = 100_000;
+const RESTING_MAX: usize = 120_000;
 
 /// A text without its numbers.
 fn shape(text: &str) -> String {
