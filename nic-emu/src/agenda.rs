@@ -92,6 +92,18 @@ impl Agenda {
         self.heap.push(Reverse(Entry { at, tie, sequence: self.sequence, event }));
     }
 
+    /// The same, unless it is planned for then already: who asks again and again without time passing is heard once.
+    pub(crate) fn plan_once(&mut self, at: u64, event: Event) {
+        if !self.heap.iter().any(|Reverse(entry)| entry.at == at && entry.event == event) {
+            self.plan(at, event);
+        }
+    }
+
+    /// Forgets the ends of autonegotiations.
+    pub(crate) fn drop_autoneg(&mut self) {
+        self.heap.retain(|Reverse(entry)| !matches!(entry.event, Event::AutonegDone(_)));
+    }
+
     pub(crate) fn next_at(&self) -> Option<u64> {
         self.heap.peek().map(|Reverse(entry)| entry.at)
     }

@@ -115,7 +115,23 @@ pub enum Fault {
     },
 }
 
+/// Times beyond this, about two years, are taken as this: what is added to them does not overflow.
+const TIME_MAX: u64 = 1 << 56;
+
 impl Fault {
+    /// The same with times that the NIC can reckon with.
+    pub(crate) fn bounded(mut self) -> Self {
+        match &mut self {
+            Self::SpuriousInterrupt { at: time, .. }
+            | Self::Removal { at: time }
+            | Self::LateWriteBack { by_ns: time, .. }
+            | Self::SlowReset { by_ns: time, .. } => *time = (*time).min(TIME_MAX),
+            Self::LinkFlap { at, for_ns } => (*at, *for_ns) = ((*at).min(TIME_MAX), (*for_ns).min(TIME_MAX)),
+            _ => {}
+        }
+        self
+    }
+
     /// When it happens by itself, after it was armed.
     pub(crate) const fn due(&self) -> Option<u64> {
         match *self {
@@ -149,7 +165,7 @@ impl Plan {
     /// Adds faults; gives the place of the first.
     pub(crate) fn arm(&mut self, faults: &[Fault]) -> usize {
         let first = self.faults.len();
-        self.faults.extend(faults.iter().map(|fault| (*fault, 0)));
+        self.faults.extend(faults.iter().map(|fault| (fault.bounded(), 0)));
         first
     }
 

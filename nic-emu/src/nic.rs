@@ -88,7 +88,7 @@ impl Nic {
     pub fn arm_faults(&mut self, faults: &[Fault]) {
         let first = self.faults.arm(faults);
         for (place, fault) in (first..).zip(faults) {
-            if let Some(after) = fault.due() {
+            if let Some(after) = fault.bounded().due() {
                 self.agenda.plan(self.now.saturating_add(after), Event::Fault(place as u16));
             }
         }

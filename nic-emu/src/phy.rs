@@ -221,6 +221,7 @@ impl Nic {
     pub(crate) fn restart_autoneg(&mut self) {
         self.phy.round += 1;
         self.set_phy_link(false);
+        self.agenda.drop_autoneg();
         if self.phy.has_cable && self.phy.standard[0] & BMCR_PWRDN == 0 {
             let round = self.phy.round;
             self.agenda.plan(self.now + self.config.autoneg_ns.max(1), Event::AutonegDone(round));

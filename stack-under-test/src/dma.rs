@@ -218,6 +218,19 @@ impl DmaMemory {
         u32::from_le(unsafe { self.base.as_ptr().add(offset).cast::<u32>().read_volatile() })
     }
 
+    /// Reads the little-endian 64-bit word at `offset`, which the device may write.
+    ///
+    /// # Panics
+    /// If it does not lie within the region or is not aligned to its size.
+    #[inline(always)]
+    #[must_use]
+    pub fn read_le64(&self, offset: usize) -> u64 {
+        self.check(offset, 8);
+        assert!(offset.is_multiple_of(8));
+        // SAFETY: as in `read_le32`.
+        u64::from_le(unsafe { self.base.as_ptr().add(offset).cast::<u64>().read_volatile() })
+    }
+
     /// Writes the little-endian 32-bit word at `offset`, which the device may read.
     ///
     /// # Panics

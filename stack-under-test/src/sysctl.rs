@@ -76,6 +76,7 @@ pub struct TcpSysctl {
     pub invalid_ratelimit_ms: u64,
     pub rmem: [u32; 3],
     pub wmem: [u32; 3],
+    pub notsent_lowat: u32,
     pub congestion_control: &'static str,
 }
 
@@ -111,6 +112,7 @@ impl Default for TcpSysctl {
             invalid_ratelimit_ms: 500,
             rmem: [4096, 131_072, 6_291_456],
             wmem: [4096, 16_384, 4_194_304],
+            notsent_lowat: u32::MAX,
             congestion_control: "reno",
         }
     }

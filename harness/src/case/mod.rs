@@ -21,6 +21,7 @@ pub mod problem;
 pub(crate) mod reader;
 mod real_peer;
 mod relations;
+mod retransmissions;
 pub mod rigs;
 pub mod schema;
 pub(crate) mod shape;

@@ -137,7 +137,8 @@ fn form(form: Form) -> Value {
         Form::Counters => names_to(&counter),
         Form::Groups => names_to(&json!({ "anyOf": [names_to(&counter), { "const": "absent" }] })),
         Form::Row => json!({ "type": "object" }),
-        Form::Durations => names_to(&reference("duration")),
+        Form::Spent => names_to(&reference("duration")),
+        Form::Durations => list(&reference("duration")),
         Form::Commands => {
             let one = json!({ "anyOf": [text, mapping(&[super::shape::COMMAND])] });
             json!({ "anyOf": [one, { "type": "array", "minItems": 1, "items": one }] })

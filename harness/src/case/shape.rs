@@ -2,6 +2,7 @@
 
 use super::epoll;
 use super::peer_shape::{self, PEER, WIRE};
+use super::retransmissions::RETRANSMISSIONS;
 use crate::frame::Layer;
 
 /// What a value looks like.
@@ -68,6 +69,8 @@ pub enum Form {
     /// A mapping from names to what they are in the row.
     Row,
     /// A mapping from queues to durations.
+    Spent,
+    /// A list of durations.
     Durations,
     /// A program: a text, or a mapping with these keys.
     Program(&'static [&'static [Key]]),
@@ -271,7 +274,7 @@ pub const ROUTE: &[Key] = &[
 pub const JOURNEY: &[Key] = &[
     must("packet", Form::Keys(&[PACKET]), "Which packet."),
     key("through", Form::Texts, "Functions and queues in this order, others between them allowed."),
-    key("spent", Form::Durations, "How long it lay in a queue."),
+    key("spent", Form::Spent, "How long it lay in a queue."),
     TOLERANCE,
     key("dropped", Form::Name, "Why it was dropped, without SKB_DROP_REASON_; `none` when it was not."),
 ];
@@ -478,6 +481,7 @@ pub static STEPS: &[StepShape] = &[
         ]]),
         "The segments of a stretch of a TCP stream.",
     ),
+    RETRANSMISSIONS,
     step("inject", Form::Keys(INJECT), "A frame of the peer."),
     step("wait", Form::Duration, "Lets time pass."),
     step("quiet", Form::Duration, "Nothing is pending, and nothing comes for this long."),

@@ -13,6 +13,8 @@ use super::shape::{CASE, DIFFERS, STEPS, StepShape, keys_of};
 use super::substitute::Variables;
 use super::value::Patterns;
 use super::yaml::{Kind, Node};
+use crate::frame::FrameSpec;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Steps of a trial, with all that they include and repeat.
@@ -34,6 +36,8 @@ pub struct TrialReader<'l> {
     pub variables: &'l Variables,
     /// All values of the matrix.
     pub matrix: &'l Matrix,
+    /// What frames that have a name are expected to look like.
+    pub expected: BTreeMap<String, FrameSpec>,
     /// Payloads that rows share.
     pub patterns: &'l mut Patterns,
     /// The step that is read.
@@ -44,6 +48,7 @@ pub struct TrialReader<'l> {
     weight_left: &'l mut usize,
     commands: Commands,
     automatic_arp: bool,
+    charged_as_igb: bool,
     pub(super) real_peer: Option<Impairment>,
     rigs: Option<Rigs>,
 }
@@ -61,6 +66,7 @@ impl<'l> TrialReader<'l> {
         Self {
             r: Reader::default(),
             names: Names::default(),
+            expected: BTreeMap::new(),
             variables,
             matrix,
             patterns,
@@ -71,6 +77,7 @@ impl<'l> TrialReader<'l> {
             weight_left,
             commands: Commands { grammar: |_| Ok(()) },
             automatic_arp: true,
+            charged_as_igb: false,
             real_peer: None,
             rigs: None,
         }
@@ -109,6 +116,7 @@ impl<'l> TrialReader<'l> {
             refs,
             rigs: self.rigs.clone(),
             automatic_arp: self.automatic_arp,
+            charged_as_igb: self.charged_as_igb,
             real_peer: self.real_peer,
             differs: differs?,
             faults,
@@ -137,6 +145,7 @@ impl<'l> TrialReader<'l> {
         self.rigs = fields.get("rigs").map(|node| self.rigs(node)).transpose()?;
         if let Some(node) = fields.get("peer") {
             (self.automatic_arp, self.real_peer) = self.peer(node)?;
+            self.charged_as_igb = self.buffers(node)?;
         }
         self.wire_to_the_peer(fields)?;
         let faults =
@@ -261,6 +270,7 @@ impl<'l> TrialReader<'l> {
         let (name, action) = match shape.name {
             "include" => return self.include(body, out),
             "repeat" => return self.repeat(body, out),
+            "retransmissions" => return self.retransmissions(body, out),
             "check" => match self.check(body)? {
                 Some(action) => (None, action),
                 None => return Ok(()),

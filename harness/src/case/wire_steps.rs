@@ -29,6 +29,9 @@ impl TrialReader<'_> {
             Some(node) => Some(self.names.add(&mut self.r, node, Named::Frame)?),
             None => None,
         };
+        if let Some(name) = &name {
+            self.expected.insert(name.clone(), pattern.clone());
+        }
         Ok(Expect { at: node.span.location(), name, pattern, within, after })
     }
 

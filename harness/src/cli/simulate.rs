@@ -17,7 +17,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "A..B", default_value = "0..2000", value_parser = range)]
     pub seeds: Range<u64>,
     /// Only this seed; tells what it chooses
-    #[arg(long, value_name = "N", conflicts_with = "seeds")]
+    #[arg(long, value_name = "N", conflicts_with = "seeds", value_parser = clap::value_parser!(u64).range(..u64::MAX))]
     pub seed: Option<u64>,
     /// Percent of frames that are lost, instead of what the seed chooses
     #[arg(long, value_name = "PERCENT", value_parser = permille)]

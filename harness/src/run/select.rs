@@ -3,6 +3,7 @@
 use super::outcome::slack;
 use crate::case::model::{Action, Expect, RigKind, Step, Tolerance, Trial};
 use crate::frame::Layer;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Whether a step names ARP: then the peer answers nothing by itself, for the case speaks of it.
@@ -17,15 +18,22 @@ pub fn names_arp(trial: &Trial) -> bool {
     })
 }
 
-/// How long a case waits because it says so: what real time cannot shorten.
+/// How long a case waits because it says so: what real time cannot shorten. Of frames that count from the same one, each waits
+/// for what it is later than those before it.
 #[must_use]
 pub fn own_waits(trial: &Trial) -> Duration {
+    let mut counted: BTreeMap<&str, Duration> = BTreeMap::new();
     trial
         .steps
         .iter()
         .map(|step| match &step.action {
             Action::Wait(time) | Action::Quiet(time) => *time,
-            Action::Expect(expect) => expect.after.as_ref().map_or(Duration::ZERO, |after| after.delay),
+            Action::Expect(expect) => expect.after.as_ref().map_or(Duration::ZERO, |after| {
+                let before = counted.entry(&after.step).or_default();
+                let more = after.delay.saturating_sub(*before);
+                *before += more;
+                more
+            }),
             Action::Call(call) if call.background.is_none() => {
                 call.outcome.after.map_or(Duration::ZERO, |a| a.0)
             }

@@ -59,10 +59,10 @@ pub fn run(seeds: Range<u64>, limits: &Limits, jobs: usize, stop: &AtomicBool) -
         for _ in 0..jobs.max(1) {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
+                    let one_more = |seed: u64| (seed < seeds.end).then(|| seed + 1);
+                    let Ok(seed) = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) else {
                         break;
-                    }
+                    };
                     let result = one(seed, limits);
                     tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner).add(seed, result);
                 }
@@ -72,4 +72,16 @@ pub fn run(seeds: Range<u64>, limits: &Limits, jobs: usize, stop: &AtomicBool) -
     let mut tally = tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     tally.failures.sort();
     tally
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn behind_the_largest_seed_no_other_follows() {
+        let limits = Limits { loss: None, bytes: 100 };
+        let tally = run(u64::MAX - 2..u64::MAX, &limits, 4, &AtomicBool::new(false));
+        assert_eq!((tally.seeds, tally.failures.len()), (2, 0));
+    }
 }

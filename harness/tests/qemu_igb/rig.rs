@@ -144,7 +144,7 @@ impl Rig {
             self.interrupts[usize::from(vector)] += 1;
             if let Some(napi) = self.with(|igb, ctx| igb.interrupt(ctx, vector)).napi {
                 while self.with(|igb, ctx| igb.poll(ctx, napi, 64)) >= 64 {}
-                self.with(|igb, ctx| igb.napi_complete(ctx, napi));
+                self.with(|igb, ctx| igb.napi_complete(ctx.bus, napi));
             }
         }
         let now = Instant(self.began.elapsed().as_nanos() as u64);

@@ -43,7 +43,7 @@ impl Nic {
         }
         self.interrupts.allowed_at[vector] = self.now;
         if self.interrupts.waiting & 1 << vector != 0 {
-            self.agenda.plan(self.now + 1, Event::Moderated(vector as u8));
+            self.agenda.plan_once(self.now + 1, Event::Moderated(vector as u8));
         }
     }
 

@@ -23,7 +23,7 @@ impl Nic {
 
     pub(super) fn plan_receive_flush(&mut self, queue: usize, at: u64) {
         self.receive.queues[queue].flush_at = Some(at);
-        self.agenda.plan(at, Event::ReceiveFlush(queue as u8));
+        self.agenda.plan_once(at, Event::ReceiveFlush(queue as u8));
     }
 
     /// A planned flush is due, unless what it was planned for has been written back meanwhile.

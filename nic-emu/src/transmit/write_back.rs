@@ -45,7 +45,7 @@ impl Nic {
 
     pub(super) fn plan_transmit_flush(&mut self, queue: usize, at: u64) {
         self.transmit.queues[queue].flush_at = Some(at);
-        self.agenda.plan(at, Event::TransmitFlush(queue as u8));
+        self.agenda.plan_once(at, Event::TransmitFlush(queue as u8));
     }
 
     /// A planned flush is due, unless what it was planned for has been written back meanwhile.

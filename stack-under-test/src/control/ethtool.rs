@@ -161,14 +161,6 @@ const FEATURES: [(&str, Feature); 15] = [
     ("receive-hashing", Feature::Rxhash),
 ];
 
-fn on_off(word: &str) -> Option<bool> {
-    match word {
-        "on" => Some(true),
-        "off" => Some(false),
-        _ => None,
-    }
-}
-
 const OPTIONS: [&str; 17] = [
     "-k", "-K", "-c", "-C", "-g", "-G", "-l", "-L", "-a", "-A", "-x", "-X", "-i", "-d", "-S", "-t", "--test",
 ];
@@ -278,7 +270,7 @@ fn features(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
         let Some(&(_, feature)) = FEATURES.iter().find(|(name, _)| *name == word) else {
             return Err(words.unknown_last("feature", &FEATURES.map(|(name, _)| name)));
         };
-        list.push((feature, words.value("on or off", on_off)?));
+        list.push((feature, words.value("on or off", value::on_off)?));
     }
     Ok(EthtoolCommand::Features(list))
 }
@@ -290,8 +282,8 @@ fn coalesce(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
         match word {
             "rx-usecs" => set.rx_usecs = Some(words.value("microseconds", value::number)?),
             "tx-usecs" => set.tx_usecs = Some(words.value("microseconds", value::number)?),
-            "adaptive-rx" => set.adaptive_rx = Some(words.value("on or off", on_off)?),
-            "adaptive-tx" => set.adaptive_tx = Some(words.value("on or off", on_off)?),
+            "adaptive-rx" => set.adaptive_rx = Some(words.value("on or off", value::on_off)?),
+            "adaptive-tx" => set.adaptive_tx = Some(words.value("on or off", value::on_off)?),
             _ => {
                 return Err(words.unknown_last(
                     "coalescing parameter",
@@ -337,7 +329,7 @@ fn pause(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
             "tx" => &mut tx,
             _ => return Err(words.unknown_last("pause parameter", &["autoneg", "rx", "tx"])),
         };
-        *to = Some(words.value("on or off", on_off)?);
+        *to = Some(words.value("on or off", value::on_off)?);
     }
     Ok(EthtoolCommand::Pause { autoneg, rx, tx })
 }

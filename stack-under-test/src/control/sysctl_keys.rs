@@ -139,6 +139,7 @@ pub const KEYS: &[Key] = &[
     ip("net.ipv4.tcp_limit_output_bytes", INT),
     ip("net.ipv4.tcp_slow_start_after_idle", BOOL),
     ip("net.ipv4.tcp_pingpong_thresh", int(1, 255)),
+    ip("net.ipv4.tcp_notsent_lowat", int(0, u32::MAX as i64)),
     ip("net.ipv4.tcp_fastopen", INT),
     ip("net.ipv4.tcp_syncookies", int(0, 2)),
     ip("net.ipv4.tcp_syn_retries", int(1, 127)),

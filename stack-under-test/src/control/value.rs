@@ -133,3 +133,12 @@ pub fn ip_protocol(word: &str) -> Option<u8> {
     };
     Some(named)
 }
+
+/// `on` or `off`.
+pub(super) fn on_off(word: &str) -> Option<bool> {
+    match word {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    }
+}

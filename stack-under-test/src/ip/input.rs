@@ -24,7 +24,10 @@ impl Stack {
         let now = self.now;
         let meta = self.skbs.pull(&skb, ETH_HEADER_BYTES);
         meta.protocol = ethernet.ethertype;
-        meta.pkt_type = pkt_type;
+        // A frame of a VLAN is for nobody here: the driver said so.
+        if meta.pkt_type != PacketType::OtherHost {
+            meta.pkt_type = pkt_type;
+        }
         meta.network_header = meta.data_offset();
         meta.tstamp = now;
         match ethernet.ethertype {

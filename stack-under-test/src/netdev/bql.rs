@@ -95,6 +95,13 @@ impl Dql {
     #[inline]
     pub fn completed(&mut self, now: Instant, bytes: u32) {
         let completed = (self.completed + u64::from(bytes)).min(self.queued);
+        if completed == self.queued && self.queued - self.completed <= self.limit && self.prev.over_limit == 0
+        {
+            // All is done, and the queue was never held back: the limit is right.
+            self.prev = Snapshot { queued: self.queued, over_limit: 0, last_queued: self.last_queued };
+            self.completed = completed;
+            return;
+        }
         let over_limit = (self.queued - self.completed).saturating_sub(self.limit);
         let idle = completed == self.queued;
         let all_previous_done = completed >= self.prev.queued;

@@ -7,13 +7,12 @@
 
 use super::features::Features;
 use crate::skb::pool::SKB_DESCRIPTION_BYTES;
-use crate::skb::{Frag, GsoType, IpSummed, MAX_SKB_FRAGS, Skb, SkbPool};
+use crate::skb::{Frag, GsoType, IpSummed, MAX_SKB_FRAGS, PacketType, Skb, SkbPool};
 use crate::stack::Stack;
-use crate::wire::checksum::{Checksum, checksum, pseudo_header};
+use crate::wire::checksum::{Checksum, checksum, checksum_with};
 use crate::wire::ethernet::HEADER_BYTES as ETH_BYTES;
 use crate::wire::ipv4::IPPROTO_TCP;
 use alloc::vec::Vec;
-use core::net::Ipv4Addr;
 
 /// `MAX_GRO_SKBS`: packets that are held at a time.
 const HELD_MAX: usize = 8;
@@ -130,27 +129,32 @@ impl Stack {
     #[inline(never)]
     pub(crate) fn napi_gro_receive(&mut self, skb: Skb) {
         self.trace_skb::<true>(&skb, "napi_gro_receive");
-        if !self.dev.has(Features::GRO) {
+        let of_a_vlan = self.skbs[&skb].pkt_type == PacketType::OtherHost;
+        if !self.dev.has(Features::GRO) || of_a_vlan {
             return self.netif_receive_skb(skb);
         }
         self.trace_skb::<true>(&skb, "dev_gro_receive");
-        let meta = &self.skbs[&skb];
-        let rest = match Segment::of(self.skbs.linear(&skb), meta.len()) {
-            Some(segment) => match self.tcp_gro_receive(skb, &segment) {
-                (Some(skb), true) => self.tcp_v4_early_rcv(skb),
-                (rest, _) => rest,
-            },
-            None => Some(skb),
-        };
-        if let Some(skb) = rest {
-            self.netif_receive_skb(skb);
+        if self.gro.held.is_empty()
+            && let Some(seg) = self.tcp_v4_early_parse(&skb)
+        {
+            // There is nothing to merge with, and nothing to hold.
+            self.trace_skb::<true>(&skb, "tcp_gro_receive");
+            return self.tcp_v4_early_rcv(skb, &seg);
+        }
+        self.dev_gro_receive(skb);
+    }
+
+    #[inline(never)]
+    fn dev_gro_receive(&mut self, skb: Skb) {
+        match Segment::of(self.skbs.linear(&skb), self.skbs[&skb].len()) {
+            Some(segment) => self.tcp_gro_receive(skb, &segment),
+            None => self.netif_receive_skb(skb),
         }
     }
 
-    /// `tcp_gro_receive`, and what `dev_gro_receive` does with its answer. Gives the packet back that is to go up by itself,
-    /// now, and whether lengths and checksums are right.
+    /// `tcp_gro_receive`, and what `dev_gro_receive` does with its answer.
     #[inline(always)]
-    fn tcp_gro_receive(&mut self, skb: Skb, segment: &Segment) -> (Option<Skb>, bool) {
+    fn tcp_gro_receive(&mut self, skb: Skb, segment: &Segment) {
         self.trace_skb::<true>(&skb, "tcp_gro_receive");
         let (found, good, merges) = self.gro_judge(&skb, segment);
         if good {
@@ -167,16 +171,15 @@ impl Stack {
                 if short || ends {
                     self.gro_complete(at);
                 }
-                return (None, good);
+                return;
             }
             // Whatever is not a part of the held packet comes behind it.
             self.gro_complete(at);
         }
         if !good || ends || segment.payload == 0 {
-            return (Some(skb), good);
+            return self.netif_receive_skb(skb);
         }
         self.hold(skb, segment);
-        (None, good)
     }
 
     fn hold(&mut self, skb: Skb, segment: &Segment) {
@@ -203,15 +206,18 @@ impl Stack {
         if meta.ip_summed != IpSummed::None {
             return true;
         }
-        let Some(headers) = frame.first_chunk() else { return false };
-        let address = |at: usize| Ipv4Addr::from_bits(be32(headers, ETH_BYTES + at));
-        let length = (meta.len() - TCP_AT) as u16;
-        let mut sum = Checksum::starting_with(pseudo_header(address(12), address(16), IPPROTO_TCP, length));
-        if frame.len() == meta.len() {
-            sum.add(&frame[TCP_AT..]);
-        } else {
-            self.skbs.for_each_run(skb, TCP_AT, &mut |run| sum.add(run));
+        // The addresses of the pseudo-header lie just before the TCP header.
+        let words = u16::from(IPPROTO_TCP) + (meta.len() - TCP_AT) as u16;
+        match frame.get(TCP_AT - 8..) {
+            Some(bytes) if frame.len() == meta.len() => checksum_with(bytes, words) == 0,
+            _ => self.gro_checksum_pieces(skb, words),
         }
+    }
+
+    #[inline(never)]
+    fn gro_checksum_pieces(&self, skb: &Skb, words: u16) -> bool {
+        let mut sum = Checksum::starting_with(words);
+        self.skbs.for_each_run(skb, TCP_AT - 8, &mut |run| sum.add(run));
         sum.finish() == 0
     }
 

@@ -7,7 +7,7 @@
 use super::features::Features;
 use crate::skb::{IpSummed, Skb, SkbQueue};
 use crate::stack::Stack;
-use crate::wire::checksum::{Checksum, fold, header_checksum, pseudo_header};
+use crate::wire::checksum::{Checksum, checksum, fold, header_checksum, pseudo_header};
 use crate::wire::ipv4::{IPPROTO_TCP, IPPROTO_UDP};
 use core::net::Ipv4Addr;
 
@@ -163,31 +163,40 @@ impl Stack {
     }
 
     /// `skb_checksum_help`: adds up the checksum that was left to the device.
+    #[inline(never)]
     pub(crate) fn skb_checksum_help(&mut self, skb: &Skb) {
-        let meta = &self.skbs[skb];
+        let meta = &mut self.skbs[skb];
         if meta.ip_summed != IpSummed::Partial {
             return;
         }
-        let (start, offset, nr_frags) = (meta.csum_start, meta.csum_offset, meta.nr_frags);
+        let (start, at) = (meta.csum_start, usize::from(meta.csum_offset));
         let Some(skip) = start.checked_sub(meta.data_offset()) else { return };
+        meta.ip_summed = IpSummed::None;
+        let linear = usize::from(skip) + at + 2 <= meta.headlen() && meta.headlen() == meta.len();
+        let check = if linear { None } else { Some(self.skb_checksum_pieces(skb, skip)) };
+        let bytes = self.skbs.header_mut(skb, start);
+        let check = check.unwrap_or_else(|| checksum(bytes));
+        // UDP says "none" with zero; for any other the two zeros are the same.
+        let check = if at == 6 && check == 0 { 0xffff } else { check };
+        if let Some(field) = bytes.get_mut(at..at + 2) {
+            field.copy_from_slice(&check.to_be_bytes());
+        }
+    }
+
+    /// `skb_checksum`, inverted: of a packet in pieces, from `skip` on.
+    #[inline(never)]
+    fn skb_checksum_pieces(&self, skb: &Skb, skip: u16) -> u16 {
+        let meta = &self.skbs[skb];
         let mut sum = Checksum::default();
         if usize::from(skip) <= meta.headlen() && !self.skbs.has_frag_list(skb) {
-            sum.add(self.skbs.header(skb, start));
-            if nr_frags != 0 {
-                for frag in self.skbs.frags(skb) {
-                    sum.add(self.skbs.frag_bytes(frag));
-                }
+            sum.add(self.skbs.header(skb, meta.csum_start));
+            for frag in self.skbs.frags(skb) {
+                sum.add(self.skbs.frag_bytes(frag));
             }
         } else {
             self.skbs.for_each_run(skb, usize::from(skip), &mut |run| sum.add(run));
         }
-        // UDP says "none" with zero; for any other the two zeros are the same.
-        let check = if offset == 6 { sum.finish_udp() } else { sum.finish() };
-        let at = usize::from(offset);
-        if let Some(field) = self.skbs.header_mut(skb, start).get_mut(at..at + 2) {
-            field.copy_from_slice(&check.to_be_bytes());
-        }
-        self.skbs[skb].ip_summed = IpSummed::None;
+        sum.finish()
     }
 }
 

@@ -23,7 +23,7 @@ impl Stack {
     pub(crate) fn napi_schedule(&mut self, napi: u16) {
         let cpu = &mut self.cpus[usize::from(self.cpu)];
         if cpu.poll_list.is_empty() || !cpu.poll_list.contains(&napi) {
-            cpu.poll_list.push_back(napi);
+            cpu.poll_list.push(napi);
         }
         self.raise_softirq(Softirq::NetRx);
     }
@@ -46,13 +46,19 @@ impl Stack {
             if pending.is_empty() {
                 break;
             }
-            for which in pending {
-                self.trace.context = Context::Softirq(which);
-                match which {
-                    Softirq::Timer => self.run_timer_softirq(),
-                    Softirq::NetTx => self.net_tx_action(),
-                    Softirq::NetRx => self.net_rx_action(),
-                }
+            if pending.has(Softirq::Timer) {
+                self.trace.context = Context::Softirq(Softirq::Timer);
+                self.run_timer_softirq();
+                self.settle();
+            }
+            if pending.has(Softirq::NetTx) {
+                self.trace.context = Context::Softirq(Softirq::NetTx);
+                self.net_tx_action();
+                self.settle();
+            }
+            if pending.has(Softirq::NetRx) {
+                self.trace.context = Context::Softirq(Softirq::NetRx);
+                self.net_rx_action();
                 self.settle();
             }
         }
@@ -61,6 +67,7 @@ impl Stack {
     }
 
     /// `net_rx_action`: polls who asked for it, each at most 64 packets, at most 300 in all.
+    #[inline(never)]
     fn net_rx_action(&mut self) {
         let cpu = usize::from(self.cpu);
         let mut budget = NETDEV_BUDGET;
@@ -69,19 +76,12 @@ impl Stack {
         }
         let rounds = self.cpus[cpu].poll_list.len();
         for _ in 0..rounds {
-            let Some(napi) = self.cpus[cpu].poll_list.pop_front() else { break };
-            let (igb, mut ctx) = self.driver();
-            let work = igb.poll(&mut ctx, napi, NAPI_POLL_WEIGHT);
-            while let Some(skb) = self.dev.rx.pop_front(&mut self.skbs) {
-                self.napi_gro_receive(skb);
-            }
-            self.napi_gro_flush();
-            self.serve_wakeups();
+            let Some(napi) = self.cpus[cpu].take_napi() else { break };
+            let work = self.napi_poll(napi);
             if work >= NAPI_POLL_WEIGHT {
-                self.cpus[cpu].poll_list.push_back(napi);
+                self.cpus[cpu].poll_list.push(napi);
             } else {
-                let (igb, mut ctx) = self.driver();
-                igb.napi_complete(&mut ctx, napi);
+                self.dev.igb.napi_complete(&mut *self.bus, napi);
             }
             budget = budget.saturating_sub(work);
             if budget == 0 {
@@ -92,5 +92,20 @@ impl Stack {
         if !self.cpus[cpu].poll_list.is_empty() || !self.backlog.is_empty() {
             self.raise_softirq(Softirq::NetRx);
         }
+    }
+
+    /// `__napi_poll`, and what it took in goes up. Gives how many packets that were.
+    #[inline(always)]
+    fn napi_poll(&mut self, napi: u16) -> u32 {
+        let (igb, mut ctx) = self.driver();
+        let work = igb.poll(&mut ctx, napi, NAPI_POLL_WEIGHT);
+        if !self.dev.rx.is_empty() {
+            while let Some(skb) = self.dev.rx.pop_front(&mut self.skbs) {
+                self.napi_gro_receive(skb);
+            }
+            self.napi_gro_flush();
+        }
+        self.serve_wakeups();
+        work
     }
 }

@@ -44,8 +44,11 @@ impl SoftirqState {
     #[inline]
     pub fn take_all(&mut self) -> Pending {
         let pending = core::mem::take(&mut self.pending);
-        for which in Pending(pending) {
-            self.runs[which as usize] += 1;
+        if pending == 0 {
+            return Pending(0);
+        }
+        for which in Softirq::ALL {
+            self.runs[which as usize] += u64::from(pending >> which as u8 & 1);
         }
         Pending(pending)
     }
@@ -64,23 +67,22 @@ impl SoftirqState {
     }
 }
 
-/// Softirqs that were pending; an iterator over them in the kernel's order.
+/// Softirqs that were pending.
 #[derive(Clone, Copy, Debug)]
 pub struct Pending(u8);
 
 impl Pending {
     /// Whether there are none.
+    #[inline]
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
-}
 
-impl Iterator for Pending {
-    type Item = Softirq;
-    fn next(&mut self) -> Option<Softirq> {
-        let which = *Softirq::ALL.get(self.0.trailing_zeros() as usize)?;
-        self.0 &= self.0 - 1;
-        Some(which)
+    /// Whether this one was.
+    #[inline]
+    #[must_use]
+    pub fn has(self, which: Softirq) -> bool {
+        self.0 >> which as u8 & 1 != 0
     }
 }

@@ -290,6 +290,7 @@ impl Stack {
     }
 
     /// `net_tx_action`.
+    #[inline(never)]
     pub(crate) fn net_tx_action(&mut self) {
         self.trace.function(0, "net_tx_action");
         let mut scheduled = core::mem::take(&mut self.dev.scheduled);

@@ -36,11 +36,19 @@ impl Remembered {
         self.local = Some(question);
     }
 
-    /// What was said of a packet of this host, if it was asked last, under this generation of everything.
+    /// What was said of a packet of this host, if it was asked last, under this generation of everything. Without policy
+    /// rules (`rules`) neither ports nor mark matter.
     #[inline]
-    pub(crate) fn output(&self, generation: u64, key: &FlowKey) -> Option<&RouteResult> {
-        let (at, question, route) = self.output[usize::from(key.src.is_some())].as_ref()?;
-        (*at == generation && question == key).then_some(route)
+    pub(crate) fn output(&self, generation: u64, key: &FlowKey, rules: bool) -> Option<&RouteResult> {
+        let (at, last, route) = self.output[usize::from(key.src.is_some())].as_ref()?;
+        let same = *at == generation
+            && last.dst == key.dst
+            && last.src == key.src
+            && last.tos == key.tos
+            && last.oif == key.oif
+            && last.protocol == key.protocol
+            && last.dont_route == key.dont_route;
+        (same && (!rules || last == key)).then_some(route)
     }
 
     /// Keeps what was said of a packet of this host to one other.
@@ -56,11 +64,5 @@ impl Fib {
     #[inline]
     pub(crate) fn has_rules(&self) -> bool {
         self.custom_rules
-    }
-
-    /// What of a question the answer depends on: without policy rules neither ports nor mark.
-    #[inline]
-    pub(crate) fn relevant(&self, key: &FlowKey) -> FlowKey {
-        if self.custom_rules { *key } else { FlowKey { sport: 0, dport: 0, mark: 0, ..*key } }
     }
 }

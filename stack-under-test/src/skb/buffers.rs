@@ -38,6 +38,14 @@ impl SkbPool {
         }
     }
 
+    /// [`Self::buf_offset`] of a linear buffer.
+    #[inline(always)]
+    #[must_use]
+    pub fn head_offset(&self, buf: BufId) -> usize {
+        debug_assert!(buf.0 < self.heads);
+        self.heads_at + buf.0 as usize * HEAD_BYTES
+    }
+
     /// Where a buffer begins in the DMA region.
     #[inline(always)]
     #[must_use]

@@ -250,7 +250,7 @@ impl Stack {
     /// EBADF.
     pub fn readiness(&mut self, fd: Fd) -> Result<Readiness, Errno> {
         if self.is_tcp(fd) {
-            return self.tcp_call(fd, |_, tp| Ok(tp.readiness()));
+            return self.tcp_call(fd, |stack, tp| Ok(tp.readiness(stack.sysctl.tcp.notsent_lowat)));
         }
         let socket = self.sockets.get(fd)?;
         let charge = &mut self.skbs.charges[SocketTable::slot(fd) as usize];

@@ -153,7 +153,7 @@ impl Stack {
         let slot = SocketTable::slot(fd);
         if self.is_tcp(fd) {
             return self.tcp_call(fd, |stack, tp| {
-                if tp.is_writeable() {
+                if tp.is_writeable(stack.sysctl.tcp.notsent_lowat) {
                     tp.nospace = false;
                     stack.tcp_wake(tp, Wake::WriteSpace);
                 }
@@ -168,10 +168,15 @@ impl Stack {
 
     /// TCP keeps its own copy of what is common.
     fn setsockopt_tcp(&mut self, fd: Fd, option: SocketOption, value: i32) -> Result<(), Errno> {
+        if option == SocketOption::UdpSegment {
+            return Err(Errno::ENOPROTOOPT);
+        }
         let own = self.tcp_call(fd, |stack, tp| Ok(stack.tcp_setsockopt(tp, option, value)))?;
         if let Some(result) = own {
             return result;
         }
+        // Of a stream the ECN bits are TCP's own (`__ip_sock_set_tos`).
+        let value = if option == SocketOption::IpTos { value & !3 } else { value };
         self.setsockopt_common(fd, option, value)?;
         let options = self.sockets.get(fd)?.options.clone();
         self.tcp_call(fd, |_, tp| {
@@ -191,15 +196,17 @@ impl Stack {
     fn setsockopt_common(&mut self, fd: Fd, option: SocketOption, value: i32) -> Result<(), Errno> {
         let (wmem_max, rmem_max) = (self.sysctl.wmem_max, self.sysctl.rmem_max);
         let on = value != 0;
-        let buffer = |max: u32| (value.max(0) as u32).min(max).saturating_mul(2).min(i32::MAX as u32);
+        // Compared unsigned, as Linux does: a negative size is the largest.
+        let forced = (value.max(0) as u32).saturating_mul(2).min(i32::MAX as u32);
+        let buffer = |max: u32| (value as u32).min(max).saturating_mul(2).min(i32::MAX as u32);
         let socket = self.sockets.get_mut(fd)?;
         socket.cached_flow = crate::udp::cached::CachedFlow::NONE;
         let options = &mut socket.options;
         match option {
             SocketOption::SoSndbuf => options.sndbuf = buffer(wmem_max).max(SOCK_MIN_SNDBUF),
-            SocketOption::SoSndbufforce => options.sndbuf = buffer(u32::MAX / 2).max(SOCK_MIN_SNDBUF),
+            SocketOption::SoSndbufforce => options.sndbuf = forced.max(SOCK_MIN_SNDBUF),
             SocketOption::SoRcvbuf => options.rcvbuf = buffer(rmem_max).max(SOCK_MIN_RCVBUF),
-            SocketOption::SoRcvbufforce => options.rcvbuf = buffer(u32::MAX / 2).max(SOCK_MIN_RCVBUF),
+            SocketOption::SoRcvbufforce => options.rcvbuf = forced.max(SOCK_MIN_RCVBUF),
             SocketOption::SoReuseaddr => options.reuseaddr = on,
             SocketOption::SoReuseport => options.reuseport = on,
             SocketOption::SoBroadcast => options.broadcast = on,

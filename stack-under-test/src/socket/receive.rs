@@ -60,7 +60,7 @@ impl Stack {
                 ReceivedFrom { value: 0, copied: 0, from: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0) };
             let shut = socket.shutdown_read;
             if self.is_tcp(fd) {
-                let tcp = TcpRecvFlags { peek: flags.peek, trunc: flags.trunc, oob: false };
+                let tcp = TcpRecvFlags { peek: flags.peek, trunc: flags.trunc, oob: false, partial: false };
                 let n = self.tcp_recv(now, fd, buffer, tcp)?;
                 return Ok(ReceivedFrom { value: n, copied: if flags.trunc { 0 } else { n }, ..nothing });
             }

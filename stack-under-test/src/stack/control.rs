@@ -102,6 +102,10 @@ impl Stack {
             self.dev.set_mac(address);
             self.neigh_ifdown();
         }
+        if set.promisc.is_some() || set.allmulticast.is_some() {
+            let (igb, mut ctx) = self.driver();
+            igb.set_rx_flags(&mut ctx, set.promisc, set.allmulticast);
+        }
         if let Some(length) = set.txqueuelen {
             self.dev.tx_queue_len = length;
             let (qdisc, mut cx) = self.qdisc();

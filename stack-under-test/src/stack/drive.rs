@@ -87,6 +87,7 @@ impl Stack {
     }
 
     /// The TIMER softirq: neighbours, reassembly, TCP, path MTUs, and the driver's watchdog.
+    #[inline(never)]
     pub(crate) fn run_timer_softirq(&mut self) {
         let now = self.now;
         if self.neigh.next_deadline().is_some_and(|deadline| deadline <= now) {

@@ -19,15 +19,15 @@ impl Stack {
     pub(crate) fn route_output(&mut self, key: &FlowKey) -> Result<RouteResult, Errno> {
         self.trace.function(self.trace.making, "ip_route_output_flow");
         self.trace.function(self.trace.making, "fib_lookup");
-        let (generation, relevant) = (self.route_generation(), self.fib.relevant(key));
-        if let Some(route) = self.routes.output(generation, &relevant)
+        let generation = self.route_generation();
+        if let Some(route) = self.routes.output(generation, key, self.fib.has_rules())
             && self.path_mtus.is_empty()
         {
             return Ok(*route);
         }
         let answer = self.route_lookup(key);
         match &answer {
-            Ok(route) => self.routes.keep_output(generation, &relevant, route),
+            Ok(route) => self.routes.keep_output(generation, key, route),
             Err(Errno::ENETUNREACH) => self.mib.inc(crate::mib::Counter::IpOutNoRoutes),
             Err(_) => {}
         }

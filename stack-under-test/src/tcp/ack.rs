@@ -202,9 +202,7 @@ impl Stack {
             || (seg.header.seq == tp.snd_wl1 && (window > tp.snd_wnd || window == 0));
         let mut flag = 0;
         if may {
-            if tp.snd_wl1 != seg.header.seq || tp.snd_wnd != window {
-                flag |= u32::from(tp.snd_wnd != window) * FLAG_WIN_UPDATE;
-            }
+            flag |= FLAG_WIN_UPDATE;
             tp.snd_wl1 = seg.header.seq;
             if tp.snd_wnd != window {
                 tp.snd_wnd = window;
@@ -413,10 +411,15 @@ impl Stack {
                 tp.sndbuf_expand(self.sysctl.tcp.wmem[2]);
                 tp.snd_cwnd_stamp = self.jiffies;
             }
-            if tp.is_writeable() {
-                tp.nospace = false;
-                self.tcp_wake(tp, Wake::WriteSpace);
-            }
+            self.tcp_write_space(tp);
+        }
+    }
+
+    /// `sk_stream_write_space`: who waits for room is told when there is enough.
+    pub(crate) fn tcp_write_space(&mut self, tp: &mut TcpSock) {
+        if tp.nospace && tp.is_writeable(self.sysctl.tcp.notsent_lowat) {
+            tp.nospace = false;
+            self.tcp_wake(tp, Wake::WriteSpace);
         }
     }
 }

@@ -38,12 +38,16 @@ impl Stack {
                 }
                 return Ok(());
             }
+            if tp.state == TcpState::SynSent {
+                // Whichever direction is named: `inet_shutdown` gives up the attempt.
+                stack.tcp_disconnect(tp);
+                stack.tcp_wake(tp, Wake::StateChange);
+                return Ok(());
+            }
             tp.shutdown_read |= read;
             if write && !tp.shutdown_write {
                 tp.shutdown_write = true;
-                if tp.state == TcpState::SynSent {
-                    stack.tcp_disconnect(tp);
-                } else if tp.state != TcpState::SynRecv {
+                if tp.state != TcpState::SynRecv {
                     stack.tcp_close_state(tp);
                 }
             }

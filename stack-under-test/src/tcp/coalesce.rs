@@ -6,6 +6,7 @@ use crate::mib::Counter;
 use crate::skb::pool::{RX_DATA_END, SKB_DESCRIPTION_BYTES};
 use crate::skb::{MAX_SKB_FRAGS, Skb};
 use crate::stack::Stack;
+use crate::trace::Step;
 
 /// A packet with payload, out of order or waiting for the application.
 #[derive(Debug)]
@@ -53,6 +54,7 @@ impl Stack {
         if to.end_seq != from.data_seq || from.seq != from.data_seq || to.fin || !self.is_whole(to) {
             return Err(from);
         }
+        self.trace.function(self.skbs[&from.skb].packet, "tcp_try_coalesce");
         let len = self.skbs[&from.skb].len();
         let delta = if len <= self.rx_tailroom(to) {
             let mut bytes = [0; RX_DATA_END];
@@ -68,6 +70,8 @@ impl Stack {
                 return Err(from);
             }
             to.frags = frags;
+            // Its journey ends here; its buffer goes when all is read.
+            self.trace.step(self.skbs[&from.skb].packet, Step::Consumed);
             self.skbs.append(&to.skb, to.last, from.skb);
             to.last = from.last;
             from.truesize.saturating_sub(SKB_DESCRIPTION_BYTES)

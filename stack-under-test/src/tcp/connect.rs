@@ -40,6 +40,7 @@ impl Stack {
 
     /// `tcp_init_sock`.
     #[expect(clippy::too_many_lines, reason = "one line for each field that a connection begins with")]
+    #[inline(always)]
     pub(crate) fn tcp_new_sock(&mut self, slot: u32) -> TcpSock {
         let sysctl = &self.sysctl.tcp;
         let mut options = Options::new(&self.sysctl);
@@ -60,6 +61,9 @@ impl Stack {
             dport: 0,
             addr_locked: false,
             port_locked: false,
+            hashed: false,
+            listed: false,
+            tsoffset: 0,
             bound: super::ports::Held::default(),
             tunables: Tunables { rcvlowat, ..Tunables::default() },
             err: None,
@@ -67,6 +71,7 @@ impl Stack {
             shutdown_read: false,
             shutdown_write: false,
             connecting: false,
+            connected: false,
             done: false,
             dead: false,
             destroy: false,
@@ -210,9 +215,14 @@ impl Stack {
                 tp.err = None;
                 return Err(errno);
             }
+            // `SS_CONNECTED`: it has to be closed, or disconnected, before it can be another.
+            TcpState::Close if tp.connected => return Err(Errno::EISCONN),
             TcpState::Close => {}
             // The first to ask learns that it succeeded.
-            _ if core::mem::take(&mut tp.connecting) => return Ok(()),
+            _ if core::mem::take(&mut tp.connecting) => {
+                tp.connected = true;
+                return Ok(());
+            }
             _ => return Err(Errno::EISCONN),
         }
         self.tcp_v4_connect(tp, to)?;
@@ -253,6 +263,8 @@ impl Stack {
         }
         self.tcp_event(tp, TcpEvent::Connect);
         self.tcp.table.insert(tuple, Owner::Sock(tp.slot));
+        tp.hashed = true;
+        tp.tsoffset = self.tcp_ts_offset(&tuple);
         if tp.write_seq == 0 {
             tp.write_seq = self.tcp_isn(&tuple);
         }

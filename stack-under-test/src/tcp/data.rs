@@ -79,7 +79,8 @@ impl Stack {
         let mut fin = new.fin;
         let truesize = new.truesize;
         tp.rcv_nxt = new.end_seq;
-        tp.bytes_received += u64::from(new.payload_end().wrapping_sub(new.seq));
+        // `tcp_rcv_nxt_update`: a FIN counts as one.
+        tp.bytes_received += u64::from(new.end_seq.wrapping_sub(new.seq));
         self.tcp_queue_rcv(tp, new);
         if seg.payload_len > 0 {
             self.tcp_event_data_recv(tp, seg, truesize);
@@ -108,7 +109,7 @@ impl Stack {
 
     /// `tcp_data_ready`: who waits for data is told, once there is as much as SO_RCVLOWAT asks for.
     pub(crate) fn tcp_data_ready(&mut self, tp: &mut TcpSock) {
-        if tp.is_readable() || tp.done {
+        if tp.is_readable(false) || tp.done {
             self.tcp_wake(tp, Wake::DataReady);
         }
     }

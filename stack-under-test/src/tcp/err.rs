@@ -33,10 +33,14 @@ impl Stack {
             Some(Owner::TimeWait(_)) => {}
             Some(Owner::Request(id)) => {
                 let exact = self.tcp.requests.get(id).is_some_and(|request| request.snt_isn == seq);
-                let hard = error.kind != ICMP_DEST_UNREACH || error.code != ICMP_FRAG_NEEDED;
+                // `tcp_req_err`: what says that nothing gets there ends it; a closed port or protocol does not.
+                let ends = match error.kind {
+                    ICMP_DEST_UNREACH => matches!(error.code, 0 | 1),
+                    kind => matches!(kind, ICMP_TIME_EXCEEDED | ICMP_PARAMETERPROB),
+                };
                 if !exact {
                     self.mib.inc(Counter::TcpExtOutOfWindowIcmps);
-                } else if hard && error.kind == ICMP_DEST_UNREACH {
+                } else if ends {
                     self.mib.inc(Counter::TcpExtListenDrops);
                     self.tcp_drop_request(id);
                 }
@@ -57,7 +61,7 @@ impl Stack {
             self.mib.inc(Counter::TcpExtOutOfWindowIcmps);
             return;
         }
-        let (errno, hard) = match error.kind {
+        let errno = match error.kind {
             ICMP_DEST_UNREACH if error.code == ICMP_FRAG_NEEDED => {
                 if tp.state != TcpState::Listen {
                     self.update_pmtu(ip, error.mtu);
@@ -69,10 +73,10 @@ impl Stack {
                 if matches!(error.code, 0 | 1) {
                     self.tcp_ld_revert_rto(tp, seq);
                 }
-                unreachable_errno(error.code)
+                unreachable_errno(error.code).0
             }
-            ICMP_PARAMETERPROB => (Errno::EPROTO, true),
-            ICMP_TIME_EXCEEDED => (Errno::EHOSTUNREACH, false),
+            ICMP_PARAMETERPROB => Errno::EPROTO,
+            ICMP_TIME_EXCEEDED => Errno::EHOSTUNREACH,
             _ => return,
         };
         if matches!(tp.state, TcpState::SynSent | TcpState::SynRecv) {
@@ -81,7 +85,7 @@ impl Stack {
             return self.tcp_done(tp);
         }
         // RFC 1122, section 4.2.3.9: a connection that stands survives, unless the application asked to be told.
-        if tp.options.recverr && hard {
+        if tp.options.recverr {
             tp.err = Some(errno);
             self.tcp_wake(tp, Wake::ErrorReport);
         } else {
@@ -92,7 +96,7 @@ impl Stack {
     /// `tcp_v4_mtu_reduced`: the path is narrower than was thought, as routing has learned; what is lost goes again in
     /// smaller segments.
     fn tcp_v4_mtu_reduced(&mut self, tp: &mut TcpSock) {
-        if tp.options.pmtudisc == PmtuDisc::Dont {
+        if matches!(tp.options.pmtudisc, PmtuDisc::Dont | PmtuDisc::Interface | PmtuDisc::Omit) {
             return;
         }
         tp.cached_route = None;

@@ -164,15 +164,11 @@ impl Stack {
 
     /// `tcp_v4_do_rcv`.
     pub(crate) fn tcp_rcv_for(&mut self, slot: u32, skb: Skb, seg: &Incoming) {
-        let mut skb = Some(skb);
-        self.with_tcp(slot, |stack, tp| {
-            if let Some(skb) = skb.take() {
-                stack.tcp_do_rcv(tp, skb, seg);
-            }
-        });
-        if let Some(skb) = skb {
-            self.skbs.drop(&mut self.trace, skb, DropReason::NoSocket);
-        }
+        let Some(mut sock) = self.tcp.take(slot) else {
+            return self.skbs.drop(&mut self.trace, skb, DropReason::NoSocket);
+        };
+        self.tcp_do_rcv(&mut sock, skb, seg);
+        self.tcp_release(sock);
     }
 
     pub(crate) fn tcp_do_rcv(&mut self, tp: &mut TcpSock, skb: Skb, seg: &Incoming) {
@@ -202,8 +198,7 @@ impl Stack {
         {
             tp.rx_opt.saw_tstamp = true;
             tp.rx_opt.rcv_tsval = val;
-            let offset = self.tcp_ts_offset(&tp.tuple());
-            tp.rx_opt.rcv_tsecr = if ecr == 0 { 0 } else { ecr.wrapping_sub(offset) };
+            tp.rx_opt.rcv_tsecr = if ecr == 0 { 0 } else { ecr.wrapping_sub(tp.tsoffset) };
         }
     }
 

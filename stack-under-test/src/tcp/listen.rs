@@ -46,6 +46,7 @@ impl Stack {
             tp.shutdown_write = false;
             let (slot, sport) = (tp.slot, tp.sport);
             stack.tcp.listeners.entry(sport).or_default().push(slot);
+            tp.listed = true;
             Ok(())
         })
     }
@@ -65,6 +66,7 @@ impl Stack {
         self.trace.function(0, "inet_csk_accept");
         let child = self.tcp.sock_mut(slot).ok_or(Errno::ECONNABORTED)?;
         child.parent = None;
+        child.connected = true;
         let peer = SocketAddrV4::new(child.daddr, child.dport);
         let options = child.options.clone();
         let socket = self.new_socket_for(options);
@@ -84,8 +86,11 @@ impl Stack {
         let slot = self.reserve_slot()?;
         let mut child = self.tcp_alloc_sock(slot);
         self.tcp_create_openreq_child(tp, &mut child, &request, seg);
-        self.tcp_drop_request_of(tp, id);
+        // The child takes the place of the request.
+        self.tcp.requests.remove(id);
+        tp.syn_queue_len = tp.syn_queue_len.saturating_sub(1);
         self.tcp.table.insert(request.tuple, Owner::Sock(slot));
+        child.hashed = true;
         child.bound = self.tcp.bound.insert(request.tuple.lport, super::bind::Holder::Sock(slot));
         self.tcp.put(child);
         tp.accept_queue.push_back(slot);
@@ -110,6 +115,8 @@ impl Stack {
         child.cong = tp.cong.clone();
         (child.rcv_saddr, child.saddr, child.sport) = (tuple.laddr, tuple.laddr, tuple.lport);
         (child.daddr, child.dport) = (tuple.raddr, tuple.rport);
+        child.tsoffset = self.tcp_ts_offset(tuple);
+        child.cached_route = Some(request.route);
         child.inet_id = self.entropy.next_u64() as u16;
         let first = request.snt_isn.wrapping_add(1);
         child.iss = request.snt_isn;
@@ -161,7 +168,7 @@ impl Stack {
             self.tcp_ack_update_rtt(child, true, (Some(rtt), None, Some(rtt)));
         } else if let (true, Some((_, ecr))) = (request.tstamp_ok, seg.options.tstamp) {
             child.rx_opt.saw_tstamp = true;
-            child.rx_opt.rcv_tsecr = ecr.wrapping_sub(self.tcp_ts_offset(tuple));
+            child.rx_opt.rcv_tsecr = ecr.wrapping_sub(child.tsoffset);
             self.tcp_ack_update_rtt(child, true, (None, None, None));
         }
     }

@@ -143,6 +143,7 @@ pub(crate) struct Tcp {
     pub(crate) timewaits: Slab<timewait::TimeWaitSock>,
     pub(crate) timers: TimerQueue,
     /// Sockets that are over: the next ones take their memory and that of their queues.
+    #[expect(clippy::vec_box, reason = "the boxes themselves are what is used again")]
     spare: Vec<Box<TcpSock>>,
     secret: u64,
     ts_secret: u64,
@@ -179,7 +180,16 @@ impl Tcp {
         self.socks.get_mut(slot as usize).and_then(Option::as_deref_mut)
     }
 
+    #[inline(always)]
     pub(crate) fn put(&mut self, sock: Box<TcpSock>) {
+        match self.socks.get_mut(sock.slot as usize) {
+            Some(place @ None) => *place = Some(sock),
+            _ => self.put_new(sock),
+        }
+    }
+
+    #[inline(never)]
+    fn put_new(&mut self, sock: Box<TcpSock>) {
         let slot = sock.slot as usize;
         if self.socks.len() <= slot {
             self.socks.resize_with(slot + 1, || None);
@@ -187,7 +197,8 @@ impl Tcp {
         self.socks[slot] = Some(sock);
     }
 
-    fn take(&mut self, slot: u32) -> Option<Box<TcpSock>> {
+    #[inline(always)]
+    pub(crate) fn take(&mut self, slot: u32) -> Option<Box<TcpSock>> {
         self.socks.get_mut(slot as usize).and_then(Option::take)
     }
 
@@ -209,12 +220,14 @@ impl Stack {
     ) -> Option<R> {
         let mut sock = self.tcp.take(slot)?;
         let result = f(self, &mut sock);
-        if sock.destroy {
-            self.tcp_free(sock);
-        } else {
-            self.tcp.put(sock);
-        }
+        self.tcp_release(sock);
         Some(result)
+    }
+
+    /// `release_sock`: puts a socket back that [`Tcp::take`] took, or frees it when it is over.
+    #[inline(always)]
+    pub(crate) fn tcp_release(&mut self, sock: Box<TcpSock>) {
+        if sock.destroy { self.tcp_free(sock) } else { self.tcp.put(sock) }
     }
 
     /// The same for a system call.
@@ -246,7 +259,7 @@ impl Stack {
     /// Gives back all that a socket holds. Its connection is over, and no descriptor refers to it.
     fn tcp_free(&mut self, mut sock: Box<TcpSock>) {
         self.tcp_purge(&mut sock);
-        self.tcp_unhash(&sock);
+        self.tcp_unhash(&mut sock);
         self.tcp.bound.remove(sock.bound, bind::Holder::Sock(sock.slot));
         if sock.dead && sock.parent.is_none() {
             self.tcp.orphans = self.tcp.orphans.saturating_sub(1);
@@ -259,18 +272,26 @@ impl Stack {
 
     /// A new socket with memory of its own: `sk_alloc`.
     pub(crate) fn tcp_alloc_sock(&mut self, slot: u32) -> Box<TcpSock> {
-        let new = self.tcp_new_sock(slot);
-        let Some(mut sock) = self.tcp.spare.pop() else { return Box::new(new) };
-        let old = core::mem::replace(&mut *sock, new);
+        let Some(mut sock) = self.tcp.spare.pop() else { return Box::new(self.tcp_new_sock(slot)) };
         // They were emptied when the socket was freed.
-        (sock.rtx, sock.wq, sock.receive_queue) = (old.rtx, old.wq, old.receive_queue);
+        let queues = (
+            core::mem::take(&mut sock.rtx),
+            core::mem::take(&mut sock.wq),
+            core::mem::take(&mut sock.receive_queue),
+        );
+        *sock = self.tcp_new_sock(slot);
+        (sock.rtx, sock.wq, sock.receive_queue) = queues;
         sock
     }
 
     /// Takes a socket out of the tables that segments are looked up in.
-    pub(crate) fn tcp_unhash(&mut self, sock: &TcpSock) {
-        self.tcp.table.remove_owned(&sock.tuple(), Owner::Sock(sock.slot));
-        if let Some(listeners) = self.tcp.listeners.get_mut(&sock.sport) {
+    pub(crate) fn tcp_unhash(&mut self, sock: &mut TcpSock) {
+        if core::mem::take(&mut sock.hashed) {
+            self.tcp.table.remove_owned(&sock.tuple(), Owner::Sock(sock.slot));
+        }
+        if core::mem::take(&mut sock.listed)
+            && let Some(listeners) = self.tcp.listeners.get_mut(&sock.sport)
+        {
             listeners.retain(|slot| *slot != sock.slot);
             if listeners.is_empty() {
                 self.tcp.listeners.remove(&sock.sport);

@@ -116,7 +116,7 @@ impl Stack {
                 continue;
             }
             first.seq = tp.rcv_nxt;
-            tp.bytes_received += u64::from(first.payload_end().wrapping_sub(first.seq));
+            tp.bytes_received += u64::from(first.end_seq.wrapping_sub(first.seq));
             tp.rcv_nxt = first.end_seq;
             fin |= first.fin;
             // It is charged as what it becomes a part of.

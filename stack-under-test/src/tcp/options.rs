@@ -40,13 +40,39 @@ pub(crate) struct ReceivedOptions {
 
 impl ReceivedOptions {
     /// Reads the bytes between header and payload. What is malformed ends the reading (RFC 9293, MUST-7), and is ignored.
-    pub(crate) fn parse(mut bytes: &[u8], syn: bool) -> Self {
-        let mut this = Self::default();
+    #[inline(always)]
+    pub(crate) fn parse(bytes: &[u8], syn: bool) -> Self {
         // What nearly every segment carries.
-        if let &[NOP, NOP, TIMESTAMP, 10, a, b, c, d, e, f, g, h] = bytes {
-            this.tstamp = Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])));
-            return this;
+        match <&[u8; 12]>::try_from(bytes) {
+            Ok(&[NOP, NOP, TIMESTAMP, 10, a, b, c, d, e, f, g, h]) => Self {
+                tstamp: Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]))),
+                ..Self::default()
+            },
+            _ => Self::parse_all(bytes, syn),
         }
+    }
+
+    #[inline(never)]
+    fn parse_all(bytes: &[u8], syn: bool) -> Self {
+        // What a SYN of Linux carries.
+        if let (
+            true,
+            &[MSS, 4, m, n, SACK_PERM, 2, TIMESTAMP, 10, a, b, c, d, e, f, g, h, NOP, WSCALE, 3, shift],
+        ) = (syn, bytes)
+        {
+            return Self {
+                mss: Some(u16::from_be_bytes([m, n])).filter(|mss| *mss != 0),
+                tstamp: Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]))),
+                wscale: Some(shift.min(MAX_WSCALE)),
+                sack_ok: true,
+                ..Self::default()
+            };
+        }
+        Self::parse_each(bytes, syn)
+    }
+
+    fn parse_each(mut bytes: &[u8], syn: bool) -> Self {
+        let mut this = Self::default();
         while let [kind, rest @ ..] = bytes {
             if *kind == EOL {
                 break;

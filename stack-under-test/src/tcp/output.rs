@@ -197,13 +197,17 @@ impl Stack {
         self.trace.function(0, "tcp_write_xmit");
         let max_segs = tp.tso_segs(mss, self.sysctl.tcp.min_tso_segs);
         let (mut sent, mut is_cwnd_limited) = (0, false);
+        // A timer that a loss probe takes over need not be set before.
+        let rearm = tp.packets_out == 0 || tp.pending == Pending::LossProbe;
         while !tp.wq.is_empty() {
             let quota = match tp.cwnd_test() {
                 0 if push_one == PushOne::LossProbe => 1,
                 0 => break,
                 quota => quota.min(max_segs),
             };
-            self.tcp_grow_head(tp, quota, mss);
+            if tp.wq.len() > 1 {
+                self.tcp_grow_head(tp, quota, mss);
+            }
             let last = tp.wq.len() == 1;
             let Some(head) = tp.wq.front_mut() else { break };
             let tso_segs = head.set_segments(mss);
@@ -232,10 +236,10 @@ impl Stack {
                 tp.wq.insert(1, rest);
                 self.tcp_wmem_add(tp, super::segment::SEGMENT_TRUESIZE);
             }
-            if self.tcp_transmit_head(tp, mss).is_err() {
-                break;
+            match self.tcp_transmit_head(tp, mss) {
+                Some(segments) => sent += segments,
+                None => break,
             }
-            sent += self.tcp_event_new_data_sent(tp, mss);
             if push_one != PushOne::No {
                 break;
             }
@@ -248,19 +252,24 @@ impl Stack {
             if tp.in_cwnd_reduction() {
                 tp.prr_out += sent;
             }
-            if push_one != PushOne::LossProbe {
-                self.tcp_schedule_loss_probe(tp, false);
+            let probes = push_one != PushOne::LossProbe && self.tcp_schedule_loss_probe(tp, false);
+            if rearm && !probes {
+                self.tcp_rearm_rto(tp);
             }
             return false;
         }
         tp.packets_out == 0 && !tp.wq.is_empty()
     }
 
-    fn tcp_transmit_head(&mut self, tp: &mut TcpSock, mss: u32) -> Result<(), crate::ip::SendError> {
-        let segment = tp.wq[0].clone();
-        self.tcp_transmit_skb(tp, &segment, mss)?;
-        tp.wq[0].mstamp = self.tcp_mstamp();
-        Ok(())
+    /// Sends the first packet; gives its segments. `None`, and it stays the first, when it did not go.
+    fn tcp_transmit_head(&mut self, tp: &mut TcpSock, mss: u32) -> Option<u32> {
+        let mut segment = tp.wq.pop_front()?;
+        if self.tcp_transmit_skb(tp, &segment, mss).is_err() {
+            tp.wq.push_front(segment);
+            return None;
+        }
+        segment.mstamp = self.tcp_mstamp();
+        Some(self.tcp_event_new_data_sent(tp, segment, mss))
     }
 
     /// `tcp_grow_skb`: fills the first packet up from the next, as far as it may go at once.
@@ -286,19 +295,18 @@ impl Stack {
         tp.wq.push_front(first);
     }
 
-    /// `tcp_event_new_data_sent`: the first packet is under way now. Gives its segments.
-    fn tcp_event_new_data_sent(&mut self, tp: &mut TcpSock, mss: u32) -> u32 {
-        let Some(segment) = tp.wq.pop_front() else { return 0 };
+    /// `tcp_event_new_data_sent`: what was the first packet is under way now. Gives its segments.
+    #[inline(always)]
+    fn tcp_event_new_data_sent(&mut self, tp: &mut TcpSock, segment: TxSegment, mss: u32) -> u32 {
         let (end_seq, len, pcount) = (segment.end_seq, segment.len, segment.pcount.max(1));
-        let prior = tp.packets_out;
         tp.snd_nxt = end_seq;
         tp.rtx.push_back(segment);
         tp.packets_out += pcount;
         self.mib.add(Counter::TcpExtOrigDataSent, pcount as usize);
-        if prior == 0 || tp.pending == Pending::LossProbe {
-            self.tcp_rearm_rto(tp);
-        }
         tp.minshall_update(mss, len, pcount, end_seq);
+        if tp.nospace {
+            self.tcp_check_space(tp);
+        }
         pcount
     }
 

@@ -29,6 +29,7 @@ impl Stack {
 
     /// `tcp_prune_queue`. `false`: there is no room, whatever was done.
     fn tcp_prune_queue(&mut self, tp: &mut TcpSock, seq: u32) -> bool {
+        self.trace.function(0, "tcp_prune_queue");
         self.mib.inc(Counter::TcpExtPruneCalled);
         self.tcp_clamp_window(tp);
         if tp.rmem_alloc <= tp.options.rcvbuf {
@@ -67,6 +68,7 @@ impl Stack {
 
     /// `tcp_prune_ofo_queue`: the furthest go first, an eighth of the buffer at a time, but none before `seq`.
     fn tcp_prune_ofo_queue(&mut self, tp: &mut TcpSock, seq: u32) {
+        self.trace.function(0, "tcp_prune_ofo_queue");
         let step = i64::from(tp.options.rcvbuf >> 3);
         let (mut goal, mut pruned) = (step, false);
         while let Some(last) = tp.out_of_order.pop_if(|last| !after(seq, last.seq)) {
@@ -128,6 +130,7 @@ impl Stack {
             !part.fin && (win_from_space(tp.scaling_ratio, part.truesize) > len || before(part.seq, start))
         });
         let Some(at) = at else { return queue };
+        self.trace.function(0, "tcp_collapse");
         let mut rest: VecDeque<Received> = queue.split_off(at).into();
         let mut start = rest.front().map_or(end, |first| super::seq::max(first.seq, start));
         while before(start, end) {

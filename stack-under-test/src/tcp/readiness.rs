@@ -6,8 +6,8 @@ use super::urgent::UrgentData;
 use crate::socket::calls::Readiness;
 
 impl TcpSock {
-    /// `tcp_poll`. A socket that is not writable wakes its waiters when it is.
-    pub(crate) fn readiness(&mut self) -> Readiness {
+    /// `tcp_poll`. A socket that is not writable wakes its waiters when it is. `lowat`: `tcp_notsent_lowat`.
+    pub(crate) fn readiness(&mut self, lowat: u32) -> Readiness {
         if self.state == TcpState::Listen {
             return Readiness { readable: !self.accept_queue.is_empty(), ..Readiness::default() };
         }
@@ -19,14 +19,10 @@ impl TcpSock {
             ..Readiness::default()
         };
         if !matches!(self.state, TcpState::SynSent | TcpState::SynRecv) {
-            let mut lowat = self.tunables.rcvlowat.max(1);
-            if self.urg_data.is_some() && self.urg_seq == self.copied_seq {
-                lowat += 1;
-            }
+            let urgent = self.urg_data.is_some() && self.urg_seq == self.copied_seq;
             ready.urgent = matches!(self.urg_data, Some(UrgentData::Valid(_)));
-            ready.readable |=
-                self.rcv_nxt.wrapping_sub(self.copied_seq) >= lowat && !self.receive_queue.is_empty();
-            if self.shutdown_write || self.is_writeable() {
+            ready.readable |= self.is_readable(urgent) && !self.receive_queue.is_empty();
+            if self.shutdown_write || self.is_writeable(lowat) {
                 ready.writable = true;
             } else {
                 self.nospace = true;

@@ -17,6 +17,8 @@ pub struct TcpRecvFlags {
     pub trunc: bool,
     /// MSG_OOB: the urgent byte is read.
     pub oob: bool,
+    /// The same call has received bytes before: an error that is pending stays for the next one.
+    pub partial: bool,
 }
 
 impl Stack {
@@ -63,7 +65,14 @@ impl Stack {
             }
             return Ok(copied);
         }
-        if buffer.is_empty() || tp.done {
+        if flags.partial && (tp.done || tp.err.is_some()) {
+            return Ok(0);
+        }
+        if tp.done {
+            // The peer's FIN was reached: what happened since is told elsewhere.
+            return Ok(0);
+        }
+        if buffer.is_empty() {
             return tp.err.take().map_or(Ok(0), Err);
         }
         if let Some(errno) = tp.err.take() {

@@ -24,6 +24,8 @@ use crate::wire::tcp::{ACK, CWR, ECE, HEADER_BYTES, RST, SYN, Tcp};
 pub(crate) struct RequestSock {
     pub(crate) listener: u32,
     pub(crate) tuple: Tuple,
+    /// The way back, and the generation of routes at which it was that.
+    pub(crate) route: (u64, RouteResult),
     pub(crate) rcv_isn: u32,
     pub(crate) snt_isn: u32,
     pub(crate) mss: u32,
@@ -104,7 +106,7 @@ impl Stack {
         self.tcp.table.insert(tuple, Owner::Request(id));
         self.tcp.timers.push(expires, TimerOf::Request(id));
         tp.syn_queue_len += 1;
-        self.tcp_send_synack(tp, id);
+        self.tcp_send_synack(tp, id, &route);
         None
     }
 
@@ -147,6 +149,7 @@ impl Stack {
         RequestSock {
             listener: tp.slot,
             tuple,
+            route: (self.route_generation(), *route),
             rcv_isn: seg.seq(),
             snt_isn: isn.unwrap_or_else(|| self.tcp_isn(&tuple)),
             mss: clamp(u32::from(options.mss.unwrap_or(536))),
@@ -187,13 +190,12 @@ impl Stack {
     }
 
     /// `tcp_v4_send_synack`, `tcp_make_synack`.
-    fn tcp_send_synack(&mut self, tp: &TcpSock, id: u32) {
+    fn tcp_send_synack(&mut self, tp: &TcpSock, id: u32, route: &RouteResult) {
         self.trace.function(0, "tcp_send_synack");
         let Some(request) = self.tcp.requests.get(id).cloned() else { return };
-        let Some(route) = self.tcp_request_route(tp, &request.tuple) else { return };
         let packet = self.trace.made(&[], 0);
         self.trace.function(packet, "tcp_make_synack");
-        let mut flow = self.tcp_bare_flow(&request.tuple, &route, tp.options.tos);
+        let mut flow = self.tcp_bare_flow(&request.tuple, route, tp.options.tos);
         flow.ttl = tp.options.ttl.unwrap_or(flow.ttl);
         flow.df &= tp.options.pmtudisc != PmtuDisc::Dont;
         (flow.mark, flow.priority) = (tp.options.mark, tp.options.priority);
@@ -228,7 +230,10 @@ impl Stack {
     /// `inet_rtx_syn_ack`.
     fn tcp_rtx_synack(&mut self, tp: &TcpSock, id: u32) {
         self.trace.function(0, "tcp_rtx_synack");
-        self.tcp_send_synack(tp, id);
+        let tuple = self.tcp.requests.get(id).map(|request| request.tuple);
+        if let Some(route) = tuple.and_then(|tuple| self.tcp_request_route(tp, &tuple)) {
+            self.tcp_send_synack(tp, id, &route);
+        }
         self.mib.inc(Counter::TcpRetransSegs);
         self.mib.inc(Counter::TcpExtSynRetrans);
         if let Some(request) = self.tcp.requests.get_mut(id) {

@@ -19,6 +19,8 @@ pub struct TcpSendFlags {
     pub eor: bool,
     /// MSG_OOB: the last byte is urgent.
     pub oob: bool,
+    /// The same call has sent bytes before: an error that is pending stays for the next one.
+    pub partial: bool,
 }
 
 impl TcpSock {
@@ -65,10 +67,10 @@ impl Stack {
                 tp.nospace = true;
                 return Err(Errno::EAGAIN);
             }
-            _ => return Err(tp.err.take().unwrap_or(Errno::EPIPE)),
+            _ => return Err(Self::tcp_send_error(tp, flags)),
         }
         if tp.err.is_some() || tp.shutdown_write {
-            return Err(tp.err.take().unwrap_or(Errno::EPIPE));
+            return Err(Self::tcp_send_error(tp, flags));
         }
         let (mss, mut size_goal) = self.tcp_send_mss(tp);
         if flags.oob {
@@ -85,7 +87,8 @@ impl Stack {
                 tail.eor |= flags.eor;
                 break;
             }
-            if tail.len < size_goal {
+            if tail.len < size_goal || flags.oob {
+                // Urgent bytes wait for the pointer to them.
                 continue;
             }
             if tp.forced_push() {
@@ -104,6 +107,12 @@ impl Stack {
             self.tcp_push(tp, flags.more, mss, nonagle);
         }
         Ok(copied)
+    }
+
+    /// `do_error`: the pending error is told once, and not by a call that has bytes to tell of.
+    fn tcp_send_error(tp: &mut TcpSock, flags: TcpSendFlags) -> Errno {
+        let told = if flags.partial { tp.err } else { tp.err.take() };
+        told.unwrap_or(Errno::EPIPE)
     }
 
     /// The buffer is full, or memory is out: what is there goes.
@@ -142,7 +151,7 @@ impl Stack {
         };
         let fits = tp.wq.back().is_some_and(|tail| tail.has_room(buf, offset));
         let room = if room == 0 || !fits {
-            if !tp.has_memory() {
+            if !tp.has_memory(self.sysctl.tcp.notsent_lowat, false) {
                 return None;
             }
             if room > 0 {

@@ -154,6 +154,12 @@ pub(crate) struct TcpSock {
     pub(crate) dport: u16,
     pub(crate) addr_locked: bool,
     pub(crate) port_locked: bool,
+    /// It is in the table of connections, unless another took its place there.
+    pub(crate) hashed: bool,
+    /// It is in the table of listeners.
+    pub(crate) listed: bool,
+    /// What is added to the clock of its timestamps: `tsoffset`.
+    pub(crate) tsoffset: u32,
     /// Its place among the holders of its port.
     pub(crate) bound: super::ports::Held,
     pub(crate) options: Options,
@@ -164,6 +170,8 @@ pub(crate) struct TcpSock {
     pub(crate) shutdown_write: bool,
     /// `SS_CONNECTING`: the result of `connect` was not told yet.
     pub(crate) connecting: bool,
+    /// `SS_CONNECTED`: the application was told of a connection.
+    pub(crate) connected: bool,
     /// `SOCK_DONE`: a FIN or reset came.
     pub(crate) done: bool,
     /// `SOCK_DEAD`: no descriptor refers to it any more.
@@ -367,16 +375,20 @@ impl TcpSock {
         if self.sacked_out == 0 { self.snd_una } else { self.highest_sack_seq }
     }
 
-    /// `tcp_stream_memory_free`.
+    /// `sk_stream_memory_free`: the buffer is not full, and less waits to be sent than TCP_NOTSENT_LOWAT (or `lowat`, the sysctl)
+    /// says; for who is to be woken less than half of that.
     #[inline]
-    pub(crate) fn has_memory(&self) -> bool {
-        self.wmem_queued < self.options.sndbuf
+    pub(crate) fn has_memory(&self, lowat: u32, wake: bool) -> bool {
+        let lowat = if self.tunables.notsent_lowat == 0 { lowat } else { self.tunables.notsent_lowat };
+        let waits = self.write_seq.wrapping_sub(self.snd_nxt) << u32::from(wake);
+        self.wmem_queued < self.options.sndbuf && waits < lowat
     }
 
     /// `sk_stream_is_writeable`: a third of the buffer is free.
     #[inline]
-    pub(crate) fn is_writeable(&self) -> bool {
-        self.options.sndbuf.saturating_sub(self.wmem_queued) >= self.wmem_queued >> 1 && self.has_memory()
+    pub(crate) fn is_writeable(&self, lowat: u32) -> bool {
+        self.options.sndbuf.saturating_sub(self.wmem_queued) >= self.wmem_queued >> 1
+            && self.has_memory(lowat, true)
     }
 
     /// Whether the memory of the queues is worth keeping for another socket, and not too much for one that sends little.

@@ -56,12 +56,7 @@ impl Stack {
                 Ok(())
             }
             O::TcpNodelay => {
-                if on {
-                    tp.nonagle |= NAGLE_OFF | NAGLE_PUSH;
-                    self.tcp_push_pending(tp);
-                } else {
-                    tp.nonagle &= !NAGLE_OFF;
-                }
+                self.tcp_set_nodelay(tp, on);
                 Ok(())
             }
             O::TcpCork => {
@@ -99,6 +94,7 @@ impl Stack {
             O::TcpWindowClamp => Self::tcp_set_window_clamp(tp, value),
             O::TcpNotsentLowat => {
                 tp.tunables.notsent_lowat = value as u32;
+                self.tcp_write_space(tp);
                 Ok(())
             }
             O::SoRcvbuf | O::SoRcvbufforce => {
@@ -112,6 +108,15 @@ impl Stack {
             _ => return None,
         };
         Some(result)
+    }
+
+    fn tcp_set_nodelay(&mut self, tp: &mut TcpSock, on: bool) {
+        if on {
+            tp.nonagle |= NAGLE_OFF | NAGLE_PUSH;
+            self.tcp_push_pending(tp);
+        } else {
+            tp.nonagle &= !NAGLE_OFF;
+        }
     }
 
     fn tcp_set_cork(&mut self, tp: &mut TcpSock, on: bool) {

@@ -81,8 +81,7 @@ impl Stack {
         if let Some((val, ecr)) = seg.options.tstamp {
             tp.rx_opt.saw_tstamp = true;
             tp.rx_opt.rcv_tsval = val;
-            let offset = self.tcp_ts_offset(&tp.tuple());
-            tp.rx_opt.rcv_tsecr = if ecr == 0 { 0 } else { ecr.wrapping_sub(offset) };
+            tp.rx_opt.rcv_tsecr = if ecr == 0 { 0 } else { ecr.wrapping_sub(tp.tsoffset) };
         }
         if !seg.has(ACK) {
             if seg.has(RST) {
@@ -293,9 +292,7 @@ impl Stack {
             seg.payload_len > 0 && after(seg.end_seq.wrapping_sub(u32::from(seg.fin())), tp.rcv_nxt);
         if tp.tunables.linger2 < 0 || new_data {
             self.mib.inc(Counter::TcpExtAbortOnData);
-            if new_data {
-                self.tcp_send_reset(seg);
-            }
+            self.tcp_send_reset(seg);
             self.tcp_done(tp);
             self.tcp_discard(skb, DropReason::TcpAbortOnData);
             return None;

@@ -62,6 +62,7 @@ impl TcpSysctl {
             "frto" => self.frto = number? != 0,
             "invalid_ratelimit" => self.invalid_ratelimit_ms = number?.into(),
             "rmem" => self.rmem = three(value)?,
+            "notsent_lowat" => self.notsent_lowat = number?,
             "wmem" => self.wmem = three(value)?,
             "congestion_control" => self.congestion_control = CongestionControl::named(value)?.name(),
             _ => return Some(false),

@@ -96,6 +96,9 @@ impl TimerQueue {
 pub(crate) fn wheel_expiry(clk: u64, expires: u64) -> u64 {
     const LEVELS: u32 = 8;
     let delta = expires.saturating_sub(clk);
+    if delta < 63 {
+        return expires.max(clk) + 1;
+    }
     let level = (1..=LEVELS).find(|level| delta < 63 << (3 * (level - 1))).unwrap_or(LEVELS) - 1;
     ((expires.max(clk) >> (3 * level)) + 1) << (3 * level)
 }

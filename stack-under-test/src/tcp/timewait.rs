@@ -90,6 +90,7 @@ impl Stack {
                 bound_dev: tp.options.bound_dev,
             });
             self.tcp.table.insert(tuple, Owner::TimeWait(id));
+            tp.hashed = false;
             self.tcp.timers.push(expires, TimerOf::TimeWait(id));
         } else {
             self.mib.inc(Counter::TcpExtTimeWaitOverflow);

@@ -42,6 +42,7 @@ impl TcpSock {
     }
 
     /// `tcp_established_options`.
+    #[inline(always)]
     fn established_options(&self, now_ms: u32) -> OutOptions {
         let mut out = OutOptions::default();
         if self.rx_opt.tstamp_ok {
@@ -61,30 +62,46 @@ impl TcpSock {
 
     /// Bytes of the header of a segment that is sent now.
     pub(crate) fn header_len_now(&self) -> u32 {
+        if self.num_sacks == 0 && self.duplicate_sack.is_none() {
+            return HEADER_BYTES as u32 + if self.rx_opt.tstamp_ok { TSTAMP_BYTES } else { 0 };
+        }
+        self.header_len_with_sacks()
+    }
+
+    #[inline(never)]
+    fn header_len_with_sacks(&self) -> u32 {
         (HEADER_BYTES + self.established_options(0).len()) as u32
     }
 }
 
 impl Stack {
     /// The way to the peer: the one that is remembered, or a new look-up.
+    #[inline(always)]
     pub(crate) fn tcp_route(&mut self, tp: &mut TcpSock) -> Result<RouteResult, Errno> {
-        let generation = self.route_generation();
-        if let Some((at, route)) = tp.cached_route
-            && at == generation
-        {
-            return Ok(route);
+        match tp.cached_route {
+            Some((at, route)) if at == self.route_generation() => Ok(route),
+            _ => self.tcp_route_anew(tp),
         }
+    }
+
+    #[inline(never)]
+    fn tcp_route_anew(&mut self, tp: &mut TcpSock) -> Result<RouteResult, Errno> {
+        let generation = self.route_generation();
         let route = self.route_output(&tp.flow_key())?;
         tp.cached_route = Some((generation, route));
         Ok(route)
     }
 
-    fn tcp_flow(&mut self, tp: &mut TcpSock) -> Result<Flow, Errno> {
-        let route = self.tcp_route(tp).inspect_err(|_| self.mib.inc(Counter::IpOutNoRoutes))?;
+    #[inline(always)]
+    fn tcp_flow(&mut self, tp: &mut TcpSock) -> Option<Flow> {
+        let Ok(route) = self.tcp_route(tp) else {
+            self.mib.inc(Counter::IpOutNoRoutes);
+            return None;
+        };
         let options = &tp.options;
-        let df = matches!(options.pmtudisc, PmtuDisc::Do | PmtuDisc::Probe)
+        let df = matches!(options.pmtudisc, PmtuDisc::Do)
             || (options.pmtudisc == PmtuDisc::Want && !route.mtu_locked);
-        Ok(Flow {
+        Some(Flow {
             saddr: tp.saddr,
             daddr: tp.daddr,
             protocol: IPPROTO_TCP,
@@ -133,9 +150,9 @@ impl Stack {
     ) -> Result<(), SendError> {
         let packet = self.trace.derived(segment.packet);
         self.trace.function(packet, "__tcp_transmit_skb");
-        let mut flow = self.tcp_flow(tp).map_err(|_| SendError::Errno(Errno::EHOSTUNREACH))?;
+        let Some(mut flow) = self.tcp_flow(tp) else { return Err(SendError::Errno(Errno::EHOSTUNREACH)) };
         let syn = segment.flags & SYN != 0;
-        let now_ms = self.tcp_time_stamp().wrapping_add(self.tcp_ts_offset(&tp.tuple()));
+        let now_ms = self.tcp_time_stamp().wrapping_add(tp.tsoffset);
         let options = if syn { self.tcp_syn_options(tp, now_ms) } else { tp.established_options(now_ms) };
         let mut flags = segment.flags;
         if segment.pcount > 1 && !syn {
@@ -216,6 +233,7 @@ impl Stack {
     }
 
     /// A packet with its headers, its checksum left to the device where that can do it.
+    #[inline(always)]
     pub(crate) fn tcp_make_skb(
         &mut self,
         flow: &Flow,

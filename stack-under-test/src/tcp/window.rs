@@ -187,12 +187,13 @@ impl TcpSock {
         self.window_clamp = clamp;
     }
 
-    /// `tcp_epollin_ready`: as much is there as SO_RCVLOWAT asks for, or no more will come until it is read.
-    pub(crate) fn is_readable(&self) -> bool {
+    /// `tcp_epollin_ready`: as much is there as SO_RCVLOWAT asks for (and the `urgent` byte, which is no part of it), or no more
+    /// will come until it is read.
+    pub(crate) fn is_readable(&self, urgent: bool) -> bool {
         let there = self.rcv_nxt.wrapping_sub(self.copied_seq) as i32;
         let full = self.options.rcvbuf - (self.options.rcvbuf >> 3);
         there > 0
-            && (there as u32 >= self.tunables.rcvlowat
+            && (there as u32 >= self.tunables.rcvlowat.max(1) + u32::from(urgent)
                 || self.rmem_alloc > full
                 || self.receive_window() <= self.ack.rcv_mss)
     }
@@ -237,6 +238,7 @@ impl Stack {
         if tp.rcv_est.rtt_us == 0 || time < u64::from(tp.rcv_est.rtt_us >> 3) {
             return;
         }
+        self.trace.function(0, "tcp_rcv_space_adjust");
         let copied = tp.copied_seq.wrapping_sub(tp.rcv_est.space_seq);
         if copied > tp.rcv_est.space {
             if self.sysctl.tcp.moderate_rcvbuf && !tp.tunables.rcvbuf_locked {

@@ -79,16 +79,30 @@ pub const fn fold_small(sum: u32) -> u16 {
 #[inline(always)]
 #[must_use]
 pub fn sum(bytes: &[u8]) -> u16 {
+    u16::from_be_bytes(fold(native_sum(bytes)).to_ne_bytes())
+}
+
+/// The checksum of a run of bytes and of further words, given by their sum as numbers: those of a pseudo-header.
+#[inline(always)]
+#[must_use]
+pub fn checksum_with(bytes: &[u8], words: u16) -> u16 {
+    let words = u64::from(u16::from_ne_bytes(words.to_be_bytes()));
+    !u16::from_be_bytes(fold(native_sum(bytes) + words).to_ne_bytes())
+}
+
+/// The sum of `bytes` as words in the machine's own order, not folded to the end; far from overflowing.
+#[inline(always)]
+fn native_sum(bytes: &[u8]) -> u64 {
     if bytes.len() < BLOCK_BYTES { sum_rest(bytes, 0) } else { sum_long(bytes) }
 }
 
 /// Bytes that a round of [`sum_long`] adds up.
 const BLOCK_BYTES: usize = 128;
 
-/// [`sum`] of many bytes. 64-bit words are added into 128-bit sums, which cannot overflow: an add and an add of the carry for
-/// eight bytes, in four chains that do not wait for one another.
+/// [`native_sum`] of many bytes. 64-bit words are added into 128-bit sums, which cannot overflow: an add and an add of the
+/// carry for eight bytes, in four chains that do not wait for one another.
 #[inline(never)]
-fn sum_long(bytes: &[u8]) -> u16 {
+fn sum_long(bytes: &[u8]) -> u64 {
     let mut lanes = [0_u128; 4];
     let mut blocks = bytes.chunks_exact(BLOCK_BYTES);
     for block in &mut blocks {
@@ -101,16 +115,16 @@ fn sum_long(bytes: &[u8]) -> u16 {
 
 /// The sum of `bytes`, and of a number of 64-bit words.
 #[inline(always)]
-fn sum_rest(mut bytes: &[u8], mut words: u128) -> u16 {
-    while let Some((word, rest)) = bytes.split_first_chunk::<8>() {
+fn sum_rest(bytes: &[u8], mut words: u128) -> u64 {
+    let (whole, mut bytes) = bytes.as_chunks::<8>();
+    for word in whole {
         words += u128::from(u64::from_ne_bytes(*word));
-        bytes = rest;
     }
     let (high, low) = ((words >> 64) as u64, words as u64);
     // No slice has 2^32 words of eight bytes: the high half is small, and no sum overflows.
     let mut total = (low >> 32) + (low & 0xffff_ffff) + high;
     if bytes.is_empty() {
-        return u16::from_be_bytes(fold(total).to_ne_bytes());
+        return total;
     }
     if let Some((word, rest)) = bytes.split_first_chunk::<4>() {
         total += u64::from(u32::from_ne_bytes(*word));
@@ -123,7 +137,7 @@ fn sum_rest(mut bytes: &[u8], mut words: u128) -> u16 {
     if let [last] = bytes {
         total += u64::from(u16::from_ne_bytes([*last, 0]));
     }
-    u16::from_be_bytes(fold(total).to_ne_bytes())
+    total
 }
 
 /// The checksum of one run: its sum, inverted.

@@ -53,7 +53,7 @@ impl Tcp {
     ///
     /// # Errors
     /// [`DropReason::PktTooSmall`] if bytes are missing, or the header says that it is shorter than 20.
-    #[inline]
+    #[inline(always)]
     pub fn parse(segment: &[u8]) -> Result<Self, DropReason> {
         let Some(p) = segment.first_chunk::<HEADER_BYTES>() else { return Err(DropReason::PktTooSmall) };
         let header_len = (p[12] >> 4) * 4;

@@ -38,6 +38,11 @@ fn registers() -> &'static [u32] {
     ALL.get_or_init(|| (0..BAR_BYTES).step_by(4).filter(|at| nic_emu::register_name(*at).is_some()).collect())
 }
 
+/// Registers of which a write sets something going: CTRL, EERD, MDIC, ICS, EICS, EITR(0), RCTL, TCTL, and of queue 0 RDT,
+/// RXDCTL, TDT, TXDCTL.
+const STORMED: [u32; 12] =
+    [CTRL, EERD, MDIC, 0xC8, 0x1520, 0x1680, RCTL, TCTL, RX + 0x18, RX + 0x28, TX + 0x18, TX + 0x28];
+
 /// The registers of a queue, in the order of the datasheet.
 const OF_QUEUE: [u32; 10] = [0x00, 0x04, 0x08, 0x0C, 0x10, 0x14, 0x18, 0x28, 0x38, 0x3C];
 
@@ -65,7 +70,10 @@ impl Scene {
             15 => self.nic.set_link(a & 1 == 0),
             16 => self.ram.lend(x.into(), y & 1 != 0, y & 2 != 0),
             17 => self.ram.put(BASE + (u64::from(b) * 8) % BYTES as u64, &record.wide().to_le_bytes()),
-            18 => self.storm(register, record)?,
+            18 => self.storm(
+                if a & 0x80 == 0 { STORMED[usize::from(b) % STORMED.len()] } else { register },
+                record,
+            )?,
             19 => self.write(if a & 1 == 0 { MDIC } else { EERD }, x & 0x1C00_FFFF | u32::from(b) << 16),
             20 => {
                 let base = if a & 0x80 == 0 { TX } else { RX };
@@ -188,7 +196,9 @@ impl Scene {
 
     /// The same write again and again, while no time passes.
     fn storm(&mut self, register: u32, record: Record) -> Result<(), String> {
-        for nth in 0..1_u32 << (record.a % 18) {
+        let writes = (1_u32 << (record.a % 18)).min(self.storms);
+        self.storms -= writes;
+        for nth in 0..writes {
             self.nic.write32(register, if nth % 2 == 0 { record.x } else { record.y });
         }
         if record.a % 18 > 12 { self.check_size() } else { Ok(()) }

@@ -14,6 +14,9 @@ use crate::case::model::Group;
 use std::collections::BTreeMap;
 use traffic::Frame;
 
+/// The most that a header, a trailer or padding makes of a frame: a larger difference is not by so much for each frame.
+const HEADERS: i64 = 54;
+
 /// How counters moved since the first step, by name.
 pub type Moved = BTreeMap<String, i64>;
 
@@ -106,7 +109,7 @@ impl Equation {
     fn guess(&self, frames: i64) -> Option<String> {
         let difference = self.is - self.right();
         let (size, verb) = (difference.abs(), if difference < 0 { "missing" } else { "too much" });
-        if frames > 1 && size % frames == 0 {
+        if frames > 1 && size % frames == 0 && size / frames <= HEADERS {
             let each = size / frames;
             let fcs = if each == 4 { ", as much as an FCS" } else { "" };
             return Some(format!("{size} is {verb}: {each} for each frame{fcs}"));

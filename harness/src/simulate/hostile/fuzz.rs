@@ -61,10 +61,10 @@ pub fn run(seeds: Range<u64>, time: Option<Duration>, jobs: usize, stop: &Atomic
         for slot in &at {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) && time.is_none_or(|time| begun.elapsed() < time) {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
+                    let one_more = |seed: u64| (seed < seeds.end).then(|| seed + 1);
+                    let Ok(seed) = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) else {
                         break;
-                    }
+                    };
                     *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some((seed, Instant::now()));
                     let result = one(seed);
                     *slot.lock().unwrap_or_else(PoisonError::into_inner) = None;

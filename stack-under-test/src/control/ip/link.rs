@@ -1,4 +1,4 @@
-//! `ip link set`: up, down, MTU, address, length of the transmit queue.
+//! `ip link set`: up, down, MTU, address, length of the transmit queue, and which frames are listened to.
 
 use crate::control::GrammarError;
 use crate::control::value;
@@ -17,9 +17,16 @@ pub struct LinkSet {
     pub address: Option<[u8; 6]>,
     /// The length of the transmit queue, in packets.
     pub txqueuelen: Option<u32>,
+    /// `IFF_PROMISC`: every frame is taken.
+    pub promisc: Option<bool>,
+    /// `IFF_ALLMULTI`: every frame to a group is taken.
+    pub allmulticast: Option<bool>,
+    /// `IFF_MULTICAST`: the device can send to groups. Nothing in IPv4's way asks for it.
+    pub multicast: Option<bool>,
 }
 
-const WORDS: [&str; 6] = ["up", "down", "mtu", "address", "txqueuelen", "dev"];
+const WORDS: [&str; 9] =
+    ["up", "down", "mtu", "address", "txqueuelen", "promisc", "allmulticast", "multicast", "dev"];
 
 /// Reads what follows `ip link`.
 ///
@@ -43,6 +50,9 @@ pub fn parse(words: &mut Words<'_>) -> Result<LinkSet, GrammarError> {
             "txqueuelen" | "qlen" | "txqlen" => {
                 set.txqueuelen = Some(words.value("a number of packets", value::number)?);
             }
+            "promisc" => set.promisc = Some(words.value("on or off", value::on_off)?),
+            "allmulticast" => set.allmulticast = Some(words.value("on or off", value::on_off)?),
+            "multicast" => set.multicast = Some(words.value("on or off", value::on_off)?),
             _ => match value::interface(word) {
                 Some(dev) if set.dev.is_empty() => set.dev = dev,
                 _ => return Err(words.unknown_last("setting", &WORDS)),

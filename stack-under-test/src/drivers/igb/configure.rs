@@ -4,23 +4,11 @@ use super::Igb;
 use super::regs::*;
 use super::reset::{Phase, QUIET};
 use crate::netdev::DriverCtx;
-use crate::wire::Mac;
-use crate::wire::ethernet::multicast_mac;
-use core::net::Ipv4Addr;
 
-/// The largest frame that the device is told to take, beyond the standard size.
-pub(super) const JUMBO_FRAME: u32 = 0x2600;
-/// The largest frame that one buffer takes: what Linux sets on pages of 4 KiB.
-const ONE_BUFFER_FRAME: u32 = 1536;
-/// PTHRESH 8, HTHRESH 8, WTHRESH 1: an 82576 with MSI-X.
-const RXDCTL: u32 = 8 | 8 << 8 | 1 << 16;
-/// PTHRESH 8, HTHRESH 1, WTHRESH 1.
-const TXDCTL: u32 = 8 | 1 << 8 | 1 << 16;
-
-/// The bit of the multicast table for an address, with `RCTL.MO` 0 (`igb_hash_mc_addr`).
-fn mta_hash(mac: &Mac) -> u32 {
-    (u32::from(mac[5]) << 4 | u32::from(mac[4]) >> 4) & 0xfff
-}
+/// PTHRESH 8, HTHRESH 8; WTHRESH is 1 on an 82576 with MSI-X, else 4.
+const RXDCTL: u32 = 8 | 8 << 8;
+/// PTHRESH 8, HTHRESH 1; WTHRESH is 1 on an 82576 with MSI-X, else 16.
+const TXDCTL: u32 = 8 | 1 << 8;
 
 impl Igb {
     /// The largest frame with this MTU, with CRC and two VLAN tags.
@@ -30,9 +18,10 @@ impl Igb {
 
     /// Everything up to the transmit queues, which stay disabled for the quiet time; restarts autonegotiation.
     pub(super) fn configure(&mut self, ctx: &mut DriverCtx<'_>) {
-        self.hw.modify(ctx.bus, CTRL, CTRL_FRCSPD | CTRL_FRCDPX | CTRL_VME, CTRL_SLU);
+        self.hw.modify(ctx.bus, CTRL, CTRL_FRCSPD | CTRL_FRCDPX, CTRL_SLU);
         self.hw.modify(ctx.bus, CTRL_EXT, 0, CTRL_EXT_DRV_LOAD);
-        self.phy.set_up(ctx.now);
+        self.flow_control.current = self.flow_control.requested;
+        self.phy.set_up(ctx.now, self.flow_control.requested);
         self.configure_mac(ctx);
         self.phase = Phase::TxOff { until: ctx.now + QUIET };
         self.run_phy(ctx);
@@ -41,6 +30,7 @@ impl Igb {
     /// Filters, transmitter, receiver and hash, with all queues disabled.
     pub(super) fn configure_mac(&mut self, ctx: &mut DriverCtx<'_>) {
         self.set_rx_mode(ctx);
+        self.restore_vlan(ctx);
         self.hw.wr32(ctx.bus, txq(0) + Q_DCTL, 0);
         let tctl = TCTL_PSP | TCTL_RTLC | TCTL_CT_15 | TCTL_EN | TCTL_COLD_63;
         self.hw.modify(ctx.bus, TCTL, TCTL_CT | TCTL_COLD, tctl);
@@ -52,17 +42,6 @@ impl Igb {
             self.hw.wr32(ctx.bus, txq(q) + Q_DCTL, 0);
         }
         self.flush(ctx);
-    }
-
-    /// Which frames pass: those for the station, for everybody and for all hosts (224.0.0.1, which every host has joined:
-    /// RFC 1112, section 7.2), up to the size that the MTU asks for.
-    fn set_rx_mode(&mut self, ctx: &mut DriverCtx<'_>) {
-        let hash = mta_hash(&multicast_mac(Ipv4Addr::new(224, 0, 0, 1)));
-        self.hw.wr32(ctx.bus, MTA + 4 * (hash >> 5), 1 << (hash & 31));
-        self.hw.modify(ctx.bus, RCTL, RCTL_UPE | RCTL_MPE | RCTL_VFE, 0);
-        let limit = if self.max_frame() <= 1526 { ONE_BUFFER_FRAME } else { JUMBO_FRAME };
-        self.hw.wr32(ctx.bus, RLPML, limit);
-        self.hw.modify(ctx.bus, vmolr(0), VMOLR_RLPML, VMOLR_LPE | limit);
     }
 
     /// The rings, their buffers and the interrupts; the device is up then.
@@ -79,13 +58,19 @@ impl Igb {
             self.alloc_rx_buffers(ctx, usize::from(q), unused);
         }
         self.phase = Phase::Up;
-        self.configure_msix(ctx);
+        self.configure_interrupts(ctx);
         self.irq_enable(ctx);
         self.link.get_status = true;
         self.watchdog_at = Some(ctx.now);
         for queue in ctx.queues.iter_mut().take(self.tx.len()) {
             queue.wake();
         }
+    }
+
+    /// How many descriptors are written back at once: with MSI-X an 82576 takes no more than one, else `usual`.
+    fn wthresh(&self, usual: u32) -> u32 {
+        let is_82576 = super::ids::mac_of(self.config.device).is_some_and(|mac| mac.name == "82576");
+        if is_82576 && self.config.msix { 1 } else { usual }
     }
 
     pub(super) fn configure_tx_ring(&mut self, ctx: &mut DriverCtx<'_>, q: u16) {
@@ -98,7 +83,7 @@ impl Igb {
         self.hw.wr32(ctx.bus, base + Q_BAH, (dma >> 32) as u32);
         self.hw.wr32(ctx.bus, base + Q_HEAD, 0);
         self.hw.wr32(ctx.bus, base + Q_TAIL, 0);
-        self.hw.wr32(ctx.bus, base + Q_DCTL, TXDCTL | DCTL_ENABLE);
+        self.hw.wr32(ctx.bus, base + Q_DCTL, TXDCTL | self.wthresh(16) << 16 | DCTL_ENABLE);
     }
 
     pub(super) fn configure_rx_ring(&mut self, ctx: &mut DriverCtx<'_>, q: u16) {
@@ -111,26 +96,11 @@ impl Igb {
         self.hw.wr32(ctx.bus, base + Q_LEN, bytes);
         self.hw.wr32(ctx.bus, base + Q_HEAD, 0);
         self.hw.wr32(ctx.bus, base + Q_TAIL, 0);
-        self.hw.wr32(ctx.bus, base + Q_SRRCTL, SRRCTL_ONE_BUFFER_2K);
+        self.setup_srrctl(ctx, q);
         let pool = u32::from(q & 7);
         let rsse = if self.config.queue_pairs > 1 { VMOLR_RSSE } else { 0 };
         let first = if pool == 0 { VMOLR_BAM | rsse } else { 0 };
         self.hw.modify(ctx.bus, vmolr(pool), VMOLR_BAM | VMOLR_RSSE, VMOLR_AUPE | first);
-        self.hw.wr32(ctx.bus, base + Q_DCTL, RXDCTL | DCTL_ENABLE);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::mta_hash;
-    use crate::wire::Mac;
-    use rstest::rstest;
-
-    /// By hand, from bits 47:36 of the address (82576 datasheet, RCTL.MO 00b).
-    #[rstest]
-    #[case::all_hosts([0x01, 0x00, 0x5e, 0x00, 0x00, 0x01], 0x010)]
-    #[case::both_bytes([0x01, 0x00, 0x5e, 0x00, 0xf0, 0xab], 0xabf)]
-    fn the_hash_is_the_upper_twelve_bits_of_the_address(#[case] mac: Mac, #[case] hash: u32) {
-        assert_eq!(mta_hash(&mac), hash);
+        self.hw.wr32(ctx.bus, base + Q_DCTL, RXDCTL | self.wthresh(4) << 16 | DCTL_ENABLE);
     }
 }

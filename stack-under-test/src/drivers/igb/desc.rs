@@ -34,6 +34,8 @@ pub(super) const DD: u32 = 1;
 // Third word of a receive descriptor that was written back.
 pub(super) const RXD_EOP: u32 = 1 << 1;
 pub(super) const RXD_IXSM: u32 = 1 << 2;
+/// A VLAN tag was taken off; it stands in the upper half of the fourth word.
+pub(super) const RXD_VP: u32 = 1 << 3;
 pub(super) const RXD_UDPCS: u32 = 1 << 4;
 pub(super) const RXD_TCPCS: u32 = 1 << 5;
 pub(super) const RXD_L4E: u32 = 1 << 29;

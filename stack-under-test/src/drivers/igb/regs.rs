@@ -66,7 +66,11 @@ pub(super) const IMC: u32 = 0x00D8;
 pub(super) const IAM: u32 = 0x00E0;
 pub(super) const INT_LSC: u32 = 1 << 2;
 pub(super) const INT_DOUTSYNC: u32 = 1 << 28;
+pub(super) const INT_RXDMT0: u32 = 1 << 4;
 pub(super) const INT_DRSTA: u32 = 1 << 30;
+pub(super) const INT_ASSERTED: u32 = 1 << 31;
+/// Without MSI-X: a queue (RXT0, TXDW, RXDMT0), the link (RXSEQ, LSC), DOUTSYNC and DRSTA.
+pub(super) const INT_ALL: u32 = 0x5000_009D;
 pub(super) const GPIE: u32 = 0x1514;
 /// NSICR | MSIX_MODE | EIAME | PBA support.
 pub(super) const GPIE_MSIX: u32 = 1 | 1 << 4 | 1 << 30 | 1 << 31;
@@ -84,9 +88,9 @@ pub(super) const fn eitr(vector: u32) -> u32 {
     0x1680 + 4 * vector
 }
 
-/// The entry of queue `q`, for receive in byte 0 and transmit in byte 1 (82576: queues below 8).
-pub(super) const fn ivar(q: u32) -> u32 {
-    0x1700 + 4 * (q & 7)
+/// The n-th register with entries of queues, receive and transmit (see `ids.rs`).
+pub(super) const fn ivar(n: u32) -> u32 {
+    0x1700 + 4 * (n & 7)
 }
 
 pub(super) const RCTL: u32 = 0x0100;
@@ -100,6 +104,7 @@ pub(super) const RCTL_MO: u32 = 3 << 12;
 pub(super) const RCTL_BAM: u32 = 1 << 15;
 pub(super) const RCTL_BSIZE: u32 = 3 << 16;
 pub(super) const RCTL_VFE: u32 = 1 << 18;
+pub(super) const RCTL_CFIEN: u32 = 1 << 19;
 pub(super) const RCTL_SECRC: u32 = 1 << 26;
 pub(super) const RXCSUM: u32 = 0x5000;
 pub(super) const RXCSUM_CRCOFLD: u32 = 1 << 11;
@@ -112,6 +117,8 @@ pub(super) const MTA: u32 = 0x5200;
 pub(super) const RAL0: u32 = 0x5400;
 pub(super) const RAH0: u32 = 0x5404;
 pub(super) const RAH_AV: u32 = 1 << 31;
+/// The address is of pool 0, the only one.
+pub(super) const RAH_POOL_1: u32 = 1 << 18;
 pub(super) const VFTA: u32 = 0x5600;
 pub(super) const MRQC: u32 = 0x5818;
 /// RSS over IPv4, IPv4/TCP, IPv6, IPv6/TCP and IPv6/TCP with extensions.
@@ -123,7 +130,15 @@ pub(super) const VMOLR_RLPML: u32 = 0x3FFF;
 pub(super) const VMOLR_LPE: u32 = 1 << 16;
 pub(super) const VMOLR_RSSE: u32 = 1 << 17;
 pub(super) const VMOLR_AUPE: u32 = 1 << 24;
+pub(super) const VMOLR_ROMPE: u32 = 1 << 25;
+pub(super) const VMOLR_ROPE: u32 = 1 << 26;
 pub(super) const VMOLR_BAM: u32 = 1 << 27;
+pub(super) const VMOLR_MPME: u32 = 1 << 28;
+pub(super) const VMOLR_STRVLAN: u32 = 1 << 30;
+pub(super) const RPLOLR: u32 = 0x5AF0;
+pub(super) const RPLOLR_STRVLAN: u32 = 1 << 30;
+pub(super) const DTXCTL: u32 = 0x3590;
+pub(super) const DTXCTL_VLAN_ADDED: u32 = 1 << 3;
 
 /// Low half of receive address `n`; the high half follows.
 pub(super) const fn ral(n: u32) -> u32 {
@@ -155,6 +170,7 @@ pub(super) const Q_TAIL: u32 = 0x18;
 pub(super) const Q_DCTL: u32 = 0x28;
 pub(super) const Q_RQDPC: u32 = 0x30;
 pub(super) const DCTL_ENABLE: u32 = 1 << 25;
+pub(super) const SRRCTL_DROP_EN: u32 = 1 << 31;
 /// 256-byte headers (unused), 2 KiB packet buffers, advanced descriptors with one buffer.
 pub(super) const SRRCTL_ONE_BUFFER_2K: u32 = 0x0200_0402;
 

@@ -200,7 +200,9 @@ impl Igb {
     /// Filters, flow control and statistics as they are to be after a reset (`igb_init_hw`).
     fn init_hw(&mut self, ctx: &mut DriverCtx<'_>) {
         let bus = &mut *ctx.bus;
-        for (first, count) in [(VFTA, 128), (ral(1), 30), (ral(16), 16), (MTA, 128), (UTA, 128)] {
+        let rars = super::ids::mac_of(self.config.device).map_or(16, |mac| mac.rar_entries);
+        for (first, count) in [(VFTA, 128), (ral(1), 30), (ral(16), 2 * (rars - 16)), (MTA, 128), (UTA, 128)]
+        {
             for i in 0..count {
                 self.hw.wr32(bus, first + 4 * i, 0);
             }
@@ -210,7 +212,7 @@ impl Igb {
         self.hw.wr32(bus, FCAL, 0x00C2_8001);
         self.hw.wr32(bus, FCTTV, 0xFFFF);
         let rx_kb = self.hw.rd32(bus, RXPBS) & 0x7F;
-        let high = (rx_kb << 10).saturating_sub(self.max_frame() + super::configure::JUMBO_FRAME) & !15;
+        let high = (rx_kb << 10).saturating_sub(self.max_frame() + super::filter::JUMBO_FRAME) & !15;
         self.hw.wr32(bus, FCRTL, high.saturating_sub(16) | FCRTL_XONE);
         self.hw.wr32(bus, FCRTH, high);
         self.write_rar0(ctx);
@@ -223,7 +225,7 @@ impl Igb {
     pub(super) fn write_rar0(&mut self, ctx: &mut DriverCtx<'_>) {
         let [a, b, c, d, e, f] = self.mac;
         self.hw.wr32(ctx.bus, RAL0, u32::from_le_bytes([a, b, c, d]));
-        self.hw.wr32(ctx.bus, RAH0, u32::from_le_bytes([e, f, 0, 0]) | RAH_AV);
+        self.hw.wr32(ctx.bus, RAH0, u32::from_le_bytes([e, f, 0, 0]) | RAH_POOL_1 | RAH_AV);
     }
 
     /// A read makes the writes before it arrive.

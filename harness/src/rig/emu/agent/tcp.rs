@@ -68,11 +68,16 @@ fn send(
     flags: &[String],
     progress: &mut Progress,
 ) -> Attempt {
-    let known =
-        TcpSendFlags { more: has(flags, "MSG_MORE"), eor: has(flags, "MSG_EOR"), oob: has(flags, "MSG_OOB") };
+    let mut known = TcpSendFlags {
+        more: has(flags, "MSG_MORE"),
+        eor: has(flags, "MSG_EOR"),
+        oob: has(flags, "MSG_OOB"),
+        partial: false,
+    };
     let dontwait = socket.nonblocking || has(flags, "MSG_DONTWAIT");
     loop {
         let rest = bytes.get(progress.sent..).unwrap_or_default();
+        known.partial = progress.sent > 0;
         let count = |sent: usize| Ok(value(i64::try_from(sent).unwrap_or(i64::MAX)));
         match stack.tcp_send(now, cpu, socket.fd, rest, known) {
             Ok(0) if !rest.is_empty() => {
@@ -80,7 +85,8 @@ fn send(
             }
             Ok(taken) => {
                 progress.sent += taken;
-                if progress.sent >= bytes.len() {
+                // A call that must not wait takes what there is room for once.
+                if progress.sent >= bytes.len() || dontwait {
                     return count(progress.sent);
                 }
             }
@@ -101,16 +107,23 @@ fn receive(
     flags: &[String],
     progress: &mut Progress,
 ) -> Attempt {
+    if has(flags, "MSG_ERRQUEUE") {
+        // Errors of a stream are told by its calls; its queue has none, and never waits.
+        return Err(Errno::EAGAIN.into());
+    }
     let known = TcpRecvFlags {
         peek: has(flags, "MSG_PEEK"),
         trunc: has(flags, "MSG_TRUNC"),
         oob: has(flags, "MSG_OOB"),
+        partial: !progress.received.is_empty(),
     };
     let length = (length as usize).min(LONGEST);
-    let all = has(flags, "MSG_WAITALL") && !known.peek;
+    let lowat = stack.getsockopt(socket.fd, SocketOption::SoRcvlowat).unwrap_or(1);
+    let all = has(flags, "MSG_WAITALL");
+    let enough = if all { length } else { length.min(usize::try_from(lowat).unwrap_or(1)) };
     let mut buffer = vec![0; length - progress.received.len().min(length)];
     let received = stack.tcp_recv(now, socket.fd, &mut buffer, known);
-    let had = !progress.received.is_empty();
+    let had = known.partial;
     let came = match received {
         Err(Errno::EAGAIN) if had && (socket.nonblocking || has(flags, "MSG_DONTWAIT")) => 0,
         Err(errno) if had && errno != Errno::EAGAIN => 0,
@@ -120,7 +133,7 @@ fn receive(
     };
     let taken = if known.trunc { 0 } else { came };
     progress.received.extend_from_slice(buffer.get(..taken).unwrap_or_default());
-    if all && came > 0 && progress.received.len() < length {
+    if !known.peek && !known.trunc && came > 0 && progress.received.len() < enough {
         return receive(stack, now, socket, u32::try_from(length).unwrap_or(u32::MAX), flags, progress);
     }
     let bytes = std::mem::take(&mut progress.received);

@@ -131,7 +131,7 @@ fn a_queue_vector_schedules_its_napi_and_completion_arms_it_again() {
     assert_eq!(rig.bus.written, []);
     assert_eq!(rig.poll(), 0);
     assert_eq!(rig.bus.written, []);
-    rig.with(|igb, ctx| igb.napi_complete(ctx, 0));
+    rig.with(|igb, ctx| igb.napi_complete(ctx.bus, 0));
     assert_eq!(rig.bus.written, [(EIMS, 2)]);
     assert_eq!(rig.with(|igb, ctx| igb.interrupt(ctx, 2)), SPURIOUS);
 }
@@ -149,7 +149,7 @@ fn the_interval_is_written_when_it_changes() {
     for _ in 0..3 {
         rig.with(|igb, ctx| igb.interrupt(ctx, 1));
         rig.poll();
-        rig.with(|igb, ctx| igb.napi_complete(ctx, 0));
+        rig.with(|igb, ctx| igb.napi_complete(ctx.bus, 0));
     }
     // From 162 µs to 49 µs with the first poll, and no further.
     assert_eq!(rig.bus.writes(EITR1), [1 << 31 | 196]);
