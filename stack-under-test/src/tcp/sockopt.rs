@@ -110,7 +110,6 @@ impl Stack {
         Some(result)
     }
 
-    /// `__tcp_sock_set_nodelay`.
     fn tcp_set_nodelay(&mut self, tp: &mut TcpSock, on: bool) {
         if on {
             tp.nonagle |= NAGLE_OFF | NAGLE_PUSH;
