@@ -162,6 +162,16 @@ struct Slot {
     watchers: Vec<epoll::Watcher>,
 }
 
+impl Slot {
+    /// Nobody is here any more; what is large and was not in use is not touched.
+    fn clear(&mut self) {
+        self.socket = None;
+        self.lingering = false;
+        self.epoll = None;
+        self.watchers = Vec::new();
+    }
+}
+
 impl SocketTable {
     /// Puts a socket into a free slot. `None` when there are [`SOCKETS_MAX`].
     pub(crate) fn insert(&mut self, socket: Socket) -> Option<Fd> {
@@ -231,7 +241,7 @@ impl SocketTable {
             }
             None => return None,
         };
-        self.slots[slot as usize] = Slot::default();
+        self.slots[slot as usize].clear();
         Some(slot)
     }
 
@@ -254,7 +264,7 @@ impl SocketTable {
 
     /// A slot without a socket is free again.
     pub(crate) fn release(&mut self, slot: u32) {
-        self.slots[slot as usize] = Slot::default();
+        self.slots[slot as usize].clear();
         self.woken.retain(|woken| *woken != Self::fd(slot));
         self.free.push(slot);
     }
