@@ -39,6 +39,7 @@ pub(super) const FUNCTIONS: &[&str] = &[
     "igb_poll",
     "igb_set_channels",
     "igb_set_coalesce",
+    "igb_set_pauseparam",
     "igb_set_ringparam",
     "igb_set_rx_mode",
     "igb_set_rxfh",

@@ -96,6 +96,8 @@ pub struct Trial {
     pub rigs: Option<Rigs>,
     /// Whether the peer and the gateway answer ARP requests by themselves.
     pub automatic_arp: bool,
+    /// `peer: {buffers: igb}` - what it states holds where a socket is charged for what comes as for what an igb received.
+    pub charged_as_igb: bool,
     /// `peer: {kind: linux}` - the Linux kernel is at the other end of the cable, and what the wire to it does.
     pub real_peer: Option<Impairment>,
     /// Deviations of a rig that are known.

@@ -10,12 +10,20 @@ pub const PEER: &[Key] = &[
         "Whether it answers ARP requests for itself and the gateway.",
     ),
     key(
+        "buffers",
+        Form::OneOf(BUFFERS),
+        "`igb`: the case states windows and counters that hold where a socket is charged for a segment as for one that an igb \
+         received. On Linux that takes a TAP; elsewhere the case is skipped.",
+    ),
+    key(
         "kind",
         Form::OneOf(PEERS),
         "`scripted`: the steps say what it does. `linux`: the Linux kernel is at the other end, in real time, and `peer_run:` starts \
          programs there; frames that no step explains are no failure, and `expect:` passes over those that do not fit.",
     ),
 ];
+/// What a socket is charged with for a segment.
+pub const BUFFERS: &[&str] = &["igb"];
 /// What a peer can be.
 pub const PEERS: &[&str] = &["scripted", "linux"];
 /// `wire:`

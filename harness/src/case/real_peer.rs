@@ -3,7 +3,7 @@
 use super::command::split_words;
 use super::model::{Action, AppStep, Application, HttpGet, Impairment, Outcome, PeerRun, Tolerance};
 use super::names::Named;
-use super::peer_shape::{PEER, PEERS, WIRE};
+use super::peer_shape::{BUFFERS, PEER, PEERS, WIRE};
 use super::problem::Problem;
 use super::reader::{Fields, Read};
 use super::shape::keys_of;
@@ -31,6 +31,12 @@ impl TrialReader<'_> {
             return Err(self.r.report(problem.help("leave `arp:` away, or `kind: linux`")));
         }
         Ok((automatic, real))
+    }
+
+    /// `buffers:` of a peer.
+    pub fn buffers(&mut self, node: &Node) -> Read<bool> {
+        let fields = self.r.fields(node, "peer", &[PEER])?;
+        Ok(fields.get("buffers").map(|buffers| self.r.one_of(buffers, BUFFERS)).transpose()?.is_some())
     }
 
     /// `wire:` of the case, once its peer is known.

@@ -48,6 +48,7 @@ pub struct TrialReader<'l> {
     weight_left: &'l mut usize,
     commands: Commands,
     automatic_arp: bool,
+    charged_as_igb: bool,
     pub(super) real_peer: Option<Impairment>,
     rigs: Option<Rigs>,
 }
@@ -76,6 +77,7 @@ impl<'l> TrialReader<'l> {
             weight_left,
             commands: Commands { grammar: |_| Ok(()) },
             automatic_arp: true,
+            charged_as_igb: false,
             real_peer: None,
             rigs: None,
         }
@@ -114,6 +116,7 @@ impl<'l> TrialReader<'l> {
             refs,
             rigs: self.rigs.clone(),
             automatic_arp: self.automatic_arp,
+            charged_as_igb: self.charged_as_igb,
             real_peer: self.real_peer,
             differs: differs?,
             faults,
@@ -142,6 +145,7 @@ impl<'l> TrialReader<'l> {
         self.rigs = fields.get("rigs").map(|node| self.rigs(node)).transpose()?;
         if let Some(node) = fields.get("peer") {
             (self.automatic_arp, self.real_peer) = self.peer(node)?;
+            self.charged_as_igb = self.buffers(node)?;
         }
         self.wire_to_the_peer(fields)?;
         let faults =

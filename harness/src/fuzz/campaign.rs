@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Inputs that one seed runs.
 pub const INPUTS_EACH: u32 = 40;
-/// An input that takes longer, in real time, hangs. A usual one takes milliseconds.
-const HANGS_AFTER: Duration = Duration::from_secs(30);
+/// An input that takes longer, in real time, hangs. A usual one takes milliseconds; on a busy machine it may get little time.
+const HANGS_AFTER: Duration = Duration::from_secs(180);
 /// More memory than the process may ever use, in bytes.
 const MEMORY_MAX: u64 = 2 << 30;
 /// How often somebody looks.
@@ -73,8 +73,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs seeds until all are done, the time is over, `stop` is set, or too much failed. An input that hangs ends the process with status 1, after
-/// `hangs` was told of it: a thread that does not come back cannot be ended otherwise.
+/// Runs seeds until all are done, the time is over, `stop` is set, or too much failed. An input that hangs ends the process
+/// with status 1, after `hangs` was told of it: a thread that does not come back cannot be ended otherwise.
 pub fn run(plan: &Plan, stop: &AtomicBool, hangs: &(dyn Fn(&Failure) + Sync)) -> Tally {
     let begun = Instant::now();
     let next = AtomicU64::new(plan.seeds.start);

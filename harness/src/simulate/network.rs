@@ -40,7 +40,8 @@ impl Network {
         let macs = [topology::SUT_MAC, topology::PEER_MAC];
         let host = |nth: usize| {
             let seed = plan.seed.wrapping_mul(2) + nth as u64;
-            let identity = Identity { mac: macs[nth], ip: HOSTS[nth], seed, cpus: plan.hosts[nth].cpus };
+            let identity =
+                Identity { mac: macs[nth], ip: HOSTS[nth], seed, cpus: plan.hosts[nth].cpus, msix: true };
             Host::new(&identity, &plan.hosts[nth].commands)
         };
         let hosts = [host(0)?, host(1)?];

@@ -54,6 +54,7 @@ fn named(actions: Vec<(Option<&str>, Action)>) -> Trial {
         refs: Vec::new(),
         rigs: None,
         automatic_arp: true,
+        charged_as_igb: false,
         differs: Vec::new(),
         faults: Vec::new(),
         real_peer: None,

@@ -1,30 +1,57 @@
-//! The way up of a TCP segment that GRO has read and let pass: what was verified there is not verified again. A packet that is
-//! not plain (a hook has chains, the frame is for another station, routing was not asked the same before) goes the usual
-//! way, from `netif_receive_skb` on, and has the same effects there. Linux's early demultiplexing saves such work, too.
+//! The way up of a TCP segment that GRO lets pass, as one: its headers are read and verified once. A packet that is not plain (a
+//! hook has chains, the frame is for another station, something is wrong, routing was not asked the same before) goes the
+//! usual way, through GRO and `netif_receive_skb`, and has the same effects there. Linux's early demultiplexing saves such
+//! work, too.
 
 use crate::mib::Counter;
 use crate::netfilter::Hook;
 use crate::route::OifId;
 use crate::route::remembered::Received;
-use crate::skb::{PacketType, SkBuff, Skb};
+use crate::skb::{IpSummed, PacketType, Skb};
 use crate::stack::Stack;
 use crate::tcp::input::Incoming;
 use crate::tcp::options::ReceivedOptions;
+use crate::wire::checksum::{checksum, checksum_with};
 use crate::wire::ethernet::{ETH_P_IP, HEADER_BYTES as ETH_BYTES};
-use crate::wire::ipv4::HEADER_BYTES as IP_BYTES;
-use crate::wire::tcp::{FIN, HEADER_BYTES as TCP_BYTES, SYN, Tcp};
+use crate::wire::ipv4::{HEADER_BYTES as IP_BYTES, IPPROTO_TCP};
+use crate::wire::tcp::{FIN, HEADER_BYTES as TCP_BYTES, PSH, RST, SYN, Tcp, URG};
 use core::net::Ipv4Addr;
 
+/// "Don't fragment", in the IP header.
+const DF: u16 = 0x4000;
 /// Where the TCP header begins in the frame.
 const TCP_AT: usize = ETH_BYTES + IP_BYTES;
 
 impl Stack {
-    /// Reads the TCP segment of `frame`, which has an IP header of 20 bytes, is no fragment, and is filled by the segment; both
-    /// checksums are right. `None` when it has to go the usual way.
+    /// Reads a frame, if it is a TCP segment that GRO neither merges nor holds: without IP options, no fragment, not padded,
+    /// its checksums right, and with a flag that ends a run or without payload. `None` for any other, and for one that has to
+    /// go the usual way.
     #[inline(always)]
-    pub(crate) fn tcp_v4_early_parse(&self, meta: &SkBuff, bytes: &[u8]) -> Option<Incoming> {
+    pub(crate) fn tcp_v4_early_parse(&self, skb: &Skb) -> Option<Incoming> {
+        let meta = &self.skbs[skb];
+        let bytes = self.skbs.linear(skb);
         let frame = bytes.first_chunk::<{ TCP_AT + TCP_BYTES }>()?;
         let ip: &[u8; IP_BYTES] = frame[ETH_BYTES..].first_chunk()?;
+        if bytes.len() != meta.len() || frame[12..15] != [0x08, 0, 0x45] || ip[9] != IPPROTO_TCP {
+            return None;
+        }
+        let total = usize::from(u16::from_be_bytes([ip[2], ip[3]]));
+        let fragment = u16::from_be_bytes([ip[6], ip[7]]) & !DF;
+        if total != bytes.len() - ETH_BYTES || fragment != 0 || checksum(ip) != 0 {
+            return None;
+        }
+        let header = Tcp::parse(&bytes[TCP_AT..]).ok()?;
+        let headers = TCP_AT + usize::from(header.header_len);
+        let payload_len = (bytes.len() - headers) as u32;
+        let flags = header.flags;
+        if payload_len != 0 && flags & (URG | PSH | RST | SYN | FIN) == 0 {
+            return None;
+        }
+        // The addresses of the pseudo-header lie just before the TCP header.
+        let words = u16::from(IPPROTO_TCP) + (bytes.len() - TCP_AT) as u16;
+        if meta.ip_summed == IpSummed::None && checksum_with(&bytes[TCP_AT - 8..], words) != 0 {
+            return None;
+        }
         let word = |at: usize| u32::from_be_bytes([ip[at], ip[at + 1], ip[at + 2], ip[at + 3]]);
         let (src, dst) = (Ipv4Addr::from_bits(word(12)), Ipv4Addr::from_bits(word(16)));
         let tos = ip[1];
@@ -33,10 +60,6 @@ impl Stack {
         if chains || frame[..6] != self.dev.mac() || !self.routes.is_local(&question) {
             return None;
         }
-        let header = Tcp::parse(&bytes[TCP_AT..]).ok()?;
-        let headers = TCP_AT + usize::from(header.header_len);
-        let flags = header.flags;
-        let payload_len = meta.len - headers as u32;
         let control = u32::from(flags & SYN != 0) + u32::from(flags & FIN != 0);
         Some(Incoming {
             header,

@@ -142,6 +142,13 @@ impl NeighTable {
     /// `neigh_confirm`: the layer above knows that the neighbour answers (`MSG_CONFIRM`, progress of a connection).
     #[inline]
     pub fn confirm(&mut self, addr: Ipv4Addr, now: Instant) {
+        match self.entries.get_mut(self.last) {
+            Some(entry) if entry.addr == addr => entry.confirmed = Some(now),
+            _ => self.confirm_other(addr, now),
+        }
+    }
+
+    fn confirm_other(&mut self, addr: Ipv4Addr, now: Instant) {
         if let Ok(at) = self.find(addr) {
             self.entries[at].confirmed = Some(now);
         }

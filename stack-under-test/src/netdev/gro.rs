@@ -7,7 +7,7 @@
 
 use super::features::Features;
 use crate::skb::pool::SKB_DESCRIPTION_BYTES;
-use crate::skb::{Frag, GsoType, IpSummed, MAX_SKB_FRAGS, PacketType, SkBuff, Skb, SkbPool};
+use crate::skb::{Frag, GsoType, IpSummed, MAX_SKB_FRAGS, PacketType, Skb, SkbPool};
 use crate::stack::Stack;
 use crate::wire::checksum::{Checksum, checksum, checksum_with};
 use crate::wire::ethernet::HEADER_BYTES as ETH_BYTES;
@@ -107,14 +107,6 @@ impl Segment {
     }
 }
 
-impl Segment {
-    /// Whether nothing is merged behind it.
-    #[inline(always)]
-    fn ends(&self) -> bool {
-        self.flags & (URG | PSH | RST | SYN | FIN) != 0
-    }
-}
-
 /// Whether two frames are of one connection: link header, addresses, ports.
 #[inline(always)]
 fn same_flow(a: &[u8], b: &[u8]) -> bool {
@@ -142,23 +134,26 @@ impl Stack {
             return self.netif_receive_skb(skb);
         }
         self.trace_skb::<true>(&skb, "dev_gro_receive");
-        let (meta, frame) = (&self.skbs[&skb], self.skbs.linear(&skb));
-        let Some(segment) = Segment::of(frame, meta.len()) else { return self.netif_receive_skb(skb) };
         if self.gro.held.is_empty()
-            && (segment.payload == 0 || segment.ends())
-            && segment.whole
-            && self.gro_checksum_ok(&skb, meta, frame)
-            && let Some(seg) = self.tcp_v4_early_parse(meta, frame)
+            && let Some(seg) = self.tcp_v4_early_parse(&skb)
         {
             // There is nothing to merge with, and nothing to hold.
             self.trace_skb::<true>(&skb, "tcp_gro_receive");
             return self.tcp_v4_early_rcv(skb, &seg);
         }
-        self.tcp_gro_receive(skb, &segment);
+        self.dev_gro_receive(skb);
+    }
+
+    #[inline(never)]
+    fn dev_gro_receive(&mut self, skb: Skb) {
+        match Segment::of(self.skbs.linear(&skb), self.skbs[&skb].len()) {
+            Some(segment) => self.tcp_gro_receive(skb, &segment),
+            None => self.netif_receive_skb(skb),
+        }
     }
 
     /// `tcp_gro_receive`, and what `dev_gro_receive` does with its answer.
-    #[inline(never)]
+    #[inline(always)]
     fn tcp_gro_receive(&mut self, skb: Skb, segment: &Segment) {
         self.trace_skb::<true>(&skb, "tcp_gro_receive");
         let (found, good, merges) = self.gro_judge(&skb, segment);
@@ -168,7 +163,7 @@ impl Stack {
                 meta.ip_summed = IpSummed::Unnecessary;
             }
         }
-        let ends = segment.ends();
+        let ends = segment.flags & (URG | PSH | RST | SYN | FIN) != 0;
         if let Some(at) = found {
             if merges {
                 let short = segment.payload < self.gro.held[at].mss;
@@ -199,14 +194,15 @@ impl Stack {
     fn gro_judge(&self, skb: &Skb, segment: &Segment) -> (Option<usize>, bool, bool) {
         let frame = self.skbs.linear(skb);
         let found = self.gro.held.iter().position(|held| same_flow(self.skbs.linear(&held.skb), frame));
-        let good = segment.whole && self.gro_checksum_ok(skb, &self.skbs[skb], frame);
+        let good = segment.whole && self.gro_checksum_ok(skb, frame);
         let merges = good && found.is_some_and(|at| self.gro_fits(&self.gro.held[at], skb, frame, segment));
         (found, good, merges)
     }
 
     /// `skb_gro_checksum_validate`: what the device did not vouch for is added up; a wrong one is not merged.
     #[inline(always)]
-    fn gro_checksum_ok(&self, skb: &Skb, meta: &SkBuff, frame: &[u8]) -> bool {
+    fn gro_checksum_ok(&self, skb: &Skb, frame: &[u8]) -> bool {
+        let meta = &self.skbs[skb];
         if meta.ip_summed != IpSummed::None {
             return true;
         }

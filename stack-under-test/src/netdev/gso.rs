@@ -163,6 +163,7 @@ impl Stack {
     }
 
     /// `skb_checksum_help`: adds up the checksum that was left to the device.
+    #[inline(never)]
     pub(crate) fn skb_checksum_help(&mut self, skb: &Skb) {
         let meta = &mut self.skbs[skb];
         if meta.ip_summed != IpSummed::Partial {

@@ -23,7 +23,7 @@ impl Stack {
     pub(crate) fn napi_schedule(&mut self, napi: u16) {
         let cpu = &mut self.cpus[usize::from(self.cpu)];
         if cpu.poll_list.is_empty() || !cpu.poll_list.contains(&napi) {
-            cpu.poll_list.push_back(napi);
+            cpu.poll_list.push(napi);
         }
         self.raise_softirq(Softirq::NetRx);
     }
@@ -76,10 +76,10 @@ impl Stack {
         }
         let rounds = self.cpus[cpu].poll_list.len();
         for _ in 0..rounds {
-            let Some(napi) = self.cpus[cpu].poll_list.pop_front() else { break };
+            let Some(napi) = self.cpus[cpu].take_napi() else { break };
             let work = self.napi_poll(napi);
             if work >= NAPI_POLL_WEIGHT {
-                self.cpus[cpu].poll_list.push_back(napi);
+                self.cpus[cpu].poll_list.push(napi);
             } else {
                 self.dev.igb.napi_complete(&mut *self.bus, napi);
             }

@@ -57,7 +57,7 @@ impl Xps {
 
 /// Maps a hash evenly to `0..n`.
 fn reciprocal_scale(hash: u32, n: usize) -> usize {
-    (u64::from(hash) * n as u64 >> 32) as usize
+    ((u64::from(hash) * n as u64) >> 32) as usize
 }
 
 impl Stack {

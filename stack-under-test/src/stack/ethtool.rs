@@ -3,7 +3,7 @@
 use super::Stack;
 use crate::control::Refusal;
 use crate::control::ethtool::{Coalesce, EthtoolCommand, Indirection, Show};
-use crate::drivers::igb::{MAX_QUEUE_PAIRS, MAX_RING, TESTS};
+use crate::drivers::igb::{MAX_RING, Pause, TESTS};
 use crate::errno::Errno;
 use crate::netdev::features::Features;
 use alloc::format;
@@ -12,10 +12,6 @@ use alloc::string::String;
 /// What ethtool prints of an error that the kernel explains.
 fn netlink(errno: Errno, explained: &str) -> Refusal {
     Refusal::new(errno, format!("netlink error: {explained}\nnetlink error: {}", errno.strerror()))
-}
-
-fn not_yet(what: &str) -> Refusal {
-    Refusal::new(Errno::EOPNOTSUPP, format!("{what} is not there yet"))
 }
 
 impl Stack {
@@ -29,14 +25,17 @@ impl Stack {
                 Ok(())
             }
             EthtoolCommand::Show(show) => {
-                self.tool_output = self.ethtool_show(*show)?;
+                self.tool_output = self.ethtool_show(*show);
                 Ok(())
             }
             EthtoolCommand::Coalesce(coalesce) => self.set_coalesce(coalesce),
             EthtoolCommand::Rings { rx, tx } => self.set_rings(*rx, *tx),
             EthtoolCommand::Channels { combined } => self.set_channels(*combined),
             EthtoolCommand::Rxfh(indirection) => self.set_rxfh(indirection),
-            EthtoolCommand::Pause { .. } => Err(not_yet("setting pause frames")),
+            EthtoolCommand::Pause { autoneg, rx, tx } => {
+                self.set_pause(*autoneg, *rx, *tx);
+                Ok(())
+            }
             EthtoolCommand::Test { offline } => {
                 let (igb, mut ctx) = self.driver();
                 igb.diag_test(&mut ctx, *offline);
@@ -78,9 +77,23 @@ impl Stack {
         Ok(())
     }
 
+    /// `ethnl_set_pause`: what stays as it is does not reach the driver.
+    fn set_pause(&mut self, autoneg: Option<bool>, rx: Option<bool>, tx: Option<bool>) {
+        let before = self.dev.igb.pauseparam();
+        let pause = Pause { rx: rx.unwrap_or(before.1.rx), tx: tx.unwrap_or(before.1.tx) };
+        let asked = (autoneg.unwrap_or(before.0), pause);
+        if asked != before {
+            let (igb, mut ctx) = self.driver();
+            igb.set_pauseparam(&mut ctx, asked.0, pause);
+            self.follow_carrier();
+        }
+    }
+
     /// `ethnl_set_channels`, `igb_set_channels`.
     fn set_channels(&mut self, combined: u32) -> Result<(), Refusal> {
-        let Some(count) = u16::try_from(combined).ok().filter(|&count| count <= MAX_QUEUE_PAIRS) else {
+        let Some(count) =
+            u16::try_from(combined).ok().filter(|&count| count <= self.dev.igb.max_queue_pairs())
+        else {
             return Err(netlink(Errno::EINVAL, "requested channel count exceeds maximum"));
         };
         if count == 0 {
@@ -115,12 +128,12 @@ impl Stack {
         Ok(())
     }
 
-    fn ethtool_show(&mut self, show: Show) -> Result<String, Refusal> {
-        Ok(match show {
+    fn ethtool_show(&mut self, show: Show) -> String {
+        match show {
             Show::Features => self.dev.features.show("eth0"),
             Show::Channels => {
                 let part = |count| format!("RX:\t\tn/a\nTX:\t\tn/a\nOther:\t\t1\nCombined:\t{count}\n");
-                let (most, now) = (part(MAX_QUEUE_PAIRS), part(self.dev.igb.queue_pairs()));
+                let (most, now) = (part(self.dev.igb.max_queue_pairs()), part(self.dev.igb.queue_pairs()));
                 format!(
                     "Channel parameters for eth0:\nPre-set maximums:\n{most}Current hardware settings:\n{now}"
                 )
@@ -135,8 +148,8 @@ impl Stack {
                 let lines = counters.iter().map(|(name, value)| format!("     {name}: {value}\n"));
                 String::from("NIC statistics:\n") + &lines.collect::<String>()
             }
-            Show::Pause => return Err(not_yet("showing pause frames")),
-        })
+            Show::Pause => self.show_pause(),
+        }
     }
 
     fn show_rxfh(&self) -> String {
@@ -183,6 +196,13 @@ impl Stack {
             part("tx", 0),
             by_rate.concat()
         )
+    }
+
+    fn show_pause(&self) -> String {
+        let (autoneg, Pause { rx, tx }) = self.dev.igb.pauseparam();
+        let word = |on| if on { "on" } else { "off" };
+        let (autoneg, rx, tx) = (word(autoneg), word(rx), word(tx));
+        format!("Pause parameters for eth0:\nAutonegotiate:\t{autoneg}\nRX:\t\t{rx}\nTX:\t\t{tx}\n\n")
     }
 
     fn show_rings(&self) -> String {

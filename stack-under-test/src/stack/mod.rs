@@ -38,7 +38,6 @@ use crate::sysctl::Sysctl;
 use crate::time::Instant;
 use crate::trace::Trace;
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -65,8 +64,20 @@ impl Default for Config {
 #[derive(Debug, Default)]
 pub(crate) struct Cpu {
     pub(crate) softirq: SoftirqState,
-    pub(crate) poll_list: VecDeque<u16>,
+    /// The NAPIs that are to be polled, in this order.
+    pub(crate) poll_list: Vec<u16>,
     pub(crate) time_squeeze: u64,
+}
+
+impl Cpu {
+    /// Takes the NAPI that is to be polled next.
+    #[inline]
+    pub(crate) fn take_napi(&mut self) -> Option<u16> {
+        match self.poll_list.len() {
+            0 | 1 => self.poll_list.pop(),
+            _ => Some(self.poll_list.remove(0)),
+        }
+    }
 }
 
 /// The length of a tick: HZ is 250, as Debian's kernels have it.

@@ -40,6 +40,7 @@ impl Stack {
 
     /// `tcp_init_sock`.
     #[expect(clippy::too_many_lines, reason = "one line for each field that a connection begins with")]
+    #[inline(always)]
     pub(crate) fn tcp_new_sock(&mut self, slot: u32) -> TcpSock {
         let sysctl = &self.sysctl.tcp;
         let mut options = Options::new(&self.sysctl);

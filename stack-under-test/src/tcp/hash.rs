@@ -86,7 +86,7 @@ impl ConnectionTable {
         keyed_hash(self.key, name) as usize & (self.buckets.len() - 1)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, tuple: &Tuple) -> Option<Owner> {
         let name = tuple.words();
         let mut at = self.buckets[self.bucket(&name)];

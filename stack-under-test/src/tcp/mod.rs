@@ -143,6 +143,7 @@ pub(crate) struct Tcp {
     pub(crate) timewaits: Slab<timewait::TimeWaitSock>,
     pub(crate) timers: TimerQueue,
     /// Sockets that are over: the next ones take their memory and that of their queues.
+    #[expect(clippy::vec_box, reason = "the boxes themselves are what is used again")]
     spare: Vec<Box<TcpSock>>,
     secret: u64,
     ts_secret: u64,
@@ -271,11 +272,15 @@ impl Stack {
 
     /// A new socket with memory of its own: `sk_alloc`.
     pub(crate) fn tcp_alloc_sock(&mut self, slot: u32) -> Box<TcpSock> {
-        let new = self.tcp_new_sock(slot);
-        let Some(mut sock) = self.tcp.spare.pop() else { return Box::new(new) };
-        let old = core::mem::replace(&mut *sock, new);
+        let Some(mut sock) = self.tcp.spare.pop() else { return Box::new(self.tcp_new_sock(slot)) };
         // They were emptied when the socket was freed.
-        (sock.rtx, sock.wq, sock.receive_queue) = (old.rtx, old.wq, old.receive_queue);
+        let queues = (
+            core::mem::take(&mut sock.rtx),
+            core::mem::take(&mut sock.wq),
+            core::mem::take(&mut sock.receive_queue),
+        );
+        *sock = self.tcp_new_sock(slot);
+        (sock.rtx, sock.wq, sock.receive_queue) = queues;
         sock
     }
 

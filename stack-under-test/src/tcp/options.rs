@@ -53,7 +53,25 @@ impl ReceivedOptions {
     }
 
     #[inline(never)]
-    fn parse_all(mut bytes: &[u8], syn: bool) -> Self {
+    fn parse_all(bytes: &[u8], syn: bool) -> Self {
+        // What a SYN of Linux carries.
+        if let (
+            true,
+            &[MSS, 4, m, n, SACK_PERM, 2, TIMESTAMP, 10, a, b, c, d, e, f, g, h, NOP, WSCALE, 3, shift],
+        ) = (syn, bytes)
+        {
+            return Self {
+                mss: Some(u16::from_be_bytes([m, n])).filter(|mss| *mss != 0),
+                tstamp: Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]))),
+                wscale: Some(shift.min(MAX_WSCALE)),
+                sack_ok: true,
+                ..Self::default()
+            };
+        }
+        Self::parse_each(bytes, syn)
+    }
+
+    fn parse_each(mut bytes: &[u8], syn: bool) -> Self {
         let mut this = Self::default();
         while let [kind, rest @ ..] = bytes {
             if *kind == EOL {

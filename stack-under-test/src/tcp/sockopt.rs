@@ -56,12 +56,7 @@ impl Stack {
                 Ok(())
             }
             O::TcpNodelay => {
-                if on {
-                    tp.nonagle |= NAGLE_OFF | NAGLE_PUSH;
-                    self.tcp_push_pending(tp);
-                } else {
-                    tp.nonagle &= !NAGLE_OFF;
-                }
+                self.tcp_set_nodelay(tp, on);
                 Ok(())
             }
             O::TcpCork => {
@@ -113,6 +108,15 @@ impl Stack {
             _ => return None,
         };
         Some(result)
+    }
+
+    fn tcp_set_nodelay(&mut self, tp: &mut TcpSock, on: bool) {
+        if on {
+            tp.nonagle |= NAGLE_OFF | NAGLE_PUSH;
+            self.tcp_push_pending(tp);
+        } else {
+            tp.nonagle &= !NAGLE_OFF;
+        }
     }
 
     fn tcp_set_cork(&mut self, tp: &mut TcpSock, on: bool) {

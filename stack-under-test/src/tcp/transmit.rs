@@ -42,6 +42,7 @@ impl TcpSock {
     }
 
     /// `tcp_established_options`.
+    #[inline(always)]
     fn established_options(&self, now_ms: u32) -> OutOptions {
         let mut out = OutOptions::default();
         if self.rx_opt.tstamp_ok {
@@ -64,6 +65,11 @@ impl TcpSock {
         if self.num_sacks == 0 && self.duplicate_sack.is_none() {
             return HEADER_BYTES as u32 + if self.rx_opt.tstamp_ok { TSTAMP_BYTES } else { 0 };
         }
+        self.header_len_with_sacks()
+    }
+
+    #[inline(never)]
+    fn header_len_with_sacks(&self) -> u32 {
         (HEADER_BYTES + self.established_options(0).len()) as u32
     }
 }
@@ -227,6 +233,7 @@ impl Stack {
     }
 
     /// A packet with its headers, its checksum left to the device where that can do it.
+    #[inline(always)]
     pub(crate) fn tcp_make_skb(
         &mut self,
         flow: &Flow,

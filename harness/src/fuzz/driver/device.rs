@@ -27,6 +27,10 @@ pub const HEAD: u32 = 0x10;
 const TAIL: u32 = 0x18;
 const CONTROL: u32 = 0x28;
 const ENABLE: u32 = 1 << 25;
+const RCTL: u32 = 0x100;
+const TCTL: u32 = 0x400;
+/// `RCTL.EN` and `TCTL.EN`.
+const MAC_ENABLE: u32 = 2;
 /// Bytes of a descriptor.
 pub const DESCRIPTOR: u64 = 16;
 
@@ -132,7 +136,9 @@ impl Device {
         let Some((base, sends)) = queue_of_tail(register) else { return };
         let (ring, count) = self.ring(base);
         let mut index = self.told(register);
-        if self.told(base + CONTROL) & ENABLE == 0 {
+        // The register test of `ethtool -t` writes patterns to tails, while the MAC is off.
+        let mac = self.told(if sends { TCTL } else { RCTL });
+        if self.told(base + CONTROL) & ENABLE == 0 || mac & MAC_ENABLE == 0 {
             return;
         }
         if tail >= count {
@@ -247,5 +253,53 @@ impl HostMemory for Reach<'_> {
         let offset = self.offset(addr, bytes.len(), Access::Write)?;
         self.memory.copy_in(offset, bytes);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::model::topology;
+    use rstest::rstest;
+
+    const RING: u64 = 0x1000;
+    const BUFFER: u64 = 0x10;
+
+    /// A driver that lent a ring of 64 descriptors and a buffer, and announces `tail` after it wrote one descriptor.
+    fn announce(tail: u32, buffer: u64, len: u32) -> Option<String> {
+        let mut memory = DmaMemory::zeroed(0x2000, 0);
+        let rings = memory.set_apart(RING as usize).expect("a region of our own");
+        let nic = Nic::new(nic_emu::Config::new(topology::SUT_MAC, 0));
+        let device = Rc::new(RefCell::new(Device::new(nic, rings)));
+        let mut bus = LyingBus(Rc::clone(&device));
+        bus.dma_map(RING, 1024, Direction::Bidirectional);
+        bus.dma_map(BUFFER, 100, Direction::ToDevice);
+        bus.write32(TCTL, MAC_ENABLE);
+        for (register, value) in [(0x00, RING as u32), (LENGTH, 1024), (TAIL, 0), (CONTROL, ENABLE)] {
+            bus.write32(TX + register, value);
+        }
+        memory.write_le64_pair(RING as usize, [buffer, u64::from(0x2330_0000 | len)]);
+        bus.write32(TX + TAIL, tail);
+        device.borrow().violation().cloned()
+    }
+
+    #[rstest]
+    #[case::what_is_lent(1, BUFFER, 100, None)]
+    #[case::more_than_is_lent(1, BUFFER, 101, Some("names 101 bytes"))]
+    #[case::what_is_not_lent(1, 0x200, 1, Some("names 1 bytes"))]
+    #[case::a_tail_beyond_the_ring(64, BUFFER, 100, Some("of a ring of 64"))]
+    fn what_a_driver_announces_is_lent(
+        #[case] tail: u32,
+        #[case] buffer: u64,
+        #[case] len: u32,
+        #[case] said: Option<&str>,
+    ) {
+        let violation = announce(tail, buffer, len);
+        match said {
+            None => assert_eq!(violation, None),
+            Some(said) => {
+                assert!(violation.as_ref().is_some_and(|what| what.contains(said)), "{violation:?}")
+            }
+        }
     }
 }

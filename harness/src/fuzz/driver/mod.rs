@@ -34,7 +34,8 @@ const MOMENTS_MAX: u32 = 20_000;
 const END_MAX: u32 = 400_000;
 /// So often something may be due without time passing.
 const AT_ONCE_MAX: u32 = 2_000;
-/// How long it may take until nothing is under way any more, in virtual nanoseconds: a reset that the device delays as long as it can, then the bring-up.
+/// How long it may take until nothing is under way any more, in virtual nanoseconds: a reset that the device delays as long
+/// as it can, then the bring-up.
 const SETTLES: u64 = 60_000_000_000;
 /// How long packets that were sent may still lie somewhere: neighbours, fragments, connections that nobody answers.
 const GONE_AFTER: u64 = 3_600_000_000_000;

@@ -24,6 +24,8 @@ const PRINTED_MAX: usize = 8 << 20;
 const RESTING_MAX: usize = 100_000;
 /// The most bytes of frames that one input sends.
 const FRAME_BYTES_MAX: usize = 1 << 20;
+/// Writes of storms in one input.
+const STORMS_MAX: u32 = 1 << 18;
 /// Observations that the NIC keeps until they are taken.
 const KEPT: usize = 1024;
 /// The longest frame that the MAC sends, without FCS, with two tags (`DTXMXPKTSZ`).
@@ -37,6 +39,8 @@ struct Scene {
     features: Features,
     moments: u32,
     frame_bytes: usize,
+    /// Writes of storms that are left.
+    storms: u32,
 }
 
 /// Does what an input says.
@@ -53,6 +57,7 @@ pub fn run(input: &[u8]) -> Result<Features, String> {
         features: Features::default(),
         moments: 0,
         frame_bytes: 0,
+        storms: STORMS_MAX,
     };
     for record in &records {
         scene.does(*record)?;

@@ -196,7 +196,9 @@ impl Scene {
 
     /// The same write again and again, while no time passes.
     fn storm(&mut self, register: u32, record: Record) -> Result<(), String> {
-        for nth in 0..1_u32 << (record.a % 18) {
+        let writes = (1_u32 << (record.a % 18)).min(self.storms);
+        self.storms -= writes;
+        for nth in 0..writes {
             self.nic.write32(register, if nth % 2 == 0 { record.x } else { record.y });
         }
         if record.a % 18 > 12 { self.check_size() } else { Ok(()) }

@@ -129,6 +129,15 @@ pub fn ethtool(moved: &Moved, traffic: &Traffic) -> Vec<Equation> {
     refused("rx_missed_errors", "frames for which the packet buffer had no room", &[FifoFull]);
     refused("rx_errors", "frames that are damaged, too short or too long", &[BadCrc, Undersize, Oversize]);
     all.law("tx_tcp_seg_good", "packets that the device cut (the first frame of each)", traffic.cut(), |_| 1);
+    for (name, frames, asks) in [
+        ("tx_flow_control_xoff", &traffic.pauses_sent, true),
+        ("tx_flow_control_xon", &traffic.pauses_sent, false),
+        ("rx_flow_control_xoff", &traffic.pauses_obeyed, true),
+        ("rx_flow_control_xon", &traffic.pauses_obeyed, false),
+    ] {
+        let such = frames.iter().filter(|frame| frame.pause == Some(asks));
+        all.law(name, "pause frames of the MAC", such, |_| 1);
+    }
     let never = [
         "collisions",
         "tx_errors",

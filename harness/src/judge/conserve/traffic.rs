@@ -10,6 +10,8 @@ use nic_emu::DropReason;
 pub const FCS: u64 = 4;
 /// The sizes by which a device counts, in bytes with FCS: the last of each class but the last.
 const CLASS_ENDS: [u64; 5] = [64, 127, 255, 511, 1023];
+/// A pause frame begins so: its group, and behind the source its type and opcode (IEEE 802.3 annex 31B).
+const PAUSE: ([u8; 6], [u8; 4]) = ([0x01, 0x80, 0xc2, 0x00, 0x00, 0x01], [0x88, 0x08, 0x00, 0x01]);
 /// The group of all hosts, that each host listens to (RFC 1112 section 6.4).
 const ALL_HOSTS: [u8; 6] = [0x01, 0x00, 0x5e, 0x00, 0x00, 0x01];
 
@@ -56,6 +58,8 @@ pub struct Frame {
     pub is_ipv4: bool,
     /// Whether its first byte is besides that of a header of IPv4.
     pub begins_ipv4: bool,
+    /// Of a pause frame, whether it asks for silence (XOFF) or ends it (XON).
+    pub pause: Option<bool>,
     /// The packet in it, where its header is whole.
     pub ip: Option<Ip>,
     /// The transmit queue that it left by.
@@ -112,6 +116,8 @@ impl Frame {
             to,
             is_ipv4: kind == Some(0x0800),
             begins_ipv4: kind == Some(0x0800) && (0x45..=0x4f).contains(&first),
+            pause: (to == PAUSE.0 && bytes.get(12..16) == Some(&PAUSE.1))
+                .then(|| bytes.get(16..18) != Some(&[0, 0])),
             ip: ip(&d),
             queue: None,
             packet: None,
@@ -180,6 +186,10 @@ pub struct Traffic {
     pub accepted: Vec<Frame>,
     /// Frames that came to it and were not, with why.
     pub refused: Vec<(DropReason, Frame)>,
+    /// Pause frames that its MAC sent by itself.
+    pub pauses_sent: Vec<Frame>,
+    /// Pause frames that its MAC obeyed: nothing that a driver sees.
+    pub pauses_obeyed: Vec<Frame>,
 }
 
 impl Traffic {
@@ -188,8 +198,11 @@ impl Traffic {
     #[must_use]
     pub fn new(device: Device, sent: Vec<Frame>, came: &[&[u8]], lost: Option<&[Lost]>) -> Self {
         let tells = lost.is_some();
+        let by_mac = |frame: &Frame| device == Device::Hardware && frame.pause.is_some();
+        let (pauses_sent, sent) = sent.into_iter().partition(by_mac);
+        let (cut_off, accepted, refused_ones, pauses_obeyed) = Default::default();
         let mut traffic =
-            Self { device, sent, cut_off: Vec::new(), accepted: Vec::new(), refused: Vec::new() };
+            Self { device, sent, cut_off, accepted, refused: refused_ones, pauses_sent, pauses_obeyed };
         let mut lost: Vec<_> = lost.map(|lost| lost.iter().map(Some).collect()).unwrap_or_default();
         for bytes in came {
             let frame = Frame::of(bytes);
@@ -198,6 +211,7 @@ impl Traffic {
                 Some(found) => traffic.refused.push((found.reason, frame)),
                 None => match refused(device, &frame, tells) {
                     Some(reason) => traffic.refused.push((reason, frame)),
+                    None if by_mac(&frame) => traffic.pauses_obeyed.push(frame),
                     None => traffic.accepted.push(frame),
                 },
             }

@@ -15,6 +15,7 @@ fn trial() -> Trial {
         refs: Vec::new(),
         rigs: None,
         automatic_arp: true,
+        charged_as_igb: false,
         real_peer: None,
         differs: Vec::new(),
         faults: Vec::new(),

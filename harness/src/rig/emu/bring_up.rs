@@ -51,12 +51,20 @@ pub struct Identity {
     pub seed: u64,
     /// Its CPUs, 1 to 64.
     pub cpus: u8,
+    /// Whether it delivers MSI-X messages; else one interrupt for all.
+    pub msix: bool,
 }
 
 impl Default for Identity {
     /// The system under test, as every case has it.
     fn default() -> Self {
-        Self { mac: topology::SUT_MAC, ip: topology::SUT_IP, seed: SEED, cpus: Config::default().cpus }
+        Self {
+            mac: topology::SUT_MAC,
+            ip: topology::SUT_IP,
+            seed: SEED,
+            cpus: Config::default().cpus,
+            msix: true,
+        }
     }
 }
 
@@ -66,7 +74,8 @@ impl Default for Identity {
 /// When it does not come up.
 pub(super) fn boot(host: &Identity) -> Result<EmuRig, RigError> {
     let nic = Nic::new(nic_emu::Config::new(host.mac, host.seed));
-    let config = Config { seed: host.seed, cpus: host.cpus, ..Config::default() };
+    let mut config = Config { seed: host.seed, cpus: host.cpus, ..Config::default() };
+    config.igb.msix = host.msix;
     let mut memory = DmaMemory::zeroed(config.pool.bytes().max(FRESH_BYTES), BUS_BASE);
     let rings = memory.set_apart(config.pool.coherent_at());
     let rings = rings.ok_or_else(|| RigError::Broken("the memory of the rig is not its own".into()))?;

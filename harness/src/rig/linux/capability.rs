@@ -28,6 +28,11 @@ pub fn missing(trial: &Trial, wire: WireKind) -> Option<String> {
     if let Some(fault) = trial.faults.first() {
         return Some(format!("fault `{}`: only the emulated NIC has faults", fault.kind));
     }
+    if trial.charged_as_igb && wire == WireKind::Veth {
+        return Some(
+            "buffers as an igb's: a socket is charged otherwise for what comes over a veth".to_owned(),
+        );
+    }
     let mut mtu = ETH0_MTU;
     trial.steps.iter().find_map(|step| match &step.action {
         Action::Run(commands) => {

@@ -119,6 +119,7 @@ fn trial(actions: Vec<Action>) -> Trial {
         refs: Vec::new(),
         rigs: None,
         automatic_arp: true,
+        charged_as_igb: false,
         real_peer: None,
         differs: Vec::new(),
         faults: Vec::new(),

@@ -54,7 +54,7 @@ pub(super) struct Scene {
 
 impl Scene {
     fn new(seed: u64, commands: &[String]) -> Result<Self, String> {
-        let identity = Identity { mac: topology::SUT_MAC, ip: topology::SUT_IP, seed, cpus: 1 };
+        let identity = Identity { mac: topology::SUT_MAC, ip: topology::SUT_IP, seed, cpus: 1, msix: true };
         let mut host = Host::new(&identity, commands).map_err(|error| error.to_string())?;
         let (stack, _) = host.stack();
         let listener = stack

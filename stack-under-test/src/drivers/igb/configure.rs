@@ -5,10 +5,10 @@ use super::regs::*;
 use super::reset::{Phase, QUIET};
 use crate::netdev::DriverCtx;
 
-/// PTHRESH 8, HTHRESH 8, WTHRESH 1: an 82576 with MSI-X.
-const RXDCTL: u32 = 8 | 8 << 8 | 1 << 16;
-/// PTHRESH 8, HTHRESH 1, WTHRESH 1.
-const TXDCTL: u32 = 8 | 1 << 8 | 1 << 16;
+/// PTHRESH 8, HTHRESH 8; WTHRESH is 1 on an 82576 with MSI-X, else 4.
+const RXDCTL: u32 = 8 | 8 << 8;
+/// PTHRESH 8, HTHRESH 1; WTHRESH is 1 on an 82576 with MSI-X, else 16.
+const TXDCTL: u32 = 8 | 1 << 8;
 
 impl Igb {
     /// The largest frame with this MTU, with CRC and two VLAN tags.
@@ -20,7 +20,8 @@ impl Igb {
     pub(super) fn configure(&mut self, ctx: &mut DriverCtx<'_>) {
         self.hw.modify(ctx.bus, CTRL, CTRL_FRCSPD | CTRL_FRCDPX, CTRL_SLU);
         self.hw.modify(ctx.bus, CTRL_EXT, 0, CTRL_EXT_DRV_LOAD);
-        self.phy.set_up(ctx.now);
+        self.flow_control.current = self.flow_control.requested;
+        self.phy.set_up(ctx.now, self.flow_control.requested);
         self.configure_mac(ctx);
         self.phase = Phase::TxOff { until: ctx.now + QUIET };
         self.run_phy(ctx);
@@ -57,13 +58,19 @@ impl Igb {
             self.alloc_rx_buffers(ctx, usize::from(q), unused);
         }
         self.phase = Phase::Up;
-        self.configure_msix(ctx);
+        self.configure_interrupts(ctx);
         self.irq_enable(ctx);
         self.link.get_status = true;
         self.watchdog_at = Some(ctx.now);
         for queue in ctx.queues.iter_mut().take(self.tx.len()) {
             queue.wake();
         }
+    }
+
+    /// How many descriptors are written back at once: with MSI-X an 82576 takes no more than one, else `usual`.
+    fn wthresh(&self, usual: u32) -> u32 {
+        let is_82576 = super::ids::mac_of(self.config.device).is_some_and(|mac| mac.name == "82576");
+        if is_82576 && self.config.msix { 1 } else { usual }
     }
 
     pub(super) fn configure_tx_ring(&mut self, ctx: &mut DriverCtx<'_>, q: u16) {
@@ -76,7 +83,7 @@ impl Igb {
         self.hw.wr32(ctx.bus, base + Q_BAH, (dma >> 32) as u32);
         self.hw.wr32(ctx.bus, base + Q_HEAD, 0);
         self.hw.wr32(ctx.bus, base + Q_TAIL, 0);
-        self.hw.wr32(ctx.bus, base + Q_DCTL, TXDCTL | DCTL_ENABLE);
+        self.hw.wr32(ctx.bus, base + Q_DCTL, TXDCTL | self.wthresh(16) << 16 | DCTL_ENABLE);
     }
 
     pub(super) fn configure_rx_ring(&mut self, ctx: &mut DriverCtx<'_>, q: u16) {
@@ -89,11 +96,11 @@ impl Igb {
         self.hw.wr32(ctx.bus, base + Q_LEN, bytes);
         self.hw.wr32(ctx.bus, base + Q_HEAD, 0);
         self.hw.wr32(ctx.bus, base + Q_TAIL, 0);
-        self.hw.wr32(ctx.bus, base + Q_SRRCTL, SRRCTL_ONE_BUFFER_2K);
+        self.setup_srrctl(ctx, q);
         let pool = u32::from(q & 7);
         let rsse = if self.config.queue_pairs > 1 { VMOLR_RSSE } else { 0 };
         let first = if pool == 0 { VMOLR_BAM | rsse } else { 0 };
         self.hw.modify(ctx.bus, vmolr(pool), VMOLR_BAM | VMOLR_RSSE, VMOLR_AUPE | first);
-        self.hw.wr32(ctx.bus, base + Q_DCTL, RXDCTL | DCTL_ENABLE);
+        self.hw.wr32(ctx.bus, base + Q_DCTL, RXDCTL | self.wthresh(4) << 16 | DCTL_ENABLE);
     }
 }

@@ -11,6 +11,8 @@ pub enum Fault {
     AutoReadTimeout,
     /// CTRL.RST did not clear within 10 polls of 1 ms. The device is given up.
     ResetTimeout,
+    /// The device id is none that the driver knows. The device is given up.
+    UnknownDevice,
     /// Neither the configuration nor RAL0/RAH0 has a unicast address. The device is given up.
     InvalidMac,
     /// The semaphores of the PHY (SWSM, SW_FW_SYNC) were not free within 200 polls of 5 ms.

@@ -1,6 +1,8 @@
-//! Interrupts over MSI-X, and NAPI: vector 0 has the causes that belong to no queue, vector n + 1 has queue pair n.
+//! Interrupts over MSI-X, and NAPI: vector 0 has the causes that belong to no queue, vector n + 1 has queue pair n. Without MSI-X
+//! there is one interrupt for all, and ICR says what it is about.
 
 use super::Igb;
+use super::ids;
 use super::regs::*;
 use crate::bus::Bus;
 use crate::netdev::DriverCtx;
@@ -24,14 +26,27 @@ impl Igb {
         (1 << (self.config.queue_pairs + 1)) - 1
     }
 
-    /// Which interrupts there are and where they go (`igb_configure_msix`).
-    pub(super) fn configure_msix(&mut self, ctx: &mut DriverCtx<'_>) {
+    /// Which interrupts there are and where they go (`igb_up`).
+    pub(super) fn configure_interrupts(&mut self, ctx: &mut DriverCtx<'_>) {
+        if self.config.msix {
+            return self.configure_msix(ctx);
+        }
+        // `igb_assign_vector`: both queues of the pair on the only interrupt.
+        self.hw.modify(ctx.bus, ivar(0), 0xFFFF, IVAR_VALID | IVAR_VALID << 8);
+        self.vectors[0].set_dirty();
+        self.write_itr(ctx, 0);
+    }
+
+    /// `igb_configure_msix`.
+    fn configure_msix(&mut self, ctx: &mut DriverCtx<'_>) {
         // The device looks at the mode when IVAR is written: GPIE comes first.
         self.hw.wr32(ctx.bus, GPIE, GPIE_MSIX);
         self.hw.wr32(ctx.bus, IVAR_MISC, IVAR_VALID << 8);
+        let Some(mac) = ids::mac_of(self.config.device) else { return };
         for q in 0..self.config.queue_pairs {
             let entry = u32::from(q + 1) | IVAR_VALID;
-            self.hw.modify(ctx.bus, ivar(u32::from(q)), 0xFFFF, entry | entry << 8);
+            let (register, shift) = mac.ivar_of(u32::from(q));
+            self.hw.modify(ctx.bus, ivar(register), 0xFFFF << shift, (entry | entry << 8) << shift);
             self.vectors[usize::from(q)].set_dirty();
             self.write_itr(ctx, usize::from(q));
         }
@@ -41,6 +56,9 @@ impl Igb {
     pub(super) fn irq_enable(&mut self, ctx: &mut DriverCtx<'_>) {
         self.hw.rd32(ctx.bus, TSICR);
         self.hw.rd32(ctx.bus, ICR);
+        if !self.config.msix {
+            return self.irq_enable_again(ctx.bus);
+        }
         let mask = self.eims_mask();
         self.hw.modify(ctx.bus, EIAC, 0, mask);
         self.hw.modify(ctx.bus, EIAM, 0, mask);
@@ -50,22 +68,27 @@ impl Igb {
 
     /// `igb_irq_disable`.
     pub(super) fn irq_disable(&mut self, ctx: &mut DriverCtx<'_>) {
-        let mask = self.eims_mask();
-        self.hw.modify(ctx.bus, EIAM, mask, 0);
-        self.hw.wr32(ctx.bus, EIMC, mask);
-        self.hw.modify(ctx.bus, EIAC, mask, 0);
+        if self.config.msix {
+            let mask = self.eims_mask();
+            self.hw.modify(ctx.bus, EIAM, mask, 0);
+            self.hw.wr32(ctx.bus, EIMC, mask);
+            self.hw.modify(ctx.bus, EIAC, mask, 0);
+        }
         self.hw.wr32(ctx.bus, IAM, 0);
         self.hw.wr32(ctx.bus, IMC, u32::MAX);
         self.flush(ctx);
     }
 
-    /// An MSI-X message of `vector` came (`igb_msix_other`, `igb_msix_ring`).
+    /// An MSI-X message of `vector` came (`igb_msix_other`, `igb_msix_ring`), or without MSI-X the only interrupt, 0 (`igb_intr`).
     pub fn interrupt(&mut self, ctx: &mut DriverCtx<'_>, vector: u16) -> IrqResult {
         if vector == 0 && self.test_interrupt(ctx) {
             return IrqResult { handled: true, napi: None };
         }
         if !self.running() || vector > self.config.queue_pairs {
             return IrqResult { handled: false, napi: None };
+        }
+        if !self.config.msix {
+            return self.intr(ctx);
         }
         let Some(napi) = vector.checked_sub(1) else {
             self.other_interrupt(ctx);
@@ -75,11 +98,29 @@ impl Igb {
         IrqResult { handled: true, napi: Some(napi) }
     }
 
+    /// `igb_intr`: the read of ICR also masks (IAM); it is ours when ICR says that it is asserted.
+    fn intr(&mut self, ctx: &mut DriverCtx<'_>) -> IrqResult {
+        let icr = self.hw.rd32(ctx.bus, ICR);
+        if self.hw.removed || icr & INT_ASSERTED == 0 {
+            self.advance(ctx);
+            return IrqResult { handled: self.hw.removed, napi: None };
+        }
+        self.write_itr(ctx, 0);
+        self.causes(ctx, icr);
+        IrqResult { handled: true, napi: Some(0) }
+    }
+
     fn other_interrupt(&mut self, ctx: &mut DriverCtx<'_>) {
         let icr = self.hw.rd32(ctx.bus, ICR);
         if self.hw.removed {
             return self.advance(ctx);
         }
+        self.causes(ctx, icr);
+        self.hw.wr32(ctx.bus, EIMS, EIMS_OTHER);
+    }
+
+    /// What belongs to no queue.
+    fn causes(&mut self, ctx: &DriverCtx<'_>, icr: u32) {
         if icr & INT_DRSTA != 0 {
             self.reset_requested = true;
         }
@@ -92,14 +133,14 @@ impl Igb {
                 self.watchdog_at = Some(ctx.now);
             }
         }
-        self.hw.wr32(ctx.bus, EIMS, EIMS_OTHER);
     }
 
     /// The interval goes to the device when it was chosen anew (`igb_write_itr`).
     #[inline]
     fn write_itr(&mut self, ctx: &mut DriverCtx<'_>, napi: usize) {
         if let Some(value) = self.vectors[napi].take_value() {
-            self.hw.wr32(ctx.bus, eitr(napi as u32 + 1), u32::from(value) | EITR_CNT_INGR);
+            let vector = if self.config.msix { napi as u32 + 1 } else { 0 };
+            self.hw.wr32(ctx.bus, eitr(vector), u32::from(value) | EITR_CNT_INGR);
         }
     }
 
@@ -123,13 +164,24 @@ impl Igb {
     pub fn napi_complete(&mut self, bus: &mut dyn Bus, napi: u16) {
         let Some(itr) = self.vectors.get_mut(usize::from(napi)) else { return };
         itr.update(self.link.speed == 1000, self.config.queue_pairs == 1);
-        if self.is_up() {
+        if self.is_up() && !self.config.msix {
+            self.irq_enable_again(bus);
+        } else if self.is_up() {
             self.hw.wr32(bus, EIMS, 1 << (napi + 1));
         }
     }
 
+    #[cold]
+    fn irq_enable_again(&mut self, bus: &mut dyn Bus) {
+        self.hw.wr32(bus, IMS, INT_ALL);
+        self.hw.wr32(bus, IAM, INT_ALL);
+    }
+
     /// Makes the device send every queue's interrupt: whatever was lost comes again.
     pub(super) fn kick(&mut self, ctx: &mut DriverCtx<'_>) {
+        if !self.config.msix {
+            return self.hw.wr32(ctx.bus, ICS, INT_RXDMT0);
+        }
         let queues = self.eims_mask() & !EIMS_OTHER;
         self.hw.wr32(ctx.bus, EICS, queues);
     }

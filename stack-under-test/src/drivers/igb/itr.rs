@@ -47,8 +47,20 @@ impl Traffic {
         if self.packets == 0 {
             return;
         }
-        let (packets, bytes, average) = (self.packets, self.bytes, self.average());
+        let (packets, bytes) = (self.packets, self.bytes);
         self.latency = match self.latency {
+            // Few bytes: no average is large.
+            Latency::Lowest if bytes <= 512 => Latency::Lowest,
+            Latency::Low if bytes < 512 && packets <= 2 => Latency::Lowest,
+            Latency::Low if bytes <= 2000 => Latency::Low,
+            _ => self.classify_many(),
+        };
+        self.clear();
+    }
+
+    fn classify_many(&self) -> Latency {
+        let (packets, bytes, average) = (self.packets, self.bytes, self.average());
+        match self.latency {
             Latency::Lowest if average > 8000 => Latency::Bulk,
             Latency::Lowest if packets < 5 && bytes > 512 => Latency::Low,
             Latency::Low if bytes > 10_000 => match () {
@@ -61,8 +73,7 @@ impl Traffic {
             Latency::Bulk if bytes > 25_000 && packets > 35 => Latency::Low,
             Latency::Bulk if bytes < 1500 => Latency::Low,
             same => same,
-        };
-        self.clear();
+        }
     }
 
     fn clear(&mut self) {

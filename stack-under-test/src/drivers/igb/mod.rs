@@ -13,8 +13,10 @@ mod configure;
 mod desc;
 mod filter;
 mod hw;
+pub mod ids;
 mod interrupt;
 mod itr;
+mod pause;
 mod phy;
 mod regs;
 mod reset;
@@ -30,6 +32,7 @@ mod xmit;
 
 pub use hw::Fault;
 pub use interrupt::IrqResult;
+pub use pause::Pause;
 pub use selftest::TESTS;
 
 use crate::drop_reason::DropReason;
@@ -58,6 +61,10 @@ pub const MAX_QUEUE_PAIRS: u16 = 8;
 /// How the device is to be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// The PCI device id; see [`ids`]. One that is not known is given up when it is probed.
+    pub device: u16,
+    /// Whether the machine delivers MSI-X messages. Without, there is one interrupt for all, and one queue pair.
+    pub msix: bool,
     /// The station address, or `None` for the one that the device read from its NVM.
     pub mac: Option<[u8; 6]>,
     /// Transmit descriptors a queue; made a multiple of 8 within [`MIN_RING`] and [`MAX_RING`].
@@ -76,6 +83,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            device: ids::DEV_ID_82576,
+            msix: true,
             mac: None,
             tx_ring: 256,
             rx_ring: 256,
@@ -125,6 +134,7 @@ pub struct Igb {
     queue_stats: Vec<QueueStats>,
     link: Link,
     phy: Phy,
+    flow_control: pause::FlowControl,
     watchdog_at: Option<Instant>,
     watchdog_waits_for_phy: bool,
     stats: HwStats,
@@ -138,7 +148,8 @@ impl Igb {
     /// into it.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let queue_pairs = config.queue_pairs.clamp(1, MAX_QUEUE_PAIRS);
+        let most = if config.msix { max_queue_pairs(config.device) } else { 1 };
+        let queue_pairs = config.queue_pairs.clamp(1, most);
         let config = Config {
             tx_ring: ring_size(config.tx_ring),
             rx_ring: ring_size(config.rx_ring),
@@ -165,6 +176,7 @@ impl Igb {
             queue_stats: alloc::vec![QueueStats::default(); usize::from(queue_pairs)],
             link: Link::default(),
             phy: Phy::default(),
+            flow_control: pause::FlowControl::default(),
             watchdog_at: None,
             watchdog_waits_for_phy: false,
             stats: HwStats::default(),
@@ -176,6 +188,10 @@ impl Igb {
     /// Finds the device and resets it (facts of Linux 6.12 `igb_probe`). It goes on in [`Igb::timer`]; [`Igb::is_probed`]
     /// says when it is done.
     pub fn probe(&mut self, ctx: &mut DriverCtx<'_>) {
+        if ids::mac_of(self.config.device).is_none() {
+            self.hw.fault(Fault::UnknownDevice);
+            self.phase = Phase::Failed;
+        }
         if self.phase == Phase::Unprobed {
             self.irq_disable(ctx);
             self.start_reset(ctx);
@@ -195,6 +211,9 @@ impl Igb {
         if self.phase == Phase::Failed {
             return Err(Errno::EIO);
         }
+        if self.test_opens() {
+            return Ok(());
+        }
         self.want_up = true;
         if self.phase == Phase::Down {
             if let Err(error) = self.alloc_rings(ctx) {
@@ -210,6 +229,7 @@ impl Igb {
     /// Takes the device down (`igb_close`). Packets in the ring are sent for 10 ms more, then the device is reset, and what
     /// is left is dropped with [`DropReason::DevReset`] once it let go of memory; this goes on in [`Igb::timer`].
     pub fn stop(&mut self, ctx: &mut DriverCtx<'_>) {
+        self.end_test(ctx);
         self.want_up = false;
         if self.running() || matches!(self.phase, Phase::TxOff { .. }) {
             self.down(ctx);
@@ -273,18 +293,24 @@ impl Igb {
         (self.config.tx_ring, self.config.rx_ring)
     }
 
+    /// The most queue pairs that this device can have here (`igb_max_channels`).
+    #[must_use]
+    pub fn max_queue_pairs(&self) -> u16 {
+        if self.config.msix { max_queue_pairs(self.config.device) } else { 1 }
+    }
+
     /// Sets the number of queue pairs (`igb_set_channels`): a device that is up goes down and up again, with counters of
     /// queues that begin at 0 and an indirection table that spreads evenly.
     ///
     /// # Errors
-    /// `EINVAL` outside of 1 to [`MAX_QUEUE_PAIRS`].
+    /// `EINVAL` for 0, and beyond [`Igb::max_queue_pairs`].
     pub fn set_channels(&mut self, ctx: &mut DriverCtx<'_>, queue_pairs: u16) -> Result<(), Errno> {
-        if !(1..=MAX_QUEUE_PAIRS).contains(&queue_pairs) {
+        if !(1..=self.max_queue_pairs()).contains(&queue_pairs) {
             return Err(Errno::EINVAL);
         }
         ctx.trace.function(0, "igb_set_channels");
         self.new_queue_pairs = Some(queue_pairs);
-        if matches!(self.phase, Phase::Unprobed | Phase::Down) {
+        if matches!(self.phase, Phase::Unprobed | Phase::Down | Phase::Failed) {
             self.free_rings(ctx);
             self.apply_queue_pairs();
         } else {
@@ -473,6 +499,10 @@ impl Igb {
 /// `is_valid_ether_addr`: neither zero nor a group address.
 fn is_valid_ether_addr(mac: [u8; 6]) -> bool {
     mac != [0; 6] && mac[0] & 1 == 0
+}
+
+fn max_queue_pairs(device: u16) -> u16 {
+    ids::mac_of(device).map_or(1, |mac| mac.max_rss_queues).min(MAX_QUEUE_PAIRS)
 }
 
 fn ring_size(asked: u16) -> u16 {

@@ -2,6 +2,7 @@
 //! sleeps: each wait is a poll with a limit.
 
 use super::hw::{Fault, Hw};
+use super::pause::Pause;
 use super::regs::*;
 use crate::bus::Bus;
 use crate::time::{Duration, Instant};
@@ -23,8 +24,8 @@ const ANAR: u32 = 4;
 const ANLPAR: u32 = 5;
 /// 10 and 100 Mb/s, both duplexes.
 const ANAR_ALL_SPEEDS: u16 = 0xF << 5;
-const PAUSE: u16 = 1 << 10;
-const ASM_DIR: u16 = 1 << 11;
+/// PAUSE and ASM_DIR.
+const ANAR_PAUSES: u16 = 3 << 10;
 const GBCR: u32 = 9;
 const GBCR_1000FD: u16 = 1 << 9;
 const GBCR_1000HD: u16 = 1 << 8;
@@ -44,7 +45,7 @@ pub(super) enum Outcome {
     /// Autonegotiation was restarted.
     SetUp,
     /// There is a link; which pause frames the two sides agreed on.
-    Link { rx_pause: bool, tx_pause: bool },
+    Link { pause: Pause },
     /// There is no link.
     NoLink,
     /// An access failed; the fault is counted.
@@ -86,8 +87,9 @@ pub(super) struct Phy {
     /// What the next write writes.
     value: u16,
     own_pause: u16,
-    rx_pause: bool,
-    tx_pause: bool,
+    /// Which pause frames are asked for, and which were agreed on.
+    requested: Pause,
+    pause: Pause,
 }
 
 impl Default for Phy {
@@ -100,16 +102,17 @@ impl Default for Phy {
             next: Instant::ZERO,
             value: 0,
             own_pause: 0,
-            rx_pause: false,
-            tx_pause: false,
+            requested: Pause::FULL,
+            pause: Pause::FULL,
         }
     }
 }
 
 impl Phy {
-    /// Starts: advertise everything with pause frames, and restart autonegotiation (`igb_copper_link_autoneg`). A job under
+    /// Starts: advertise everything, with the pause frames that are `requested`, and restart autonegotiation (`igb_copper_link_autoneg`). A job under
     /// way is given up.
-    pub(super) fn set_up(&mut self, now: Instant) {
+    pub(super) fn set_up(&mut self, now: Instant, requested: Pause) {
+        self.requested = requested;
         self.start(Step::ReadAnar, now);
     }
 
@@ -243,7 +246,7 @@ impl Phy {
     ) -> Option<Outcome> {
         let next = match step {
             Step::ReadAnar => {
-                self.value = data | ANAR_ALL_SPEEDS | PAUSE | ASM_DIR;
+                self.value = data & !ANAR_PAUSES | ANAR_ALL_SPEEDS | self.requested.advertised();
                 Step::WriteAnar
             }
             Step::WriteAnar => Step::ReadGbcr,
@@ -260,7 +263,7 @@ impl Phy {
             Step::ReadBmsrPast => Step::ReadBmsr,
             Step::ReadBmsr if data & BMSR_LINK == 0 => return Some(Outcome::NoLink),
             Step::ReadBmsr if data & BMSR_AN_DONE == 0 => {
-                (self.rx_pause, self.tx_pause) = (false, false);
+                self.pause = Pause { rx: false, tx: false };
                 return self.after_pause(hw, bus);
             }
             Step::ReadBmsr => Step::ReadOwnPause,
@@ -270,7 +273,7 @@ impl Phy {
             }
             Step::ReadPartnerPause => {
                 let full_duplex = hw.rd32(bus, STATUS) & STATUS_FD != 0;
-                (self.rx_pause, self.tx_pause) = resolve_pause(self.own_pause, data, full_duplex);
+                self.pause = self.requested.resolved(self.own_pause, data, full_duplex);
                 return self.after_pause(hw, bus);
             }
             Step::ReadGbsr if data & GBSR_REMOTE_RX_OK != 0 => return Some(self.link()),
@@ -298,21 +301,7 @@ impl Phy {
     }
 
     fn link(&self) -> Outcome {
-        Outcome::Link { rx_pause: self.rx_pause, tx_pause: self.tx_pause }
-    }
-}
-
-/// Which pause frames (received, sent) two sides agree on: IEEE 802.3 Annex 28B, where both kinds were asked for.
-fn resolve_pause(own: u16, partner: u16, full_duplex: bool) -> (bool, bool) {
-    if !full_duplex {
-        return (false, false);
-    }
-    let bits = |word: u16| (word & PAUSE != 0, word & ASM_DIR != 0);
-    match (bits(own), bits(partner)) {
-        ((true, _), (true, _)) => (true, true),
-        ((false, true), (true, true)) => (false, true),
-        // Frames are received at least: so does Linux when both kinds were asked for.
-        _ => (true, false),
+        Outcome::Link { pause: self.pause }
     }
 }
 
@@ -349,26 +338,5 @@ pub(super) fn release(hw: &mut Hw, bus: &mut dyn Bus, what: u32) {
     hw.modify(bus, SW_FW_SYNC, what, 0);
     if held {
         hw.modify(bus, SWSM, SWSM_SMBI | SWSM_SWESMBI, 0);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rstest::rstest;
-
-    /// The rows of 802.3 Table 28B-3, for a side that asks for both kinds.
-    #[rstest]
-    #[case::both_symmetric(PAUSE | ASM_DIR, PAUSE, true, (true, true))]
-    #[case::partner_only_sends(PAUSE | ASM_DIR, ASM_DIR, true, (true, false))]
-    #[case::partner_takes_both_and_we_only_send(ASM_DIR, PAUSE | ASM_DIR, true, (false, true))]
-    #[case::half_duplex_has_no_pause(PAUSE, PAUSE, false, (false, false))]
-    fn pause_is_resolved(
-        #[case] own: u16,
-        #[case] partner: u16,
-        #[case] full_duplex: bool,
-        #[case] agreed: (bool, bool),
-    ) {
-        assert_eq!(resolve_pause(own, partner, full_duplex), agreed);
     }
 }

@@ -66,7 +66,11 @@ pub(super) const IMC: u32 = 0x00D8;
 pub(super) const IAM: u32 = 0x00E0;
 pub(super) const INT_LSC: u32 = 1 << 2;
 pub(super) const INT_DOUTSYNC: u32 = 1 << 28;
+pub(super) const INT_RXDMT0: u32 = 1 << 4;
 pub(super) const INT_DRSTA: u32 = 1 << 30;
+pub(super) const INT_ASSERTED: u32 = 1 << 31;
+/// Without MSI-X: a queue (RXT0, TXDW, RXDMT0), the link (RXSEQ, LSC), DOUTSYNC and DRSTA.
+pub(super) const INT_ALL: u32 = 0x5000_009D;
 pub(super) const GPIE: u32 = 0x1514;
 /// NSICR | MSIX_MODE | EIAME | PBA support.
 pub(super) const GPIE_MSIX: u32 = 1 | 1 << 4 | 1 << 30 | 1 << 31;
@@ -84,9 +88,9 @@ pub(super) const fn eitr(vector: u32) -> u32 {
     0x1680 + 4 * vector
 }
 
-/// The entry of queue `q`, for receive in byte 0 and transmit in byte 1 (82576: queues below 8).
-pub(super) const fn ivar(q: u32) -> u32 {
-    0x1700 + 4 * (q & 7)
+/// The n-th register with entries of queues, receive and transmit (see `ids.rs`).
+pub(super) const fn ivar(n: u32) -> u32 {
+    0x1700 + 4 * (n & 7)
 }
 
 pub(super) const RCTL: u32 = 0x0100;
@@ -166,6 +170,7 @@ pub(super) const Q_TAIL: u32 = 0x18;
 pub(super) const Q_DCTL: u32 = 0x28;
 pub(super) const Q_RQDPC: u32 = 0x30;
 pub(super) const DCTL_ENABLE: u32 = 1 << 25;
+pub(super) const SRRCTL_DROP_EN: u32 = 1 << 31;
 /// 256-byte headers (unused), 2 KiB packet buffers, advanced descriptors with one buffer.
 pub(super) const SRRCTL_ONE_BUFFER_2K: u32 = 0x0200_0402;
 

@@ -200,7 +200,9 @@ impl Igb {
     /// Filters, flow control and statistics as they are to be after a reset (`igb_init_hw`).
     fn init_hw(&mut self, ctx: &mut DriverCtx<'_>) {
         let bus = &mut *ctx.bus;
-        for (first, count) in [(VFTA, 128), (ral(1), 30), (ral(16), 16), (MTA, 128), (UTA, 128)] {
+        let rars = super::ids::mac_of(self.config.device).map_or(16, |mac| mac.rar_entries);
+        for (first, count) in [(VFTA, 128), (ral(1), 30), (ral(16), 2 * (rars - 16)), (MTA, 128), (UTA, 128)]
+        {
             for i in 0..count {
                 self.hw.wr32(bus, first + 4 * i, 0);
             }

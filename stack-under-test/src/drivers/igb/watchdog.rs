@@ -31,10 +31,10 @@ impl Igb {
     /// Goes on with what the PHY is asked.
     pub(super) fn run_phy(&mut self, ctx: &mut DriverCtx<'_>) {
         let Some(outcome) = self.phy.run(ctx.now, &mut self.hw, ctx.bus) else { return };
-        if let Outcome::Link { rx_pause, tx_pause } = outcome {
+        if let Outcome::Link { pause } = outcome {
             self.link.get_status = false;
-            let bits = if rx_pause { CTRL_RFCE } else { 0 } | if tx_pause { CTRL_TFCE } else { 0 };
-            self.hw.modify(ctx.bus, CTRL, CTRL_RFCE | CTRL_TFCE, bits);
+            self.flow_control.current = pause;
+            self.force_mac_fc(ctx);
         }
         if core::mem::take(&mut self.watchdog_waits_for_phy) && self.is_up() {
             self.watchdog_knows_link(ctx, matches!(outcome, Outcome::Link { .. }));

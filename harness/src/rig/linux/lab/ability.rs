@@ -28,6 +28,9 @@ impl Ability {
         if let Some(fault) = trial.faults.first() {
             return Some(format!("fault `{}`: only the emulated NIC has faults", fault.kind));
         }
+        if trial.charged_as_igb && self.driver != "igb" {
+            return Some(format!("buffers as an igb's: the port's driver is {}", self.driver));
+        }
         let mut mtu = ETH0_MTU;
         trial.steps.iter().find_map(|step| match &step.action {
             Action::Run(commands) => {

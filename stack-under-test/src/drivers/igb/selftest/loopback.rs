@@ -83,7 +83,7 @@ impl Igb {
     }
 
     fn leave(&mut self, ctx: &DriverCtx<'_>, result: u64) -> Step {
-        self.phy.set_up(ctx.now);
+        self.phy.set_up(ctx.now, self.flow_control.requested);
         Step::Leave(result)
     }
 

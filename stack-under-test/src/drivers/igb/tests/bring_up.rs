@@ -71,9 +71,9 @@ fn open_programs_rings_and_interrupts() {
     // 256 descriptors, one of which is never given.
     let registers = [0xE008, 0xE028, 0xC008, 0xC00C, 0xC028, RDT].map(|reg| rig.bus.get(reg));
     assert_eq!(registers, [4096, 0x0201_0108, 4096, 0x0200_0402, 0x0201_0808, 255]);
-    // Address, RCTL (EN, LPE, BAM, SECRC), TCTL (EN, PSP, CT 15, COLD 63, RTLC), link up, driver loaded.
-    assert_eq!((rig.bus.get(0x5400), rig.bus.get(0x5404)), (0x0000_0002, 0x8000_0100));
-    assert_eq!((rig.bus.get(0x0100), rig.bus.get(0x0400)), (0x0400_8022, 0x0103_F0FA));
+    // Address (of pool 0), RCTL (EN, LPE, BAM, VFE, SECRC), TCTL (EN, PSP, CT 15, COLD 63, RTLC), link up, driver loaded.
+    assert_eq!((rig.bus.get(0x5400), rig.bus.get(0x5404)), (0x0000_0002, 0x8004_0100));
+    assert_eq!((rig.bus.get(0x0100), rig.bus.get(0x0400)), (0x0404_8022, 0x0103_F0FA));
     assert_eq!((rig.bus.get(CTRL) & 1 << 6, rig.bus.get(0x0018)), (1 << 6, 1 << 28));
     // Vector 1 for both queues, vector 0 for the rest, and GPIE first.
     assert_eq!((rig.bus.get(0x1700), rig.bus.get(0x1740)), (0x8181, 0x8000));
@@ -194,5 +194,5 @@ fn an_address_is_set_only_when_it_is_one_of_a_station() {
     let mut rig = Rig::up();
     assert_eq!(rig.with(|igb, ctx| igb.set_mac(ctx, [1, 0, 0, 0, 0, 1])), Err(Errno::EADDRNOTAVAIL));
     assert_eq!(rig.with(|igb, ctx| igb.set_mac(ctx, [2, 3, 4, 5, 6, 7])), Ok(()));
-    assert_eq!((rig.bus.get(0x5400), rig.bus.get(0x5404), rig.igb.mac()[5]), (0x0504_0302, 0x8000_0706, 7));
+    assert_eq!((rig.bus.get(0x5400), rig.bus.get(0x5404), rig.igb.mac()[5]), (0x0504_0302, 0x8004_0706, 7));
 }
