@@ -12,6 +12,7 @@ use crate::errno::Errno;
 use crate::route::RouteResult;
 use crate::skb::SkbQueue;
 use crate::udp::cached::CachedFlow;
+use crate::udp::cork::Cork;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -92,6 +93,10 @@ pub struct Socket {
     pub(crate) options: Options,
     pub(crate) shutdown_read: bool,
     pub(crate) shutdown_write: bool,
+    /// The address that it is bound to is that of many hosts, and not what it sends from.
+    pub(crate) bound_to_many: bool,
+    /// A datagram that waits for more.
+    pub(crate) pending: Option<Box<Cork>>,
     /// SOCK_NOSPACE: a send found no room; a datagram socket keeps it.
     pub(crate) nospace: bool,
 }
@@ -112,6 +117,14 @@ pub(crate) struct Options {
     pub(crate) reuseaddr: bool,
     pub(crate) reuseport: bool,
     pub(crate) no_check: bool,
+    /// SO_DONTROUTE: only to hosts on the link.
+    pub(crate) dontroute: bool,
+    /// IP_FREEBIND: `bind` takes any address.
+    pub(crate) freebind: bool,
+    /// IP_BIND_ADDRESS_NO_PORT: `bind` to port 0 leaves the choice to `connect`.
+    pub(crate) bind_address_no_port: bool,
+    /// UDP_CORK: what is sent waits for more.
+    pub(crate) udp_cork: bool,
     /// UDP_SEGMENT: the payload of a datagram, or 0.
     pub(crate) gso_size: u16,
     pub(crate) bound_dev: u32,
@@ -160,6 +173,16 @@ struct Slot {
     epoll: Option<Box<epoll::EventPoll>>,
     /// The sets that the socket is in, in the order in which they are woken.
     watchers: Vec<epoll::Watcher>,
+}
+
+impl Slot {
+    /// Nobody is here any more; what is large and was not in use is not touched.
+    fn clear(&mut self) {
+        self.socket = None;
+        self.lingering = false;
+        self.epoll = None;
+        self.watchers = Vec::new();
+    }
 }
 
 impl SocketTable {
@@ -231,7 +254,7 @@ impl SocketTable {
             }
             None => return None,
         };
-        self.slots[slot as usize] = Slot::default();
+        self.slots[slot as usize].clear();
         Some(slot)
     }
 
@@ -254,7 +277,7 @@ impl SocketTable {
 
     /// A slot without a socket is free again.
     pub(crate) fn release(&mut self, slot: u32) {
-        self.slots[slot as usize] = Slot::default();
+        self.slots[slot as usize].clear();
         self.woken.retain(|woken| *woken != Self::fd(slot));
         self.free.push(slot);
     }
