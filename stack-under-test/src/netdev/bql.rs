@@ -95,8 +95,8 @@ impl Dql {
     #[inline]
     pub fn completed(&mut self, now: Instant, bytes: u32) {
         let completed = (self.completed + u64::from(bytes)).min(self.queued);
-        if completed == self.queued && self.queued - self.completed <= self.limit && self.prev.over_limit == 0
-        {
+        let held_back = self.queued - self.completed > self.limit || self.prev.over_limit > 0;
+        if completed == self.queued && !held_back && self.limit >= self.limit_min {
             // All is done, and the queue was never held back: the limit is right.
             self.prev = Snapshot { queued: self.queued, over_limit: 0, last_queued: self.last_queued };
             self.completed = completed;
@@ -152,6 +152,17 @@ mod tests {
 
     fn at(ms: u64) -> Instant {
         Instant(ms * 1_000_000)
+    }
+
+    #[test]
+    fn a_least_limit_that_was_raised_holds_from_the_next_completion_on() {
+        let mut dql = Dql::with_limit_min(3028);
+        for (ms, least) in [(1, 3028), (2, 10_000)] {
+            dql.set_limit_min(least);
+            dql.queued(60);
+            dql.completed(at(ms), 60);
+            assert_eq!(dql.limit(), least);
+        }
     }
 
     #[test]

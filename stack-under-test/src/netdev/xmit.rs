@@ -304,7 +304,7 @@ impl Stack {
     }
 
     /// The driver woke queues: their qdiscs go on.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn serve_wakeups(&mut self) {
         for at in 0..self.dev.real_num_tx_queues {
             if self.dev.queues[at].take_schedule() {

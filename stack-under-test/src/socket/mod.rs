@@ -190,6 +190,16 @@ struct Slot {
     watchers: Vec<epoll::Watcher>,
 }
 
+impl Slot {
+    /// Nobody is here any more; what is large and was not in use is not touched.
+    fn clear(&mut self) {
+        self.socket = None;
+        self.lingering = false;
+        self.epoll = None;
+        self.watchers = Vec::new();
+    }
+}
+
 impl SocketTable {
     /// Puts a socket into a free slot. `None` when there are [`SOCKETS_MAX`].
     pub(crate) fn insert(&mut self, socket: Socket) -> Option<Fd> {
@@ -259,7 +269,7 @@ impl SocketTable {
             }
             None => return None,
         };
-        self.slots[slot as usize] = Slot::default();
+        self.slots[slot as usize].clear();
         Some(slot)
     }
 
@@ -282,7 +292,7 @@ impl SocketTable {
 
     /// A slot without a socket is free again.
     pub(crate) fn release(&mut self, slot: u32) {
-        self.slots[slot as usize] = Slot::default();
+        self.slots[slot as usize].clear();
         self.woken.retain(|woken| *woken != Self::fd(slot));
         self.free.push(slot);
     }
