@@ -45,6 +45,21 @@ pub enum PmtuDisc {
     Omit = 5,
 }
 
+impl PmtuDisc {
+    /// The one that ip(7) gives this number.
+    pub(crate) fn numbered(number: i32) -> Option<Self> {
+        Some(match number {
+            0 => Self::Dont,
+            1 => Self::Want,
+            2 => Self::Do,
+            3 => Self::Probe,
+            4 => Self::Interface,
+            5 => Self::Omit,
+            _ => return None,
+        })
+    }
+}
+
 /// One entry of the error queue (`struct sock_extended_err`).
 #[derive(Clone, Debug)]
 pub struct QueuedError {

@@ -259,15 +259,7 @@ impl Stack {
                 _ => return Err(Errno::EINVAL),
             },
             SocketOption::IpMtuDiscover => {
-                options.pmtudisc = match value {
-                    0 => PmtuDisc::Dont,
-                    1 => PmtuDisc::Want,
-                    2 => PmtuDisc::Do,
-                    3 => PmtuDisc::Probe,
-                    4 => PmtuDisc::Interface,
-                    5 => PmtuDisc::Omit,
-                    _ => return Err(Errno::EINVAL),
-                }
+                options.pmtudisc = PmtuDisc::numbered(value).ok_or(Errno::EINVAL)?;
             }
             SocketOption::IpRecverr => {
                 options.recverr = on;

@@ -252,14 +252,8 @@ impl Agent {
                 let number = stack.getsockopt(socket(s)?.fd, option)?;
                 Ok(Returned { option: Some(i64::from(number)), ..Returned::default() })
             }
-            Syscall::Getsockname { socket: s } => {
-                let address = stack.getsockname(socket(s)?.fd)?;
-                Ok(Returned { address: Some(address), ..Returned::default() })
-            }
-            Syscall::Getpeername { socket: s } => {
-                let address = stack.getpeername(socket(s)?.fd)?;
-                Ok(Returned { address: Some(address), ..Returned::default() })
-            }
+            Syscall::Getsockname { socket: s } => address(stack.getsockname(socket(s)?.fd)),
+            Syscall::Getpeername { socket: s } => address(stack.getpeername(socket(s)?.fd)),
             // Those of epoll(7) are made above.
             Syscall::Listen { .. }
             | Syscall::Accept { .. }
@@ -268,6 +262,11 @@ impl Agent {
             | Syscall::EpollWait { .. } => Err(Errno::EOPNOTSUPP.into()),
         }
     }
+}
+
+/// What getsockname and getpeername give.
+fn address(address: Result<std::net::SocketAddrV4, Errno>) -> Attempt {
+    Ok(Returned { address: Some(address?), ..Returned::default() })
 }
 
 /// The socket that a call is about; a call that made one never blocks.
