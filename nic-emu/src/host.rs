@@ -79,8 +79,6 @@ pub enum DropReason {
     Reset,
     /// Lost between PHY and cable, or damaged there on its way out, as a [`crate::Fault`] asks for.
     Cable,
-    /// Not lost: a pause frame, which the MAC obeys and keeps to itself.
-    Pause,
     /// The card was pulled out.
     Removed,
 }

@@ -146,10 +146,6 @@ impl Books {
             if frame.from == Sender::Sut {
                 let queue = queues.next().copied();
                 if index >= since.frames {
-                    // What the MAC says by itself no driver counts.
-                    if queue == Some(nic_emu::SentFrame::OF_THE_MAC) {
-                        continue;
-                    }
                     sent.push(Frame { queue, packet: frame.packet, ..Frame::of(&frame.bytes) });
                 }
             } else if index >= since.frames && (port.is_some() || !self.unplugged.contains(&index)) {

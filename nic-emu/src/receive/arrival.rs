@@ -48,7 +48,7 @@ impl Nic {
         let is_whole = !frame.has_bad_crc && frame.bytes.len() + FCS >= FRAME_MIN;
         let control = if is_whole { self.take_control(&frame.bytes) } else { Control::None };
         if control == Control::Consumed {
-            return self.drop_frame(DropReason::Pause, frame.bytes);
+            return;
         }
         let passed = (control == Control::Passed).then_some(Match::Inexact);
         let Some(matched) = self.filter(&frame.bytes).or(passed) else {
