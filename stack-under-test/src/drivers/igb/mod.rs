@@ -363,7 +363,7 @@ impl Igb {
     #[inline]
     #[must_use]
     pub fn is_up(&self) -> bool {
-        self.phase == Phase::Up
+        matches!(self.phase, Phase::Up)
     }
 
     /// Whether nothing is under way: the device is up, or down, or given up.
