@@ -104,10 +104,14 @@ impl Nic {
         self.link.is_up = false;
         self.phy.has_cable = false;
         self.agenda.drop_all();
-        let lost = self.transmit.port.take_all().into_iter().chain(self.receive.take_all());
-        for bytes in lost.collect::<Vec<_>>() {
+        let mut lost = self.transmit.port.take_all();
+        lost.append(&mut self.receive.take_all());
+        lost.append(&mut self.receive.take_arriving());
+        for bytes in lost {
             self.drop_frame(DropReason::Removed, bytes);
         }
+        (self.transmit, self.receive) = (Transmit::new(), Receive::new());
+        self.interrupts = Interrupts::new();
     }
 
     /// The time of the latest step, in nanoseconds. Register accesses count as made at this time: step to the present

@@ -298,3 +298,40 @@ fn a_legacy_descriptor_has_its_own_layout() {
     assert_eq!(length(&machine, 0), 0x0073, "DD EOP UDPCS TCPCS IPCS, no errors");
     assert_eq!(status(&machine, 0), 60, "length");
 }
+
+/// With the longest frame that `RLPML` can be told to pass, 9,728 bytes with FCS, in buffers of 2 KiB.
+#[rstest]
+#[case::the_longest(9724, 5)]
+#[case::one_byte_longer(9725, 0)]
+fn jumbo_frames(#[case] bytes: usize, #[case] descriptors: u64) {
+    let mut machine = Machine::up();
+    machine.write(0x5004, 9728);
+    receive(&mut machine, &frame(bytes));
+    let done = (0..u64::from(machine::RING)).filter(|index| status(&machine, *index) & 1 == 1).count();
+    assert_eq!(done as u64, descriptors);
+    assert_eq!(machine.read(0x40AC), u32::from(descriptors == 0), "ROC");
+    if descriptors > 0 {
+        assert_eq!((0..descriptors).map(|index| length(&machine, index)).sum::<usize>(), bytes);
+        assert_eq!(status(&machine, descriptors - 1) & 2, 2, "EOP");
+    }
+}
+
+/// Every entry of the redirection table names a queue by its four low bits.
+#[test]
+fn rss_reaches_all_16_queues() {
+    let mut machine = Machine::up();
+    machine.write(0x5818, 2 | 1 << 17);
+    machine.write(0x5C80, 0x6D5A_56DA);
+    for queue in 0..16 {
+        // Without descriptors: each counts what it drops.
+        machine.write(0xC028 + 0x40 * queue, 0);
+        machine.write(0xC008 + 0x40 * queue, 128);
+        machine.write(0xC00C + 0x40 * queue, 0x8200_0402);
+        machine.write(0xC028 + 0x40 * queue, 1 << 25);
+        for entry in 0..32 {
+            machine.write(0x5C00 + 4 * entry, 0x0101_0101 * queue);
+        }
+        receive(&mut machine, &udp());
+        assert_eq!(machine.read(0xC030 + 0x40 * queue), 1, "RQDPC({queue})");
+    }
+}

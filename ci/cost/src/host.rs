@@ -10,17 +10,17 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-const BUS_BASE: u64 = 0x1000_0000;
+pub const BUS_BASE: u64 = 0x1000_0000;
 /// Registers of a ring, from its first one on.
 const BAL: u32 = 0x00;
 const LEN: u32 = 0x08;
 const TAIL: u32 = 0x18;
-const RX: u32 = 0xc000;
-const TX: u32 = 0xe000;
+pub const RX: u32 = 0xc000;
+pub const TX: u32 = 0xe000;
 
 /// Registers that remember what was written; a link that is always up. The device has the address 02:00:00:00:00:`id`.
 #[derive(Clone)]
-struct Ports {
+pub struct Ports {
     registers: Rc<[Cell<u32>]>,
     id: u8,
 }
@@ -29,12 +29,23 @@ struct Ports {
 const BAR_BYTES: usize = 0x2_0000;
 
 impl Ports {
-    fn new(id: u8) -> Self {
+    /// The registers of a device that was never touched.
+    pub fn new(id: u8) -> Self {
         Self { registers: (0..BAR_BYTES / 4).map(|_| Cell::new(0)).collect(), id }
     }
 
     fn get(&self, offset: u32) -> u32 {
         self.registers[offset as usize / 4].get()
+    }
+
+    /// The bus address of a ring, and how many descriptors it has.
+    pub fn ring(&self, ring: u32) -> (u64, u32) {
+        (u64::from(self.get(ring + BAL)), self.get(ring + LEN) / 16)
+    }
+
+    /// The tail of a ring.
+    pub fn tail(&self, ring: u32) -> u32 {
+        self.get(ring + TAIL)
     }
 }
 

@@ -5,12 +5,14 @@
 //! - `cost STACK bulk BYTES [IDLE]`: one TCP connection, both ends counted, checksums in software; with IDLE connections and
 //!   IDLE listeners on each host beside it.
 //! - `cost STACK sender BYTES`: the same, the sender alone, which leaves checksums and segmentation to the device.
+//! - `cost wireproof transmit BURSTS`, `receive BURSTS`: the driver alone, in bursts of 32 of the smallest packets.
 //! - `cost STACK connections COUNT`: open, 1 KB, close; both ends, checksums in software.
 //!
 //! STACK is `wireproof` or `smoltcp`. Instructions are collected inside [`counting::measured`] only (callgrind's
 //! `--toggle-collect`), so that the device's own work, which lies between, is left out.
 
 mod counting;
+mod driver;
 mod host;
 mod smol;
 mod smol_stream;
@@ -60,6 +62,8 @@ fn main() {
         ["bulk", bytes] => bulk(ours, number(bytes), 0),
         ["bulk", bytes, idle] => bulk(ours, number(bytes), number(idle)),
         ["sender", bytes] => sender(ours, number(bytes)),
+        ["transmit", bursts] if ours => driver::transmit(number(bursts)),
+        ["receive", bursts] if ours => driver::receive(number(bursts)),
         ["connections", count] => connections(ours, number(count)),
         _ => panic!("datagrams BYTES BURSTS, bulk BYTES [IDLE], sender BYTES, connections COUNT"),
     }

@@ -101,6 +101,7 @@ impl TrialReader<'_> {
                 }
                 Syscall::Getsockopt { socket, level, name }
             }
+            "getpeername" => Syscall::Getpeername { socket },
             _ => Syscall::Getsockname { socket },
         })
     }

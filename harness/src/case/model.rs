@@ -287,6 +287,7 @@ pub enum Syscall {
     Setsockopt { socket: String, level: String, name: String, value: OptionValue },
     Getsockopt { socket: String, level: String, name: String },
     Getsockname { socket: String },
+    Getpeername { socket: String },
     EpollCreate { name: String },
     EpollCtl { epoll: String, op: String, socket: String, events: Vec<String> },
     EpollWait { epoll: String, maxevents: i32, timeout_ms: i32 },

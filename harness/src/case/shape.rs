@@ -435,6 +435,11 @@ pub static STEPS: &[StepShape] = &[
         Form::Keys(&[&[SOCKET, key("address", Form::Endpoint, "What it must give.")], CALL, NAMED]),
         "getsockname(2)",
     ),
+    step(
+        "getpeername",
+        Form::Keys(&[&[SOCKET, key("address", Form::Endpoint, "What it must give.")], CALL, NAMED]),
+        "getpeername(2)",
+    ),
     step("join", Form::Keys(&[JOIN]), "Waits for the end of a call in the background."),
     peer_shape::PEER_RUN,
     peer_shape::HTTP_SERVER,

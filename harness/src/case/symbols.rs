@@ -33,6 +33,7 @@ const PMTUDISC: &[&str] = &[
 
 /// The socket options of socket(7), ip(7), udp(7) and tcp(7) that take a number, text or a time.
 pub static OPTIONS: &[SocketOption] = &[
+    ("SOL_SOCKET", "SO_ACCEPTCONN", Takes::Number),
     ("SOL_SOCKET", "SO_BINDTODEVICE", Takes::Text),
     ("SOL_SOCKET", "SO_BROADCAST", Takes::Number),
     ("SOL_SOCKET", "SO_BUSY_POLL", Takes::Number),
@@ -187,7 +188,6 @@ pub const TCP_INFO: &[&str] = &[
     "sacked",
     "lost",
     "retrans",
-    "fackets",
     "last_data_sent",
     "last_data_recv",
     "last_ack_recv",

@@ -4,7 +4,7 @@
 
 use crate::case::model::{CheckItem, Command, Nanos, PORTS, RigKind, Source, Syscall, Trial};
 use crate::rig::{CallId, CallResult, CommandResult, Event, Finished, Journey};
-use crate::rig::{Reading, Readings, Rig, RigError};
+use crate::rig::{Port, Reading, Readings, Rig, RigError};
 use crate::run::RigFactory;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -199,6 +199,11 @@ impl Rig for Watched {
         self.inner.inject(frame)
     }
 
+    fn inject_damaged(&mut self, frame: &[u8]) -> Result<(), RigError> {
+        self.acted();
+        self.inner.inject_damaged(frame)
+    }
+
     fn last_lateness(&self) -> Nanos {
         self.inner.last_lateness()
     }
@@ -220,6 +225,10 @@ impl Rig for Watched {
 
     fn read(&mut self, source: &Source) -> Result<Readings, RigError> {
         self.inner.read(source)
+    }
+
+    fn port(&mut self) -> Option<Port> {
+        self.inner.port()
     }
 
     fn journey(&mut self) -> Option<&Journey> {

@@ -63,7 +63,7 @@ pub struct Returned {
     pub value: i64,
     /// The bytes that were received.
     pub payload: Option<Vec<u8>>,
-    /// Who sent them, or (of getsockname) the address.
+    /// Who sent them, or (of getsockname and getpeername) the address.
     pub address: Option<SocketAddrV4>,
     /// The events that `poll` reported.
     pub events: Vec<String>,

@@ -227,6 +227,7 @@ pub fn name(call: &Syscall) -> &'static str {
         Syscall::Setsockopt { .. } => "setsockopt",
         Syscall::Getsockopt { .. } => "getsockopt",
         Syscall::Getsockname { .. } => "getsockname",
+        Syscall::Getpeername { .. } => "getpeername",
         Syscall::EpollCreate { .. } => "epoll_create",
         Syscall::EpollCtl { .. } => "epoll_ctl",
         Syscall::EpollWait { .. } => "epoll_wait",

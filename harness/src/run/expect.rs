@@ -188,7 +188,9 @@ impl<'t> Engine<'t> {
         let until = self.rig.now().saturating_add(nanos(time));
         loop {
             if let Some(&frame) = self.inbox.front() {
-                let what = format!("expected quiet for {}, but a frame came", show_time(nanos(time)));
+                let time = show_time(nanos(time));
+                let what =
+                    format!("expected quiet for {time}, but a frame came: {}", self.line(frame).trim());
                 let failure = Failure::at(&step.at, what).with(self.beside("no frame", &[frame]));
                 return Err(failure.untimed().into());
             }

@@ -63,7 +63,7 @@ fn transfer(plan: &Plan, network: &mut Network) -> Result<Outcome, String> {
         }
         applications.go_on(network)?;
     }
-    applications.check()?;
+    applications.check(network.may_be_unreachable())?;
     let over = network.now();
     network.settle(over + GONE_AFTER)?;
     Ok(Outcome { over, gone: network.now(), ..applications.outcome() })

@@ -15,6 +15,9 @@ const LAST_FRAMES: usize = 60;
 /// How often something may be due without time passing.
 const AT_ONCE_MAX: u32 = 100_000;
 
+/// Requests of ARP before a neighbour is given up.
+const ARP_ATTEMPTS: u32 = 3;
+
 /// Addresses of the hosts.
 pub const HOSTS: [std::net::Ipv4Addr; 2] = [topology::SUT_IP, topology::PEER_IP];
 
@@ -50,6 +53,13 @@ impl Network {
     #[must_use]
     pub fn now(&self) -> u64 {
         self.now
+    }
+
+    /// Whether a host may have asked for the other's address until it gave up, because the wire lost each request or its answer
+    /// (mcast_solicit of arp(7): three attempts).
+    #[must_use]
+    pub fn may_be_unreachable(&self) -> bool {
+        self.wire.arp_lost() >= ARP_ATTEMPTS
     }
 
     /// A host at the present.

@@ -18,13 +18,20 @@ pub struct Wire {
     dice: Dice,
     flying: BinaryHeap<Reverse<Flying>>,
     sent: u64,
+    arp_lost: u32,
 }
 
 impl Wire {
     /// A wire on which nothing flies.
     #[must_use]
     pub fn new(plan: &WirePlan, seed: u64) -> Self {
-        Self { plan: plan.clone(), dice: Dice::new(seed, 2), flying: BinaryHeap::new(), sent: 0 }
+        Self { plan: plan.clone(), dice: Dice::new(seed, 2), flying: BinaryHeap::new(), sent: 0, arp_lost: 0 }
+    }
+
+    /// How many frames of ARP were lost so far.
+    #[must_use]
+    pub fn arp_lost(&self) -> u32 {
+        self.arp_lost
     }
 
     /// When the next frame arrives.
@@ -46,6 +53,7 @@ impl Wire {
             return "cut";
         }
         if self.dice.chance(plan.loss) {
+            self.arp_lost += u32::from(frame.get(12..14) == Some(&[8, 6]));
             return "lost";
         }
         let mut fate = "";

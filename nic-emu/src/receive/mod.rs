@@ -101,6 +101,11 @@ impl Receive {
         self.fifo.drain(..).map(|frame| frame.bytes).collect()
     }
 
+    /// Takes what is on its way in on the cable.
+    pub(crate) fn take_arriving(&mut self) -> Vec<Vec<u8>> {
+        self.arriving.drain(..).map(|frame| frame.bytes).collect()
+    }
+
     pub(crate) fn is_dma_busy(&self) -> bool {
         !self.in_flight.is_empty()
             || self.queues.iter().any(|queue| queue.fetching || !queue.writing.is_empty())

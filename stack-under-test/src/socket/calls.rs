@@ -75,6 +75,8 @@ impl Stack {
             options,
             shutdown_read: false,
             shutdown_write: false,
+            bound_to_many: false,
+            pending: None,
             nospace: false,
         }
     }
@@ -84,21 +86,23 @@ impl Stack {
     /// # Errors
     /// EINVAL when it is bound already; EADDRNOTAVAIL for an address that is not ours; EADDRINUSE.
     pub fn bind(&mut self, fd: Fd, to: SocketAddrV4) -> Result<(), Errno> {
-        if !self.is_bindable(*to.ip()) {
-            self.sockets.get(fd)?;
+        if !self.is_bindable(*to.ip()) && !self.sockets.get(fd)?.options.freebind {
             return Err(Errno::EADDRNOTAVAIL);
         }
         if self.is_tcp(fd) {
             return self.tcp_call(fd, |stack, tp| stack.tcp_bind(tp, to));
         }
+        let of_many = self.is_of_many(*to.ip());
         let socket = self.sockets.get_mut(fd)?;
         if socket.sport != 0 || socket.peer.is_some() {
             return Err(Errno::EINVAL);
         }
         socket.cached_flow = CachedFlow::NONE;
-        socket.saddr = *to.ip();
+        (socket.saddr, socket.bound_to_many) = (*to.ip(), of_many);
         let slot = SocketTable::slot(fd);
-        let bound = if to.port() == 0 {
+        let bound = if to.port() == 0 && socket.options.bind_address_no_port {
+            true
+        } else if to.port() == 0 {
             self.sockets.bind_any_port(slot, self.sysctl.ip_local_port_range, &mut self.entropy)
         } else {
             self.sockets.bind_port(slot, to.port())
@@ -114,11 +118,7 @@ impl Stack {
     }
 
     fn is_bindable(&self, addr: Ipv4Addr) -> bool {
-        addr.is_unspecified()
-            || addr.is_multicast()
-            || addr.is_broadcast()
-            || self.fib.is_own(addr)
-            || (self.fib.addr_type(addr) == crate::route::RouteKind::Broadcast)
+        addr.is_unspecified() || self.fib.is_own(addr) || self.is_of_many(addr)
     }
 
     /// Binds a socket that has no port yet to one (`inet_autobind`).
@@ -208,7 +208,8 @@ impl Stack {
     pub fn getsockname(&self, fd: Fd) -> Result<SocketAddrV4, Errno> {
         let socket = self.sockets.get(fd)?;
         if let Some(tp) = self.tcp.sock(SocketTable::slot(fd)) {
-            return Ok(SocketAddrV4::new(tp.saddr, tp.sport));
+            let bound = if tp.rcv_saddr.is_unspecified() { tp.saddr } else { tp.rcv_saddr };
+            return Ok(SocketAddrV4::new(bound, tp.sport));
         }
         Ok(SocketAddrV4::new(socket.saddr, socket.sport))
     }

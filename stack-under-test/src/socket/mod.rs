@@ -12,6 +12,7 @@ use crate::errno::Errno;
 use crate::route::RouteResult;
 use crate::skb::SkbQueue;
 use crate::udp::cached::CachedFlow;
+use crate::udp::cork::Cork;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -42,6 +43,21 @@ pub enum PmtuDisc {
     Interface = 4,
     /// As `Interface`, but fragmented when larger.
     Omit = 5,
+}
+
+impl PmtuDisc {
+    /// The one that ip(7) gives this number.
+    pub(crate) fn numbered(number: i32) -> Option<Self> {
+        Some(match number {
+            0 => Self::Dont,
+            1 => Self::Want,
+            2 => Self::Do,
+            3 => Self::Probe,
+            4 => Self::Interface,
+            5 => Self::Omit,
+            _ => return None,
+        })
+    }
 }
 
 /// One entry of the error queue (`struct sock_extended_err`).
@@ -92,6 +108,10 @@ pub struct Socket {
     pub(crate) options: Options,
     pub(crate) shutdown_read: bool,
     pub(crate) shutdown_write: bool,
+    /// The address that it is bound to is that of many hosts, and not what it sends from.
+    pub(crate) bound_to_many: bool,
+    /// A datagram that waits for more.
+    pub(crate) pending: Option<Box<Cork>>,
     /// SOCK_NOSPACE: a send found no room; a datagram socket keeps it.
     pub(crate) nospace: bool,
 }
@@ -112,6 +132,14 @@ pub(crate) struct Options {
     pub(crate) reuseaddr: bool,
     pub(crate) reuseport: bool,
     pub(crate) no_check: bool,
+    /// SO_DONTROUTE: only to hosts on the link.
+    pub(crate) dontroute: bool,
+    /// IP_FREEBIND: `bind` takes any address.
+    pub(crate) freebind: bool,
+    /// IP_BIND_ADDRESS_NO_PORT: `bind` to port 0 leaves the choice to `connect`.
+    pub(crate) bind_address_no_port: bool,
+    /// UDP_CORK: what is sent waits for more.
+    pub(crate) udp_cork: bool,
     /// UDP_SEGMENT: the payload of a datagram, or 0.
     pub(crate) gso_size: u16,
     pub(crate) bound_dev: u32,

@@ -20,6 +20,10 @@ pub enum SocketOption {
     SoPriority,
     SoMark,
     SoNoCheck,
+    SoDontroute,
+    IpFreebind,
+    IpBindAddressNoPort,
+    UdpCork,
     UdpSegment,
     SoError,
     SoType,
@@ -69,6 +73,10 @@ impl SocketOption {
             ("SOL_SOCKET", "SO_PRIORITY") => Self::SoPriority,
             ("SOL_SOCKET", "SO_MARK") => Self::SoMark,
             ("SOL_SOCKET", "SO_NO_CHECK") => Self::SoNoCheck,
+            ("SOL_SOCKET", "SO_DONTROUTE") => Self::SoDontroute,
+            ("IPPROTO_IP" | "SOL_IP", "IP_FREEBIND") => Self::IpFreebind,
+            ("IPPROTO_IP" | "SOL_IP", "IP_BIND_ADDRESS_NO_PORT") => Self::IpBindAddressNoPort,
+            ("IPPROTO_UDP" | "SOL_UDP", "UDP_CORK") => Self::UdpCork,
             ("SOL_SOCKET", "SO_ERROR") => Self::SoError,
             ("SOL_SOCKET", "SO_TYPE") => Self::SoType,
             ("SOL_SOCKET", "SO_DOMAIN") => Self::SoDomain,
@@ -117,6 +125,10 @@ impl Options {
             reuseaddr: false,
             reuseport: false,
             no_check: false,
+            dontroute: false,
+            freebind: false,
+            bind_address_no_port: false,
+            udp_cork: false,
             gso_size: 0,
             bound_dev: 0,
         }
@@ -145,6 +157,10 @@ impl Stack {
         if matches!(option, SocketOption::SoSndbuf | SocketOption::SoSndbufforce) {
             self.write_space(fd)?;
         }
+        if option == SocketOption::UdpCork && value == 0 {
+            // What became of it nobody is told.
+            let _ = self.udp_push_pending_frames(fd);
+        }
         Ok(())
     }
 
@@ -168,8 +184,11 @@ impl Stack {
 
     /// TCP keeps its own copy of what is common.
     fn setsockopt_tcp(&mut self, fd: Fd, option: SocketOption, value: i32) -> Result<(), Errno> {
-        if option == SocketOption::UdpSegment {
-            return Err(Errno::ENOPROTOOPT);
+        match option {
+            SocketOption::UdpSegment | SocketOption::UdpCork => return Err(Errno::ENOPROTOOPT),
+            // A stream has one receiver.
+            SocketOption::IpMulticastTtl => return Err(Errno::EINVAL),
+            _ => {}
         }
         let own = self.tcp_call(fd, |stack, tp| Ok(stack.tcp_setsockopt(tp, option, value)))?;
         if let Some(result) = own {
@@ -216,6 +235,13 @@ impl Stack {
                 socket.cached_route = None;
             }
             SocketOption::SoNoCheck => options.no_check = on,
+            SocketOption::SoDontroute => {
+                options.dontroute = on;
+                socket.cached_route = None;
+            }
+            SocketOption::IpFreebind => options.freebind = on,
+            SocketOption::IpBindAddressNoPort => options.bind_address_no_port = on,
+            SocketOption::UdpCork => options.udp_cork = on,
             SocketOption::UdpSegment => options.gso_size = u16::try_from(value).map_err(|_| Errno::EINVAL)?,
             SocketOption::IpTos => {
                 options.tos = value as u8;
@@ -233,15 +259,7 @@ impl Stack {
                 _ => return Err(Errno::EINVAL),
             },
             SocketOption::IpMtuDiscover => {
-                options.pmtudisc = match value {
-                    0 => PmtuDisc::Dont,
-                    1 => PmtuDisc::Want,
-                    2 => PmtuDisc::Do,
-                    3 => PmtuDisc::Probe,
-                    4 => PmtuDisc::Interface,
-                    5 => PmtuDisc::Omit,
-                    _ => return Err(Errno::EINVAL),
-                }
+                options.pmtudisc = PmtuDisc::numbered(value).ok_or(Errno::EINVAL)?;
             }
             SocketOption::IpRecverr => {
                 options.recverr = on;
@@ -304,6 +322,10 @@ impl Stack {
             SocketOption::SoPriority => options.priority as i32,
             SocketOption::SoMark => options.mark as i32,
             SocketOption::SoNoCheck => options.no_check.into(),
+            SocketOption::SoDontroute => options.dontroute.into(),
+            SocketOption::IpFreebind => options.freebind.into(),
+            SocketOption::IpBindAddressNoPort => options.bind_address_no_port.into(),
+            SocketOption::UdpCork => options.udp_cork.into(),
             SocketOption::UdpSegment => options.gso_size.into(),
             SocketOption::SoError => socket.err.take().map_or(0, |errno| errno as i32),
             SocketOption::SoType => 2,

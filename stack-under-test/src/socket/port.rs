@@ -135,6 +135,8 @@ mod tests {
             options: Options { bound_dev, reuseaddr: true, ..Options::new(&Sysctl::default()) },
             shutdown_read: false,
             shutdown_write: false,
+            bound_to_many: false,
+            pending: None,
             nospace: false,
         }
     }

@@ -103,7 +103,8 @@ impl Stack {
         let socket = self.sockets.get(fd)?;
         if let Some(tp) = self.tcp.sock(crate::socket::SocketTable::slot(fd)) {
             let key = tp.flow_key();
-            let connected = tp.state.is_synchronised() && tp.dport != 0;
+            // Also while it is being made and when it is over: `sk_dst_get` gives the way until it is disconnected.
+            let connected = tp.dport != 0;
             return if connected {
                 self.route_lookup(&key).map(|route| route.mtu)
             } else {

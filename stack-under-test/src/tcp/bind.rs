@@ -4,6 +4,7 @@ use super::hash::{Owner, Tuple};
 use super::sock::TcpSock;
 use super::state::TcpState;
 use crate::errno::Errno;
+use crate::route::RouteKind;
 use crate::stack::Stack;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
@@ -74,14 +75,15 @@ impl Stack {
 
     /// `bind` of a TCP socket; the address was checked.
     pub(crate) fn tcp_bind(&mut self, tp: &mut TcpSock, to: SocketAddrV4) -> Result<(), Errno> {
-        if tp.state != TcpState::Close || tp.sport != 0 {
+        if tp.state != TcpState::Close || tp.bound != super::ports::Held::default() {
             return Err(Errno::EINVAL);
         }
-        if to.ip().is_multicast() || to.ip().is_broadcast() {
-            return Err(Errno::EADDRNOTAVAIL);
-        }
-        (tp.rcv_saddr, tp.saddr) = (*to.ip(), *to.ip());
-        let bound = if to.port() == 0 {
+        // What reaches many is no source: the way out gives it (`__inet_bind`).
+        let source = if self.is_of_many(*to.ip()) { Ipv4Addr::UNSPECIFIED } else { *to.ip() };
+        (tp.rcv_saddr, tp.saddr, tp.sport) = (*to.ip(), source, 0);
+        let bound = if to.port() == 0 && tp.options.bind_address_no_port {
+            true
+        } else if to.port() == 0 {
             self.tcp_autobind(tp)
         } else {
             !self.tcp_bind_conflict(tp, to.port(), false) && {
@@ -100,14 +102,19 @@ impl Stack {
         Ok(())
     }
 
+    /// Whether an address is that of a group, or of all hosts of a net.
+    pub(crate) fn is_of_many(&self, addr: Ipv4Addr) -> bool {
+        addr.is_multicast() || addr.is_broadcast() || self.fib.addr_type(addr) == RouteKind::Broadcast
+    }
+
     fn tcp_take_port(&mut self, tp: &mut TcpSock, port: u16) {
         tp.sport = port;
         tp.bound = self.tcp.bound.insert(port, Holder::Sock(tp.slot));
     }
 
     /// `inet_put_port`.
-    pub(crate) fn tcp_put_port(&mut self, tp: &TcpSock) {
-        self.tcp.bound.remove(tp.bound, Holder::Sock(tp.slot));
+    pub(crate) fn tcp_put_port(&mut self, tp: &mut TcpSock) {
+        self.tcp.bound.remove(core::mem::take(&mut tp.bound), Holder::Sock(tp.slot));
     }
 
     /// A port that nobody has, for a socket that does not care. `false` when all are taken.

@@ -205,16 +205,37 @@ impl Stack {
         result
     }
 
+    /// What became of a `connect` that waits (`inet_wait_for_connect`): unlike [`Stack::tcp_connect`] it begins nothing.
+    ///
+    /// # Errors
+    /// EALREADY while it is under way; what ended it, or ECONNABORTED when nobody says what; EBADF.
+    pub fn tcp_connect_waits(&mut self, now: Instant, cpu: u8, fd: Fd) -> Result<(), Errno> {
+        self.enter_process(now, cpu);
+        let result = self.tcp_call(fd, |stack, tp| match tp.state {
+            TcpState::SynSent | TcpState::SynRecv => Err(Errno::EALREADY),
+            TcpState::Close => Err(stack.tcp_connect_failed(tp)),
+            _ => {
+                (tp.connecting, tp.connected) = (false, true);
+                Ok(())
+            }
+        });
+        self.leave_process();
+        result
+    }
+
+    /// `sock_error` of a `connect`, which leaves the socket as it was before.
+    fn tcp_connect_failed(&mut self, tp: &mut TcpSock) -> Errno {
+        let errno = tp.err.take().unwrap_or(Errno::ECONNABORTED);
+        self.tcp_disconnect(tp);
+        tp.err = None;
+        errno
+    }
+
     fn inet_stream_connect(&mut self, tp: &mut TcpSock, to: SocketAddrV4) -> Result<(), Errno> {
         match tp.state {
             TcpState::SynSent | TcpState::SynRecv => return Err(Errno::EALREADY),
             TcpState::Listen => return Err(Errno::EISCONN),
-            TcpState::Close if tp.connecting => {
-                let errno = tp.err.take().unwrap_or(Errno::ECONNABORTED);
-                self.tcp_disconnect(tp);
-                tp.err = None;
-                return Err(errno);
-            }
+            TcpState::Close if tp.connecting => return Err(self.tcp_connect_failed(tp)),
             // `SS_CONNECTED`: it has to be closed, or disconnected, before it can be another.
             TcpState::Close if tp.connected => return Err(Errno::EISCONN),
             TcpState::Close => {}
@@ -253,7 +274,8 @@ impl Stack {
         if let Err(errno) = self.tcp_port_to_connect(tp) {
             return give_up(tp, errno);
         }
-        if tp.rcv_saddr.is_unspecified() {
+        if tp.rcv_saddr.is_unspecified() || was.0.is_unspecified() {
+            // `inet_bhash2_update_saddr`
             tp.rcv_saddr = tp.saddr;
         }
         tp.cached_route = Some((self.route_generation(), route));
@@ -283,6 +305,8 @@ impl Stack {
         tp.max_window = 0;
         let advmss = mtu.saturating_sub((IP_BYTES + HEADER_BYTES) as u32);
         tp.advmss = if user != 0 && user < advmss { user } else { advmss };
+        // There is no window yet: it is the least that it can be.
+        tp.initialize_rcv_mss();
         let window = select_initial_window(
             tp.full_space(),
             tp.advmss,
@@ -295,7 +319,6 @@ impl Stack {
         tp.rcv_ssthresh = window.rcv_wnd;
         tp.window_clamp = window.window_clamp;
         tp.rx_opt.rcv_wscale = window.rcv_wscale;
-        tp.initialize_rcv_mss();
         tp.err = None;
         tp.done = false;
         (tp.shutdown_read, tp.shutdown_write) = (false, false);

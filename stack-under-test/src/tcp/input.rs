@@ -1,7 +1,7 @@
 //! A segment comes in: `tcp_v4_rcv` finds whose it is, and `tcp_rcv_established` or the state machine takes it (6.12).
 
 use super::HZ;
-use super::ack::FLAG_SLOWPATH;
+use super::ack::{FLAG_NO_CHALLENGE_ACK, FLAG_SLOWPATH};
 use super::hash::{Owner, Tuple};
 use super::options::ReceivedOptions;
 use super::sock::TcpSock;
@@ -217,11 +217,19 @@ impl Stack {
         if tp.is_predicted(seg, truesize) {
             how = 0;
             if seg.payload_len > 0 {
+                how = FLAG_NO_CHALLENGE_ACK;
                 self.mib.inc(Counter::TcpExtHpHits);
             }
         }
         match self.tcp_ack(tp, seg, how) {
             super::ack::Acked::Valid | super::ack::Acked::Old => {}
+            // The short way takes the data before it looks at the acknowledgement, and answers that with all that came.
+            super::ack::Acked::TooOld if how & FLAG_SLOWPATH == 0 && seg.payload_len > 0 => {
+                self.tcp_data_queue(tp, skb, seg, true);
+                self.tcp_send_challenge_ack(tp);
+                self.tcp_data_snd_check(tp);
+                return self.tcp_ack_snd_check(tp);
+            }
             super::ack::Acked::TooOld => return self.tcp_discard(skb, DropReason::TcpTooOldAck),
             super::ack::Acked::Unsent => {
                 self.tcp_send_challenge_ack(tp);
@@ -230,7 +238,7 @@ impl Stack {
         }
         self.tcp_rcv_rtt_measure_ts(tp, seg);
         self.tcp_urg(tp, &skb, seg);
-        self.tcp_data_queue(tp, skb, seg, how == 0);
+        self.tcp_data_queue(tp, skb, seg, how & FLAG_SLOWPATH == 0);
         self.tcp_data_snd_check(tp);
         self.tcp_ack_snd_check(tp);
     }

@@ -72,8 +72,9 @@ impl Stack {
             // The peer's FIN was reached: what happened since is told elsewhere.
             return Ok(0);
         }
-        if buffer.is_empty() {
-            return tp.err.take().map_or(Ok(0), Err);
+        let there = tp.receive_queue.back().is_some_and(|last| after(last.payload_end(), tp.copied_seq));
+        if buffer.is_empty() && there {
+            return Ok(0);
         }
         if let Some(errno) = tp.err.take() {
             return Err(errno);

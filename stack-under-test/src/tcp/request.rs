@@ -333,9 +333,11 @@ impl Stack {
             return None;
         }
         let rcv_nxt = request.rcv_isn.wrapping_add(1);
+        // `tcp_in_window`: begins there, or reaches into it.
+        let window_end = rcv_nxt.wrapping_add(request.rcv_wnd);
         let in_window = seg.seq() == rcv_nxt
-            || (!before(seg.end_seq, rcv_nxt) && before(seg.seq(), rcv_nxt.wrapping_add(request.rcv_wnd)))
-                && !(seg.seq() == seg.end_seq && before(seg.seq(), rcv_nxt));
+            || (after(seg.end_seq, rcv_nxt) && before(seg.seq(), window_end))
+            || (seg.seq() == window_end && seg.seq() == seg.end_seq);
         if paws || !in_window {
             if !rst && !self.tcp_request_limited(id, Counter::TcpExtAckSkippedSynRecv) {
                 self.tcp_reqsk_send_ack(&request);

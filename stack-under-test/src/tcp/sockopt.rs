@@ -92,11 +92,7 @@ impl Stack {
                 Ok(())
             }
             O::TcpWindowClamp => Self::tcp_set_window_clamp(tp, value),
-            O::TcpNotsentLowat => {
-                tp.tunables.notsent_lowat = value as u32;
-                self.tcp_write_space(tp);
-                Ok(())
-            }
+            O::TcpNotsentLowat => self.tcp_set_notsent_lowat(tp, value),
             O::SoRcvbuf | O::SoRcvbufforce => {
                 tp.tunables.rcvbuf_locked = true;
                 return None;
@@ -157,6 +153,13 @@ impl Stack {
             return Ok(());
         }
         tp.set_window_clamp(value.max(0) as u32);
+        Ok(())
+    }
+
+    /// TCP_NOTSENT_LOWAT: who waits for room may have it now.
+    fn tcp_set_notsent_lowat(&mut self, tp: &mut TcpSock, value: i32) -> Result<(), Errno> {
+        tp.tunables.notsent_lowat = value as u32;
+        self.tcp_write_space(tp);
         Ok(())
     }
 

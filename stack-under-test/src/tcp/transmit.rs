@@ -37,7 +37,7 @@ impl TcpSock {
             protocol: IPPROTO_TCP,
             sport: self.sport,
             dport: self.dport,
-            dont_route: false,
+            dont_route: self.options.dontroute,
         }
     }
 

@@ -1,6 +1,7 @@
 //! UDP (RFC 768): `udp_sendmsg`, `udp_rcv` and `udp_err`, with the behaviour of Linux 6.12.
 
 pub(crate) mod cached;
+pub(crate) mod cork;
 pub mod error;
 pub mod gso;
 pub mod input;

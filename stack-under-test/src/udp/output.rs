@@ -29,6 +29,8 @@ pub struct SendFlags {
     pub dontroute: bool,
     /// MSG_DONTWAIT, or a nonblocking descriptor: EAGAIN goes to the application, and counts as a send that failed.
     pub dontwait: bool,
+    /// MSG_MORE: the datagram goes when a call without it puts the last bytes to it.
+    pub more: bool,
 }
 
 impl Socket {
@@ -37,14 +39,14 @@ impl Socket {
     pub(crate) fn flow_key(&self, daddr: Ipv4Addr, dport: u16) -> FlowKey {
         FlowKey {
             dst: daddr,
-            src: (!self.saddr.is_unspecified()).then_some(self.saddr),
+            src: (!self.saddr.is_unspecified() && !self.bound_to_many).then_some(self.saddr),
             tos: self.options.tos & 0x1c,
             mark: self.options.mark,
             oif: (self.options.bound_dev != 0).then_some(OifId(self.options.bound_dev)),
             protocol: IPPROTO_UDP,
             sport: self.sport,
             dport,
-            dont_route: false,
+            dont_route: self.options.dontroute,
         }
     }
 }
@@ -93,7 +95,7 @@ impl Stack {
     }
 
     /// Says in the journal which packet the call makes, and where that is sent.
-    fn trace_flow(&mut self, packet: PacketId, fd: Fd, to: Option<SocketAddrV4>) {
+    pub(super) fn trace_flow(&mut self, packet: PacketId, fd: Fd, to: Option<SocketAddrV4>) {
         self.trace.making = packet;
         let Ok(socket) = self.sockets.get(fd) else { return };
         let Some(to) = to.or(socket.peer) else { return };
@@ -109,9 +111,13 @@ impl Stack {
         to: Option<SocketAddrV4>,
         flags: SendFlags,
     ) -> Result<usize, Errno> {
-        let packet = if TRACED { self.trace.made(payload, payload.len()) } else { 0 };
-        if TRACED {
+        // One that waits for more is named when it goes.
+        let whole = TRACED && !self.udp_waits_for_more(fd, flags.more);
+        let packet = if whole { self.trace.made(payload, payload.len()) } else { 0 };
+        if whole {
             self.trace_flow(packet, fd, to);
+        }
+        if TRACED {
             self.trace.function(packet, "udp_sendmsg");
         }
         if payload.len() > PAYLOAD_MAX {
@@ -138,6 +144,9 @@ impl Stack {
         if self.is_tcp(fd) {
             return self.tcp_call(fd, |stack, tp| stack.tcp_sendmsg_locked(tp, payload, Default::default()));
         }
+        if self.sockets.get(fd)?.pending.is_some() {
+            return self.udp_append_data(fd, payload, flags.more);
+        }
         let socket = self.sockets.get(fd)?;
         let (daddr, dport, connected) = match (to, socket.peer) {
             (Some(to), _) if to.port() == 0 => return Err(Errno::EINVAL),
@@ -162,37 +171,53 @@ impl Stack {
             return Err(errno);
         }
         let mut flow = self.udp_flow(fd, daddr, &route)?;
-        let socket = self.sockets.get_mut(fd)?;
+        let way = (dport, route.mtu_locked);
         self.trace.function(packet, "__ip_append_data");
-        let total = HEADER_BYTES + payload.len() + crate::wire::ipv4::HEADER_BYTES;
-        let large = socket.options.gso_size != 0;
-        let limit = if large || socket.ignores_df() { 0xffff } else { flow.dst.mtu as usize };
-        if total > limit {
-            self.local_error(fd, SocketAddrV4::new(daddr, dport), flow.dst.mtu);
-            return Err(Errno::EMSGSIZE);
+        if self.udp_waits_for_more(fd, flags.more) {
+            return self.udp_cork(fd, flow, way, payload);
         }
+        self.udp_fits(fd, &flow, dport, payload.len())?;
+        let skb = self.udp_make_datagram(fd, &mut flow, way, payload, packet)?;
+        let total = HEADER_BYTES + payload.len() + crate::wire::ipv4::HEADER_BYTES;
+        if flags == SendFlags::default() && total <= flow.dst.mtu as usize {
+            self.remember_flow(fd, to, dport, &flow);
+        }
+        self.udp_send_skb::<true>(fd, skb).map(|()| payload.len())
+    }
+
+    /// `ip_make_skb` and `udp_send_skb`'s checks: the packet of a datagram whose way is known, headers and all.
+    ///
+    /// # Errors
+    /// Those of UDP_SEGMENT; ENOBUFS.
+    pub(super) fn udp_make_datagram(
+        &mut self,
+        fd: Fd,
+        flow: &mut Flow,
+        (dport, mtu_locked): (u16, bool),
+        payload: &[u8],
+        packet: PacketId,
+    ) -> Result<Skb, Errno> {
+        let total = HEADER_BYTES + payload.len() + crate::wire::ipv4::HEADER_BYTES;
         let gso_size = self.udp_gso_size(fd, payload.len(), flow.dst.mtu as usize)?;
         let socket = self.sockets.get_mut(fd)?;
         let pmtudisc = socket.options.pmtudisc;
         flow.df = matches!(pmtudisc, PmtuDisc::Do | PmtuDisc::Probe)
-            || (pmtudisc == PmtuDisc::Want && total <= flow.dst.mtu as usize && !route.mtu_locked);
+            || (pmtudisc == PmtuDisc::Want && total <= flow.dst.mtu as usize && !mtu_locked);
         flow.ignore_df = pmtudisc < PmtuDisc::Do;
         let (sport, no_check) = (socket.sport, socket.options.no_check);
         if socket.peer.is_some() {
             flow.id = socket.inet_id;
             socket.inet_id = socket.inet_id.wrapping_add(1);
         } else if !flow.df || flow.ignore_df {
-            flow.id = self.ident.next(self.jiffies, &mut self.entropy, (daddr, flow.saddr, IPPROTO_UDP));
+            let between = (flow.daddr, flow.saddr, IPPROTO_UDP);
+            flow.id = self.ident.next(self.jiffies, &mut self.entropy, between);
         }
-        let skb = self.udp_make_skb(&flow, (sport, dport), payload, gso_size)?;
+        let skb = self.udp_make_skb(flow, (sport, dport), payload, gso_size)?;
         self.skbs[&skb].packet = packet;
         if !no_check {
-            self.udp_set_checksum(&skb, &flow);
+            self.udp_set_checksum(&skb, flow);
         }
-        if flags == SendFlags::default() && total <= flow.dst.mtu as usize {
-            self.remember_flow(fd, to, dport, &flow);
-        }
-        self.udp_send_skb::<true>(fd, skb).map(|()| payload.len())
+        Ok(skb)
     }
 
     /// The way out: the one that a connected socket remembers, or a new look-up.
@@ -210,7 +235,8 @@ impl Stack {
         let route = match socket.cached_route {
             Some((at, route)) if connected && at == generation && !flags.dontroute => route,
             _ => {
-                let key = FlowKey { dont_route: flags.dontroute, ..socket.flow_key(daddr, dport) };
+                let key = socket.flow_key(daddr, dport);
+                let key = FlowKey { dont_route: flags.dontroute || key.dont_route, ..key };
                 let broadcast = socket.options.broadcast;
                 let route = self.route_output(&key)?;
                 if route.kind == RouteKind::Broadcast && !broadcast {
@@ -258,7 +284,7 @@ impl Stack {
             _ => route.mtu,
         };
         Ok(Flow {
-            saddr: if socket.saddr.is_unspecified() || socket.saddr.is_multicast() {
+            saddr: if socket.saddr.is_unspecified() || socket.bound_to_many {
                 route.src
             } else {
                 socket.saddr
@@ -301,7 +327,7 @@ impl Stack {
 
     /// `udp_send_skb`: sends, and counts.
     #[inline(always)]
-    fn udp_send_skb<const TRACED: bool>(&mut self, fd: Fd, skb: Skb) -> Result<(), Errno> {
+    pub(super) fn udp_send_skb<const TRACED: bool>(&mut self, fd: Fd, skb: Skb) -> Result<(), Errno> {
         if let Err(error) = self.ip_local_out::<TRACED>(skb) {
             return self.udp_send_failed(fd, error);
         }

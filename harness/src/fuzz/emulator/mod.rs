@@ -21,7 +21,7 @@ const REST_MAX: u32 = 10_000;
 /// The most characters that the NIC's state takes when it is printed: the frames of an input are most of it.
 const PRINTED_MAX: usize = 8 << 20;
 /// The most that it takes after a reset.
-const RESTING_MAX: usize = 100_000;
+const RESTING_MAX: usize = 120_000;
 /// The most bytes of frames that one input sends.
 const FRAME_BYTES_MAX: usize = 1 << 20;
 /// Writes of storms in one input.

@@ -208,6 +208,8 @@ impl Traffic {
             let frame = Frame::of(bytes);
             let found = lost.iter_mut().find(|l| l.is_some_and(|l| l.bytes == *bytes));
             match found.and_then(Option::take) {
+                // The port tells of those that its MAC kept to itself.
+                Some(_) if by_mac(&frame) => traffic.pauses_obeyed.push(frame),
                 Some(found) => traffic.refused.push((found.reason, frame)),
                 None => match refused(device, &frame, tells) {
                     Some(reason) => traffic.refused.push((reason, frame)),

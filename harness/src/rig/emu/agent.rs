@@ -222,6 +222,8 @@ impl Agent {
             // These do not ask who sent it.
             Syscall::Recv { socket: s, length, flags } => receive(stack, now, socket(s)?, *length, flags)
                 .map(|returned| Returned { address: None, ..returned }),
+            // `sock_read_iter`: nothing is asked for.
+            Syscall::Read { length: 0, .. } => Ok(Returned { payload: Some(Vec::new()), ..value(0) }),
             Syscall::Read { socket: s, length } => receive(stack, now, socket(s)?, *length, &[])
                 .map(|returned| Returned { address: None, ..returned }),
             Syscall::Poll { socket: s, events, .. } => poll(stack, now, socket(s)?, events, deadline),
@@ -243,17 +245,15 @@ impl Agent {
                 self.set_timeout(s, name, *time)
             }
             Syscall::Setsockopt { socket: s, level, name, value } => {
-                set_option(stack, socket(s)?.fd, level, name, value)
+                set_option(stack, (now, cpu), socket(s)?.fd, (level, name), value)
             }
             Syscall::Getsockopt { socket: s, level, name } => {
                 let option = SocketOption::parse(level, name).ok_or(Errno::ENOPROTOOPT)?;
                 let number = stack.getsockopt(socket(s)?.fd, option)?;
                 Ok(Returned { option: Some(i64::from(number)), ..Returned::default() })
             }
-            Syscall::Getsockname { socket: s } => {
-                let address = stack.getsockname(socket(s)?.fd)?;
-                Ok(Returned { address: Some(address), ..Returned::default() })
-            }
+            Syscall::Getsockname { socket: s } => address(stack.getsockname(socket(s)?.fd)),
+            Syscall::Getpeername { socket: s } => address(stack.getpeername(socket(s)?.fd)),
             // Those of epoll(7) are made above.
             Syscall::Listen { .. }
             | Syscall::Accept { .. }
@@ -262,6 +262,11 @@ impl Agent {
             | Syscall::EpollWait { .. } => Err(Errno::EOPNOTSUPP.into()),
         }
     }
+}
+
+/// What getsockname and getpeername give.
+fn address(address: Result<std::net::SocketAddrV4, Errno>) -> Attempt {
+    Ok(Returned { address: Some(address?), ..Returned::default() })
 }
 
 /// The socket that a call is about; a call that made one never blocks.
@@ -303,6 +308,7 @@ fn send(
         confirm: has(flags, "MSG_CONFIRM"),
         dontroute: has(flags, "MSG_DONTROUTE"),
         dontwait: socket.nonblocking || has(flags, "MSG_DONTWAIT"),
+        more: has(flags, "MSG_MORE"),
     };
     let sent = stack.sendto(now, cpu, socket.fd, payload, to, known);
     let sent = or_block(sent, known.dontwait)?;
@@ -356,7 +362,13 @@ fn poll(
     Ok(Returned { value: i64::from(!events.is_empty()), events, ..Returned::default() })
 }
 
-fn set_option(stack: &mut Stack, fd: Fd, level: &str, name: &str, option: &OptionValue) -> Attempt {
+fn set_option(
+    stack: &mut Stack,
+    (now, cpu): (Instant, u8),
+    fd: Fd,
+    (level, name): (&str, &str),
+    option: &OptionValue,
+) -> Attempt {
     let number = match option {
         OptionValue::Number(number) => i32::try_from(*number).map_err(|_| Errno::EINVAL)?,
         OptionValue::Symbol(symbol) => symbol_value(symbol).ok_or(Errno::EINVAL)?,
@@ -366,7 +378,7 @@ fn set_option(stack: &mut Stack, fd: Fd, level: &str, name: &str, option: &Optio
         OptionValue::Text(_) | OptionValue::Time(_) => return Err(Errno::EINVAL.into()),
     };
     let option = SocketOption::parse(level, name).ok_or(Errno::ENOPROTOOPT)?;
-    Ok(stack.setsockopt(fd, option, number).map(|()| value(0))?)
+    Ok(stack.setsockopt_at(now, cpu, fd, option, number).map(|()| value(0))?)
 }
 
 /// The numbers behind symbols, by ip(7).

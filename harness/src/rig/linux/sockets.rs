@@ -130,6 +130,10 @@ impl Sockets {
                 let address = getsockname::<SockaddrIn>(self.find(socket)?.as_raw_fd())?;
                 Ok(Returned { address: Some(address.into()), ..Returned::default() })
             }
+            Syscall::Getpeername { socket } => {
+                let address = getpeername::<SockaddrIn>(self.find(socket)?.as_raw_fd())?;
+                Ok(Returned { address: Some(address.into()), ..Returned::default() })
+            }
             Syscall::EpollCreate { name } => epoll::create().map(|fd| value(self.add(name, fd))),
             Syscall::EpollCtl { epoll, op, socket, events } => self.epoll_ctl((epoll, socket), op, events),
             Syscall::EpollWait { epoll, maxevents, timeout_ms } => {
@@ -171,7 +175,9 @@ impl Sockets {
         };
         // With MSG_TRUNC the count is that of the datagram, which may be longer than the buffer.
         bytes.truncate(count);
-        let address = sender.filter(|_| with_sender).map(Into::into);
+        // A stream names nobody, and nix gives what it put there before the call: no address at all.
+        let nobody = SocketAddrV4::new(std::net::Ipv4Addr::UNSPECIFIED, 0);
+        let address = sender.filter(|_| with_sender).map(SocketAddrV4::from).filter(|from| *from != nobody);
         Ok(Returned { payload: Some(bytes), address, ..counted(count) })
     }
 

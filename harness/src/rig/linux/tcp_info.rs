@@ -23,7 +23,6 @@ const FIELDS: &[(&str, usize, usize)] = &[
     ("sacked", 28, 4),
     ("lost", 32, 4),
     ("retrans", 36, 4),
-    ("fackets", 40, 4),
     ("last_data_sent", 44, 4),
     ("last_data_recv", 52, 4),
     ("last_ack_recv", 56, 4),

@@ -5,7 +5,8 @@
 //! which NAPI to schedule; [`Igb::poll`] then does the work.
 //!
 //! The way of a packet: `xmit.rs` (out), `clean_tx.rs` (completion), `clean_rx.rs` (in). The way of the device:
-//! `reset.rs` (probe, down, reset), `configure.rs` (up), `phy.rs` and `watchdog.rs` (link, hang, statistics).
+//! `reset.rs` (probe, down, reset), `configure.rs` (up), `filter.rs` and `rss.rs` (which frames, to which queue), `phy.rs`, `pause.rs`
+//! and `watchdog.rs` (link, hang, statistics). What an administrator sets and tries: `settings.rs`, `selftest/`.
 
 mod clean_rx;
 mod clean_tx;
@@ -23,6 +24,7 @@ mod reset;
 mod ring;
 mod rss;
 mod selftest;
+mod settings;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -45,6 +47,7 @@ use itr::Itr;
 use phy::Phy;
 use reset::Phase;
 use ring::{RxRing, TxRing};
+use settings::{max_queue_pairs, ring_size};
 use stats::{HwStats, QueueStats};
 
 /// The smallest MTU in bytes (Linux's `ETH_MIN_MTU`).
@@ -274,85 +277,6 @@ impl Igb {
         Ok(())
     }
 
-    /// Sets the sizes of all rings in descriptors, as `ethtool -G` does: rounded up to a multiple of 8 within [`MIN_RING`]
-    /// and [`MAX_RING`]. A device that is up goes down and up again.
-    pub fn set_ringparam(&mut self, ctx: &mut DriverCtx<'_>, tx: u16, rx: u16) {
-        ctx.trace.function(0, "igb_set_ringparam");
-        let (tx, rx) = (ring_size(tx), ring_size(rx));
-        if (tx, rx) != (self.config.tx_ring, self.config.rx_ring) {
-            (self.config.tx_ring, self.config.rx_ring) = (tx, rx);
-            self.resize = true;
-            self.reset_requested = self.want_up;
-            self.advance(ctx);
-        }
-    }
-
-    /// The sizes of the rings in descriptors: transmit, receive.
-    #[must_use]
-    pub fn ringparam(&self) -> (u16, u16) {
-        (self.config.tx_ring, self.config.rx_ring)
-    }
-
-    /// The most queue pairs that this device can have here (`igb_max_channels`).
-    #[must_use]
-    pub fn max_queue_pairs(&self) -> u16 {
-        if self.config.msix { max_queue_pairs(self.config.device) } else { 1 }
-    }
-
-    /// Sets the number of queue pairs (`igb_set_channels`): a device that is up goes down and up again, with counters of
-    /// queues that begin at 0 and an indirection table that spreads evenly.
-    ///
-    /// # Errors
-    /// `EINVAL` for 0, and beyond [`Igb::max_queue_pairs`].
-    pub fn set_channels(&mut self, ctx: &mut DriverCtx<'_>, queue_pairs: u16) -> Result<(), Errno> {
-        if !(1..=self.max_queue_pairs()).contains(&queue_pairs) {
-            return Err(Errno::EINVAL);
-        }
-        ctx.trace.function(0, "igb_set_channels");
-        self.new_queue_pairs = Some(queue_pairs);
-        if matches!(self.phase, Phase::Unprobed | Phase::Down | Phase::Failed) {
-            self.free_rings(ctx);
-            self.apply_queue_pairs();
-        } else {
-            self.reset_requested = self.want_up;
-            self.advance(ctx);
-        }
-        Ok(())
-    }
-
-    /// `igb_reinit_queues`, once nothing uses the queues.
-    fn apply_queue_pairs(&mut self) {
-        let Some(queue_pairs) = self.new_queue_pairs.take() else { return };
-        if queue_pairs == self.config.queue_pairs {
-            return;
-        }
-        self.config.queue_pairs = queue_pairs;
-        self.vectors = alloc::vec![Itr::new(self.config.rx_usecs); usize::from(queue_pairs)];
-        self.queue_stats = alloc::vec![QueueStats::default(); usize::from(queue_pairs)];
-        self.indirection = rss::spread(queue_pairs);
-    }
-
-    /// Sets the interrupt moderation as `ethtool -C rx-usecs` does (see [`Config::rx_usecs`]); in effect with the next
-    /// interrupt.
-    ///
-    /// # Errors
-    /// `EINVAL` for 2, 4 to 9, and above 10,000.
-    pub fn set_coalesce(&mut self, rx_usecs: u32) -> Result<(), Errno> {
-        let usecs = u16::try_from(rx_usecs).map_err(|_| Errno::EINVAL)?;
-        if usecs == 2 || usecs > 10_000 || (itr::LAST_MODE < usecs && usecs < 10) {
-            return Err(Errno::EINVAL);
-        }
-        self.config.rx_usecs = usecs;
-        self.vectors.fill(Itr::new(usecs));
-        Ok(())
-    }
-
-    /// Interrupt moderation, as [`Config::rx_usecs`].
-    #[must_use]
-    pub fn coalesce(&self) -> u32 {
-        u32::from(self.config.rx_usecs)
-    }
-
     /// Whether the probe is done: the device was reset, and its address is known.
     #[must_use]
     pub fn is_probed(&self) -> bool {
@@ -401,13 +325,6 @@ impl Igb {
     #[must_use]
     pub fn mtu(&self) -> u32 {
         self.mtu
-    }
-
-    /// Queues in each direction; queue `n` has NAPI `n` and MSI-X vector `n + 1`. Those that were asked for last, also when the
-    /// device is still being reset for it.
-    #[must_use]
-    pub fn queue_pairs(&self) -> u16 {
-        self.new_queue_pairs.unwrap_or(self.config.queue_pairs)
     }
 
     /// How often `fault` happened.
@@ -499,12 +416,4 @@ impl Igb {
 /// `is_valid_ether_addr`: neither zero nor a group address.
 fn is_valid_ether_addr(mac: [u8; 6]) -> bool {
     mac != [0; 6] && mac[0] & 1 == 0
-}
-
-fn max_queue_pairs(device: u16) -> u16 {
-    ids::mac_of(device).map_or(1, |mac| mac.max_rss_queues).min(MAX_QUEUE_PAIRS)
-}
-
-fn ring_size(asked: u16) -> u16 {
-    asked.clamp(MIN_RING, MAX_RING).next_multiple_of(8)
 }

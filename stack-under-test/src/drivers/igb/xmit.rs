@@ -30,7 +30,10 @@ impl Igb {
         if ctx.skbs[&skb].gso_size != 0 {
             return self.xmit_tso(ctx, skb, queue, more);
         }
-        self.xmit_frame_as::<true>(ctx, skb, queue, more)
+        if ctx.trace.is_on() {
+            return self.xmit_frame_as::<true>(ctx, skb, queue, more);
+        }
+        self.xmit_frame_as::<false>(ctx, skb, queue, more)
     }
 
     /// [`Self::xmit_frame`] of a packet that is not large; without `TRACED` the journal is known to be off.

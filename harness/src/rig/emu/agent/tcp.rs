@@ -46,7 +46,12 @@ fn connect(
     to: SocketAddrV4,
     progress: &mut Progress,
 ) -> Attempt {
-    match stack.tcp_connect(now, cpu, socket.fd, to) {
+    let result = if progress.connecting {
+        stack.tcp_connect_waits(now, cpu, socket.fd)
+    } else {
+        stack.tcp_connect(now, cpu, socket.fd, to)
+    };
+    match result {
         Err(Errno::EINPROGRESS) if !socket.nonblocking => {
             progress.connecting = true;
             Err(Pending::Blocks)
@@ -54,7 +59,6 @@ fn connect(
         // SO_SNDTIMEO is over: it goes on without the caller.
         Err(Errno::EALREADY) if progress.connecting && socket.nonblocking => Err(Errno::EINPROGRESS.into()),
         Err(Errno::EALREADY) if progress.connecting => Err(Pending::Blocks),
-        Err(Errno::EISCONN) if progress.connecting => Ok(value(0)),
         result => Ok(result.map(|()| value(0))?),
     }
 }
@@ -75,6 +79,10 @@ fn send(
         partial: false,
     };
     let dontwait = socket.nonblocking || has(flags, "MSG_DONTWAIT");
+    if dontwait && progress.sent > 0 {
+        // It waited until SO_SNDTIMEO was over, and does not look again (`sk_stream_wait_memory`).
+        return Ok(value(i64::try_from(progress.sent).unwrap_or(i64::MAX)));
+    }
     loop {
         let rest = bytes.get(progress.sent..).unwrap_or_default();
         known.partial = progress.sent > 0;
@@ -136,9 +144,20 @@ fn receive(
     if !known.peek && !known.trunc && came > 0 && progress.received.len() < enough {
         return receive(stack, now, socket, u32::try_from(length).unwrap_or(u32::MAX), flags, progress);
     }
+    let waits = !socket.nonblocking && !has(flags, "MSG_DONTWAIT");
+    if known.peek && waits && came > 0 && came < enough && !will_end(stack, socket.fd) {
+        // What was seen lies there still, and is seen again.
+        progress.received.clear();
+        return Err(Pending::Blocks);
+    }
     let bytes = std::mem::take(&mut progress.received);
     let count = if known.trunc { came } else { bytes.len() };
     Ok(Returned { payload: Some(bytes), ..value(i64::try_from(count).unwrap_or(i64::MAX)) })
+}
+
+/// Whether nothing more will come.
+fn will_end(stack: &mut Stack, fd: Fd) -> bool {
+    stack.readiness(fd).is_ok_and(|ready| ready.read_hangup || ready.hangup || ready.error)
 }
 
 /// How long `close` may linger.
@@ -185,7 +204,7 @@ fn set_option(
             let number = i32::try_from(*number).map_err(|_| Errno::EINVAL)?;
             stack.setsockopt_at(now, cpu, fd, option, number)
         }
-        _ => return super::set_option(stack, fd, level, name, option),
+        _ => return super::set_option(stack, (now, cpu), fd, (level, name), option),
     };
     Ok(result.map(|()| value(0))?)
 }
@@ -218,6 +237,8 @@ impl Agent {
             Syscall::Recv { length, flags, .. } | Syscall::Recvfrom { length, flags, .. } => {
                 receive(stack, at.0, socket, *length, flags, progress)
             }
+            // `sock_read_iter`: nothing is asked for.
+            Syscall::Read { length: 0, .. } => Ok(Returned { payload: Some(Vec::new()), ..value(0) }),
             Syscall::Read { length, .. } => receive(stack, at.0, socket, *length, &[], progress),
             Syscall::Shutdown { how, .. } => {
                 let (read, write) = (how != "SHUT_WR", how != "SHUT_RD");
@@ -274,6 +295,7 @@ fn named(call: &Syscall) -> Option<&String> {
         | Syscall::Close { socket }
         | Syscall::Setsockopt { socket, .. }
         | Syscall::Getsockopt { socket, .. }
-        | Syscall::Getsockname { socket } => Some(socket),
+        | Syscall::Getsockname { socket }
+        | Syscall::Getpeername { socket } => Some(socket),
     }
 }

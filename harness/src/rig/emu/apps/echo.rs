@@ -8,6 +8,9 @@ use stack_under_test::socket::Fd;
 use stack_under_test::stack::Stack;
 use stack_under_test::time::Instant;
 
+/// Connections at once; for one more, the oldest is closed.
+const AT_ONCE: usize = 256;
+
 /// The server with its connections.
 #[derive(Debug)]
 pub struct Echo {
@@ -31,6 +34,10 @@ impl App for Echo {
             Err(errno) => return Some(Err(errno.name())),
         };
         while let Ok((fd, _)) = stack.accept(now, listener) {
+            if self.streams.len() == AT_ONCE {
+                // Whoever came first has had its time.
+                self.streams.remove(0).close(stack, now);
+            }
             self.streams.push(Stream::new(fd));
         }
         self.streams.retain_mut(|stream| {

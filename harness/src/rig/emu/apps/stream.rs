@@ -59,6 +59,12 @@ impl Stream {
         self.waiting.extend_from_slice(bytes);
     }
 
+    /// Bytes that wait to be sent.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.waiting.len() - self.sent
+    }
+
     /// Sends what the socket takes. `true`: nothing waits any more.
     ///
     /// # Errors

@@ -35,12 +35,13 @@ impl Rig {
         Self { bus: EmuBus(Rc::clone(&machine)), machine, memory, now: 0 }
     }
 
-    /// One queue of 32 descriptors that runs.
+    /// One queue of 32 descriptors that runs, and fetches each as soon as it is announced (PTHRESH 8, HTHRESH 1).
     fn with_a_queue(direct: Direct) -> Self {
         let mut rig = Self::new();
         rig.bus.dma_map(BASE, 8192, Direction::Bidirectional);
         let ring = BASE + RING as u64;
-        for (offset, value) in [(0, ring as u32), (4, (ring >> 32) as u32), (8, COUNT * 16), (0x28, 1 << 25)]
+        for (offset, value) in
+            [(0, ring as u32), (4, (ring >> 32) as u32), (8, COUNT * 16), (0x28, 1 << 25 | 1 << 8 | 8)]
         {
             rig.bus.write32(direct.base + offset, value);
         }

@@ -80,7 +80,8 @@ impl Igb {
         let mut results = [0; TESTS.len()];
         results[LINK] = u64::from(self.hw.rd32(ctx.bus, STATUS) & STATUS_LU == 0);
         self.test_results = Some(results);
-        if !offline || self.test.is_some() {
+        let has_device = !matches!(self.phase, Phase::Unprobed | Phase::Failed);
+        if !offline || self.test.is_some() || !has_device {
             return;
         }
         self.test = Some(SelfTest { stage: Stage::Registers, was_up: self.want_up, results, icr: 0 });
