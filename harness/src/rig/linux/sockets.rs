@@ -11,7 +11,7 @@ use nix::libc;
 use nix::sys::eventfd::EventFd;
 use nix::sys::socket::{
     AddressFamily, Backlog, MsgFlags, Shutdown, SockFlag, SockType, SockaddrIn, bind, connect, getpeername,
-    getsockname, listen, recvmsg, send, sendto, shutdown, socket,
+    getsockname, getsockopt, listen, recvmsg, send, sendto, shutdown, socket, sockopt,
 };
 use std::collections::BTreeMap;
 use std::io::IoSliceMut;
@@ -175,9 +175,9 @@ impl Sockets {
         };
         // With MSG_TRUNC the count is that of the datagram, which may be longer than the buffer.
         bytes.truncate(count);
-        // A stream names nobody, and nix gives what it put there before the call: no address at all.
-        let nobody = SocketAddrV4::new(std::net::Ipv4Addr::UNSPECIFIED, 0);
-        let address = sender.filter(|_| with_sender).map(SocketAddrV4::from).filter(|from| *from != nobody);
+        // A stream names nobody, and nix gives then what happens to lie in memory.
+        let named = with_sender && getsockopt(&*socket, sockopt::SockType)? != SockType::Stream;
+        let address = sender.filter(|_| named).map(SocketAddrV4::from);
         Ok(Returned { payload: Some(bytes), address, ..counted(count) })
     }
 
