@@ -11,6 +11,7 @@ pub mod differs;
 mod epoll;
 mod faults;
 pub(crate) mod files;
+mod form;
 mod frames;
 mod functions;
 mod load;

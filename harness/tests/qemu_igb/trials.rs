@@ -7,7 +7,7 @@ use pnet::packet::tcp::{self, TcpPacket};
 use pnet::packet::udp::{self, UdpPacket};
 use stack_under_test::drivers::igb::{Config, Igb};
 use stack_under_test::netdev::NetdevTx;
-use stack_under_test::skb::{GsoType, IpSummed};
+use stack_under_test::skb::{GsoType, IpSummed, PoolConfig};
 use std::net::Ipv4Addr;
 
 type Verdict = Result<(), String>;
@@ -166,7 +166,7 @@ pub fn counters() -> Verdict {
 
 pub fn stop_and_open() -> Verdict {
     let mut rig = Rig::with_link(Config::default())?;
-    let heads = 4096;
+    let heads = PoolConfig::default().heads as usize;
     rig.with(Igb::stop);
     rig.until("the stop", |rig| rig.igb.is_settled())?;
     same("up", (rig.igb.is_up(), rig.igb.carrier()), (false, false))?;
