@@ -59,7 +59,7 @@ impl Network {
     /// (mcast_solicit of arp(7): three attempts).
     #[must_use]
     pub fn may_be_unreachable(&self) -> bool {
-        self.wire.arp_lost() >= ARP_ATTEMPTS
+        self.wire.unheard_at_most() >= ARP_ATTEMPTS
     }
 
     /// A host at the present.

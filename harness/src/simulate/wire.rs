@@ -18,20 +18,39 @@ pub struct Wire {
     dice: Dice,
     flying: BinaryHeap<Reverse<Flying>>,
     sent: u64,
-    arp_lost: u32,
+    /// Of each host: how many of its questions for the other's address got lost, or the answer to it, since it last heard of it.
+    unheard: [u32; 2],
+    /// The most of them.
+    unheard_at_most: u32,
 }
 
 impl Wire {
     /// A wire on which nothing flies.
     #[must_use]
     pub fn new(plan: &WirePlan, seed: u64) -> Self {
-        Self { plan: plan.clone(), dice: Dice::new(seed, 2), flying: BinaryHeap::new(), sent: 0, arp_lost: 0 }
+        let (dice, flying) = (Dice::new(seed, 2), BinaryHeap::new());
+        Self { plan: plan.clone(), dice, flying, sent: 0, unheard: [0; 2], unheard_at_most: 0 }
     }
 
-    /// How many frames of ARP were lost so far.
+    /// How often in a row, at most, a host asked by ARP without hearing of the other, because the question or the answer was lost.
     #[must_use]
-    pub fn arp_lost(&self) -> u32 {
-        self.arp_lost
+    pub fn unheard_at_most(&self) -> u32 {
+        self.unheard_at_most
+    }
+
+    /// Notes what became of a frame of ARP that the host `from` sent.
+    fn note_arp(&mut self, from: usize, frame: &[u8], lost: bool) {
+        let is_request = match (frame.get(12..14), frame.get(20..22)) {
+            (Some([8, 6]), Some(operation)) => operation == [0, 1],
+            _ => return,
+        };
+        if lost {
+            let asker = if is_request { from } else { 1 - from };
+            self.unheard[asker] += 1;
+            self.unheard_at_most = self.unheard_at_most.max(self.unheard[asker]);
+        } else {
+            self.unheard[1 - from] = 0;
+        }
     }
 
     /// When the next frame arrives.
@@ -48,14 +67,15 @@ impl Wire {
 
     /// A frame leaves the host `from` at `at`. Gives what became of it, for people.
     pub fn send(&mut self, at: u64, from: usize, mut frame: Vec<u8>) -> &'static str {
-        let plan = &self.plan;
-        if plan.cut_at.is_some_and(|cut| at >= cut) {
+        if self.plan.cut_at.is_some_and(|cut| at >= cut) {
             return "cut";
         }
-        if self.dice.chance(plan.loss) {
-            self.arp_lost += u32::from(frame.get(12..14) == Some(&[8, 6]));
+        let lost = self.dice.chance(self.plan.loss);
+        self.note_arp(from, &frame, lost);
+        if lost {
             return "lost";
         }
+        let plan = &self.plan;
         let mut fate = "";
         if self.dice.chance(plan.corrupt) && corrupt(&mut frame, &mut self.dice) {
             fate = "corrupted";
@@ -93,4 +113,33 @@ fn corrupt(frame: &mut [u8], dice: &mut Dice) -> bool {
         }
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const REQUEST: u8 = 1;
+    const REPLY: u8 = 2;
+
+    /// Each: who sends, what, and whether it is lost.
+    #[rstest]
+    #[case::three_questions(&[(0, REQUEST, true), (0, REQUEST, true), (0, REQUEST, true)], 3)]
+    #[case::two_questions_and_an_answer(&[(0, REQUEST, true), (0, REQUEST, true), (1, REPLY, true)], 3)]
+    #[case::an_answer_in_between(&[(0, REQUEST, true), (0, REQUEST, true), (1, REPLY, false), (0, REQUEST, true)], 2)]
+    #[case::the_others_question_in_between(&[(0, REQUEST, true), (1, REQUEST, false), (0, REQUEST, true)], 1)]
+    #[case::questions_of_either(&[(0, REQUEST, true), (1, REQUEST, true), (0, REQUEST, true)], 2)]
+    fn a_host_is_unheard_of_while_question_or_answer_is_lost(
+        #[case] frames: &[(usize, u8, bool)],
+        #[case] at_most: u32,
+    ) {
+        let mut wire = Wire::new(&WirePlan::default(), 0);
+        for &(from, operation, lost) in frames {
+            let mut frame = vec![0; 42];
+            (frame[12], frame[13], frame[21]) = (8, 6, operation);
+            wire.note_arp(from, &frame, lost);
+        }
+        assert_eq!(wire.unheard_at_most(), at_most);
+    }
 }
