@@ -93,8 +93,9 @@ impl SkbPool {
     /// # Panics
     /// If `mem` is smaller than [`PoolConfig::bytes`].
     #[must_use]
-    pub fn new(mem: DmaMemory, config: &PoolConfig) -> Self {
+    pub fn new(mut mem: DmaMemory, config: &PoolConfig) -> Self {
         assert!(mem.len() >= config.bytes(), "the DMA region is smaller than the pool's configuration");
+        mem.keep_apart(config.coherent_at());
         let rings = Coherent { offset: config.coherent_at(), len: config.coherent_bytes as usize };
         Self {
             mem,

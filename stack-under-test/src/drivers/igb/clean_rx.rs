@@ -108,7 +108,7 @@ impl RxQueue<'_> {
             return None;
         }
         // Status, length and tag are written at once.
-        let word = ctx.skbs.mem.read_le64(ring.at(ring.next_to_clean) + 8);
+        let word = ring.descs.second(ring.next_to_clean);
         let len = usize::from((word >> 32) as u16);
         if len == 0 {
             return None;
@@ -219,7 +219,7 @@ impl RxQueue<'_> {
             };
             let dma = ctx.skbs.mem.bus_addr(ctx.skbs.head_offset(buf));
             ctx.bus.dma_map(dma, HEAD_BYTES as u32, Direction::FromDevice);
-            desc::write_rx(&mut ctx.skbs.mem, rx.ring.at(i), dma);
+            desc::write_rx(&mut rx.ring.descs, i, dma);
             rx.buffers[usize::from(i)] = Some(buf);
             i = rx.ring.after(i);
         }

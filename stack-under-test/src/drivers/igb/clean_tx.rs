@@ -1,7 +1,7 @@
 //! Completions of sent packets: `igb_clean_tx_irq` of Linux 6.12.
 
 use super::Igb;
-use super::desc::DD;
+use super::desc::TX_DD;
 use super::hw::Fault;
 use super::regs::{STATUS, STATUS_TXOFF};
 use super::ring::NO_EOP;
@@ -26,16 +26,16 @@ impl Igb {
         while packets < BUDGET {
             let buffer = &mut tx.buffers[usize::from(i)];
             let last = buffer.next_to_watch;
-            if last == NO_EOP || ctx.skbs.mem.read_le32(tx.ring.at(last) + 12) & DD == 0 {
+            if last == NO_EOP || tx.ring.descs.second(last) & TX_DD == 0 {
                 break;
             }
-            ctx.skbs.mem.read_barrier();
-            buffer.next_to_watch = NO_EOP;
             packets += 1;
             bytes += buffer.bytecount;
-            let skb = buffer.skb.take();
-            ctx.bus.dma_unmap(buffer.dma, buffer.len);
-            buffer.len = 0;
+            let Some(skb) = buffer.take_skb() else { break };
+            if !tx.direct {
+                ctx.bus.dma_unmap(buffer.dma, buffer.len);
+                buffer.len = 0;
+            }
             if buffer.nr_frags != 0 {
                 // `packets` counts what was taken from the ring; a packet that was cut is more on the wire.
                 let more = u32::from(tx.unmap_frags(ctx.bus, i, last));
@@ -43,13 +43,11 @@ impl Igb {
                 self.vectors[q].tx.add(more, 0);
             }
             i = tx.ring.after(last);
-            if let Some(skb) = skb {
-                if ctx.trace.is_on() {
-                    ctx.trace.step(ctx.skbs[&skb].packet, Step::Dequeued("ring"));
-                    ctx.skbs.consume(ctx.trace, skb);
-                } else {
-                    ctx.skbs.consume_untraced(skb);
-                }
+            if ctx.trace.is_on() {
+                ctx.trace.step(ctx.skbs[&skb].packet, Step::Dequeued("ring"));
+                ctx.skbs.consume(ctx.trace, skb);
+            } else {
+                ctx.skbs.consume_untraced(skb);
             }
         }
         tx.ring.next_to_clean = i;

@@ -1,9 +1,9 @@
 //! Descriptor rings and what the driver keeps beside each descriptor (`struct igb_ring`).
 
-use super::desc::DESC_BYTES;
 use super::regs::{Q_TAIL, rxq, txq};
 use crate::bus::{Bus, Direction};
-use crate::skb::pool::Coherent;
+use crate::dma::{DESCRIPTOR_BYTES, Descriptors};
+use crate::skb::pool::{Coherent, NONE};
 use crate::skb::{BufId, HEAD_BYTES, Skb, SkbPool};
 use crate::time::Instant;
 use alloc::vec::Vec;
@@ -20,7 +20,8 @@ pub(super) const TSO: u16 = 1 << 15;
 #[derive(Debug)]
 pub(super) struct Ring {
     memory: Coherent,
-    /// Descriptors.
+    pub(super) descs: Descriptors,
+    /// How many descriptors there are.
     pub(super) count: u16,
     /// The next descriptor that the driver writes.
     pub(super) next_to_use: u16,
@@ -32,9 +33,10 @@ pub(super) struct Ring {
 
 impl Ring {
     fn new(skbs: &mut SkbPool, bus: &mut dyn Bus, count: u16, tail: u32) -> Option<Self> {
-        let memory = skbs.alloc_coherent(usize::from(count) * DESC_BYTES)?;
+        let memory = skbs.alloc_coherent(usize::from(count) * DESCRIPTOR_BYTES)?;
+        let descs = skbs.mem.descriptors(memory.offset, count)?;
         bus.dma_map(skbs.mem.bus_addr(memory.offset), memory.len as u32, Direction::Bidirectional);
-        Some(Self { memory, count, next_to_use: 0, next_to_clean: 0, tail })
+        Some(Self { memory, descs, count, next_to_use: 0, next_to_clean: 0, tail })
     }
 
     fn free(&self, skbs: &mut SkbPool, bus: &mut dyn Bus) {
@@ -49,13 +51,13 @@ impl Ring {
 
     /// The size in bytes that the device is told.
     pub(super) fn bytes(&self) -> u32 {
-        u32::from(self.count) * DESC_BYTES as u32
+        u32::from(self.count) * DESCRIPTOR_BYTES as u32
     }
 
     /// Where descriptor `i` lies in the DMA region.
-    #[inline(always)]
+    #[cfg(test)]
     pub(super) fn at(&self, i: u16) -> usize {
-        self.memory.offset + usize::from(i) * DESC_BYTES
+        self.memory.offset + usize::from(i) * DESCRIPTOR_BYTES
     }
 
     /// The index after `i`.
@@ -79,35 +81,40 @@ impl Ring {
 }
 
 /// What is kept beside a transmit descriptor (`struct igb_tx_buffer`).
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct TxBuffer {
-    /// The packet, at the slot where it begins.
-    pub(super) skb: Option<Skb>,
-    /// What is lent: the bus address.
-    pub(super) dma: u64,
-    /// What is lent: how many bytes; 0 is nothing.
-    pub(super) len: u32,
+    /// The slot of the packet that begins here, if one does.
+    pub(super) skb: u32,
     /// The bytes of the packet, at the slot where it begins.
     pub(super) bytecount: u32,
-    /// The descriptor with the end of the packet, at the slot where it begins; [`NO_EOP`] elsewhere.
+    /// The descriptor with the end of the packet, at the slot where it begins; [`NO_EOP`] elsewhere: no packet begins there.
     pub(super) next_to_watch: u16,
     /// Pieces beside the linear part, at the slot where the packet begins.
     pub(super) nr_frags: u16,
+    /// What is lent: how many bytes; 0 is nothing.
+    pub(super) len: u32,
+    /// What is lent: the bus address.
+    pub(super) dma: u64,
     /// When the packet was posted.
     pub(super) time_stamp: Instant,
 }
 
 impl TxBuffer {
-    fn empty() -> Self {
-        Self {
-            skb: None,
-            dma: 0,
-            len: 0,
-            bytecount: 0,
-            next_to_watch: NO_EOP,
-            nr_frags: 0,
-            time_stamp: Instant::ZERO,
-        }
+    const EMPTY: Self = Self {
+        skb: NONE,
+        bytecount: 0,
+        next_to_watch: NO_EOP,
+        nr_frags: 0,
+        len: 0,
+        dma: 0,
+        time_stamp: Instant::ZERO,
+    };
+
+    /// Takes the packet out that begins here.
+    #[inline(always)]
+    pub(super) fn take_skb(&mut self) -> Option<Skb> {
+        let begins = core::mem::replace(&mut self.next_to_watch, NO_EOP) != NO_EOP;
+        begins.then(|| SkbPool::handle(self.skb))
     }
 }
 
@@ -116,6 +123,8 @@ impl TxBuffer {
 pub(super) struct TxRing {
     pub(super) ring: Ring,
     pub(super) buffers: Vec<TxBuffer>,
+    /// The device reaches all memory: packets are not mapped.
+    pub(super) direct: bool,
     /// What the device holds in the queue's context slot 0: see `tx_csum`.
     pub(super) context: u64,
     /// When the driver last took a packet.
@@ -128,8 +137,8 @@ impl TxRing {
     /// Takes memory for `count` descriptors of queue `index`.
     pub(super) fn new(skbs: &mut SkbPool, bus: &mut dyn Bus, count: u16, index: u32) -> Option<Self> {
         let ring = Ring::new(skbs, bus, count, txq(index) + Q_TAIL)?;
-        let buffers = (0..count).map(|_| TxBuffer::empty()).collect();
-        Some(Self { ring, buffers, context: NO_CONTEXT, trans_start: Instant::ZERO, detect_hang: false })
+        let (buffers, direct) = (alloc::vec![TxBuffer::EMPTY; usize::from(count)], bus.dma_direct());
+        Some(Self { ring, buffers, direct, context: NO_CONTEXT, trans_start: Instant::ZERO, detect_hang: false })
     }
 
     /// Takes back the pieces of a packet, which lie behind the slot `first`, `last` included. Gives how many packets more
@@ -166,10 +175,10 @@ impl TxRing {
             if buffer.len != 0 {
                 bus.dma_unmap(buffer.dma, buffer.len);
             }
-            if let Some(skb) = buffer.skb.take() {
+            if let Some(skb) = buffer.take_skb() {
                 lost(skbs, skb);
             }
-            *buffer = TxBuffer::empty();
+            *buffer = TxBuffer::EMPTY;
         }
         self.ring.rewind(skbs);
         // Whoever resets the device empties its rings.

@@ -55,7 +55,7 @@ pub(super) fn tso_map(
     (dma, tso): (u64, &Tso),
 ) -> (u16, u16) {
     let first = tx.ring.next_to_use;
-    desc::write_context(&mut skbs.mem, tx.ring.at(first), tso.context);
+    desc::write_context(&mut tx.ring.descs, first, tso.context);
     tx.context = NO_CONTEXT;
     let start = tx.ring.after(first);
     let olinfo = desc::olinfo(packet.len - tso.hdr_len, false) | POPTS_TXSM | POPTS_IXSM;

@@ -2,7 +2,7 @@
 
 use super::Igb;
 use super::desc::{self, DATA_CMD, DCMD_EOP_RS, TUCMD_L4T_SCTP, TUCMD_L4T_TCP};
-use super::ring::{Ring, TxBuffer, TxRing};
+use super::ring::{Ring, TxRing};
 use super::tso::{igb_tso, tso_map};
 use crate::bus::{Bus, Direction};
 use crate::drop_reason::DropReason;
@@ -109,7 +109,7 @@ impl Igb {
             nr_frags |= super::ring::TSO;
             (start, last) = tso_map(tx, ctx.skbs, ctx.bus, &skb, packet, (dma, &tso));
         } else {
-            start = if packet.partial { tx_csum(tx, ctx.skbs, packet, first) } else { first };
+            start = if packet.partial { tx_csum(tx, packet, first) } else { first };
             last = tx_map(tx, ctx.skbs, ctx.bus, &skb, packet, (start, dma));
         }
         let next = tx.ring.after(last);
@@ -121,25 +121,26 @@ impl Igb {
 
         queue.sent(bytecount);
         tx.trans_start = ctx.now;
-        ctx.skbs.mem.write_barrier();
-        // What is lent for the linear part is kept where the packet begins, though a context descriptor may lie there.
-        tx.buffers[usize::from(first)] = TxBuffer {
-            skb: Some(skb),
-            dma,
-            len: packet.headlen,
-            bytecount,
-            next_to_watch: last,
-            nr_frags,
-            time_stamp: ctx.now,
-        };
+        let buffer = &mut tx.buffers[usize::from(first)];
+        buffer.skb = skb.into_slot();
+        buffer.bytecount = bytecount;
+        buffer.next_to_watch = last;
+        buffer.nr_frags = nr_frags;
+        buffer.time_stamp = ctx.now;
+        if !tx.direct {
+            // What is lent for the linear part is kept where the packet begins, though a context descriptor may lie there.
+            buffer.dma = dma;
+            buffer.len = packet.headlen;
+            ctx.bus.dma_map(dma, packet.headlen, Direction::ToDevice);
+        }
         tx.ring.next_to_use = next;
 
         if unused - packet.nr_frags - 1 - u16::from(start != first) < DESC_NEEDED {
             // The device is not run while the driver is, so what is free now is what the second look would find.
             queue.stop();
         }
-        ctx.bus.dma_map(dma, packet.headlen, Direction::ToDevice);
         if !more || queue.is_stopped() {
+            ctx.skbs.mem.write_barrier();
             self.hw.wr32(ctx.bus, tx.ring.tail, u32::from(next));
         }
         NetdevTx::Ok
@@ -184,20 +185,20 @@ impl Packet {
 /// The device keeps the context until another is written, so that a run of packets of one kind needs it once (DPDK's igb
 /// driver does the same; Linux writes one a packet).
 #[inline(always)]
-fn tx_csum(tx: &mut TxRing, skbs: &mut SkbPool, packet: &Packet, i: u16) -> u16 {
+fn tx_csum(tx: &mut TxRing, packet: &Packet, i: u16) -> u16 {
     let context =
         u64::from(packet.maclen) | u64::from(packet.iplen) << 16 | u64::from(packet.csum_offset) << 32;
     if tx.context == context {
         return i;
     }
     tx.context = context;
-    write_context(&tx.ring, skbs, context, i)
+    write_csum_context(&mut tx.ring, context, i)
 }
 
 /// Writes the context descriptor for a checksum at `i`, and gives the index after it. A packet whose offsets contradict
 /// each other gets a checksum at the wrong place, as on Linux, but nothing beyond it is touched.
 #[inline(never)]
-fn write_context(ring: &Ring, skbs: &mut SkbPool, context: u64, i: u16) -> u16 {
+fn write_csum_context(ring: &mut Ring, context: u64, i: u16) -> u16 {
     let [maclen, iplen, csum_offset] = [context, context >> 16, context >> 32].map(|part| part as u16);
     let l4t = match csum_offset {
         16 => TUCMD_L4T_TCP,
@@ -205,7 +206,7 @@ fn write_context(ring: &Ring, skbs: &mut SkbPool, context: u64, i: u16) -> u16 {
         _ => 0,
     };
     let (maclen, iplen) = (u32::from(maclen & 0x7F), u32::from(iplen & 0x1FF));
-    desc::write_csum_context(&mut skbs.mem, ring.at(i), maclen, iplen, l4t);
+    desc::write_csum_context(&mut ring.descs, i, maclen, iplen, l4t);
     ring.after(i)
 }
 
@@ -224,7 +225,7 @@ fn tx_map(
     if packet.nr_frags != 0 {
         return tx_map_with(tx, skbs, bus, skb, (start, dma, packet.headlen, (DATA_CMD, olinfo)));
     }
-    desc::write_data(&mut skbs.mem, tx.ring.at(start), dma, DATA_CMD | DCMD_EOP_RS | packet.headlen, olinfo);
+    desc::write_data(&mut tx.ring.descs, start, dma, DATA_CMD | DCMD_EOP_RS | packet.headlen, olinfo);
     start
 }
 
@@ -244,16 +245,18 @@ pub(super) fn tx_map_with(
         if frag.len == 0 {
             continue;
         }
-        desc::write_data(&mut skbs.mem, tx.ring.at(i), dma, cmd | len, olinfo);
+        desc::write_data(&mut tx.ring.descs, i, dma, cmd | len, olinfo);
         olinfo = 0;
         i = tx.ring.after(i);
         dma = skbs.mem.bus_addr(skbs.buf_offset(frag.buf) + usize::from(frag.offset));
         len = u32::from(frag.len);
-        bus.dma_map(dma, len, Direction::ToDevice);
-        let buffer = &mut tx.buffers[usize::from(i)];
-        buffer.dma = dma;
-        buffer.len = len;
+        if !tx.direct {
+            bus.dma_map(dma, len, Direction::ToDevice);
+            let buffer = &mut tx.buffers[usize::from(i)];
+            buffer.dma = dma;
+            buffer.len = len;
+        }
     }
-    desc::write_data(&mut skbs.mem, tx.ring.at(i), dma, cmd | DCMD_EOP_RS | len, olinfo);
+    desc::write_data(&mut tx.ring.descs, i, dma, cmd | DCMD_EOP_RS | len, olinfo);
     i
 }
