@@ -13,6 +13,7 @@
 
 use alloc::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use alloc::rc::Rc;
+use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::sync::atomic::{Ordering, fence};
 
@@ -87,10 +88,11 @@ pub struct Descriptors {
 
 impl Descriptors {
     #[inline(always)]
-    fn at(&self, i: u16) -> NonNull<u64> {
+    fn at(&self, i: u16) -> Descriptor<'_> {
         assert!(i < self.count, "beyond the last descriptor");
         // SAFETY: within the descriptors (checked), which lie within the region (`DmaMemory::descriptors`).
-        unsafe { self.first.add(usize::from(i) * 2) }
+        let at = unsafe { self.first.add(usize::from(i) * 2) };
+        Descriptor { at, _descriptors: PhantomData }
     }
 
     /// Writes descriptor `i`, the first word first.
@@ -99,13 +101,7 @@ impl Descriptors {
     /// If there is none of this number.
     #[inline(always)]
     pub fn write(&mut self, i: u16, words: [u64; 2]) {
-        let at = self.at(i);
-        // SAFETY: both words are within the region and aligned; the region is alive (`_owned`, or the promise of
-        // `DmaMemory::from_raw`); nobody has a reference there, as it lies in the part that is set apart.
-        unsafe {
-            at.write_volatile(words[0].to_le());
-            at.add(1).write_volatile(words[1].to_le());
-        }
+        self.at(i).write(words);
     }
 
     /// The second word of descriptor `i`, which the device may have written.
@@ -115,9 +111,69 @@ impl Descriptors {
     #[inline(always)]
     #[must_use]
     pub fn second(&self, i: u16) -> u64 {
-        let at = self.at(i);
+        self.at(i).second()
+    }
+
+    /// Descriptors in a row from `first` on, each with one of `beside`.
+    ///
+    /// # Panics
+    /// If there are fewer of them.
+    #[inline(always)]
+    pub fn row<'a, T>(&'a mut self, first: u16, beside: &'a mut [T]) -> Row<'a, T> {
+        let room = self.count.checked_sub(first).expect("beyond the last descriptor");
+        assert!(beside.len() <= usize::from(room), "beyond the last descriptor");
+        // SAFETY: it lies within the descriptors or behind the last of them (checked).
+        let at = unsafe { self.first.add(usize::from(first) * 2) };
+        Row { at, beside: beside.iter_mut() }
+    }
+}
+
+/// Descriptors in a row, one after the other, each with what its owner keeps beside it.
+#[derive(Debug)]
+pub struct Row<'a, T> {
+    /// The first word of the next one, if there is one more in `beside`.
+    at: NonNull<u64>,
+    beside: core::slice::IterMut<'a, T>,
+}
+
+impl<'a, T> Iterator for Row<'a, T> {
+    type Item = (Descriptor<'a>, &'a mut T);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let beside = self.beside.next()?;
+        let at = self.at;
+        // SAFETY: there was one more in `beside`, so there is a descriptor here (`Descriptors::row`), and this is its end.
+        self.at = unsafe { at.add(2) };
+        Some((Descriptor { at, _descriptors: PhantomData }, beside))
+    }
+}
+
+/// One descriptor.
+#[derive(Debug)]
+pub struct Descriptor<'a> {
+    at: NonNull<u64>,
+    _descriptors: PhantomData<&'a mut Descriptors>,
+}
+
+impl Descriptor<'_> {
+    /// Writes it, the first word first.
+    #[inline(always)]
+    pub fn write(&mut self, words: [u64; 2]) {
+        // SAFETY: both words are within the region and aligned; the region is alive, as the descriptors are (their `_owned`, or
+        // the promise of `DmaMemory::from_raw`); nobody has a reference there, as it lies in the part that is set apart.
+        unsafe {
+            self.at.write_volatile(words[0].to_le());
+            self.at.add(1).write_volatile(words[1].to_le());
+        }
+    }
+
+    /// Its second word, which the device may have written.
+    #[inline(always)]
+    #[must_use]
+    pub fn second(&self) -> u64 {
         // SAFETY: as in `write`.
-        u64::from_le(unsafe { at.add(1).read_volatile() })
+        u64::from_le(unsafe { self.at.add(1).read_volatile() })
     }
 }
 
@@ -176,7 +232,10 @@ impl DmaMemory {
     #[must_use]
     pub fn descriptors(&mut self, offset: usize, count: u16) -> Option<Descriptors> {
         let bytes = usize::from(count) * DESCRIPTOR_BYTES;
-        if offset < self.slices || self.len.checked_sub(offset)? < bytes || !offset.is_multiple_of(DESCRIPTOR_BYTES) {
+        if offset < self.slices
+            || self.len.checked_sub(offset)? < bytes
+            || !offset.is_multiple_of(DESCRIPTOR_BYTES)
+        {
             return None;
         }
         // SAFETY: within the region (checked).

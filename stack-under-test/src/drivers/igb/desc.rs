@@ -46,10 +46,16 @@ pub(super) fn olinfo(paylen: u32, txsm: bool) -> u32 {
     paylen << PAYLEN_SHIFT | if txsm { POPTS_TXSM } else { 0 }
 }
 
-/// Writes a data descriptor at `i`: `len` bytes at the bus address `dma`.
+/// A data descriptor: as many bytes as `cmd_len` says at the bus address `dma`.
+#[inline(always)]
+pub(super) fn data(dma: u64, cmd_len: u32, olinfo: u32) -> [u64; 2] {
+    [dma, u64::from(cmd_len) | u64::from(olinfo) << 32]
+}
+
+/// Writes a data descriptor at `i`: as many bytes as `cmd_len` says at the bus address `dma`.
 #[inline(always)]
 pub(super) fn write_data(descs: &mut Descriptors, i: u16, dma: u64, cmd_len: u32, olinfo: u32) {
-    descs.write(i, [dma, u64::from(cmd_len) | u64::from(olinfo) << 32]);
+    descs.write(i, data(dma, cmd_len, olinfo));
 }
 
 /// Writes a context descriptor at `i` that asks for a checksum alone: slot 0, no segmentation.
@@ -72,8 +78,8 @@ pub(super) fn write_context(descs: &mut Descriptors, i: u16, words: [u32; 4]) {
     descs.write(i, [a | b << 32, c | d << 32]);
 }
 
-/// Lends the buffer at the bus address `dma` through descriptor `i`; clears what was written back there.
-#[inline]
-pub(super) fn write_rx(descs: &mut Descriptors, i: u16, dma: u64) {
-    descs.write(i, [dma, 0]);
+/// A descriptor that lends the buffer at the bus address `dma`: nothing of what was written back is left.
+#[inline(always)]
+pub(super) fn lent(dma: u64) -> [u64; 2] {
+    [dma, 0]
 }

@@ -62,7 +62,7 @@ pub(super) fn tso_map(
     let words = (desc::DATA_CMD | DCMD_TSE, olinfo);
     let last = tx_map_with(tx, skbs, bus, skb, (start, dma, packet.headlen, words));
     // No packet begins at the descriptor behind the context: it keeps how many segments there are.
-    tx.buffers[usize::from(start)].nr_frags = tso.segs as u16;
+    tx.buffers[usize::from(start)].bytecount = tso.segs;
     (start, last)
 }
 

@@ -4,7 +4,7 @@ use super::Igb;
 use super::desc::{self, DATA_CMD, DCMD_EOP_RS, TUCMD_L4T_SCTP, TUCMD_L4T_TCP};
 use super::ring::{Ring, TxRing};
 use super::tso::{igb_tso, tso_map};
-use crate::bus::{Bus, Direction};
+use crate::bus::Bus;
 use crate::drop_reason::DropReason;
 use crate::netdev::{DriverCtx, NetdevTx};
 use crate::skb::pool::NONE;
@@ -97,7 +97,7 @@ impl Igb {
 
         let first = tx.ring.next_to_use;
         let dma = ctx.skbs.mem.bus_addr(packet.data_at);
-        let (mut bytecount, mut nr_frags) = (packet.len, packet.nr_frags);
+        let (mut bytecount, mut cut) = (packet.len, 0);
         let (start, last);
         if LARGE {
             let Some(tso) = igb_tso(ctx.skbs, &skb) else {
@@ -106,7 +106,7 @@ impl Igb {
             };
             ctx.trace.function(packet.name, "igb_tso");
             bytecount += tso.more_bytes();
-            nr_frags |= super::ring::TSO;
+            cut = super::ring::CUT;
             (start, last) = tso_map(tx, ctx.skbs, ctx.bus, &skb, packet, (dma, &tso));
         } else {
             start = if packet.partial { tx_csum(tx, packet, first) } else { first };
@@ -121,17 +121,12 @@ impl Igb {
 
         queue.sent(bytecount);
         tx.trans_start = ctx.now;
+        let flags = cut | tx.flags();
         let buffer = &mut tx.buffers[usize::from(first)];
-        buffer.skb = skb.into_slot();
-        buffer.bytecount = bytecount;
-        buffer.next_to_watch = last;
-        buffer.nr_frags = nr_frags;
-        buffer.time_stamp = ctx.now;
+        buffer.begin(skb.into_slot(), (last, bytecount, flags), ctx.now);
         if !tx.direct {
             // What is lent for the linear part is kept where the packet begins, though a context descriptor may lie there.
-            buffer.dma = dma;
-            buffer.len = packet.headlen;
-            ctx.bus.dma_map(dma, packet.headlen, Direction::ToDevice);
+            buffer.lend(ctx.bus, dma, packet.headlen);
         }
         tx.ring.next_to_use = next;
 
@@ -140,6 +135,7 @@ impl Igb {
             queue.stop();
         }
         if !more || queue.is_stopped() {
+            tx.told = next;
             ctx.skbs.mem.write_barrier();
             self.hw.wr32(ctx.bus, tx.ring.tail, u32::from(next));
         }
@@ -155,8 +151,10 @@ pub(super) struct Packet {
     pub(super) nr_frags: u16,
     /// Where the linear data begins in the DMA region.
     pub(super) data_at: usize,
-    partial: bool,
+    pub(super) partial: bool,
     frag_list: bool,
+    /// The device is to cut it.
+    large: bool,
     /// The lengths of the Ethernet and IP headers, and where the checksum goes; read when `partial`.
     maclen: u16,
     iplen: u16,
@@ -174,10 +172,27 @@ impl Packet {
             data_at: meta.head_at + usize::from(meta.data),
             partial: meta.ip_summed == IpSummed::Partial,
             frag_list: meta.frag_list != NONE,
+            large: meta.gso_size != 0,
             maclen: meta.network_header.wrapping_sub(meta.data),
             iplen: meta.csum_start.wrapping_sub(meta.network_header),
             csum_offset: meta.csum_offset,
         }
+    }
+
+    /// What the context of this packet's checksum depends on.
+    #[inline(always)]
+    fn context(&self) -> u64 {
+        u64::from(self.maclen) | u64::from(self.iplen) << 16 | u64::from(self.csum_offset) << 32
+    }
+
+    /// Whether it goes out as it lies there, in one descriptor, while slot 0 of the queue holds `context`.
+    #[inline(always)]
+    pub(super) fn is_plain(&self, context: u64) -> bool {
+        !self.large
+            && !self.frag_list
+            && self.nr_frags == 0
+            && self.len >= MIN_FRAME as u32
+            && (!self.partial || self.context() == context)
     }
 }
 
@@ -186,8 +201,7 @@ impl Packet {
 /// driver does the same; Linux writes one a packet).
 #[inline(always)]
 fn tx_csum(tx: &mut TxRing, packet: &Packet, i: u16) -> u16 {
-    let context =
-        u64::from(packet.maclen) | u64::from(packet.iplen) << 16 | u64::from(packet.csum_offset) << 32;
+    let context = packet.context();
     if tx.context == context {
         return i;
     }
@@ -251,10 +265,7 @@ pub(super) fn tx_map_with(
         dma = skbs.mem.bus_addr(skbs.buf_offset(frag.buf) + usize::from(frag.offset));
         len = u32::from(frag.len);
         if !tx.direct {
-            bus.dma_map(dma, len, Direction::ToDevice);
-            let buffer = &mut tx.buffers[usize::from(i)];
-            buffer.dma = dma;
-            buffer.len = len;
+            tx.buffers[usize::from(i)].lend(bus, dma, len);
         }
     }
     desc::write_data(&mut tx.ring.descs, i, dma, cmd | DCMD_EOP_RS | len, olinfo);
