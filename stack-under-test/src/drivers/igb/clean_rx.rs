@@ -80,7 +80,8 @@ impl Igb {
             if queue.rx.untold() >= BUFFER_WRITE {
                 queue.tell(ctx);
             }
-            if queue.is_plain() {
+            let Some(written) = queue.written_back() else { break };
+            if written.is_whole() && queue.is_plain() {
                 let most = (budget - packets).min(u32::from(BUFFER_WRITE - queue.rx.untold()));
                 let (frames, length) = queue.take_row(ctx, q, most as u16);
                 if ctx.trace.is_on() {
@@ -90,11 +91,10 @@ impl Igb {
                 packets += u32::from(frames);
                 bytes += length;
                 descriptors = descriptors.saturating_sub(u32::from(frames));
-                if u32::from(frames) == most {
+                if frames > 0 {
                     continue;
                 }
             }
-            let Some(written) = queue.written_back() else { break };
             if !queue.take_buffer(ctx, &written) {
                 break;
             }

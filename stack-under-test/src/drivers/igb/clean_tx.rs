@@ -6,6 +6,7 @@ use super::regs::{STATUS, STATUS_TXOFF};
 use super::ring::{NO_EOP, ROW};
 use super::xmit::DESC_NEEDED;
 use crate::netdev::DriverCtx;
+use crate::skb::SkbPool;
 use crate::time::Duration;
 
 /// Packets that one poll cleans at most.
@@ -19,10 +20,18 @@ impl Igb {
     pub(super) fn clean_tx_irq(&mut self, ctx: &mut DriverCtx<'_>, q: usize) -> bool {
         ctx.trace.function(0, "igb_clean_tx_irq");
         let tx = &mut self.tx[q];
+        if !tx.has_work() {
+            tx.detect_hang = false;
+            return true;
+        }
         let (mut packets, mut bytes, mut more, mut row) = (0, 0, 0, ROW);
         while row == ROW && packets < BUDGET {
             row = tx.clean_row(ctx.bus, (&mut bytes, &mut more));
-            ctx.skbs.consume_slots(ctx.trace, &tx.done[..row]);
+            if row == 1 && !ctx.trace.is_on() {
+                ctx.skbs.consume_untraced(SkbPool::handle(tx.done[0]));
+            } else {
+                ctx.skbs.consume_slots(ctx.trace, &tx.done[..row]);
+            }
             packets += row as u32;
         }
         let detect_hang = core::mem::take(&mut tx.detect_hang);

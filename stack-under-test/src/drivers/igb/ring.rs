@@ -204,12 +204,15 @@ impl TxRing {
     pub(super) fn clean_row(&mut self, bus: &mut dyn Bus, (bytes, more): (&mut u32, &mut u32)) -> usize {
         let mut n = 0;
         loop {
-            n = self.clean_plain(n, bytes);
             let i = self.ring.next_to_clean;
             let buffer = &mut self.buffers[usize::from(i)];
             let last = buffer.next_to_watch;
             if n == ROW || last == NO_EOP || self.ring.descs.second(last) & TX_DD == 0 {
                 return n;
+            }
+            if n > 0 && last == i && buffer.flags == 0 {
+                n = self.clean_plain(n, bytes);
+                continue;
             }
             buffer.next_to_watch = NO_EOP;
             *bytes += buffer.bytecount;
@@ -223,7 +226,7 @@ impl TxRing {
     }
 
     /// [`Self::clean_row`] of packets that took one descriptor and nothing else, up to the end of the ring.
-    #[inline(always)]
+    #[inline(never)]
     fn clean_plain(&mut self, n: usize, bytes: &mut u32) -> usize {
         let first = self.ring.next_to_clean;
         let (mut i, mut sum) = (first, *bytes);
