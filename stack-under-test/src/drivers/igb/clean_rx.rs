@@ -82,8 +82,7 @@ impl Igb {
             }
             let Some(written) = queue.written_back() else { break };
             if written.is_whole() && queue.is_plain() {
-                let most = (budget - packets).min(u32::from(BUFFER_WRITE - queue.rx.untold()));
-                let (frames, length) = queue.take_row(ctx, q, most as u16);
+                let (frames, length) = queue.take_whole(ctx, q, (&written, budget - packets));
                 if ctx.trace.is_on() {
                     let from = ctx.rx.len() - usize::from(frames);
                     (from..ctx.rx.len()).for_each(|n| trace_received(ctx, n));
@@ -157,6 +156,25 @@ impl RxQueue<'_> {
     #[inline(always)]
     fn is_plain(&self) -> bool {
         self.rx.ring.unused() == 0 && self.rx.skb.is_none() && !self.rx.discard
+    }
+
+    /// Takes up to `most` frames that are whole in one buffer, of which the device wrote the first back as `written`, and no more
+    /// than it is to be told of at once. Gives how many there were, and their bytes.
+    #[inline(always)]
+    fn take_whole(
+        &mut self,
+        ctx: &mut DriverCtx<'_>,
+        q: usize,
+        (written, most): (&WrittenBack, u32),
+    ) -> (u16, u32) {
+        if most > 1 && self.has_another() {
+            let most = most.min(u32::from(BUFFER_WRITE - self.rx.untold()));
+            let taken = self.take_row(ctx, q, most as u16);
+            if taken.0 > 0 {
+                return taken;
+            }
+        }
+        if self.take_one(ctx, q, written) { (1, written.len as u32) } else { (0, 0) }
     }
 
     /// The next descriptor, if it is lent and the device wrote it back: a length says so.

@@ -5,16 +5,77 @@ use super::clean_rx::{RxQueue, WrittenBack};
 use super::desc;
 use crate::bus::Direction;
 use crate::netdev::DriverCtx;
-use crate::skb::{HEAD_BYTES, PacketType};
+use crate::skb::pool::Exchanged;
+use crate::skb::{BufId, HEAD_BYTES, PacketType, Skb};
+
+/// A frame that was taken, and the buffer that is to be lent for it.
+struct New {
+    skb: Skb,
+    buf: BufId,
+    /// The bus address of `buf`.
+    dma: u64,
+    /// Its checksum is wrong, which is counted.
+    wrong: bool,
+}
+
+/// Makes a packet of queue `q` of what the device wrote into `old`. `None` when there is no memory for another buffer.
+#[inline(always)]
+fn receive(
+    ctx: &mut DriverCtx<'_>,
+    (old, written): (BufId, &WrittenBack),
+    (q, direct, rx_csum): (usize, bool, bool),
+) -> Option<New> {
+    let Exchanged { skb, meta, buf, dma } = ctx.skbs.build_skb_for_another(old, written.len as u16)?;
+    let (ip_summed, wrong) = written.checksum(rx_csum);
+    meta.ip_summed = ip_summed;
+    meta.queue_mapping = q as u16;
+    meta.tstamp = ctx.now;
+    if written.is_of_a_vlan() {
+        meta.pkt_type = PacketType::OtherHost;
+    }
+    if !direct {
+        let old = ctx.skbs.mem.bus_addr(ctx.skbs.head_offset(old));
+        ctx.bus.dma_unmap(old, HEAD_BYTES as u32);
+        ctx.bus.dma_map(dma, HEAD_BYTES as u32, Direction::FromDevice);
+    }
+    Some(New { skb, buf, dma, wrong })
+}
 
 impl RxQueue<'_> {
+    /// Whether the frame behind the next one is there, too.
+    #[inline(always)]
+    pub(super) fn has_another(&self) -> bool {
+        let ring = &self.rx.ring;
+        WrittenBack::of(ring.descs.second(ring.after(ring.next_to_clean))).len != 0
+    }
+
+    /// [`Self::take_row`] of the next frame alone, of which the device wrote this back. Whether it was taken.
+    #[inline(always)]
+    pub(super) fn take_one(&mut self, ctx: &mut DriverCtx<'_>, q: usize, written: &WrittenBack) -> bool {
+        let rx = &mut *self.rx;
+        let (free, first) = (rx.ring.next_to_use, rx.ring.next_to_clean);
+        let slot = &mut rx.buffers[usize::from(first)];
+        let Some(old) = *slot else { return false };
+        let Some(New { skb, buf, dma, wrong }) = receive(ctx, (old, written), (q, rx.direct, self.rx_csum))
+        else {
+            return false;
+        };
+        *slot = None;
+        rx.buffers[usize::from(free)] = Some(buf);
+        rx.ring.descs.write(free, desc::lent(dma));
+        (rx.ring.next_to_use, rx.ring.next_to_clean) = (rx.ring.after(free), rx.ring.after(first));
+        self.stats.csum_err += u64::from(wrong);
+        ctx.rx.push(skb);
+        true
+    }
+
     /// Takes up to `most` frames from the ring to `ctx.rx`, up to the first that is not whole in one buffer and good, to the end
     /// of the ring, or as long as there is memory for a new one. Every descriptor but the one before the next to be read must be
     /// lent, and no packet be begun; the device is not told of the new buffers. Gives how many frames there were, and their
     /// bytes.
     #[inline(always)]
     pub(super) fn take_row(&mut self, ctx: &mut DriverCtx<'_>, q: usize, most: u16) -> (u16, u32) {
-        let (first, direct) = (self.rx.ring.next_to_use, self.rx.direct);
+        let (first, direct, rx_csum) = (self.rx.ring.next_to_use, self.rx.direct, self.rx_csum);
         let room = (self.rx.ring.count - first).min(most + 1);
         let slots = &mut self.rx.buffers[usize::from(first)..][..usize::from(room)];
         let mut row = self.rx.ring.descs.row(first, slots);
@@ -26,20 +87,10 @@ impl RxQueue<'_> {
             if !written.is_whole() {
                 break;
             }
-            let Some(built) = ctx.skbs.build_skb_for_another(old, written.len as u16) else { break };
-            let (ip_summed, wrong) = written.checksum(self.rx_csum);
-            built.meta.ip_summed = ip_summed;
-            built.meta.queue_mapping = q as u16;
-            built.meta.tstamp = ctx.now;
-            if written.is_of_a_vlan() {
-                built.meta.pkt_type = PacketType::OtherHost;
-            }
-            let (skb, buf, dma) = (built.skb, built.buf, built.dma);
-            if !direct {
-                let old = ctx.skbs.mem.bus_addr(ctx.skbs.head_offset(old));
-                ctx.bus.dma_unmap(old, HEAD_BYTES as u32);
-                ctx.bus.dma_map(dma, HEAD_BYTES as u32, Direction::FromDevice);
-            }
+            let Some(New { skb, buf, dma, wrong }) = receive(ctx, (old, &written), (q, direct, rx_csum))
+            else {
+                break;
+            };
             free.write(desc::lent(dma));
             *none = Some(buf);
             (free, none) = (desc, slot);
