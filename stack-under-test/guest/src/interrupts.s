@@ -50,7 +50,10 @@ interrupt_stubs:
 .rept 224
     .balign 32
     lock incq interrupts_seen + vector * 8
-    movl $0, 0xfee000b0
+    pushq %rax
+    movl $0xfee000b0, %eax
+    movl $0, (%rax)
+    popq %rax
     iretq
     .set vector, vector + 1
 .endr

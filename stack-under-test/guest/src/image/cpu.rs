@@ -108,3 +108,24 @@ pub fn leave(code: u32) -> ! {
         x86_64::instructions::hlt();
     }
 }
+
+/// Waits for an interrupt that was not there before `is_there` was asked: between the question and the wait none is lost.
+pub fn wait_unless(is_there: impl FnOnce() -> bool) {
+    x86_64::instructions::interrupts::disable();
+    if is_there() {
+        x86_64::instructions::interrupts::enable();
+    } else {
+        x86_64::instructions::interrupts::enable_and_hlt();
+    }
+}
+
+/// Lets interrupts in.
+pub fn open() {
+    x86_64::instructions::interrupts::enable();
+}
+
+/// The time stamp counter; under `-icount` it counts nanoseconds of QEMU's virtual time.
+pub fn tsc() -> u64 {
+    // SAFETY: every CPU of this architecture has it.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
