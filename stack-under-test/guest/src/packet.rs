@@ -34,9 +34,14 @@ impl fmt::Display for Bad {
         match self {
             Self::NotAMessage => f.write_str("what came on the control channel is no message"),
             Self::Version(theirs) => {
-                write!(f, "the other side of the control channel speaks version {theirs}, not {VERSION}: build the image anew")
+                write!(
+                    f,
+                    "the other side of the control channel speaks version {theirs}, not {VERSION}: build the image anew"
+                )
             }
-            Self::TooLong(bytes) => write!(f, "a message on the control channel says that it has {bytes} bytes"),
+            Self::TooLong(bytes) => {
+                write!(f, "a message on the control channel says that it has {bytes} bytes")
+            }
             Self::Checksum => f.write_str("a message on the control channel is damaged"),
         }
     }

@@ -36,7 +36,11 @@ extern "C" fn exception(registers: &Registers) -> ! {
     let fault_address: u64;
     // SAFETY: reads CR2.
     unsafe { asm!("mov {}, cr2", out(reg) fault_address, options(nomem, nostack)) };
-    say!("wireproof-guest exception {} error {:#x} cr2 {fault_address:#x}", registers.vector, registers.error);
+    say!(
+        "wireproof-guest exception {} error {:#x} cr2 {fault_address:#x}",
+        registers.vector,
+        registers.error
+    );
     let Registers { rip, rsp, rflags, .. } = registers;
     say!("register rip {rip:#x}\nregister rsp {rsp:#x}\nregister rflags {rflags:#x}");
     for (name, value) in NAMES.iter().zip(registers.general) {

@@ -50,7 +50,8 @@ fn stack(config: &Config, bus: GuestBus) -> Stack {
     let bytes = config.pool.bytes();
     let layout = Layout::from_size_align(bytes, PAGE_BYTES).expect("a pool's size fits the address space");
     // SAFETY: the layout has a size greater than zero: a pool has room for rings.
-    let base = NonNull::new(unsafe { alloc_zeroed(layout) }).expect("QEMU needs -m with more memory for the stack's buffers");
+    let base = NonNull::new(unsafe { alloc_zeroed(layout) })
+        .expect("QEMU needs -m with more memory for the stack's buffers");
     // SAFETY: fresh from the allocator, aligned to a page, never freed; only the region refers to it, and the device.
     let memory = unsafe { DmaMemory::from_raw(base, bytes, base.as_ptr() as u64) };
     Stack::new(config, memory, Box::new(bus))

@@ -32,7 +32,9 @@ extern "C" fn start(start_info: u64) -> ! {
     say!("wireproof guest: {} KiB of heap", memory / 1024);
     let mut addresses = pci::Addresses::new();
     let Some(mut console) = console::Console::find(&mut addresses) else {
-        panic!("there is no virtio console: start QEMU with -device virtio-serial-pci,disable-legacy=on -device virtconsole");
+        panic!(
+            "there is no virtio console: start QEMU with -device virtio-serial-pci,disable-legacy=on -device virtconsole"
+        );
     };
     console.send(b"hello\n");
     let Some(mut machine) = machine::Machine::new(&Config::default(), &mut addresses) else {
@@ -48,11 +50,16 @@ extern "C" fn start(start_info: u64) -> ! {
     while now().0 < bound {
         machine.deliver(now());
         let at = now();
-        if machine.stack.next_deadline().is_some_and(|due| due <= at) { machine.stack.run_timers(at); }
+        if machine.stack.next_deadline().is_some_and(|due| due <= at) {
+            machine.stack.run_timers(at);
+        }
         if !up && machine.stack.is_started() && machine.stack.is_settled() {
             up = true;
             say!("probed at {}", now().0);
-            for words in [&["ip", "link", "set", "dev", "eth0", "up"][..], &["ip", "addr", "add", "192.0.2.1/24", "dev", "eth0"]] {
+            for words in [
+                &["ip", "link", "set", "dev", "eth0", "up"][..],
+                &["ip", "addr", "add", "192.0.2.1/24", "dev", "eth0"],
+            ] {
                 let command = stack_under_test::control::parse(words).map_err(|e| e.message).unwrap();
                 machine.stack.control(now(), &command).map_err(|e| e.message).unwrap();
             }
@@ -66,6 +73,8 @@ extern "C" fn start(start_info: u64) -> ! {
             say!("sent {n:?} at {}", now().0);
         }
     }
-    for vector in 0..10 { say!("vector {vector}: {}", cpu::seen(0x40 + vector)); }
+    for vector in 0..10 {
+        say!("vector {vector}: {}", cpu::seen(0x40 + vector));
+    }
     cpu::leave(cpu::DONE)
 }

@@ -2,7 +2,9 @@
 
 use core::ptr::{read_volatile, write_volatile};
 use pci_types::capability::{MsixCapability, PciCapability};
-use pci_types::{Bar, CommandRegister, ConfigRegionAccess, EndpointHeader, HeaderType, PciAddress, PciHeader};
+use pci_types::{
+    Bar, CommandRegister, ConfigRegionAccess, EndpointHeader, HeaderType, PciAddress, PciHeader,
+};
 use x86_64::instructions::port::Port;
 
 /// Configuration space through the ports 0xcf8 and 0xcfc.
@@ -11,7 +13,9 @@ pub struct Ports;
 
 impl Ports {
     fn select(address: PciAddress, offset: u16) {
-        let device = u32::from(address.bus()) << 16 | u32::from(address.device()) << 11 | u32::from(address.function()) << 8;
+        let device = u32::from(address.bus()) << 16
+            | u32::from(address.device()) << 11
+            | u32::from(address.function()) << 8;
         // SAFETY: the address port of the host bridge.
         unsafe { Port::new(0xcf8).write(0x8000_0000 | device | u32::from(offset & 0xfc)) }
     }
@@ -49,7 +53,10 @@ impl Window {
     }
 
     fn at<T>(self, offset: usize) -> usize {
-        assert!(offset.is_multiple_of(size_of::<T>()) && offset + size_of::<T>() <= self.bytes, "no such register");
+        assert!(
+            offset.is_multiple_of(size_of::<T>()) && offset + size_of::<T>() <= self.bytes,
+            "no such register"
+        );
         self.base + offset
     }
 
@@ -118,7 +125,9 @@ pub fn find(vendor: u16, device: u16, addresses: &mut Addresses) -> Option<Devic
         }
         slot += 1 + u8::from(wide);
     }
-    let on = CommandRegister::MEMORY_ENABLE | CommandRegister::BUS_MASTER_ENABLE | CommandRegister::INTERRUPT_DISABLE;
+    let on = CommandRegister::MEMORY_ENABLE
+        | CommandRegister::BUS_MASTER_ENABLE
+        | CommandRegister::INTERRUPT_DISABLE;
     header.update_command(Ports, |command| command | on);
     Some(Device { header, windows })
 }
@@ -145,10 +154,11 @@ impl Device {
 
     /// Has each MSI-X vector raise the interrupt `first` plus its number, and gives how many there are.
     pub fn raise(&self, first: u8) -> Option<u16> {
-        let mut msix: MsixCapability = self.header.capabilities(Ports).find_map(|capability| match capability {
-            PciCapability::MsiX(msix) => Some(msix),
-            _ => None,
-        })?;
+        let mut msix: MsixCapability =
+            self.header.capabilities(Ports).find_map(|capability| match capability {
+                PciCapability::MsiX(msix) => Some(msix),
+                _ => None,
+            })?;
         let table = self.window(msix.table_bar())?.from(msix.table_offset() as usize);
         for vector in 0..msix.table_size() {
             let entry = usize::from(vector) * 16;
