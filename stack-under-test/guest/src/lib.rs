@@ -5,4 +5,7 @@
 
 extern crate alloc;
 
+pub mod agent;
+pub mod call;
 pub mod packet;
+pub mod readings;

@@ -7,7 +7,6 @@
 //!
 //! Nothing waits: time jumps to the next thing that is due, in the NIC, in the stack, or in an application's `poll`.
 
-mod agent;
 mod announced;
 pub mod apps;
 mod bring_up;
@@ -17,7 +16,6 @@ mod journal;
 pub mod ledger;
 mod lent;
 mod machine;
-mod readings;
 
 pub use bring_up::Identity;
 pub use host::Host;
@@ -25,8 +23,9 @@ pub use lent::{Access, Lent};
 
 use crate::case::model::{Command, Nanos, RigKind, Source, Syscall, Trial};
 use crate::rig::{CallId, CommandResult, Event, Finished, Journey, Port, Readings, Rig, RigError};
-use agent::Agent;
 use apps::{App, Apps};
+use guest::agent::Agent;
+use guest::readings;
 use journal::Journal;
 use ledger::Ledger;
 use machine::Machine;
@@ -131,6 +130,28 @@ fn printed(words: &[&str], refusal: &Refusal) -> String {
     }
 }
 
+/// What a source is to the stack.
+///
+/// # Errors
+/// [`RigError::Missing`] for one that is not the stack's.
+pub(super) fn of_the_stack(source: &Source) -> Result<readings::Source, RigError> {
+    Ok(match source {
+        Source::Netdev => readings::Source::Netdev,
+        Source::Ethtool => readings::Source::Ethtool,
+        Source::Snmp => readings::Source::Snmp,
+        Source::Softirqs => readings::Source::Softirqs,
+        Source::Qdisc => readings::Source::Qdisc,
+        Source::Nft => readings::Source::Nft,
+        Source::Neigh => readings::Source::Neigh,
+        Source::Route(query) => readings::Source::Route(query.clone()),
+        Source::Skb => readings::Source::Skb,
+        Source::TcpInfo(_) => return Err(RigError::Missing("TCP_INFO is read of a socket".to_owned())),
+        Source::Journey(_) => {
+            return Err(RigError::Missing("a journey is not read as a list of values".to_owned()));
+        }
+    })
+}
+
 impl Rig for EmuRig {
     fn kind(&self) -> RigKind {
         RigKind::Emu
@@ -230,9 +251,10 @@ impl Rig for EmuRig {
         if let Source::TcpInfo(name) = source {
             let fd =
                 self.agent.fd(name).ok_or_else(|| RigError::Broken(format!("no socket `{name}` is open")))?;
-            return readings::tcp_info(&self.stack, fd);
+            return readings::tcp_info(&self.stack, fd)
+                .map_err(|errno| RigError::Broken(format!("TCP_INFO: {}", errno.name())));
         }
-        readings::read(&mut self.stack, now, source)
+        Ok(readings::read(&mut self.stack, now, &of_the_stack(source)?))
     }
 
     fn port(&mut self) -> Option<Port> {
