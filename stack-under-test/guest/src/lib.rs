@@ -7,5 +7,9 @@ extern crate alloc;
 
 pub mod agent;
 pub mod call;
+pub mod command;
 pub mod packet;
+pub mod protocol;
 pub mod readings;
+pub mod server;
+pub mod told;

@@ -12,7 +12,7 @@ pub mod apps;
 mod bring_up;
 mod clock;
 mod host;
-mod journal;
+pub(in crate::rig) mod journal;
 pub mod ledger;
 mod lent;
 mod machine;
@@ -25,13 +25,13 @@ use crate::case::model::{Command, Nanos, RigKind, Source, Syscall, Trial};
 use crate::rig::{CallId, CommandResult, Event, Finished, Journey, Port, Readings, Rig, RigError};
 use apps::{App, Apps};
 use guest::agent::Agent;
-use guest::readings;
+use guest::{command, readings};
 use journal::Journal;
 use ledger::Ledger;
 use machine::Machine;
 use nic_emu::Output;
+use stack_under_test::control;
 use stack_under_test::control::ethtool::EthtoolCommand;
-use stack_under_test::control::{self, Refusal};
 use stack_under_test::stack::Stack;
 use stack_under_test::time::Instant;
 use std::cell::RefCell;
@@ -108,10 +108,6 @@ impl EmuRig {
         at.saturating_sub(self.origin)
     }
 
-    fn refused(message: String) -> CommandResult {
-        CommandResult { status: 1, output: message }
-    }
-
     /// Whether packets could leave, were it not for the cable or an administrator.
     fn is_ready(&self) -> bool {
         let down_on_purpose = !self.has_cable || !self.stack.is_up();
@@ -119,22 +115,11 @@ impl EmuRig {
     }
 }
 
-/// What the tool would print. `ip` and `tc` print the text of the extended acknowledgement, or without one that of the error
-/// number; what they find out by themselves stands alone.
-fn printed(words: &[&str], refusal: &Refusal) -> String {
-    let message = &refusal.message;
-    match words.first() {
-        Some(&"ip" | &"tc") if message == refusal.errno.strerror() => format!("RTNETLINK answers: {message}"),
-        Some(&"ip" | &"tc") if !message.starts_with("Cannot find device") => format!("Error: {message}"),
-        _ => message.clone(),
-    }
-}
-
 /// What a source is to the stack.
 ///
 /// # Errors
 /// [`RigError::Missing`] for one that is not the stack's.
-pub(super) fn of_the_stack(source: &Source) -> Result<readings::Source, RigError> {
+pub(in crate::rig) fn of_the_stack(source: &Source) -> Result<readings::Source, RigError> {
     Ok(match source {
         Source::Netdev => readings::Source::Netdev,
         Source::Ethtool => readings::Source::Ethtool,
@@ -181,7 +166,7 @@ impl Rig for EmuRig {
             Ok(parsed) => parsed,
             Err(error) => {
                 let what = format!("{}: expected {}", error.message, error.expected);
-                return Ok(Self::refused(what));
+                return Ok(command::refused(what));
             }
         };
         let is_self_test = matches!(parsed, control::Command::Ethtool(EthtoolCommand::Test { .. }));
@@ -190,7 +175,7 @@ impl Rig for EmuRig {
         }
         let now = self.instant();
         if let Err(refusal) = self.stack.control(now, &parsed) {
-            return Ok(CommandResult { status: 2, output: printed(&words, &refusal) });
+            return Ok(CommandResult { status: 2, output: command::printed(&words, &refusal) });
         }
         self.let_applications_go_on();
         let bound = self.now.saturating_add(CARRIER_BOUND);
@@ -214,7 +199,9 @@ impl Rig for EmuRig {
         let now = self.instant();
         Ok(match self.stack.sysfs_write(now, path, value) {
             Ok(()) => CommandResult::default(),
-            Err(errno) => Self::refused(format!("{path}: {} (os error {})", errno.strerror(), errno as i32)),
+            Err(errno) => {
+                command::refused(format!("{path}: {} (os error {})", errno.strerror(), errno as i32))
+            }
         })
     }
 
@@ -269,29 +256,5 @@ impl Rig for EmuRig {
 
     fn finish(&mut self) -> Finished {
         Finished { violations: self.machine.borrow_mut().take_violations(), ..Finished::default() }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rstest::rstest;
-    use stack_under_test::errno::Errno;
-
-    /// As iproute2 6.1 prints them.
-    #[rstest]
-    #[case::an_error_number("ip route", Errno::EEXIST, "File exists", "RTNETLINK answers: File exists")]
-    #[case::an_acknowledgement("ip route", Errno::EINVAL, "Invalid scope.", "Error: Invalid scope.")]
-    #[case::a_device("ip link", Errno::ENODEV, "Cannot find device \"e\"", "Cannot find device \"e\"")]
-    #[case::of_a_queue("tc qdisc", Errno::ENOENT, "Qdisc not found.", "Error: Qdisc not found.")]
-    #[case::of_another_tool("nft add", Errno::ENOENT, "No such file", "No such file")]
-    fn a_refusal_is_printed_as_the_tool_does(
-        #[case] words: &str,
-        #[case] errno: Errno,
-        #[case] message: &str,
-        #[case] expected: &str,
-    ) {
-        let words: Vec<&str> = words.split(' ').collect();
-        assert_eq!(printed(&words, &Refusal::new(errno, message)), expected);
     }
 }

@@ -4,12 +4,13 @@
 //! guest's serial line is too: so nothing lies in the file system, and nothing is left of it after a kill -9.
 
 use super::crash::Crash;
+use super::monitor::Monitor;
 use super::program::Qemu;
 use crate::rig::RigError;
 use crate::rig::linux::{descriptors, ioctl};
 use guest::packet;
 use std::io::{ErrorKind, PipeReader, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ const MEMORY: u32 = 128;
 pub struct Machine {
     child: Child,
     control: UnixStream,
+    monitor: Monitor,
     /// The harness's end of the cable: a frame is a datagram.
     pub wire: UnixDatagram,
     received: Vec<u8>,
@@ -58,17 +60,19 @@ impl Machine {
         let broken = |error: std::io::Error| RigError::Broken(format!("QEMU cannot be started: {error}"));
         let (control, theirs) = UnixStream::pair().map_err(broken)?;
         let (wire, their_wire) = UnixDatagram::pair().map_err(broken)?;
+        let (monitor, monitored) = UnixStream::pair().map_err(broken)?;
         let (said, saying) = std::io::pipe().map_err(broken)?;
         wire.set_nonblocking(true).map_err(broken)?;
         let mut command = Command::new(&qemu.path);
         command
-            .args(arguments(image, mac, accel))
+            .args(arguments(image, mac, accel, monitored.as_raw_fd()))
             .stdin(OwnedFd::from(theirs))
             .stdout(OwnedFd::from(their_wire))
             .stderr(saying);
         ioctl::die_with_parent(&mut command);
+        ioctl::inherit(&mut command, monitored.as_fd());
         let child = descriptors::start(|| command.spawn()).map_err(broken)?;
-        drop(command);
+        drop((command, monitored));
         let heard = Arc::new(Mutex::new(Vec::new()));
         let listener = {
             let heard = Arc::clone(&heard);
@@ -77,6 +81,7 @@ impl Machine {
         Ok(Self {
             child,
             control,
+            monitor: Monitor::new(monitor),
             wire,
             received: Vec::new(),
             said: heard,
@@ -123,6 +128,20 @@ impl Machine {
                 Err(error) => return Err(self.gone(&error)),
             }
         }
+    }
+
+    /// Pulls the cable out of the NIC, or puts it back.
+    ///
+    /// # Errors
+    /// When QEMU does not do it.
+    pub fn set_link(&mut self, up: bool, deadline: Instant) -> Result<(), RigError> {
+        self.monitor.set_link(up, deadline).map_err(|error| self.gone(&error))
+    }
+
+    /// The process, for who wants to see it die.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// What became of a guest with which one can speak no more.
@@ -207,7 +226,7 @@ fn listen(mut from: PipeReader, into: &Mutex<Vec<u8>>) {
     }
 }
 
-fn arguments(image: &Path, mac: [u8; 6], accel: Accel) -> Vec<String> {
+fn arguments(image: &Path, mac: [u8; 6], accel: Accel, monitor: RawFd) -> Vec<String> {
     let [a, b, c, d, e, f] = mac;
     let mac = format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
     let accel = match accel {
@@ -239,10 +258,14 @@ fn arguments(image: &Path, mac: [u8; 6], accel: Accel) -> Vec<String> {
         "virtio-serial-pci,disable-legacy=on",
         "-device",
         "virtconsole,chardev=control",
+        "-chardev",
+        &format!("socket,id=monitor,fd={monitor}"),
+        "-mon",
+        "chardev=monitor,mode=control",
         "-netdev",
         "dgram,id=wire,local.type=fd,local.str=1",
         "-device",
-        &format!("igb,netdev=wire,romfile=,mac={mac},addr=4.0"),
+        &format!("igb,id=nic,netdev=wire,romfile=,mac={mac},addr=4.0"),
     ]
     .map(str::to_owned)
     .into();

@@ -8,6 +8,8 @@ const VENDOR: u16 = 0x1af4;
 /// Modern: 0x1040 and the type, 3.
 const DEVICE: u16 = 0x1043;
 const BUFFER_BYTES: usize = 16 * 1024;
+/// The interrupt that says that something came.
+pub const INTERRUPT: u8 = 0x38;
 
 // Of a capability: what it locates.
 const COMMON: u32 = 1;
@@ -19,6 +21,7 @@ const DRIVER_FEATURE: usize = 12;
 const STATUS: usize = 20;
 const QUEUE_SELECT: usize = 22;
 const QUEUE_SIZE: usize = 24;
+const QUEUE_VECTOR: usize = 26;
 const QUEUE_ENABLE: usize = 28;
 const QUEUE_NOTIFY: usize = 30;
 const QUEUE_PARTS: [usize; 3] = [32, 40, 48];
@@ -54,12 +57,13 @@ impl Console {
             common.write(DRIVER_FEATURE_SELECT, half);
             common.write(DRIVER_FEATURE, features);
         }
+        device.raise(INTERRUPT)?;
         common.write(STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK);
         if common.read::<u8>(STATUS) & FEATURES_OK == 0 {
             return None;
         }
-        let receive = Queue::new(BUFFER_BYTES);
-        let transmit = Queue::new(BUFFER_BYTES);
+        let receive = Queue::new(BUFFER_BYTES, true);
+        let transmit = Queue::new(BUFFER_BYTES, false);
         let bells = [&receive, &transmit].map(|queue| (queue.parts(), queue));
         let mut rung = [notify; 2];
         for (index, (parts, _)) in bells.iter().enumerate() {
@@ -68,6 +72,9 @@ impl Console {
             for (register, part) in QUEUE_PARTS.into_iter().zip(parts) {
                 common.write(register, *part as u32);
                 common.write(register + 4, (*part >> 32) as u32);
+            }
+            if index == 0 {
+                common.write(QUEUE_VECTOR, 0_u16);
             }
             let offset = common.read::<u16>(QUEUE_NOTIFY);
             rung[index] = notify.from(usize::from(offset) * multiplier as usize);
@@ -95,6 +102,11 @@ impl Console {
             self.bells[1].write(0, 1_u16);
         }
         while self.transmit.next_used().is_some() {}
+    }
+
+    /// Whether bytes came that were not taken.
+    pub fn has_received(&self) -> bool {
+        self.receive.has_used()
     }
 
     /// All bytes that came and were not taken, from the oldest on. Some may be taken from the front.

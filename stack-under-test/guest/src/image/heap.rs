@@ -1,12 +1,49 @@
 //! The heap: all of the memory above the image that QEMU says is there.
 
+use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{addr_of, read_unaligned};
+use core::sync::atomic::{AtomicU64, Ordering};
 use spinning_top::RawSpinlock;
 use talc::TalcLock;
 use talc::source::Manual;
 
-#[global_allocator]
 static HEAP: TalcLock<RawSpinlock, Manual> = TalcLock::new(Manual);
+
+#[global_allocator]
+static COUNTED: Counted = Counted;
+
+/// Bytes that were asked for and not given back.
+static IN_USE: AtomicU64 = AtomicU64::new(0);
+
+/// The heap, and how much of it is in use.
+struct Counted;
+
+// SAFETY: all of it is the heap's; the count has no part in it.
+unsafe impl GlobalAlloc for Counted {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        IN_USE.fetch_add(layout.size() as u64, Ordering::Relaxed);
+        // SAFETY: as the caller has it.
+        unsafe { HEAP.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        IN_USE.fetch_sub(layout.size() as u64, Ordering::Relaxed);
+        // SAFETY: as the caller has it.
+        unsafe { HEAP.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+        IN_USE.fetch_add(bytes as u64, Ordering::Relaxed);
+        IN_USE.fetch_sub(layout.size() as u64, Ordering::Relaxed);
+        // SAFETY: as the caller has it.
+        unsafe { HEAP.realloc(at, layout, bytes) }
+    }
+}
+
+/// How much of the heap is in use, in bytes.
+pub fn in_use() -> u64 {
+    IN_USE.load(Ordering::Relaxed)
+}
 
 unsafe extern "C" {
     static __image_end: u8;

@@ -1,58 +1,91 @@
-//! The stack on this machine: its memory, its interrupts, its time.
+//! This machine as the server sees it: a stack on its NIC, interrupts, and the time in which the NIC comes to rest.
 
 use super::bus::{self, FIRST_INTERRUPT, GuestBus};
-use super::cpu;
 use super::pci::Addresses;
-use alloc::alloc::{Layout, alloc_zeroed};
+use super::{cpu, heap};
+use alloc::alloc::{Layout, alloc};
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ptr::NonNull;
+use guest::protocol::Identity;
+use guest::server::Platform;
 use stack_under_test::dma::{DmaMemory, PAGE_BYTES};
 use stack_under_test::stack::{Config, Stack};
-use stack_under_test::time::Instant;
 
-/// The stack, and what it has of the machine.
+/// How long the NIC is watched for an interrupt before it is taken to be at rest: longer than QEMU's igb takes to find its link
+/// (500 ms), and than it may hold back an interrupt.
+const REST: u64 = 600_000_000;
+
+/// The machine below the stack.
 pub struct Machine {
-    /// The stack.
-    pub stack: Stack,
+    bus: GuestBus,
     /// How often each vector of the NIC came and was told to the stack.
     told: Vec<u64>,
+    /// The memory of the stack's buffers; one stack has it after the other.
+    memory: NonNull<u8>,
+    bytes: usize,
 }
 
 impl Machine {
-    /// A stack that has done nothing yet. `None`: there is no NIC.
+    /// The machine. `None`: there is no NIC.
     ///
     /// # Panics
     /// If the memory is not enough for the stack's buffers.
-    pub fn new(config: &Config, addresses: &mut Addresses) -> Option<Self> {
+    pub fn new(addresses: &mut Addresses) -> Option<Self> {
         let (bus, vectors) = bus::find(addresses)?;
-        Some(Self { stack: stack(config, bus), told: vec![0; usize::from(vectors)] })
+        let bytes = Config::default().pool.bytes();
+        let layout =
+            Layout::from_size_align(bytes, PAGE_BYTES).expect("a pool's size fits the address space");
+        // SAFETY: the layout has a size greater than zero: a pool has room for rings.
+        let memory = NonNull::new(unsafe { alloc(layout) })
+            .expect("QEMU needs -m with more memory for the stack's buffers");
+        Some(Self { bus, told: vec![0; usize::from(vectors)], memory, bytes })
     }
 
-    /// Tells the stack of the interrupts that came, at `now`. Whether there were any.
-    pub fn deliver(&mut self, now: Instant) -> bool {
-        let mut any = false;
+    fn has_interrupt(&self) -> bool {
+        (FIRST_INTERRUPT..).zip(&self.told).any(|(vector, told)| cpu::seen(vector) != *told)
+    }
+}
+
+impl Platform for Machine {
+    fn stack(&mut self, identity: &Identity) -> Stack {
+        let config = Config { seed: identity.seed, cpus: identity.cpus, ..Config::default() };
+        // SAFETY: from the allocator, with this size, aligned to a page, never freed. Only the region refers to it, and the device: the
+        // stack that had it before is gone, and a driver's first act is to reset its device.
+        let memory = unsafe {
+            self.memory.as_ptr().write_bytes(0, self.bytes);
+            DmaMemory::from_raw(self.memory, self.bytes, self.memory.as_ptr() as u64)
+        };
+        Stack::new(&config, memory, Box::new(self.bus.clone()))
+    }
+
+    fn interrupts(&mut self, take: &mut dyn FnMut(u16)) {
         for (vector, told) in self.told.iter_mut().enumerate() {
             let seen = cpu::seen(FIRST_INTERRUPT + vector as u8);
             if *told != seen {
                 // A message that came twice before anybody looked is one: so is it with a CPU that has interrupts masked.
                 *told = seen;
-                any = true;
-                self.stack.interrupt(now, vector as u16);
+                take(vector as u16);
             }
         }
-        any
     }
-}
 
-fn stack(config: &Config, bus: GuestBus) -> Stack {
-    let bytes = config.pool.bytes();
-    let layout = Layout::from_size_align(bytes, PAGE_BYTES).expect("a pool's size fits the address space");
-    // SAFETY: the layout has a size greater than zero: a pool has room for rings.
-    let base = NonNull::new(unsafe { alloc_zeroed(layout) })
-        .expect("QEMU needs -m with more memory for the stack's buffers");
-    // SAFETY: fresh from the allocator, aligned to a page, never freed; only the region refers to it, and the device.
-    let memory = unsafe { DmaMemory::from_raw(base, bytes, base.as_ptr() as u64) };
-    Stack::new(config, memory, Box::new(bus))
+    fn rest(&mut self) -> bool {
+        let alarms = cpu::alarms();
+        cpu::set_alarm(REST);
+        while !self.has_interrupt() && cpu::alarms() == alarms {
+            cpu::wait_unless(|| self.has_interrupt() || cpu::alarms() != alarms);
+        }
+        cpu::set_alarm(0);
+        self.has_interrupt()
+    }
+
+    fn doorbells(&self) -> u64 {
+        self.bus.doorbells.get()
+    }
+
+    fn heap(&self) -> u64 {
+        heap::in_use()
+    }
 }

@@ -9,11 +9,14 @@ mod machine;
 mod pci;
 mod queue;
 mod serial;
+mod wrong;
 
+use alloc::vec::Vec;
 use core::arch::global_asm;
+use guest::packet;
+use guest::protocol::Request;
+use guest::server::Server;
 use serial::say;
-use stack_under_test::stack::Config;
-use stack_under_test::time::Instant;
 
 global_asm!(include_str!("../boot.s"), options(att_syntax));
 global_asm!(include_str!("../memory_functions.s"), options(att_syntax));
@@ -31,50 +34,38 @@ extern "C" fn start(start_info: u64) -> ! {
     cpu::guard();
     say!("wireproof guest: {} KiB of heap", memory / 1024);
     let mut addresses = pci::Addresses::new();
-    let Some(mut console) = console::Console::find(&mut addresses) else {
+    let Some(console) = console::Console::find(&mut addresses) else {
         panic!(
             "there is no virtio console: start QEMU with -device virtio-serial-pci,disable-legacy=on -device virtconsole"
         );
     };
-    console.send(b"hello\n");
-    let Some(mut machine) = machine::Machine::new(&Config::default(), &mut addresses) else {
+    let Some(machine) = machine::Machine::new(&mut addresses) else {
         panic!("there is no igb: start QEMU with -device igb");
     };
     cpu::open();
-    let origin = cpu::tsc();
-    let now = || Instant(cpu::tsc() - origin);
-    machine.stack.start(now());
-    let mut up = false;
-    let mut sent = false;
-    let bound = 5_000_000_000;
-    while now().0 < bound {
-        machine.deliver(now());
-        let at = now();
-        if machine.stack.next_deadline().is_some_and(|due| due <= at) {
-            machine.stack.run_timers(at);
-        }
-        if !up && machine.stack.is_started() && machine.stack.is_settled() {
-            up = true;
-            say!("probed at {}", now().0);
-            for words in [
-                &["ip", "link", "set", "dev", "eth0", "up"][..],
-                &["ip", "addr", "add", "192.0.2.1/24", "dev", "eth0"],
-            ] {
-                let command = stack_under_test::control::parse(words).map_err(|e| e.message).unwrap();
-                machine.stack.control(now(), &command).map_err(|e| e.message).unwrap();
+    serve(console, Server::new(machine))
+}
+
+/// Does what the harness asks for, one request after the other. QEMU ends it.
+fn serve(mut console: console::Console, mut server: Server<machine::Machine>) -> ! {
+    let mut reply = Vec::new();
+    loop {
+        let message = match packet::take(console.received()) {
+            Ok(Some(message)) => message,
+            Ok(None) => {
+                cpu::wait_unless(|| console.has_received());
+                continue;
             }
+            Err(bad) => panic!("{bad}"),
+        };
+        let Some(request) = Request::decode(&message) else {
+            panic!("a request that this guest does not know: build harness and guest from one tree");
+        };
+        if let Request::GoWrong(wrong) = request {
+            wrong::go(wrong, &mut console);
         }
-        if up && !sent && machine.stack.carrier() {
-            sent = true;
-            say!("carrier at {}", now().0);
-            let fd = machine.stack.socket_udp().unwrap();
-            let to = core::net::SocketAddrV4::new([192, 0, 2, 2].into(), 7);
-            let n = machine.stack.sendto(now(), 0, fd, b"hello", Some(to), Default::default());
-            say!("sent {n:?} at {}", now().0);
-        }
+        reply.clear();
+        packet::write(&server.answer(request).encode(), &mut reply);
+        console.send(&reply);
     }
-    for vector in 0..10 {
-        say!("vector {vector}: {}", cpu::seen(0x40 + vector));
-    }
-    cpu::leave(cpu::DONE)
 }

@@ -1,4 +1,4 @@
-//! A split virtqueue (virtio 1.2, section 2.7), polled: one descriptor a buffer, no interrupts.
+//! A split virtqueue (virtio 1.2, section 2.7), one descriptor a buffer.
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -56,11 +56,11 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// A queue with [`SIZE`] buffers of this many bytes.
-    pub fn new(buffer_bytes: usize) -> Self {
+    /// A queue with [`SIZE`] buffers of this many bytes; the device interrupts when it is done with one, or not.
+    pub fn new(buffer_bytes: usize, interrupts: bool) -> Self {
         let shared = Box::new(Shared {
             descriptors: [Descriptor::default(); SIZE as usize],
-            available_flags: NO_INTERRUPT,
+            available_flags: if interrupts { 0 } else { NO_INTERRUPT },
             available_index: 0,
             available: [0; SIZE as usize],
             used_event: 0,
@@ -121,13 +121,18 @@ impl Queue {
         fence(Ordering::SeqCst);
     }
 
+    /// Whether the device is done with a buffer that was not taken.
+    pub fn has_used(&self) -> bool {
+        // SAFETY: a word that the device writes.
+        unsafe { read_volatile(&raw const self.shared.used_index) != self.seen }
+    }
+
     /// The next buffer that the device is done with, and how many bytes it wrote.
     pub fn next_used(&mut self) -> Option<(u16, usize)> {
-        let shared = &mut *self.shared;
-        // SAFETY: a word that the device writes.
-        if unsafe { read_volatile(&raw const shared.used_index) } == self.seen {
+        if !self.has_used() {
             return None;
         }
+        let shared = &mut *self.shared;
         fence(Ordering::SeqCst);
         // SAFETY: the device wrote it before it stepped the index.
         let used = unsafe { read_volatile(&raw const shared.used[usize::from(self.seen % SIZE)]) };
