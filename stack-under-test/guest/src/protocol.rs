@@ -21,9 +21,14 @@ pub enum Request {
     Printed,
     /// Writes a file of sysfs: path and value.
     Sysfs(String, String),
-    /// Time passes up to this, in nanoseconds of the stack's clock; less where something happens on the way. The device's own time
+    /// Time passes up to `limit`, in nanoseconds of the stack's clock; less where something happens on the way. The device's own time
     /// passes until it is at rest.
-    Advance(u64),
+    Advance {
+        /// Until when.
+        limit: u64,
+        /// Whether something was done since time passed last, which is seen to first.
+        stirred: bool,
+    },
     /// The values of a source.
     Read(Source),
     /// `TCP_INFO` of the socket of this name.
@@ -101,7 +106,7 @@ pub struct State {
     pub up: bool,
     /// Whether it has carrier.
     pub carrier: bool,
-    /// Bytes of the heap that are in use.
+    /// Bytes of the heap that were in use when the stack before was gone, and this one not there yet.
     pub heap: u64,
 }
 

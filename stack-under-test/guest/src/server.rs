@@ -43,6 +43,8 @@ const IN_ONE_REQUEST: u32 = 1_000;
 pub struct Server<P> {
     platform: P,
     running: Option<Running>,
+    /// Bytes of the heap in use when there was no stack.
+    at_rest: u64,
 }
 
 struct Running {
@@ -57,7 +59,7 @@ struct Running {
 impl<P: Platform> Server<P> {
     /// A machine that has no stack yet.
     pub fn new(platform: P) -> Self {
-        Self { platform, running: None }
+        Self { platform, running: None, at_rest: 0 }
     }
 
     /// Does what is asked for.
@@ -69,7 +71,7 @@ impl<P: Platform> Server<P> {
                 None => Answer::Refused("there is no stack yet".into()),
             },
         };
-        let heap = self.platform.heap();
+        let heap = self.at_rest;
         let state = self.running.as_mut().map_or_else(State::default, Running::state);
         Reply { answer, state: State { heap, ..state } }
     }
@@ -77,6 +79,7 @@ impl<P: Platform> Server<P> {
     fn begin(&mut self, identity: &Identity) -> Answer {
         // Its memory is that of the next one.
         self.running = None;
+        self.at_rest = self.platform.heap();
         let stack = self.platform.stack(identity);
         // What the device had to say to the one before concerns nobody.
         self.platform.interrupts(&mut |_| {});
@@ -202,7 +205,7 @@ impl Running {
                     errno as i32
                 ))),
             },
-            Request::Advance(limit) => self.until_something_happens(platform, limit),
+            Request::Advance { limit, stirred } => self.until_something_happens(platform, limit, stirred),
             Request::Read(source) => Answer::Readings(readings::read(&mut self.stack, self.now, &source)),
             Request::TcpInfo(name) => match self.agent.fd(&name) {
                 None => Answer::Refused(format!("no socket `{name}` is open")),
@@ -218,8 +221,16 @@ impl Running {
 
     /// Time passes up to `limit`, or until a call ends or the device is told to send; or until so much was due that the harness
     /// should hear of it.
-    fn until_something_happens(&mut self, platform: &mut dyn Platform, limit: u64) -> Answer {
+    fn until_something_happens(&mut self, platform: &mut dyn Platform, limit: u64, stirred: bool) -> Answer {
         let doorbells = platform.doorbells();
+        if stirred {
+            if let Err(why) = self.settle(platform) {
+                return Answer::Refused(why);
+            }
+            if limit <= self.now.0 || !self.ended.is_empty() || platform.doorbells() != doorbells {
+                return Answer::Done;
+            }
+        }
         for _ in 0..IN_ONE_REQUEST {
             match self.advance(platform, limit) {
                 Err(why) => return Answer::Refused(why),

@@ -22,7 +22,7 @@ pub struct Guest {
     machine: Machine,
     /// Whether it was asked and has not answered: then nobody can go on with it.
     owes_an_answer: bool,
-    /// Bytes of the heap in use after the first stack had come up: after each it is as many.
+    /// Bytes of the heap in use before the first stack: before each it is as many.
     heap: Option<u64>,
     /// Whether the cable is plugged.
     pub has_cable: bool,

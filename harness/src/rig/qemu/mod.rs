@@ -113,8 +113,8 @@ impl QemuRig {
     }
 
     fn go_on(&mut self, until: u64) -> Result<(), RigError> {
-        self.is_stirred = false;
-        self.ask(&Request::Advance(until)).map(drop)
+        let stirred = std::mem::take(&mut self.is_stirred);
+        self.ask(&Request::Advance { limit: until, stirred }).map(drop)
     }
 
     /// Whether packets could leave, were it not for the cable or an administrator.

@@ -109,6 +109,11 @@ impl Console {
         self.receive.has_used()
     }
 
+    /// Gives memory back that no bytes are in.
+    pub fn forget(&mut self) {
+        self.pending.shrink_to_fit();
+    }
+
     /// All bytes that came and were not taken, from the oldest on. Some may be taken from the front.
     pub fn received(&mut self) -> &mut Vec<u8> {
         while let Some((buffer, bytes)) = self.receive.next_used() {

@@ -48,7 +48,6 @@ extern "C" fn start(start_info: u64) -> ! {
 
 /// Does what the harness asks for, one request after the other. QEMU ends it.
 fn serve(mut console: console::Console, mut server: Server<machine::Machine>) -> ! {
-    let mut reply = Vec::new();
     loop {
         let message = match packet::take(console.received()) {
             Ok(Some(message)) => message,
@@ -64,7 +63,10 @@ fn serve(mut console: console::Console, mut server: Server<machine::Machine>) ->
         if let Request::GoWrong(wrong) = request {
             wrong::go(wrong, &mut console);
         }
-        reply.clear();
+        // What is in use of the heap is compared from stack to stack: nothing of a conversation is kept.
+        drop(message);
+        console.forget();
+        let mut reply = Vec::new();
         packet::write(&server.answer(request).encode(), &mut reply);
         console.send(&reply);
     }
