@@ -22,8 +22,11 @@ pub trait Platform {
     fn stack(&mut self, identity: &Identity) -> Stack;
     /// Hands over the vectors that the NIC has raised since the last call.
     fn interrupts(&mut self, take: &mut dyn FnMut(u16));
-    /// Lets the NIC's time pass until it raises an interrupt, or has nothing more to do. Whether it raised one.
-    fn rest(&mut self) -> bool;
+    /// The NIC may have been told something by others than its driver: a frame came, or the cable went.
+    fn stir(&mut self);
+    /// Lets the NIC's time pass until it raises an interrupt, or has nothing more to do; one that nobody told anything since has
+    /// nothing to do. One that looks for its link has for longer. Whether it raised an interrupt.
+    fn rest(&mut self, looks_for_link: bool) -> bool;
     /// How often the NIC was told that there is something to send.
     fn doorbells(&self) -> u64;
     /// Bytes of the heap that are in use.
@@ -172,7 +175,8 @@ impl Running {
             }
             self.let_applications_go_on();
             let is_due = self.next_due().is_some_and(|at| at <= now.0);
-            if !is_due && !platform.rest() {
+            let looks_for_link = self.stack.is_up() && !self.stack.carrier();
+            if !is_due && !platform.rest(looks_for_link) {
                 return Ok(());
             }
         }
@@ -224,6 +228,7 @@ impl Running {
     fn until_something_happens(&mut self, platform: &mut dyn Platform, limit: u64, stirred: bool) -> Answer {
         let doorbells = platform.doorbells();
         if stirred {
+            platform.stir();
             if let Err(why) = self.settle(platform) {
                 return Answer::Refused(why);
             }

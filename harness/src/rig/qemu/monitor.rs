@@ -1,21 +1,25 @@
-//! QEMU's monitor (QMP), for what is done to the machine from outside of the guest: pulling the cable.
+//! QEMU's monitor, for what is done to the machine from outside of the guest: pulling the cable.
+//!
+//! It is the one for people (HMP). That for programs (QMP) has a thread of its own in QEMU, which is woken with each of the
+//! machine's timers: that costs more than all else in a trial.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+/// What it says when it has done what it was told.
+const PROMPT: &str = "(qemu) ";
+
 /// The harness's end of the monitor.
 pub struct Monitor {
     stream: UnixStream,
-    received: Vec<u8>,
-    /// Whether capabilities were agreed on: before, QEMU does nothing.
-    ready: bool,
+    greeted: bool,
 }
 
 impl Monitor {
     /// A monitor to which nothing was said yet.
     pub fn new(stream: UnixStream) -> Self {
-        Self { stream, received: Vec::new(), ready: false }
+        Self { stream, greeted: false }
     }
 
     /// Pulls the cable out of the NIC, or puts it back.
@@ -23,46 +27,34 @@ impl Monitor {
     /// # Errors
     /// When QEMU does not answer in time, or refuses.
     pub fn set_link(&mut self, up: bool, deadline: Instant) -> io::Result<()> {
-        if !self.ready {
-            self.execute(r#"{"execute":"qmp_capabilities"}"#, deadline)?;
-            self.ready = true;
+        if !self.greeted {
+            self.said(deadline)?;
+            self.greeted = true;
         }
-        self.execute(&format!(r#"{{"execute":"set_link","arguments":{{"name":"nic","up":{up}}}}}"#), deadline)
-    }
-
-    /// Says a command, and waits for its answer; events on the way are passed over.
-    fn execute(&mut self, command: &str, deadline: Instant) -> io::Result<()> {
+        let command = format!("set_link nic {}", if up { "on" } else { "off" });
         self.stream.set_write_timeout(Some(left(deadline)?))?;
-        self.stream.write_all(command.as_bytes())?;
-        loop {
-            let line = self.line(deadline)?;
-            let Ok(serde_json::Value::Object(answer)) = serde_json::from_str(&line) else {
-                return Err(io::Error::other(format!("QEMU's monitor said {line:?}")));
-            };
-            if answer.contains_key("return") {
-                return Ok(());
-            }
-            if let Some(error) = answer.get("error") {
-                return Err(io::Error::other(format!("QEMU's monitor refused {command}: {error}")));
-            }
+        self.stream.write_all(format!("{command}\n").as_bytes())?;
+        let said = self.said(deadline)?;
+        // It repeats what it was told, and has nothing to add.
+        match said.lines().find(|line| line.starts_with("Error") || line.contains("unknown command")) {
+            Some(error) => Err(io::Error::other(format!("QEMU refused `{command}`: {error}"))),
+            None => Ok(()),
         }
     }
 
-    fn line(&mut self, deadline: Instant) -> io::Result<String> {
-        let mut bytes = [0; 4096];
-        loop {
-            if let Some(end) = self.received.iter().position(|&byte| byte == b'\n') {
-                let line: Vec<_> = self.received.drain(..=end).collect();
-                return Ok(String::from_utf8_lossy(&line).trim().to_owned());
-            }
+    /// What it says until it is ready for a command.
+    fn said(&mut self, deadline: Instant) -> io::Result<String> {
+        let (mut said, mut bytes) = (Vec::new(), [0; 4096]);
+        while !said.ends_with(PROMPT.as_bytes()) {
             self.stream.set_read_timeout(Some(left(deadline)?))?;
             match self.stream.read(&mut bytes) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(count) => self.received.extend_from_slice(&bytes[..count]),
+                Ok(count) => said.extend_from_slice(&bytes[..count]),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
+        Ok(String::from_utf8_lossy(&said).into_owned())
     }
 }
 
@@ -74,21 +66,33 @@ fn left(deadline: Instant) -> io::Result<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::thread::{JoinHandle, spawn};
+
+    /// A monitor that greets, and gives these answers.
+    fn monitor(answers: &'static [&'static str]) -> (Monitor, JoinHandle<()>) {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let thread = spawn(move || {
+            theirs.write_all(b"QEMU 10 monitor\r\n(qemu) ").unwrap();
+            for answer in answers {
+                let mut command = [0; 64];
+                let count = theirs.read(&mut command).unwrap();
+                assert_eq!(command[count - 1], b'\n');
+                theirs.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        (Monitor::new(ours), thread)
+    }
 
     #[test]
-    fn a_monitor_is_greeted_once_and_events_are_passed_over() {
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
-        theirs
-            .write_all(
-                b"{\"QMP\": {}}\r\n{\"return\": {}}\r\n{\"event\": \"X\"}\r\n{\"return\": {}}\r\n{\"error\": {\"desc\": \"no\"}}\r\n",
-            )
-            .unwrap();
-        let mut monitor = Monitor::new(ours);
+    fn what_is_refused_is_told_and_who_is_gone_is_missed() {
+        let (mut monitor, thread) =
+            monitor(&["set_link nic off\r\n(qemu) ", "set_link nic on\r\nError: no nic\r\n(qemu) "]);
         let deadline = Instant::now() + Duration::from_secs(5);
         monitor.set_link(false, deadline).unwrap();
         let error = monitor.set_link(true, deadline).unwrap_err();
-        assert!(error.to_string().contains("\"no\""), "{error}");
-        drop(theirs);
-        assert_eq!(monitor.set_link(true, deadline).unwrap_err().kind(), ErrorKind::BrokenPipe);
+        assert!(error.to_string().contains("Error: no nic"), "{error}");
+        thread.join().unwrap();
+        let gone = monitor.set_link(true, deadline).unwrap_err();
+        assert!(matches!(gone.kind(), ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof), "{gone}");
     }
 }

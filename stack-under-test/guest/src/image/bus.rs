@@ -15,6 +15,8 @@ pub const FIRST_INTERRUPT: u8 = 0x40;
 #[derive(Clone)]
 pub struct GuestBus {
     registers: Window,
+    /// Whether a register was written since the NIC was last at rest.
+    pub told: Rc<Cell<bool>>,
     /// How often the tail of a transmit ring was written.
     pub doorbells: Rc<Cell<u64>>,
 }
@@ -23,7 +25,7 @@ pub struct GuestBus {
 pub fn find(addresses: &mut Addresses) -> Option<(GuestBus, u16)> {
     let device: Device = pci::find(VENDOR, DEVICE, addresses)?;
     let vectors = device.raise(FIRST_INTERRUPT)?;
-    Some((GuestBus { registers: device.window(0)?, doorbells: Rc::default() }, vectors))
+    Some((GuestBus { registers: device.window(0)?, told: Rc::default(), doorbells: Rc::default() }, vectors))
 }
 
 /// Whether a register is TDT of one of the 16 queues (82576 datasheet, section 8.12.14).
@@ -37,6 +39,7 @@ impl Bus for GuestBus {
     }
 
     fn write32(&mut self, offset: u32, value: u32) {
+        self.told.set(true);
         if is_doorbell(offset) {
             self.doorbells.set(self.doorbells.get() + 1);
         }

@@ -43,13 +43,6 @@ unsafe extern "C" {
 const LAPIC: usize = 0xfee0_0000;
 const SPURIOUS_VECTOR: usize = 0xf0;
 const TASK_PRIORITY: usize = 0x80;
-const TIMER: usize = 0x320;
-const TIMER_BEGIN: usize = 0x380;
-const TIMER_DIVIDE: usize = 0x3e0;
-/// The interrupt of [`alarm`].
-const ALARM: u8 = 0x30;
-/// QEMU's local APIC counts nanoseconds, divided by 16 here.
-const ALARM_TICK: u64 = 16;
 
 /// Loads the tables, and switches the local APIC on. Interrupts stay off until somebody waits for one.
 pub fn initialise() {
@@ -82,8 +75,6 @@ pub fn initialise() {
         idt.load();
         write_volatile((LAPIC + TASK_PRIORITY) as *mut u32, 0);
         write_volatile((LAPIC + SPURIOUS_VECTOR) as *mut u32, 0x1ff);
-        write_volatile((LAPIC + TIMER_DIVIDE) as *mut u32, 3);
-        write_volatile((LAPIC + TIMER) as *mut u32, u32::from(ALARM));
     }
 }
 
@@ -131,16 +122,10 @@ pub fn open() {
     x86_64::instructions::interrupts::enable();
 }
 
-/// Has an interrupt come after this many nanoseconds (at most 68 s), in place of the one that was asked for before; 0: none.
-pub fn set_alarm(after: u64) {
-    let ticks = u32::try_from(after / ALARM_TICK).unwrap_or(u32::MAX);
-    // SAFETY: a register of the local APIC, which is mapped.
-    unsafe { write_volatile((LAPIC + TIMER_BEGIN) as *mut u32, ticks) }
-}
-
-/// How often the alarm went off.
-pub fn alarms() -> u64 {
-    seen(ALARM)
+/// The time stamp counter; under `-icount` it counts nanoseconds of QEMU's time.
+pub fn tsc() -> u64 {
+    // SAFETY: every CPU of this architecture has it.
+    unsafe { core::arch::x86_64::_rdtsc() }
 }
 
 /// Forgets the table of gates, and takes an exception: so QEMU sees a triple fault.
