@@ -22,6 +22,10 @@ pub enum Feature {
     Gro,
     /// `tx-udp-segmentation`: the device cuts UDP.
     TxUdpSegmentation,
+    /// `txvlan`, `tx-vlan-offload`: the device puts VLAN tags on the wire.
+    TxVlan,
+    /// `rxvlan`, `rx-vlan-offload`: the device takes VLAN tags off.
+    RxVlan,
     /// `rxhash`, `receive-hashing`: the device hashes what it receives.
     Rxhash,
 }
@@ -143,7 +147,7 @@ pub enum EthtoolCommand {
     },
 }
 
-const FEATURES: [(&str, Feature); 15] = [
+const FEATURES: [(&str, Feature); 21] = [
     ("rx", Feature::Rx),
     ("rx-checksumming", Feature::Rx),
     ("tx", Feature::Tx),
@@ -157,6 +161,12 @@ const FEATURES: [(&str, Feature); 15] = [
     ("gro", Feature::Gro),
     ("generic-receive-offload", Feature::Gro),
     ("tx-udp-segmentation", Feature::TxUdpSegmentation),
+    ("txvlan", Feature::TxVlan),
+    ("tx-vlan-offload", Feature::TxVlan),
+    ("tx-vlan-hw-insert", Feature::TxVlan),
+    ("rxvlan", Feature::RxVlan),
+    ("rx-vlan-offload", Feature::RxVlan),
+    ("rx-vlan-hw-parse", Feature::RxVlan),
     ("rxhash", Feature::Rxhash),
     ("receive-hashing", Feature::Rxhash),
 ];

@@ -1,3 +1,4 @@
+use crate::netdev::IfName;
 use super::ip::Verb;
 use super::ip::neigh::{NeighCommand, NudState};
 use super::ip::route::RouteCommand;
@@ -180,7 +181,7 @@ fn tbf_parameters(#[case] words: &str, #[case] rate: u64, #[case] burst: u32, #[
     let command = read(&alloc::format!("tc qdisc change dev eth0 root handle a: tbf {words}"));
     let params = Some(QdiscParams::Tbf(TbfParams { rate, burst, limit, peak: None }));
     let (verb, parent, handle) = (QdiscVerb::Change, TC_H_ROOT, 0xa_0000);
-    assert_eq!(command, Ok(Command::Qdisc(QdiscCommand { verb, dev: "eth0", parent, handle, params })));
+    assert_eq!(command, Ok(Command::Qdisc(QdiscCommand { verb, dev: IfName::ETH0, parent, handle, params })));
 }
 
 #[test]

@@ -38,9 +38,11 @@ pub struct Interface {
     pub(crate) active: bool,
     /// What the device takes over (`ethtool -K`).
     pub(crate) features: DeviceFeatures,
-    /// Active, the device gathers and adds up checksums, and has one queue: a packet that is not large goes to the driver as it
-    /// is.
+    /// Active, the device gathers and adds up checksums, has one queue and no VLAN device above it: a packet that is not large
+    /// goes to the driver as it is.
     pub(crate) plain: bool,
+    /// There is or was a VLAN device above: a packet may carry a tag.
+    pub(crate) has_vlans: bool,
     /// Transmit queues, a bit each, of which a run of the qdisc was asked for in NET_TX.
     pub(crate) scheduled: u32,
     /// `txqueuelen`.
@@ -106,6 +108,7 @@ impl Interface {
             active: false,
             features: DeviceFeatures::new(Features::IGB),
             plain: false,
+            has_vlans: false,
             scheduled: 0,
             tx_queue_len: DEFAULT_TX_QUEUE_LEN,
             rx_dropped: 0,
@@ -123,6 +126,6 @@ impl Interface {
     /// Brings `plain` up to date.
     pub(crate) fn update_plain(&mut self) {
         let gathers = self.has(Features::SG.with(Features::HW_CSUM));
-        self.plain = self.active && gathers && self.real_num_tx_queues == 1;
+        self.plain = self.active && gathers && self.real_num_tx_queues == 1 && !self.has_vlans;
     }
 }

@@ -20,6 +20,9 @@ impl Stack {
             EthtoolCommand::Features(features) => {
                 let changed = self.dev.features.change(features);
                 self.dev.igb.set_rx_csum(self.dev.has(Features::RXCSUM));
+                let strip = self.dev.has(Features::VLAN_CTAG_RX);
+                let (igb, mut ctx) = self.driver();
+                igb.set_vlan_strip(&mut ctx, strip);
                 self.dev.update_plain();
                 self.tool_output = changed.map_err(|said| Refusal::new(Errno::EINVAL, said))?;
                 Ok(())

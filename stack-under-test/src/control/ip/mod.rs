@@ -6,6 +6,7 @@ pub mod neigh;
 pub mod route;
 pub mod rule;
 
+use crate::netdev::IfName;
 use super::words::Words;
 use super::{Command, GrammarError};
 
@@ -62,6 +63,6 @@ pub fn parse(words: &mut Words<'_>) -> Result<Command, GrammarError> {
 }
 
 /// Takes the name of an interface.
-fn interface(words: &mut Words<'_>) -> Result<&'static str, GrammarError> {
-    words.value("an interface of the stack: eth0 or lo", super::value::interface)
+fn interface(words: &mut Words<'_>) -> Result<IfName, GrammarError> {
+    words.value("an interface of the stack: eth0 or lo, or a VLAN device: eth0.N or vlanN", super::value::interface)
 }

@@ -1,5 +1,6 @@
 //! `ip route`: add, replace, append, change, delete and flush routes.
 
+use crate::netdev::IfName;
 use super::addr::{Scope, scope};
 use super::{Verb, abbreviated};
 use crate::control::GrammarError;
@@ -37,7 +38,7 @@ pub struct RouteSet {
     /// The gateway.
     pub via: Option<Ipv4Addr>,
     /// The interface.
-    pub dev: Option<&'static str>,
+    pub dev: Option<IfName>,
     /// The preferred source address.
     pub src: Option<Ipv4Addr>,
     /// The metric (`priority`, `preference`); 0 when not given.
@@ -64,7 +65,7 @@ pub struct RouteFlush {
     /// The table: `None` for all of them.
     pub table: Option<u32>,
     /// Only with this interface.
-    pub dev: Option<&'static str>,
+    pub dev: Option<IfName>,
     /// Only this destination, exactly.
     pub to: Option<Prefix>,
     /// Only those that were learnt: `flush cache`.

@@ -1,5 +1,6 @@
 //! `ip rule`: add, delete and flush policy rules.
 
+use crate::netdev::IfName;
 use super::{Verb, abbreviated};
 use crate::control::GrammarError;
 use crate::control::value::{self, Prefix};
@@ -45,9 +46,9 @@ pub struct RuleSet {
     /// The TOS.
     pub tos: Option<u8>,
     /// The interface that it came in on; `lo` for packets of this host.
-    pub iif: Option<&'static str>,
+    pub iif: Option<IfName>,
     /// The interface that its socket is bound to.
-    pub oif: Option<&'static str>,
+    pub oif: Option<IfName>,
     /// The IP protocol.
     pub ipproto: Option<u8>,
     /// The source ports, both ends included.
