@@ -115,6 +115,8 @@ pub enum EthtoolCommand {
     Features(Vec<(Feature, bool)>),
     /// Shows something.
     Show(Show),
+    /// `-r`: the link is negotiated anew.
+    Negotiate,
     /// `-t`: the driver's self-test.
     Test {
         /// All of it, for which the device is taken out of service; else the link alone.
@@ -171,8 +173,8 @@ const FEATURES: [(&str, Feature); 21] = [
     ("receive-hashing", Feature::Rxhash),
 ];
 
-const OPTIONS: [&str; 17] = [
-    "-k", "-K", "-c", "-C", "-g", "-G", "-l", "-L", "-a", "-A", "-x", "-X", "-i", "-d", "-S", "-t", "--test",
+const OPTIONS: [&str; 18] = [
+    "-k", "-K", "-c", "-C", "-g", "-G", "-l", "-L", "-a", "-A", "-x", "-X", "-i", "-d", "-S", "-r", "-t", "--test",
 ];
 
 /// What an option shows, if it shows something.
@@ -196,7 +198,7 @@ fn shown(option: &str) -> Option<Show> {
 /// # Errors
 /// At the word that is not supported.
 pub fn parse(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
-    let option = words.next("an option: -k, -K, -c, -C, -g, -G, -l, -L, -a, -A, -x, -X, -i, -d, -S or -t")?;
+    let option = words.next("an option: -k, -K, -c, -C, -g, -G, -l, -L, -a, -A, -x, -X, -i, -d, -S, -r or -t")?;
     let at = words.at() - 1;
     let shown = shown(option);
     let read: fn(&mut Words<'_>) -> Result<EthtoolCommand, GrammarError> = match option {
@@ -207,13 +209,17 @@ pub fn parse(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
         "-A" | "--pause" => pause,
         "-X" | "--set-rxfh-indir" | "--rxfh" => rxfh,
         "-t" | "--test" => test,
-        _ if shown.is_some() => features,
+        _ if shown.is_some() || matches!(option, "-r" | "--negotiate") => features,
         _ => return Err(unknown(at, "ethtool option", option, &OPTIONS)),
     };
     words.value("eth0", |word| (word == "eth0").then_some(()))?;
     if let Some(show) = shown {
         words.finish("the end of the command")?;
         return Ok(EthtoolCommand::Show(show));
+    }
+    if matches!(option, "-r" | "--negotiate") {
+        words.finish("the end of the command")?;
+        return Ok(EthtoolCommand::Negotiate);
     }
     if words.is_done() && !matches!(option, "-t" | "--test") {
         return Err(words.missing("what to set, such as tso on (for -K) or combined 4 (for -L)"));

@@ -39,6 +39,11 @@ impl Stack {
                 self.set_pause(*autoneg, *rx, *tx);
                 Ok(())
             }
+            EthtoolCommand::Negotiate => {
+                let (igb, mut ctx) = self.driver();
+                igb.nway_reset(&mut ctx);
+                Ok(())
+            }
             EthtoolCommand::Test { offline } => {
                 let (igb, mut ctx) = self.driver();
                 igb.diag_test(&mut ctx, *offline);
