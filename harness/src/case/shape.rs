@@ -412,7 +412,11 @@ pub static STEPS: &[StepShape] = &[
                 "`last`: PSH stands on the last segment alone; else wherever a large packet ended.",
             ),
             key("fin", Form::Boolean, "Whether the last segment has FIN."),
-            key("vlan", Form::Number(0, 4094), "The VLAN that all of them have the tag of; without it they have none."),
+            key(
+                "vlan",
+                Form::Number(0, 4094),
+                "The VLAN that all of them have the tag of; without it they have none.",
+            ),
             key("ack", Form::Number(0, 0xffff_ffff), "The acknowledgement number of all of them, relative."),
             WITHIN,
         ]]),

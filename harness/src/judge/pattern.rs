@@ -129,7 +129,8 @@ pub(crate) fn compare(
         })
         .collect();
     if d.has(Layer::Vlan) && !spec.has(Layer::Vlan) && spec.value(Layer::Eth, "type").is_none() {
-        let got = d.number(Layer::Vlan, "id").map_or_else(|| "present".to_owned(), |id| format!("of VLAN {id}"));
+        let got =
+            d.number(Layer::Vlan, "id").map_or_else(|| "present".to_owned(), |id| format!("of VLAN {id}"));
         let (field, expected) = (Layer::Vlan.name().to_owned(), "no tag".to_owned());
         lines.push(Line { field, expected, got, same: false });
     }

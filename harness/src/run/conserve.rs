@@ -152,16 +152,31 @@ impl Books {
 
     fn traffic(&self, device: Device, port: Option<&Port>, frames: &[&WireFrame], since: Since) -> Traffic {
         let mut queues = port.into_iter().flat_map(|port| &port.queues);
+        let received = port.map(|port| port.received.as_slice()).unwrap_or_default();
+        let mut received: Vec<_> = received.iter().map(Some).collect();
+        // The next that reached memory and looks like this frame.
+        let mut queue_of = |bytes: &[u8]| {
+            let found = received.iter_mut().find(|of| of.is_some_and(|(_, other)| other == bytes));
+            found.and_then(Option::take).map(|(queue, _)| *queue)
+        };
         let (mut sent, mut came) = (Vec::new(), Vec::new());
         for (index, frame) in frames.iter().enumerate() {
             let tag_is_of_device = self.tag_is_of_device(device, index);
             if frame.from == Sender::Sut {
                 let queue = queues.next().copied();
                 if index >= since.frames {
-                    sent.push(Frame { queue, packet: frame.packet, tag_is_of_device, ..Frame::of(&frame.bytes) });
+                    sent.push(Frame {
+                        queue,
+                        packet: frame.packet,
+                        tag_is_of_device,
+                        ..Frame::of(&frame.bytes)
+                    });
                 }
-            } else if index >= since.frames && (port.is_some() || !self.unplugged.contains(&index)) {
-                came.push(Came { bytes: &frame.bytes, tag_is_of_device });
+                continue;
+            }
+            let queue = queue_of(&frame.bytes);
+            if index >= since.frames && (port.is_some() || !self.unplugged.contains(&index)) {
+                came.push(Came { bytes: &frame.bytes, tag_is_of_device, queue });
             }
         }
         let lost = port.map(|port| port.lost.get(since.lost..).unwrap_or_default());

@@ -133,10 +133,16 @@ pub enum EthtoolCommand {
         /// Of a transmit ring.
         tx: Option<u32>,
     },
-    /// `-L`: queue pairs.
+    /// `-L`: queues.
     Channels {
+        /// Queues that only receive.
+        rx: Option<u32>,
+        /// Queues that only send.
+        tx: Option<u32>,
+        /// Vectors for anything else.
+        other: Option<u32>,
         /// Pairs of a receive and a transmit queue.
-        combined: u32,
+        combined: Option<u32>,
     },
     /// `-A`: pause frames.
     Pause {
@@ -174,7 +180,8 @@ const FEATURES: [(&str, Feature); 21] = [
 ];
 
 const OPTIONS: [&str; 18] = [
-    "-k", "-K", "-c", "-C", "-g", "-G", "-l", "-L", "-a", "-A", "-x", "-X", "-i", "-d", "-S", "-r", "-t", "--test",
+    "-k", "-K", "-c", "-C", "-g", "-G", "-l", "-L", "-a", "-A", "-x", "-X", "-i", "-d", "-S", "-r", "-t",
+    "--test",
 ];
 
 /// What an option shows, if it shows something.
@@ -198,7 +205,8 @@ fn shown(option: &str) -> Option<Show> {
 /// # Errors
 /// At the word that is not supported.
 pub fn parse(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
-    let option = words.next("an option: -k, -K, -c, -C, -g, -G, -l, -L, -a, -A, -x, -X, -i, -d, -S, -r or -t")?;
+    let option =
+        words.next("an option: -k, -K, -c, -C, -g, -G, -l, -L, -a, -A, -x, -X, -i, -d, -S, -r or -t")?;
     let at = words.at() - 1;
     let shown = shown(option);
     let read: fn(&mut Words<'_>) -> Result<EthtoolCommand, GrammarError> = match option {
@@ -325,14 +333,19 @@ fn rings(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
 }
 
 fn channels(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
-    match words.next("combined N")? {
-        "combined" => {}
-        "rx" | "tx" | "other" => return Err(words.unsupported_last("combined N: queues come in pairs")),
-        _ => return Err(words.unknown_last("kind of channel", &["combined"])),
+    let (mut rx, mut tx, mut other, mut combined) = (None, None, None, None);
+    while let Some(word) = words.peek() {
+        words.next("")?;
+        let to = match word {
+            "rx" => &mut rx,
+            "tx" => &mut tx,
+            "other" => &mut other,
+            "combined" => &mut combined,
+            _ => return Err(words.unknown_last("kind of channel", &["combined", "rx", "tx", "other"])),
+        };
+        *to = Some(words.value("a number of queues", value::number)?);
     }
-    let combined = words.value("a number of queue pairs", value::number)?;
-    words.finish("the end of the command")?;
-    Ok(EthtoolCommand::Channels { combined })
+    Ok(EthtoolCommand::Channels { rx, tx, other, combined })
 }
 
 fn pause(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {

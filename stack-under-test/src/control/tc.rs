@@ -1,10 +1,10 @@
 //! `tc qdisc`: handles, parents, and the parameters of each kind of queueing discipline.
 
-use crate::netdev::IfName;
 use super::GrammarError;
 use super::tc_units;
 use super::value;
 use super::words::Words;
+use crate::netdev::IfName;
 
 /// `TC_H_ROOT`: the parent of a device's root qdisc.
 pub const TC_H_ROOT: u32 = 0xffff_ffff;

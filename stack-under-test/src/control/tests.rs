@@ -1,10 +1,10 @@
-use crate::netdev::IfName;
 use super::ip::Verb;
 use super::ip::neigh::{NeighCommand, NudState};
 use super::ip::route::RouteCommand;
 use super::ip::rule::{RuleAction, RuleCommand};
 use super::tc::{PRIO2BAND, QdiscCommand, QdiscParams, QdiscVerb, TC_H_ROOT, TbfParams};
 use super::*;
+use crate::netdev::IfName;
 use crate::route::RouteKind;
 use core::net::Ipv4Addr;
 use rstest::rstest;
@@ -96,7 +96,7 @@ fn is_understood(#[case] text: &str) {
 #[case::priomap_out_of_bands("tc qdisc add dev eth0 root prio priomap 3", 8, "bands")]
 #[case::an_unknown_feature("ethtool -K eth0 tos on", 3, "tso")]
 #[case::on_or_off("ethtool -K eth0 tso yes", 4, "on or off")]
-#[case::no_pairs("ethtool -L eth0 rx 4", 3, "combined")]
+#[case::an_unknown_kind_of_queue("ethtool -L eth0 pairs 4", 3, "combined")]
 #[case::a_key_slip("sysctl -w net.ipv4.ip_foward=1", 2, "net.ipv4.ip_forward")]
 #[case::a_key_of_another_interface(
     "sysctl -w net.ipv4.conf.eth1.rp_filter=1",

@@ -77,7 +77,11 @@ impl Features {
             fixed = fixed.without(Self::GSO_MASK);
         }
         // `igb_fix_features`: igb takes tags off and puts them on, or neither.
-        if fixed.contains(Self::VLAN_CTAG_RX) { fixed.with(Self::VLAN_CTAG_TX) } else { fixed.without(Self::VLAN_CTAG_TX) }
+        if fixed.contains(Self::VLAN_CTAG_RX) {
+            fixed.with(Self::VLAN_CTAG_TX)
+        } else {
+            fixed.without(Self::VLAN_CTAG_TX)
+        }
     }
 
     fn of(feature: Feature) -> Option<Self> {

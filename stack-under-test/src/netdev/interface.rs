@@ -2,7 +2,7 @@
 
 use super::NetdevQueue;
 use super::features::{DeviceFeatures, Features};
-use super::pick::Xps;
+use super::pick::XpsMaps;
 use super::qdisc::{QdiscDevice, Qdiscs};
 use crate::drivers::igb::{Igb, MAX_QUEUE_PAIRS};
 use crate::skb::SkbQueue;
@@ -20,8 +20,8 @@ pub struct Interface {
     pub(crate) real_num_tx_queues: usize,
     /// `IFF_RXFH_CONFIGURED`: an administrator wrote the indirection table.
     pub(crate) rxfh_configured: bool,
-    /// Which CPU sends by which queue.
-    pub(crate) xps: Xps,
+    /// Which CPU, or which connection by its receive queue, sends by which queue.
+    pub(crate) xps: XpsMaps,
     /// The key of the flow hash: a secret of this boot.
     pub(crate) hash_key: u64,
     /// The qdiscs.
@@ -100,7 +100,7 @@ impl Interface {
             queues,
             real_num_tx_queues,
             rxfh_configured: false,
-            xps: Xps::default(),
+            xps: XpsMaps::default(),
             hash_key,
             rx: SkbQueue::default(),
             mtu,

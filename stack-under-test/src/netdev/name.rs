@@ -33,7 +33,8 @@ impl IfName {
     /// makes such names. Linux takes any; here a slip is found before anything runs.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        let of_a_vlan = ["eth0.", "vlan"].iter().any(|start| word.len() > start.len() && word.starts_with(start));
+        let of_a_vlan =
+            ["eth0.", "vlan"].iter().any(|start| word.len() > start.len() && word.starts_with(start));
         let plain = word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
         let known = matches!(word, "eth0" | "lo") || (of_a_vlan && plain && word.len() <= MOST);
         known.then(|| Self::of(word.as_bytes()))

@@ -119,7 +119,8 @@ impl Stack {
     /// `vlan_gro_receive`: takes the tag out of a frame that begins with its Ethernet header. Whether there was one.
     pub(crate) fn vlan_untag_frame(&mut self, skb: &Skb) -> bool {
         let frame = self.skbs.linear(skb);
-        let Some(&[kind, _, a, b, ..]) = frame.get(ADDRESSES..).and_then(|rest| rest.first_chunk::<6>()) else {
+        let Some(&[kind, _, a, b, ..]) = frame.get(ADDRESSES..).and_then(|rest| rest.first_chunk::<6>())
+        else {
             return false;
         };
         let low = frame[ADDRESSES + 1];

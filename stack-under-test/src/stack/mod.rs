@@ -15,9 +15,9 @@ pub mod readings;
 pub mod routing;
 pub mod sysctl;
 pub mod sysfs;
-pub mod vlan;
 #[cfg(test)]
 mod tests;
+pub mod vlan;
 
 use crate::bus::Bus;
 use crate::dma::DmaMemory;

@@ -51,7 +51,8 @@ impl Stack {
     pub(super) fn vlan_set(&mut self, oif: OifId, set: &LinkSet) -> Result<(), Refusal> {
         let only = LinkSet { dev: set.dev, up: set.up, mtu: set.mtu, ..LinkSet::default() };
         if only != *set {
-            let message = "of a VLAN device up, down and mtu can be set here; the rest is that of the device below";
+            let message =
+                "of a VLAN device up, down and mtu can be set here; the rest is that of the device below";
             return Err(Refusal::new(Errno::EOPNOTSUPP, message));
         }
         if let Some(mtu) = set.mtu {
@@ -63,9 +64,7 @@ impl Stack {
             self.fib.set_link_mtu(oif, mtu);
         }
         match set.up {
-            Some(true) if !self.dev.up => {
-                Err(Refusal::new(Errno::ENETDOWN, Errno::ENETDOWN.strerror()))
-            }
+            Some(true) if !self.dev.up => Err(Refusal::new(Errno::ENETDOWN, Errno::ENETDOWN.strerror())),
             Some(up) => {
                 self.vlan_link(oif, up);
                 Ok(())

@@ -18,7 +18,7 @@ fn traffic() -> Traffic {
 }
 
 fn came(bytes: &[u8]) -> Came<'_> {
-    Came { bytes, tag_is_of_device: false }
+    Came { bytes, tag_is_of_device: false, queue: Some(0) }
 }
 
 fn moved(counters: &[(&str, i64)]) -> Moved {

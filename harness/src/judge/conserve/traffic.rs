@@ -66,7 +66,7 @@ pub struct Frame {
     pub pause: Option<bool>,
     /// The packet in it, where its header is whole.
     pub ip: Option<Ip>,
-    /// The transmit queue that it left by.
+    /// The transmit queue that it left by, or the receive queue by which it came.
     pub queue: Option<u16>,
     /// The packet of the journey that it was made from.
     pub packet: Option<u32>,
@@ -205,6 +205,8 @@ pub struct Came<'a> {
     pub bytes: &'a [u8],
     /// The device takes VLAN tags off.
     pub tag_is_of_device: bool,
+    /// The receive queue by which it reached memory, where that is known.
+    pub queue: Option<u16>,
 }
 
 /// All frames of a trial.
@@ -239,8 +241,9 @@ impl Traffic {
             Self { device, sent, cut_off, accepted, refused: refused_ones, pauses_sent, pauses_obeyed };
         let mut lost: Vec<_> = lost.map(|lost| lost.iter().map(Some).collect()).unwrap_or_default();
         for came in came {
-            let frame = Frame { tag_is_of_device: came.tag_is_of_device, ..Frame::of(came.bytes) };
-            let found = lost.iter_mut().find(|l| l.is_some_and(|l| l.bytes == came.bytes));
+            let Came { bytes, tag_is_of_device, queue } = came;
+            let frame = Frame { tag_is_of_device, queue, ..Frame::of(bytes) };
+            let found = lost.iter_mut().find(|l| l.is_some_and(|l| l.bytes == bytes));
             match found.and_then(Option::take) {
                 // The port tells of those that its MAC kept to itself.
                 Some(_) if by_mac(&frame) => traffic.pauses_obeyed.push(frame),

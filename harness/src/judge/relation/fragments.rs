@@ -90,10 +90,11 @@ impl Fragments {
             pattern.layers.retain(|l| matches!(l, Layer::Eth | Layer::Vlan | Layer::Ipv4));
         }
         let own = |f: &FieldSpec| matches!(f.field.key, "length" | "flags" | "frag_offset" | "checksum");
-        let wanted =
-            |f: &FieldSpec| first
+        let wanted = |f: &FieldSpec| {
+            first
                 || matches!(f.field.layer, Layer::Eth | Layer::Vlan)
-                || (f.field.layer == Layer::Ipv4 && !own(f));
+                || (f.field.layer == Layer::Ipv4 && !own(f))
+        };
         compare(&pattern, d, wanted).map_err(|mismatch| {
             let what = match mismatch.problems.first() {
                 Some(problem) => format!("fragment {} is malformed: {problem}", self.frames),

@@ -190,7 +190,8 @@ fn qdisc_kind<'a>(words: &[&'a str]) -> Option<&'a str> {
 /// Whether this kernel has VLAN devices, by making one above `lo` of a namespace that goes again; tried once.
 fn vlans_are_there() -> bool {
     static THERE: OnceLock<bool> = OnceLock::new();
-    let words = ["ip", "link", "add", "link", "lo", "name", "vlan1", "type", "vlan", "id", "1"].map(str::to_owned);
+    let words =
+        ["ip", "link", "add", "link", "lo", "name", "vlan1", "type", "vlan", "id", "1"].map(str::to_owned);
     *THERE.get_or_init(|| {
         let tried = Namespace::new().and_then(|namespace| namespace.run(move || command::run(&words)));
         tried.is_ok_and(|result| result.is_ok_and(|result| !result.output.contains("Unknown device type")))

@@ -1,10 +1,10 @@
 //! `ip address`: add, replace, delete and flush addresses.
 
-use crate::netdev::IfName;
 use super::{Verb, abbreviated};
 use crate::control::GrammarError;
 use crate::control::value::{self, Prefix};
 use crate::control::words::Words;
+use crate::netdev::IfName;
 use core::net::Ipv4Addr;
 
 /// `rtm_scope`: how far an address or a route reaches.

@@ -1,10 +1,10 @@
 //! `ip neighbour`: add, replace, change, delete and flush neighbours.
 
-use crate::netdev::IfName;
 use super::{Verb, abbreviated};
 use crate::control::GrammarError;
 use crate::control::value;
 use crate::control::words::Words;
+use crate::netdev::IfName;
 use core::net::Ipv4Addr;
 
 /// `NUD_*`: a state of neighbour unreachability detection, as a command may set it.

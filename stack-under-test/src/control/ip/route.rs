@@ -1,11 +1,11 @@
 //! `ip route`: add, replace, append, change, delete and flush routes.
 
-use crate::netdev::IfName;
 use super::addr::{Scope, scope};
 use super::{Verb, abbreviated};
 use crate::control::GrammarError;
 use crate::control::value::{self, Prefix};
 use crate::control::words::Words;
+use crate::netdev::IfName;
 use crate::route::RouteKind;
 use core::net::Ipv4Addr;
 

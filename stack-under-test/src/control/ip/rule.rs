@@ -1,10 +1,10 @@
 //! `ip rule`: add, delete and flush policy rules.
 
-use crate::netdev::IfName;
 use super::{Verb, abbreviated};
 use crate::control::GrammarError;
 use crate::control::value::{self, Prefix};
 use crate::control::words::Words;
+use crate::netdev::IfName;
 
 /// One command on rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
