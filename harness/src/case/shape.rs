@@ -178,7 +178,11 @@ pub const INJECT: &[&[Key]] = &[
 pub const CHECK: &[Key] = &[
     key("rigs", Form::Rigs, "Only on these rigs, and why."),
     key("when", Form::Row, "Only in rows of the matrix with these values."),
-    key("netdev", Form::Counters, "Counters of the device, since the first step."),
+    key(
+        "netdev",
+        Form::Counters,
+        "Counters of the device, since the first step; those of a VLAN device as `eth0.100/rx_packets`.",
+    ),
     key("ethtool", Form::Counters, "Counters of the driver, since the first step."),
     key("snmp", Form::Counters, "Counters of the protocols, since the first step: `Udp.OutDatagrams`."),
     key("softirqs", Form::Counters, "Softirqs, since the first step: `NET_RX`, or `NET_RX/0` for one CPU."),

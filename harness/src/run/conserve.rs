@@ -82,7 +82,9 @@ impl Books {
             ["ethtool", "-L" | "--set-channels", ..] => &[Source::Netdev, Source::Ethtool, Source::Qdisc],
             ["tc" | "ethtool", ..] => &[Source::Qdisc],
             // What lies in the rings then went past the qdisc, and is lost.
-            ["ip", "link", "set", rest @ ..] if rest.contains(&"mtu") || rest.contains(&"down") => &[Source::Qdisc],
+            ["ip", "link", "set", rest @ ..] if rest.contains(&"mtu") || rest.contains(&"down") => {
+                &[Source::Qdisc]
+            }
             _ => &[],
         };
         for source in renewed {

@@ -268,6 +268,14 @@ mod tests {
         )
     )]
     #[case::all_of_it_at_once("sg off; gso on tso on sg on", Ok(""))]
+    #[case::tags_are_left_and_not_put_on_either(
+        "rxvlan off",
+        Ok("Actual changes:\ntx-vlan-hw-insert: off [not requested]\nrx-vlan-hw-parse: off\n")
+    )]
+    #[case::tags_cannot_be_taken_off_alone(
+        "txvlan off",
+        Err("Actual changes:\ntx-vlan-hw-insert: on [requested off]\nCould not change any device features")
+    )]
     #[case::gro("gro off", Ok(""))]
     fn a_change_takes_along_what_depends_on_it(#[case] changes: &str, #[case] last: Result<&str, &str>) {
         let mut features = DeviceFeatures::new(Features::IGB);

@@ -18,7 +18,7 @@ fn traffic() -> Traffic {
 }
 
 fn came(bytes: &[u8]) -> Came<'_> {
-    Came { bytes, tag_is_of_device: false, queue: Some(0) }
+    Came { bytes, tag_is_of_device: false, queue: Some(1) }
 }
 
 fn moved(counters: &[(&str, i64)]) -> Moved {
@@ -176,4 +176,17 @@ fn what_the_cable_lost_was_taken_by_the_device() {
 fn what_the_device_cut_is_counted_by_packet(#[case] packets: &[Option<u32>], #[case] cut: usize) {
     let sent = packets.iter().map(|packet| Frame { packet: *packet, ..Frame::of(&udp_hello()) }).collect();
     assert_eq!(Traffic::new(Device::Hardware, sent, vec![], None).cut().count(), cut);
+}
+
+/// A frame of 64 bytes with a tag: the driver sees it, or what is left without it, padded again.
+#[rstest]
+#[case::the_device_takes_it_off(true, 60, 43)]
+#[case::it_stays_in_the_frame(false, 60, 47)]
+fn a_tag_is_counted_where_it_is_seen(#[case] tag_is_of_device: bool, #[case] up: u64, #[case] down: u64) {
+    let mut bytes = udp_hello();
+    bytes.splice(12..12, [0x81, 0, 0, 7]);
+    bytes.truncate(60);
+    let frame = Frame { tag_is_of_device, ..Frame::of(&bytes) };
+    assert_eq!((frame.is_ipv4, frame.handed_up(), frame.queued()), (true, up, 47));
+    assert_eq!(frame.handed_down(), down + 4);
 }
