@@ -11,7 +11,7 @@ use stack_under_test::control::tc::TC_H_ROOT;
 use stack_under_test::errno::Errno;
 use stack_under_test::netdev::NetdevStats;
 use stack_under_test::netdev::qdisc::QdiscListing;
-use stack_under_test::route::{FlowKey, OifId};
+use stack_under_test::route::FlowKey;
 use stack_under_test::socket::Fd;
 use stack_under_test::stack::Stack;
 use stack_under_test::time::Instant;
@@ -70,7 +70,7 @@ pub struct RouteQuery {
 /// The values of a source.
 pub fn read(stack: &mut Stack, now: Instant, source: &Source) -> Readings {
     match source {
-        Source::Netdev => netdev(&stack.netdev_stats(now)),
+        Source::Netdev => all_netdevs(stack, now),
         Source::Ethtool => numbers(stack.ethtool_stats(now)),
         Source::Snmp => numbers(stack.snmp()),
         Source::Softirqs => softirqs(stack),
@@ -105,6 +105,15 @@ fn number(value: u64) -> Reading {
 
 fn numbers(values: impl IntoIterator<Item = (String, u64)>) -> Readings {
     values.into_iter().map(|(key, value)| (key, number(value))).collect()
+}
+
+/// Those of `eth0` by their names alone, those of a VLAN device as `eth0.100/rx_packets`.
+fn all_netdevs(stack: &mut Stack, now: Instant) -> Readings {
+    let mut readings = netdev(&stack.netdev_stats(now));
+    for (name, stats) in stack.vlans() {
+        readings.extend(netdev(&stats).into_iter().map(|(key, value)| (format!("{name}/{key}"), value)));
+    }
+    readings
 }
 
 /// By the names of `struct rtnl_link_stats64`.
@@ -184,7 +193,7 @@ fn nft(stack: &Stack) -> Readings {
 /// `192.0.2.2/state` and `192.0.2.2/lladdr`.
 fn neigh(stack: &Stack) -> Readings {
     let mut readings = Readings::new();
-    for neighbour in stack.neighbours().dump() {
+    for neighbour in stack.all_neighbours() {
         readings
             .insert(format!("{}/state", neighbour.addr), Reading::Text(neighbour.state.name().to_owned()));
         if let Some(mac) = neighbour.lladdr() {
@@ -208,9 +217,9 @@ fn route(stack: &mut Stack, now: Instant, query: &RouteQuery) -> Readings {
     match stack.route_get(now, &key) {
         Err(errno) => Readings::from([text("error", errno.name())]),
         Ok(route) => {
-            let dev = if route.oif == OifId::LO { "lo" } else { "eth0" };
+            let dev = stack.fib().link_name(route.oif).unwrap_or_default();
             let via = route.gateway.map(|gateway| text("via", gateway.to_string()));
-            let rest = [text("dev", dev.to_owned()), text("src", route.src.to_string())];
+            let rest = [text("dev", dev.to_string()), text("src", route.src.to_string())];
             via.into_iter().chain(rest).collect()
         }
     }

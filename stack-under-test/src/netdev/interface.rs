@@ -2,7 +2,7 @@
 
 use super::NetdevQueue;
 use super::features::{DeviceFeatures, Features};
-use super::pick::Xps;
+use super::pick::XpsMaps;
 use super::qdisc::{QdiscDevice, Qdiscs};
 use crate::drivers::igb::{Igb, MAX_QUEUE_PAIRS};
 use crate::skb::SkbQueue;
@@ -20,8 +20,8 @@ pub struct Interface {
     pub(crate) real_num_tx_queues: usize,
     /// `IFF_RXFH_CONFIGURED`: an administrator wrote the indirection table.
     pub(crate) rxfh_configured: bool,
-    /// Which CPU sends by which queue.
-    pub(crate) xps: Xps,
+    /// Which CPU, or which connection by its receive queue, sends by which queue.
+    pub(crate) xps: XpsMaps,
     /// The key of the flow hash: a secret of this boot.
     pub(crate) hash_key: u64,
     /// The qdiscs.
@@ -38,9 +38,11 @@ pub struct Interface {
     pub(crate) active: bool,
     /// What the device takes over (`ethtool -K`).
     pub(crate) features: DeviceFeatures,
-    /// Active, the device gathers and adds up checksums, and has one queue: a packet that is not large goes to the driver as it
-    /// is.
+    /// Active, the device gathers and adds up checksums, has one queue and no VLAN device above it: a packet that is not large
+    /// goes to the driver as it is.
     pub(crate) plain: bool,
+    /// There is or was a VLAN device above: a packet may carry a tag.
+    pub(crate) has_vlans: bool,
     /// Transmit queues, a bit each, of which a run of the qdisc was asked for in NET_TX.
     pub(crate) scheduled: u32,
     /// `txqueuelen`.
@@ -98,7 +100,7 @@ impl Interface {
             queues,
             real_num_tx_queues,
             rxfh_configured: false,
-            xps: Xps::default(),
+            xps: XpsMaps::default(),
             hash_key,
             rx: SkbQueue::default(),
             mtu,
@@ -106,6 +108,7 @@ impl Interface {
             active: false,
             features: DeviceFeatures::new(Features::IGB),
             plain: false,
+            has_vlans: false,
             scheduled: 0,
             tx_queue_len: DEFAULT_TX_QUEUE_LEN,
             rx_dropped: 0,
@@ -123,6 +126,6 @@ impl Interface {
     /// Brings `plain` up to date.
     pub(crate) fn update_plain(&mut self) {
         let gathers = self.has(Features::SG.with(Features::HW_CSUM));
-        self.plain = self.active && gathers && self.real_num_tx_queues == 1;
+        self.plain = self.active && gathers && self.real_num_tx_queues == 1 && !self.has_vlans;
     }
 }

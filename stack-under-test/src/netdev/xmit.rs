@@ -51,6 +51,7 @@ impl Stack {
         let queue = self.netdev_core_pick_tx(&skb);
         let meta = &self.skbs[&skb];
         let whole = meta.frag_list == NONE && (meta.nr_frags == 0 || self.dev.has(Features::SG));
+        let whole = whole && meta.vlan_tci.is_none();
         if whole && !self.dev.has(Features::HW_CSUM) && self.dev.qdisc.bypass(&self.skbs, queue, &skb) {
             // Its checksum is all that the packet lacks.
             self.skb_checksum_help(&skb);

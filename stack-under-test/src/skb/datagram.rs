@@ -102,6 +102,7 @@ impl SkBuff {
         csum_start: 0,
         csum_offset: 0,
         pkt_type: PacketType::Host,
+        vlan_tci: None,
         iif: crate::route::OifId::ETH0,
         sk: NONE,
         charge: Charge::None,

@@ -142,6 +142,7 @@ impl SkbPool {
         meta.mark = 0;
         meta.ip_summed = super::IpSummed::None;
         meta.pkt_type = super::PacketType::Host;
+        meta.vlan_tci = None;
         meta.iif = crate::route::OifId::ETH0;
         meta.sk = NONE;
         meta.charge = Charge::None;

@@ -39,22 +39,24 @@ impl Stack {
         let options = Options::new(&self.sysctl);
         let socket = self.new_socket_for(options);
         let fd = self.sockets.insert(socket).ok_or(Errno::ENOMEM)?;
-        self.cover_slots();
+        self.cover_slots(SocketTable::slot(fd));
         Ok(fd)
     }
 
-    /// Every slot has its account.
-    fn cover_slots(&mut self) {
+    /// Every slot has its account; a new socket knows nothing of the queues of the one before it.
+    fn cover_slots(&mut self, new: u32) {
         let slots = self.sockets.slots();
         if self.skbs.charges.len() < slots {
             self.skbs.charges.resize(slots, Default::default());
         }
+        let charge = &mut self.skbs.charges[new as usize];
+        (charge.tx_queue, charge.rx_queue) = (None, None);
     }
 
     /// A slot for a TCP socket.
     pub(crate) fn reserve_slot(&mut self) -> Option<u32> {
         let slot = self.sockets.reserve()?;
-        self.cover_slots();
+        self.cover_slots(slot);
         Some(slot)
     }
 
@@ -145,7 +147,8 @@ impl Stack {
             return self.tcp_connect(now, 0, fd, to);
         }
         self.autobind(fd)?;
-        self.skbs.charges[SocketTable::slot(fd) as usize].tx_queue = None;
+        let charge = &mut self.skbs.charges[SocketTable::slot(fd) as usize];
+        (charge.tx_queue, charge.rx_queue) = (None, None);
         let daddr = if to.ip().is_unspecified() { Ipv4Addr::LOCALHOST } else { *to.ip() };
         let socket = self.sockets.get_mut(fd)?;
         socket.peer = None;

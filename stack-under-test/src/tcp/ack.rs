@@ -187,7 +187,7 @@ impl Stack {
 
     fn tcp_confirm_neighbour(&mut self, tp: &TcpSock) {
         if let Some((_, route)) = tp.cached_route {
-            self.neigh.confirm(route.nexthop(), self.now);
+            self.neigh_confirm(route.oif, route.nexthop());
         }
     }
 

@@ -173,6 +173,9 @@ impl Stack {
 
     pub(crate) fn tcp_do_rcv(&mut self, tp: &mut TcpSock, skb: Skb, seg: &Incoming) {
         tp.segs_in = tp.segs_in.wrapping_add(1);
+        if !self.dev.xps.rxqs.is_empty() {
+            self.sk_rx_queue_update(tp.slot, &skb);
+        }
         if seg.payload_len > 0 {
             tp.data_segs_in = tp.data_segs_in.wrapping_add(1);
         }

@@ -182,7 +182,7 @@ impl Stack {
         begins[..2].copy_from_slice(&tp.sport.to_be_bytes());
         begins[2..4].copy_from_slice(&tp.dport.to_be_bytes());
         begins[4..].copy_from_slice(&segment.seq.to_be_bytes());
-        self.neigh.holds(route.nexthop(), &self.skbs, |skb| {
+        self.neigh_table(route.oif).holds(route.nexthop(), &self.skbs, |skb| {
             let header = |at: u16, len| self.skbs.mem.bytes(skb.head_at + usize::from(at), len);
             header(skb.network_header + 9, 1) == [IPPROTO_TCP] && header(skb.transport_header, 8) == begins
         })

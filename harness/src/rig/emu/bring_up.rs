@@ -37,6 +37,7 @@ pub(super) fn rig(faults: &[Wanted]) -> Result<EmuRig, RigError> {
     let faults = faults.iter().map(planned).collect::<Result<Vec<_>, _>>()?;
     rig.machine.borrow_mut().nic.arm_faults(&faults);
     rig.ledger = Some(Ledger::default());
+    rig.output.received = Some(Vec::new());
     Ok(rig)
 }
 

@@ -87,6 +87,7 @@ impl EmuRig {
         self.stack.trace_mut().set_on(false);
         self.stack.trace_mut().take();
         self.ledger = None;
+        self.output.received = None;
     }
 
     /// Starts an application of the harness.

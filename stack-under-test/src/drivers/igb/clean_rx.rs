@@ -10,7 +10,7 @@ use super::stats::QueueStats;
 use crate::bus::Direction;
 use crate::drop_reason::DropReason;
 use crate::netdev::DriverCtx;
-use crate::skb::{BufId, Frag, HEAD_BYTES, IpSummed, PacketType, Skb};
+use crate::skb::{BufId, Frag, HEAD_BYTES, IpSummed, Skb};
 
 /// Buffers are lent anew when this many are missing.
 const BUFFER_WRITE: u16 = 16;
@@ -18,9 +18,6 @@ const BUFFER_WRITE: u16 = 16;
 const MAX_DESCRIPTORS: u32 = 8;
 /// The shortest frame that goes up, without CRC.
 const MIN_FRAME: usize = 60;
-
-/// The bits of a VLAN tag that name the VLAN.
-const VLAN_VID_MASK: u16 = 0xFFF;
 
 /// What a descriptor says that was written back.
 struct WrittenBack {
@@ -81,6 +78,7 @@ impl Igb {
             stats: &mut self.queue_stats[q],
             hw: &mut self.hw,
             rx_csum: self.rx_csum,
+            strips: self.vlans.strip,
         }
     }
 
@@ -97,6 +95,8 @@ struct RxQueue<'a> {
     stats: &'a mut QueueStats,
     hw: &'a mut Hw,
     rx_csum: bool,
+    /// Tags are taken off.
+    strips: bool,
 }
 
 impl RxQueue<'_> {
@@ -181,9 +181,8 @@ impl RxQueue<'_> {
         meta.ip_summed = self.rx_checksum(written.status, meta.len());
         meta.queue_mapping = q as u16;
         meta.tstamp = ctx.now;
-        if written.status & RXD_VP != 0 && written.tag & VLAN_VID_MASK != 0 {
-            // No device of that VLAN is there to take it (`__netif_receive_skb_core`). A tag that has a priority alone means nothing.
-            meta.pkt_type = PacketType::OtherHost;
+        if written.status & RXD_VP != 0 && self.strips {
+            meta.vlan_tci = Some(written.tag);
         }
         let bytes = meta.len;
         ctx.rx.push_back(ctx.skbs, skb);
