@@ -31,6 +31,20 @@ impl Stack {
         self.ip_output::<TRACED>(skb)
     }
 
+    /// [`Self::ip_local_out`] for who does not know whether the journal is on.
+    ///
+    /// # Errors
+    /// The same.
+    #[inline(always)]
+    pub(crate) fn ip_local_out_either(&mut self, skb: Skb) -> Result<(), SendError> {
+        if self.trace.is_on() { self.ip_local_out_traced(skb) } else { self.ip_local_out::<false>(skb) }
+    }
+
+    #[cold]
+    fn ip_local_out_traced(&mut self, skb: Skb) -> Result<(), SendError> {
+        self.ip_local_out::<true>(skb)
+    }
+
     #[cold]
     fn ip_local_out_filtered(&mut self, skb: Skb) -> Result<(), SendError> {
         let skb = self.nf_hook_slow(Hook::LocalOut, skb)?;

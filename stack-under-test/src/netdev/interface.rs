@@ -41,6 +41,8 @@ pub struct Interface {
     /// Active, the device gathers and adds up checksums, and has one queue: a packet that is not large goes to the driver as it
     /// is.
     pub(crate) plain: bool,
+    /// Active, the device has one queue, and its packets get their checksums here.
+    pub(crate) sums_missing: bool,
     /// Transmit queues, a bit each, of which a run of the qdisc was asked for in NET_TX.
     pub(crate) scheduled: u32,
     /// `txqueuelen`.
@@ -106,6 +108,7 @@ impl Interface {
             active: false,
             features: DeviceFeatures::new(Features::IGB),
             plain: false,
+            sums_missing: false,
             scheduled: 0,
             tx_queue_len: DEFAULT_TX_QUEUE_LEN,
             rx_dropped: 0,
@@ -120,9 +123,11 @@ impl Interface {
         self.features.active().contains(features)
     }
 
-    /// Brings `plain` up to date.
+    /// Brings `plain` and `sums_missing` up to date.
     pub(crate) fn update_plain(&mut self) {
         let gathers = self.has(Features::SG.with(Features::HW_CSUM));
-        self.plain = self.active && gathers && self.real_num_tx_queues == 1;
+        let simple = self.active && self.real_num_tx_queues == 1;
+        self.plain = simple && gathers;
+        self.sums_missing = simple && !self.has(Features::HW_CSUM);
     }
 }

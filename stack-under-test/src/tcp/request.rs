@@ -221,9 +221,8 @@ impl Stack {
             urgent: 0,
         };
         self.mib.inc(Counter::TcpOutSegs);
-        if let Ok(skb) = self.tcp_make_skb(&flow, &header, &options, &[]) {
-            self.skbs[&skb].packet = packet;
-            let _ = self.ip_local_out::<true>(skb);
+        if let Ok(skb) = self.tcp_make_skb(&flow, &header, &options, &[], packet) {
+            let _ = self.ip_local_out_either(skb);
         }
     }
 

@@ -76,10 +76,9 @@ impl Stack {
         let Ok(route) = self.route_output(&key) else { return };
         self.mib.inc(Counter::TcpOutSegs);
         let flow = self.tcp_bare_flow(tuple, &route, 0);
-        if let Ok(skb) = self.tcp_make_skb(&flow, header, options, &[]) {
-            let packet = self.trace.made(&[], 0);
-            self.skbs[&skb].packet = packet;
-            let _ = self.ip_local_out::<true>(skb);
+        let packet = self.trace.made(&[], 0);
+        if let Ok(skb) = self.tcp_make_skb(&flow, header, options, &[], packet) {
+            let _ = self.ip_local_out_either(skb);
         }
     }
 

@@ -9,7 +9,8 @@ use crate::errno::Errno;
 use crate::ip::{Flow, SendError};
 use crate::mib::Counter;
 use crate::route::{FlowKey, OifId, RouteResult};
-use crate::skb::{Dst, Frag, GsoType, IpSummed, Skb};
+use crate::skb::datagram::Origin;
+use crate::skb::{Dst, Frag, GsoType, Skb};
 use crate::socket::PmtuDisc;
 use crate::stack::Stack;
 use crate::trace::PacketId;
@@ -220,16 +221,15 @@ impl Stack {
         packet: PacketId,
     ) -> Result<(), SendError> {
         self.trace.function(packet, "__ip_queue_xmit");
-        let skb = self.tcp_make_skb(flow, header, options, segment.frags())?;
-        let meta = &mut self.skbs[&skb];
-        meta.packet = packet;
+        let skb = self.tcp_make_skb(flow, header, options, segment.frags(), packet)?;
         if segment.pcount > 1 {
+            let meta = &mut self.skbs[&skb];
             meta.gso_size = mss as u16;
             meta.gso_segs = segment.pcount as u16;
             let cwr = header.flags & CWR != 0;
             meta.gso_type = if cwr { GsoType::TCPV4.with(GsoType::TCP_ECN) } else { GsoType::TCPV4 };
         }
-        self.ip_local_out::<true>(skb)
+        self.ip_local_out_either(skb)
     }
 
     /// A packet with its headers, its checksum left to the device where that can do it.
@@ -240,32 +240,31 @@ impl Stack {
         header: &Tcp,
         options: &OutOptions,
         frags: &[Frag],
+        packet: PacketId,
     ) -> Result<Skb, SendError> {
-        let skb = self.skbs.alloc().ok_or(SendError::Errno(Errno::ENOBUFS))?;
         let header_len = usize::from(header.header_len);
         let payload: usize = frags.iter().map(|frag| usize::from(frag.len)).sum();
         let length = header_len + payload;
         let pseudo = pseudo_header(flow.saddr, flow.daddr, IPPROTO_TCP, length as u16);
-        let out = self.skbs.push(&skb, IP_BYTES + header_len);
+        let origin = Origin {
+            dst: flow.dst,
+            mark: flow.mark,
+            priority: flow.priority,
+            ignore_df: false,
+            sk: u32::MAX,
+            truesize: super::segment::SEGMENT_TRUESIZE + length as u32,
+            tstamp: self.now,
+            packet,
+        };
+        let (skb, out) = self
+            .skbs
+            .alloc_headers(IP_BYTES + header_len, CHECKSUM_OFFSET as u16, &origin)
+            .ok_or(SendError::Errno(Errno::ENOBUFS))?;
         if let Some((ip, tcp)) = out.split_first_chunk_mut() {
             flow.write_ip_header(ip, (IP_BYTES + length) as u16);
             header.write_with_checksum(tcp, pseudo);
             options.write(&mut tcp[HEADER_BYTES..]);
         }
-        let now = self.now;
-        let meta = &mut self.skbs[&skb];
-        let at = meta.data_offset();
-        meta.network_header = at;
-        meta.transport_header = at + IP_BYTES as u16;
-        meta.priority = flow.priority;
-        meta.mark = flow.mark;
-        meta.dst = Some(flow.dst);
-        meta.protocol = crate::wire::ethernet::ETH_P_IP;
-        meta.tstamp = now;
-        meta.truesize = super::segment::SEGMENT_TRUESIZE + length as u32;
-        meta.ip_summed = IpSummed::Partial;
-        meta.csum_start = meta.transport_header;
-        meta.csum_offset = CHECKSUM_OFFSET as u16;
         for frag in frags {
             self.skbs.get_buf(frag.buf);
             self.skbs.add_frag(&skb, *frag);
