@@ -61,7 +61,7 @@ impl Stack {
             dport: 0,
             addr_locked: false,
             port_locked: false,
-            hashed: false,
+            hashed: None,
             listed: false,
             tsoffset: 0,
             bound: super::ports::Held::default(),
@@ -271,21 +271,21 @@ impl Stack {
         if tp.saddr.is_unspecified() {
             tp.saddr = route.src;
         }
-        if let Err(errno) = self.tcp_port_to_connect(tp) {
-            return give_up(tp, errno);
-        }
+        let (hash, timewait) = match self.tcp_port_to_connect(tp) {
+            Ok(free) => free,
+            Err(errno) => return give_up(tp, errno),
+        };
         if tp.rcv_saddr.is_unspecified() || was.0.is_unspecified() {
             // `inet_bhash2_update_saddr`
             tp.rcv_saddr = tp.saddr;
         }
         tp.cached_route = Some((self.route_generation(), route));
         let tuple = tp.tuple();
-        if let Some(Owner::TimeWait(id)) = self.tcp.table.get(&tuple) {
+        if let Some(id) = timewait {
             self.tcp_reuse_timewait(tp, id);
         }
         self.tcp_event(tp, TcpEvent::Connect);
-        self.tcp.table.insert(tuple, Owner::Sock(tp.slot));
-        tp.hashed = true;
+        tp.hashed = Some(self.tcp.table.insert(hash, &tuple, Owner::Sock(tp.slot)));
         tp.tsoffset = self.tcp_ts_offset(&tuple);
         if tp.write_seq == 0 {
             tp.write_seq = self.tcp_isn(&tuple);

@@ -89,8 +89,12 @@ impl Stack {
         // The child takes the place of the request.
         self.tcp.requests.remove(id);
         tp.syn_queue_len = tp.syn_queue_len.saturating_sub(1);
-        self.tcp.table.insert(request.tuple, Owner::Sock(slot));
-        child.hashed = true;
+        child.hashed = Some(self.tcp_hand_over(
+            request.place,
+            &request.tuple,
+            Owner::Request(id),
+            Owner::Sock(slot),
+        ));
         child.bound = self.tcp.bound.insert(request.tuple.lport, super::bind::Holder::Sock(slot));
         self.tcp.put(child);
         tp.accept_queue.push_back(slot);

@@ -74,7 +74,7 @@ use crate::stack::Stack;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use hash::{ConnectionTable, Owner, Tuple, keyed_hash};
+use hash::{ConnectionTable, Owner, Place, Tuple, keyed_hash};
 use sock::TcpSock;
 use timer::TimerQueue;
 
@@ -286,8 +286,8 @@ impl Stack {
 
     /// Takes a socket out of the tables that segments are looked up in.
     pub(crate) fn tcp_unhash(&mut self, sock: &mut TcpSock) {
-        if core::mem::take(&mut sock.hashed) {
-            self.tcp.table.remove_owned(&sock.tuple(), Owner::Sock(sock.slot));
+        if let Some(place) = sock.hashed.take() {
+            self.tcp.table.remove(place, Owner::Sock(sock.slot));
         }
         if core::mem::take(&mut sock.listed)
             && let Some(listeners) = self.tcp.listeners.get_mut(&sock.sport)
@@ -297,6 +297,15 @@ impl Stack {
                 self.tcp.listeners.remove(&sock.sport);
             }
         }
+    }
+
+    /// A connection goes from one owner to another: `inet_ehash_replace`. Gives where it lies then.
+    #[inline]
+    pub(crate) fn tcp_hand_over(&mut self, place: Place, tuple: &Tuple, from: Owner, to: Owner) -> Place {
+        if self.tcp.table.hand_over(place, from, to) {
+            return place;
+        }
+        self.tcp.table.insert(self.tcp.table.hash(tuple), tuple, to)
     }
 
     /// `secure_tcp_seq`: the first sequence number of a connection, a keyed hash of its addresses and ports plus a clock

@@ -1,6 +1,6 @@
 //! Requests: connections that a peer asked for and that are not established yet (`tcp_conn_request`, `tcp_check_req`, 6.12).
 
-use super::hash::{Owner, Tuple};
+use super::hash::{Owner, Place, Tuple};
 use super::input::Incoming;
 use super::options::OutOptions;
 use super::seq::{after, before};
@@ -24,6 +24,8 @@ use crate::wire::tcp::{ACK, CWR, ECE, HEADER_BYTES, RST, SYN, Tcp};
 pub(crate) struct RequestSock {
     pub(crate) listener: u32,
     pub(crate) tuple: Tuple,
+    /// Where it lies in the table of connections.
+    pub(crate) place: Place,
     /// The way back, and the generation of routes at which it was that.
     pub(crate) route: (u64, RouteResult),
     pub(crate) rcv_isn: u32,
@@ -98,12 +100,13 @@ impl Stack {
             self.mib.inc(Counter::TcpExtListenDrops);
             return Some(DropReason::IpOutNoRoutes);
         };
-        let request = self.tcp_openreq_init(tp, seg, isn, &route);
-        let tuple = request.tuple;
-        let ticks = super::rtt::TCP_TIMEOUT_INIT;
-        let expires = self.tcp_expiry(ticks);
-        let id = self.tcp.requests.insert(RequestSock { expires, ..request });
-        self.tcp.table.insert(tuple, Owner::Request(id));
+        let id = self.tcp.requests.next_id();
+        let tuple = seg.tuple();
+        let hash = self.tcp.table.hash(&tuple);
+        let place = self.tcp.table.insert(hash, &tuple, Owner::Request(id));
+        let request = self.tcp_openreq_init(tp, seg, isn, &route, place);
+        let expires = request.expires;
+        self.tcp.requests.insert(request);
         self.tcp.timers.push(expires, TimerOf::Request(id));
         tp.syn_queue_len += 1;
         self.tcp_send_synack(tp, id, &route);
@@ -123,6 +126,7 @@ impl Stack {
         seg: &Incoming,
         isn: Option<u32>,
         route: &RouteResult,
+        place: Place,
     ) -> RequestSock {
         let (sysctl, options) = (&self.sysctl.tcp, &seg.options);
         let tuple = seg.tuple();
@@ -149,6 +153,7 @@ impl Stack {
         RequestSock {
             listener: tp.slot,
             tuple,
+            place,
             route: (self.route_generation(), *route),
             rcv_isn: seg.seq(),
             snt_isn: isn.unwrap_or_else(|| self.tcp_isn(&tuple)),
@@ -165,7 +170,7 @@ impl Stack {
             num_timeout: 0,
             num_retrans: 0,
             acked: false,
-            expires: Instant::ZERO,
+            expires: self.tcp_expiry(super::rtt::TCP_TIMEOUT_INIT),
             snt_synack: self.tcp_mstamp(),
             last_oow_ack_time: 0,
         }
@@ -278,7 +283,7 @@ impl Stack {
     /// `inet_csk_reqsk_queue_drop`.
     pub(crate) fn tcp_drop_request(&mut self, id: u32) {
         let Some(request) = self.tcp.requests.remove(id) else { return };
-        self.tcp.table.remove_owned(&request.tuple, Owner::Request(id));
+        self.tcp.table.remove(request.place, Owner::Request(id));
         if let Some(tp) = self.tcp.sock_mut(request.listener) {
             tp.syn_queue_len = tp.syn_queue_len.saturating_sub(1);
         }

@@ -154,8 +154,8 @@ pub(crate) struct TcpSock {
     pub(crate) dport: u16,
     pub(crate) addr_locked: bool,
     pub(crate) port_locked: bool,
-    /// It is in the table of connections, unless another took its place there.
-    pub(crate) hashed: bool,
+    /// Its place in the table of connections, unless another took it there.
+    pub(crate) hashed: Option<super::hash::Place>,
     /// It is in the table of listeners.
     pub(crate) listed: bool,
     /// What is added to the clock of its timestamps: `tsoffset`.
