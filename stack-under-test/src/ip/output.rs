@@ -40,6 +40,27 @@ impl Stack {
         if self.trace.is_on() { self.ip_local_out_traced(skb) } else { self.ip_local_out::<false>(skb) }
     }
 
+    /// [`Self::ip_local_out`] for who knows that the journal is off, and has the way out and the packet's length at hand.
+    ///
+    /// # Errors
+    /// The same.
+    #[inline(always)]
+    pub(crate) fn ip_local_out_known(&mut self, skb: Skb, dst: Dst, len: usize) -> Result<(), SendError> {
+        let filtered =
+            self.netfilter.has_chains(Hook::LocalOut) || self.netfilter.has_chains(Hook::PostRouting);
+        if filtered || len > dst.mtu as usize {
+            return self.ip_local_out_long(skb);
+        }
+        self.mib.inc(Counter::IpOutRequests);
+        self.mib.add(Counter::IpExtOutOctets, len);
+        self.ip_finish_output2::<false>(skb, dst)
+    }
+
+    #[inline(never)]
+    fn ip_local_out_long(&mut self, skb: Skb) -> Result<(), SendError> {
+        self.ip_local_out::<false>(skb)
+    }
+
     #[cold]
     fn ip_local_out_traced(&mut self, skb: Skb) -> Result<(), SendError> {
         self.ip_local_out::<true>(skb)

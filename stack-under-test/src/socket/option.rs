@@ -207,7 +207,7 @@ impl Stack {
             if !matches!(option, SocketOption::SoRcvbuf | SocketOption::SoRcvbufforce) {
                 tp.options.rcvbuf = rcvbuf;
             }
-            tp.cached_route = None;
+            tp.forget_route();
             Ok(())
         })
     }

@@ -8,6 +8,7 @@ use super::sock::{
     TCP_INIT_CWND, TCP_MSS_DEFAULT, TcpSock, Tunables,
 };
 use super::state::{TcpEvent, TcpState};
+use super::template::HeaderTemplate;
 use super::timer::Timers;
 use super::transmit::TSTAMP_BYTES;
 use super::window::select_initial_window;
@@ -77,6 +78,7 @@ impl Stack {
             destroy: false,
             inet_id: 0,
             cached_route: None,
+            template: HeaderTemplate::NONE,
             tcp_header_len: HEADER_BYTES as u32,
             snd_una: 0,
             snd_nxt: 0,
@@ -256,9 +258,11 @@ impl Stack {
         self.trace.function(0, "tcp_v4_connect");
         let daddr = if to.ip().is_unspecified() { Ipv4Addr::LOCALHOST } else { *to.ip() };
         let was = (tp.saddr, tp.daddr, tp.dport);
-        (tp.daddr, tp.dport, tp.cached_route) = (daddr, to.port(), None);
+        (tp.daddr, tp.dport) = (daddr, to.port());
+        tp.forget_route();
         let give_up = |tp: &mut TcpSock, errno| {
-            (tp.saddr, tp.daddr, tp.dport, tp.cached_route) = (was.0, was.1, was.2, None);
+            (tp.saddr, tp.daddr, tp.dport) = was;
+            tp.forget_route();
             Err(errno)
         };
         let route = match self.route_output(&tp.flow_key()) {

@@ -1,7 +1,7 @@
 //! TCP (RFC 9293), with the behaviour, defaults and names of Linux 6.12.
 //!
 //! The way of a byte: [`sendmsg`] copies it into a page and puts it into the write queue; [`output`] decides when it goes;
-//! [`transmit`] makes a packet that refers to the page and hands it to IP; the piece stays in the retransmission queue
+//! [`transmit`] makes a packet that refers to the page and hands it to IP (`template` has most of its headers ready); the piece stays in the retransmission queue
 //! (`segment`) until [`ack`] takes it out. A segment that comes is demultiplexed and checked in [`input`], acts on the
 //! state machine in [`state_process`] (the table is [`state`]), and its payload waits in [`ofo`] or the receive queue for
 //! [`recvmsg`]; `coalesce` makes few packets of many, `prune` keeps them within the receive buffer, [`window`] says what the peer
@@ -51,6 +51,7 @@ pub mod sockopt;
 pub mod state;
 pub mod state_process;
 pub(crate) mod sysctl;
+pub(crate) mod template;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod timer;

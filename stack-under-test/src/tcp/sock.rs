@@ -5,6 +5,7 @@ use super::cong::CongestionControl;
 use super::options::{MAX_SACKS, SackBlock};
 use super::segment::{PageFrag, TxSegment};
 use super::state::TcpState;
+use super::template::HeaderTemplate;
 use super::timer::Timers;
 use crate::errno::Errno;
 use crate::route::RouteResult;
@@ -181,6 +182,8 @@ pub(crate) struct TcpSock {
     /// The identification of the next packet.
     pub(crate) inet_id: u16,
     pub(crate) cached_route: Option<(u64, RouteResult)>,
+    /// The headers of segments without a SYN, as far as they are the same.
+    pub(crate) template: HeaderTemplate,
     pub(crate) tcp_header_len: u32,
 
     // The sender.
@@ -394,6 +397,12 @@ impl TcpSock {
     /// Whether the memory of the queues is worth keeping for another socket, and not too much for one that sends little.
     pub(crate) fn queues_are_small(&self) -> bool {
         self.rtx.capacity() <= 16 && self.wq.capacity() <= 16 && self.receive_queue.capacity() <= 64
+    }
+
+    /// What is remembered of the way to the peer does not hold any more, or an option changed.
+    pub(crate) fn forget_route(&mut self) {
+        self.cached_route = None;
+        self.template.generation = 0;
     }
 
     /// The 4-tuple, from our side.

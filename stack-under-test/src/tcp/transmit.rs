@@ -5,6 +5,7 @@ use super::options::{MAX_SACKS, OutOptions};
 use super::segment::TxSegment;
 use super::seq::after;
 use super::sock::TcpSock;
+use super::template::{HeaderTemplate, Own};
 use crate::errno::Errno;
 use crate::ip::{Flow, SendError};
 use crate::mib::Counter;
@@ -144,6 +145,88 @@ impl Stack {
     /// # Errors
     /// No route, no memory, or what the layers below say.
     pub(crate) fn tcp_transmit_skb(
+        &mut self,
+        tp: &mut TcpSock,
+        segment: &TxSegment,
+        mss: u32,
+    ) -> Result<(), SendError> {
+        let plain = segment.flags & SYN == 0
+            && tp.num_sacks == 0
+            && tp.duplicate_sack.is_none()
+            && tp.snd_up.is_none()
+            && !tp.ecn_ok;
+        if !plain || self.trace.is_on() {
+            return self.tcp_transmit_any(tp, segment, mss);
+        }
+        // 0 stands for none.
+        let generation = self.flow_generation() + 1;
+        if tp.template.generation != generation {
+            let Some(flow) = self.tcp_flow(tp) else { return Err(SendError::Errno(Errno::EHOSTUNREACH)) };
+            tp.template = HeaderTemplate::new(generation, &flow, tp.sport, tp.dport);
+        }
+        let sent = self.tcp_transmit_plain(tp, segment, mss);
+        if sent == Err(SendError::Congested) {
+            self.tcp_enter_cwr(tp);
+        }
+        sent
+    }
+
+    /// [`Self::tcp_transmit_skb`] of nearly all segments: most of their headers is ready.
+    #[inline(always)]
+    fn tcp_transmit_plain(
+        &mut self,
+        tp: &mut TcpSock,
+        segment: &TxSegment,
+        mss: u32,
+    ) -> Result<(), SendError> {
+        let window = self.tcp_select_window(tp);
+        let large = segment.pcount > 1;
+        let flags = segment.flags | if large { PSH } else { 0 };
+        let mut ack = 0;
+        if flags & ACK != 0 {
+            ack = tp.rcv_nxt;
+            Self::tcp_event_ack_sent(tp);
+        }
+        self.tcp_count_sent(tp, segment);
+        let id = tp.inet_id;
+        tp.inet_id = id.wrapping_add(segment.pcount.max(1) as u16);
+        tp.wstamp_ns = self.now.0;
+        let now_ms = self.tcp_time_stamp().wrapping_add(tp.tsoffset);
+        let tstamp = tp.rx_opt.tstamp_ok.then_some((now_ms, tp.rx_opt.ts_recent));
+        let headers = IP_BYTES + HEADER_BYTES + if tstamp.is_some() { TSTAMP_BYTES as usize } else { 0 };
+        let length = headers + segment.len as usize;
+        let template = &tp.template;
+        let dst = template.dst;
+        let origin = Origin {
+            dst,
+            mark: template.mark,
+            priority: template.priority,
+            ignore_df: false,
+            sk: u32::MAX,
+            truesize: super::segment::SEGMENT_TRUESIZE + (length - IP_BYTES) as u32,
+            tstamp: self.now,
+            packet: 0,
+        };
+        let Some((skb, out)) = self.skbs.alloc_headers(headers, CHECKSUM_OFFSET as u16, &origin) else {
+            return Err(SendError::Errno(Errno::ENOBUFS));
+        };
+        let length = length as u16;
+        template.write(out, &Own { seq: segment.seq, ack, flags, window, id, length, tstamp });
+        for frag in segment.frags() {
+            self.skbs.get_buf(frag.buf);
+            self.skbs.add_frag(&skb, *frag);
+        }
+        if large {
+            let meta = &mut self.skbs[&skb];
+            (meta.gso_size, meta.gso_segs) = (mss as u16, segment.pcount as u16);
+            meta.gso_type = GsoType::TCPV4;
+        }
+        self.ip_local_out_known(skb, dst, usize::from(length))
+    }
+
+    /// [`Self::tcp_transmit_skb`] of any segment.
+    #[inline(never)]
+    fn tcp_transmit_any(
         &mut self,
         tp: &mut TcpSock,
         segment: &TxSegment,

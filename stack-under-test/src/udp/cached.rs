@@ -84,7 +84,7 @@ fn packed(to: Option<SocketAddrV4>) -> u64 {
 impl Stack {
     /// Changes with everything but the socket that a remembered flow depends on: each part only grows.
     #[inline(always)]
-    fn flow_generation(&self) -> u64 {
+    pub(crate) fn flow_generation(&self) -> u64 {
         u64::from(self.fib.generation()) + self.path_mtus.generation() + self.commands
     }
 
