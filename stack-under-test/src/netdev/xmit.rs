@@ -50,7 +50,9 @@ impl Stack {
             let whole = meta.frag_list == NONE && (meta.nr_frags == 0 || self.dev.has(Features::SG));
             if whole && self.dev.qdisc.bypass(&self.skbs, 0, &skb) {
                 // Its checksum is all that the packet lacks.
-                self.skb_checksum_help(&skb);
+                if !self.skbs.checksum_linear(&skb) {
+                    self.skb_checksum_help(&skb);
+                }
                 self.sch_direct_xmit::<TRACED>(skb, 0, false);
                 return NetXmit::Success;
             }
