@@ -4,7 +4,7 @@ use super::cong::CongestionControl;
 use super::hash::Owner;
 use super::segment::TxSegment;
 use super::sock::{
-    AckState, CaState, DEFAULT_SCALING_RATIO, Pending, Rack, RcvEstimates, RxOptions, TCP_INFINITE_SSTHRESH,
+    AckState, CaState, DEFAULT_SCALING_RATIO, Pending, Queues, Rack, RcvEstimates, RxOptions, TCP_INFINITE_SSTHRESH,
     TCP_INIT_CWND, TCP_MSS_DEFAULT, TcpSock, Tunables,
 };
 use super::state::{TcpEvent, TcpState};
@@ -32,17 +32,16 @@ impl Stack {
     pub fn socket_tcp(&mut self) -> Result<Fd, Errno> {
         let slot = self.reserve_slot().ok_or(Errno::ENOMEM)?;
         let sock = self.tcp_alloc_sock(slot);
-        let options = sock.options.clone();
+        let inet_id = self.first_inet_id();
+        self.sockets.fill(slot, &sock.options, inet_id);
         self.tcp.put(sock);
-        let socket = self.new_socket_for(options);
-        self.sockets.fill(slot, socket);
         Ok(SocketTable::fd(slot))
     }
 
     /// `tcp_init_sock`.
     #[expect(clippy::too_many_lines, reason = "one line for each field that a connection begins with")]
     #[inline(always)]
-    pub(crate) fn tcp_new_sock(&mut self, slot: u32) -> TcpSock {
+    pub(crate) fn tcp_new_sock(&self, slot: u32, queues: Queues) -> TcpSock {
         let sysctl = &self.sysctl.tcp;
         let mut options = Options::new(&self.sysctl);
         options.sndbuf = sysctl.wmem[1];
@@ -92,8 +91,8 @@ impl Stack {
             advmss: TCP_MSS_DEFAULT,
             pmtu_cookie: 0,
             nonagle: 0,
-            rtx: VecDeque::new(),
-            wq: VecDeque::new(),
+            rtx: queues.rtx,
+            wq: queues.wq,
             page_frag: super::segment::PageFrag::default(),
             wmem_queued: 0,
             nospace: false,
@@ -159,7 +158,7 @@ impl Stack {
             irs: 0,
             rcv_est: RcvEstimates::default(),
             ack: AckState::default(),
-            receive_queue: VecDeque::new(),
+            receive_queue: queues.receive,
             out_of_order: Vec::new(),
             rmem_alloc: 0,
             forward_alloc: 0,
@@ -387,7 +386,7 @@ impl Stack {
         if !tp.port_locked {
             self.tcp_put_port(tp);
         }
-        let keep = self.tcp_new_sock(tp.slot);
+        let keep = self.tcp_new_sock(tp.slot, Queues::default());
         let old = core::mem::replace(tp, keep);
         (tp.options, tp.tunables, tp.nonagle) = (old.options, old.tunables, old.nonagle);
         tp.cong = old.cong;

@@ -68,9 +68,8 @@ impl Stack {
         child.parent = None;
         child.connected = true;
         let peer = SocketAddrV4::new(child.daddr, child.dport);
-        let options = child.options.clone();
-        let socket = self.new_socket_for(options);
-        self.sockets.fill(slot, socket);
+        let inet_id = self.entropy.next_u64() as u16;
+        self.sockets.fill(slot, &child.options, inet_id);
         Ok((SocketTable::fd(slot), peer))
     }
 

@@ -76,7 +76,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use hash::{ConnectionTable, Owner, Place, Tuple, keyed_hash};
-use sock::TcpSock;
+use sock::{Queues, TcpSock};
 use timer::TimerQueue;
 
 /// Things by number; a number is used again when its thing is gone.
@@ -273,15 +273,16 @@ impl Stack {
 
     /// A new socket with memory of its own: `sk_alloc`.
     pub(crate) fn tcp_alloc_sock(&mut self, slot: u32) -> Box<TcpSock> {
-        let Some(mut sock) = self.tcp.spare.pop() else { return Box::new(self.tcp_new_sock(slot)) };
+        let Some(mut sock) = self.tcp.spare.pop() else {
+            return Box::new(self.tcp_new_sock(slot, Queues::default()));
+        };
         // They were emptied when the socket was freed.
-        let queues = (
-            core::mem::take(&mut sock.rtx),
-            core::mem::take(&mut sock.wq),
-            core::mem::take(&mut sock.receive_queue),
-        );
-        *sock = self.tcp_new_sock(slot);
-        (sock.rtx, sock.wq, sock.receive_queue) = queues;
+        let queues = Queues {
+            rtx: core::mem::take(&mut sock.rtx),
+            wq: core::mem::take(&mut sock.wq),
+            receive: core::mem::take(&mut sock.receive_queue),
+        };
+        *sock = self.tcp_new_sock(slot, queues);
         sock
     }
 

@@ -142,6 +142,14 @@ pub(crate) const NAGLE_CORK: u8 = 2;
 /// `nonagle`: what is there goes.
 pub(crate) const NAGLE_PUSH: u8 = 4;
 
+/// The queues of a socket, whose memory the next socket takes.
+#[derive(Debug, Default)]
+pub(crate) struct Queues {
+    pub(crate) rtx: VecDeque<TxSegment>,
+    pub(crate) wq: VecDeque<TxSegment>,
+    pub(crate) receive: VecDeque<Received>,
+}
+
 /// A TCP socket.
 #[derive(Debug)]
 pub(crate) struct TcpSock {
