@@ -171,6 +171,7 @@ impl Stack {
     }
 
     /// `tcp_push_pending_frames`: with the socket's own Nagle.
+    #[inline]
     pub(crate) fn tcp_push_pending(&mut self, tp: &mut TcpSock) {
         if !tp.wq.is_empty() {
             let (mss, nonagle) = (self.tcp_current_mss(tp), tp.nonagle);
@@ -263,11 +264,12 @@ impl Stack {
 
     /// Sends the first packet; gives its segments. `None`, and it stays the first, when it did not go.
     fn tcp_transmit_head(&mut self, tp: &mut TcpSock, mss: u32) -> Option<u32> {
+        // Nobody looks into the queue while its first packet goes.
+        let wq = core::mem::take(&mut tp.wq);
+        let sent = wq.front().map(|segment| self.tcp_transmit_skb(tp, segment, mss));
+        tp.wq = wq;
+        sent?.ok()?;
         let mut segment = tp.wq.pop_front()?;
-        if self.tcp_transmit_skb(tp, &segment, mss).is_err() {
-            tp.wq.push_front(segment);
-            return None;
-        }
         segment.mstamp = self.tcp_mstamp();
         Some(self.tcp_event_new_data_sent(tp, segment, mss))
     }
