@@ -31,38 +31,36 @@ impl Stack {
         self.ip_output::<TRACED>(skb)
     }
 
-    /// [`Self::ip_local_out`] for who does not know whether the journal is on.
+    /// [`Self::ip_local_out`] of a packet whose way out and length (`len`) are at hand, and not noted in it yet: nothing needs
+    /// them there where nobody listens and the neighbour is known.
     ///
     /// # Errors
     /// The same.
     #[inline(always)]
-    pub(crate) fn ip_local_out_either(&mut self, skb: Skb) -> Result<(), SendError> {
-        if self.trace.is_on() { self.ip_local_out_traced(skb) } else { self.ip_local_out::<false>(skb) }
-    }
-
-    /// [`Self::ip_local_out`] for who knows that the journal is off, and has the way out and the packet's length at hand.
-    ///
-    /// # Errors
-    /// The same.
-    #[inline(always)]
-    pub(crate) fn ip_local_out_known(&mut self, skb: Skb, dst: Dst, len: usize) -> Result<(), SendError> {
-        let filtered =
-            self.netfilter.has_chains(Hook::LocalOut) || self.netfilter.has_chains(Hook::PostRouting);
-        if filtered || len > dst.mtu as usize {
-            return self.ip_local_out_long(skb);
+    pub(crate) fn ip_local_out_by(&mut self, skb: Skb, dst: &Dst, len: usize) -> Result<(), SendError> {
+        let heard = self.trace.is_on()
+            || self.netfilter.has_chains(Hook::LocalOut)
+            || self.netfilter.has_chains(Hook::PostRouting);
+        let direct = dst.kind == RouteKind::Unicast && dst.oif == OifId::ETH0 && len <= dst.mtu as usize;
+        #[cfg(test)]
+        let direct = direct && self.test_wire.is_none();
+        if heard || !direct {
+            return self.ip_local_out_noted(skb, *dst);
         }
+        let Some(mac) = self.neigh.resolve_connected(dst.nexthop) else {
+            return self.ip_local_out_noted(skb, *dst);
+        };
+        self.skbs.push_eth_header(&skb, mac, self.dev.header_end());
         self.mib.inc(Counter::IpOutRequests);
         self.mib.add(Counter::IpExtOutOctets, len);
-        self.ip_finish_output2::<false>(skb, dst)
+        self.mib.inc(Counter::IpOutTransmits);
+        Self::xmit_result(self.dev_queue_xmit::<false>(skb))
     }
 
+    /// The same by way of all functions, with the way out in the packet.
     #[inline(never)]
-    fn ip_local_out_long(&mut self, skb: Skb) -> Result<(), SendError> {
-        self.ip_local_out::<false>(skb)
-    }
-
-    #[cold]
-    fn ip_local_out_traced(&mut self, skb: Skb) -> Result<(), SendError> {
+    fn ip_local_out_noted(&mut self, skb: Skb, dst: Dst) -> Result<(), SendError> {
+        self.skbs[&skb].dst = Some(dst);
         self.ip_local_out::<true>(skb)
     }
 

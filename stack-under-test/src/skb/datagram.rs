@@ -22,8 +22,8 @@ const CHECKSUM_OFFSET: u16 = 6;
 /// What the layers know of a datagram before it is made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
-    /// The way out.
-    pub(crate) dst: Dst,
+    /// The way out, if it is to be noted.
+    pub(crate) dst: Option<Dst>,
     /// `skb->mark`.
     pub(crate) mark: u32,
     /// `skb->priority`.
@@ -73,7 +73,7 @@ impl SkbPool {
             truesize: origin.truesize,
             ignore_df: origin.ignore_df,
             tstamp: origin.tstamp,
-            dst: Some(origin.dst),
+            dst: origin.dst,
             packet: origin.packet,
             ..SkBuff::EMPTY
         };
@@ -118,7 +118,7 @@ impl SkbPool {
             truesize: origin.truesize,
             ignore_df: origin.ignore_df,
             tstamp: origin.tstamp,
-            dst: Some(origin.dst),
+            dst: origin.dst,
             packet: origin.packet,
             ..SkBuff::EMPTY
         };

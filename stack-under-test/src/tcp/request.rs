@@ -227,7 +227,8 @@ impl Stack {
         };
         self.mib.inc(Counter::TcpOutSegs);
         if let Ok(skb) = self.tcp_make_skb(&flow, &header, &options, &[], packet) {
-            let _ = self.ip_local_out_either(skb);
+            let len = self.skbs[&skb].len();
+            let _ = self.ip_local_out_by(skb, &flow.dst, len);
         }
     }
 

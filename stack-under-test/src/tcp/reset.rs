@@ -78,7 +78,8 @@ impl Stack {
         let flow = self.tcp_bare_flow(tuple, &route, 0);
         let packet = self.trace.made(&[], 0);
         if let Ok(skb) = self.tcp_make_skb(&flow, header, options, &[], packet) {
-            let _ = self.ip_local_out_either(skb);
+            let len = self.skbs[&skb].len();
+            let _ = self.ip_local_out_by(skb, &flow.dst, len);
         }
     }
 

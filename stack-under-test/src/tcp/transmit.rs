@@ -196,9 +196,8 @@ impl Stack {
         let headers = IP_BYTES + HEADER_BYTES + if tstamp.is_some() { TSTAMP_BYTES as usize } else { 0 };
         let length = headers + segment.len as usize;
         let template = &tp.template;
-        let dst = template.dst;
         let origin = Origin {
-            dst,
+            dst: None,
             mark: template.mark,
             priority: template.priority,
             ignore_df: false,
@@ -221,7 +220,7 @@ impl Stack {
             (meta.gso_size, meta.gso_segs) = (mss as u16, segment.pcount as u16);
             meta.gso_type = GsoType::TCPV4;
         }
-        self.ip_local_out_known(skb, dst, usize::from(length))
+        self.ip_local_out_by(skb, &tp.template.dst, usize::from(length))
     }
 
     /// [`Self::tcp_transmit_skb`] of any segment.
@@ -312,10 +311,11 @@ impl Stack {
             let cwr = header.flags & CWR != 0;
             meta.gso_type = if cwr { GsoType::TCPV4.with(GsoType::TCP_ECN) } else { GsoType::TCPV4 };
         }
-        self.ip_local_out_either(skb)
+        let len = self.skbs[&skb].len();
+        self.ip_local_out_by(skb, &flow.dst, len)
     }
 
-    /// A packet with its headers, its checksum left to the device where that can do it.
+    /// A packet with its headers, for [`Self::ip_local_out_by`]: its checksum is left to the device where that can do it.
     #[inline(always)]
     pub(crate) fn tcp_make_skb(
         &mut self,
@@ -330,7 +330,7 @@ impl Stack {
         let length = header_len + payload;
         let pseudo = pseudo_header(flow.saddr, flow.daddr, IPPROTO_TCP, length as u16);
         let origin = Origin {
-            dst: flow.dst,
+            dst: None,
             mark: flow.mark,
             priority: flow.priority,
             ignore_df: false,
