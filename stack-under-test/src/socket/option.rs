@@ -110,6 +110,7 @@ impl SocketOption {
 }
 
 impl Options {
+    #[inline(always)]
     pub(crate) fn new(sysctl: &Sysctl) -> Self {
         Self {
             tos: 0,

@@ -161,11 +161,12 @@ impl Stack {
 
     /// `tcp_write_queue_purge`.
     pub(crate) fn tcp_purge_write_queue(&mut self, tp: &mut TcpSock) {
-        for segment in tp.wq.iter().chain(&tp.rtx) {
-            segment.put_frags(&mut self.skbs);
+        for queue in [&mut tp.wq, &mut tp.rtx] {
+            if !queue.is_empty() {
+                queue.iter().for_each(|segment| segment.put_frags(&mut self.skbs));
+                queue.clear();
+            }
         }
-        tp.wq.clear();
-        tp.rtx.clear();
         tp.wmem_queued = 0;
         (tp.packets_out, tp.sacked_out, tp.lost_out, tp.retrans_out) = (0, 0, 0, 0);
         tp.backoff = 0;

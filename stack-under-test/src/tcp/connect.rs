@@ -31,7 +31,11 @@ impl Stack {
     /// ENOMEM when there are too many.
     pub fn socket_tcp(&mut self) -> Result<Fd, Errno> {
         let slot = self.reserve_slot().ok_or(Errno::ENOMEM)?;
-        let sock = self.tcp_alloc_sock(slot);
+        let mut sock = self.tcp_alloc_sock(slot);
+        let algorithm = self.sysctl.tcp.congestion_control;
+        if algorithm != sock.cong.name() {
+            sock.cong = CongestionControl::named(algorithm).unwrap_or(CongestionControl::Reno);
+        }
         let inet_id = self.first_inet_id();
         self.sockets.fill(slot, &sock.options, inet_id);
         self.tcp.put(sock);
@@ -43,14 +47,12 @@ impl Stack {
     #[inline(always)]
     pub(crate) fn tcp_new_sock(&self, slot: u32, queues: Queues) -> TcpSock {
         let sysctl = &self.sysctl.tcp;
-        let mut options = Options::new(&self.sysctl);
-        options.sndbuf = sysctl.wmem[1];
-        options.rcvbuf = sysctl.rmem[1];
-        let cong = CongestionControl::named(sysctl.congestion_control).unwrap_or(CongestionControl::Reno);
+        let (sndbuf, rcvbuf) = (sysctl.wmem[1], sysctl.rmem[1]);
         let (rcvlowat, reordering) = (1, sysctl.reordering);
         TcpSock {
-            options,
-            cong,
+            options: Options { sndbuf, rcvbuf, ..Options::new(&self.sysctl) },
+            // The caller knows whether it is to be another.
+            cong: CongestionControl::Reno,
             reordering,
             slot,
             state: TcpState::Close,

@@ -81,12 +81,14 @@ impl Stack {
             self.mib.inc(Counter::TcpExtListenDrops);
             return None;
         }
-        let request = self.tcp.requests.get(id)?.clone();
         let slot = self.reserve_slot()?;
+        // The child takes the place of the request.
+        let Some(request) = self.tcp.requests.remove(id) else {
+            self.sockets.release(slot);
+            return None;
+        };
         let mut child = self.tcp_alloc_sock(slot);
         self.tcp_create_openreq_child(tp, &mut child, &request, seg);
-        // The child takes the place of the request.
-        self.tcp.requests.remove(id);
         tp.syn_queue_len = tp.syn_queue_len.saturating_sub(1);
         child.hashed = Some(self.tcp_hand_over(
             request.place,

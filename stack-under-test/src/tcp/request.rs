@@ -105,11 +105,10 @@ impl Stack {
         let hash = self.tcp.table.hash(&tuple);
         let place = self.tcp.table.insert(hash, &tuple, Owner::Request(id));
         let request = self.tcp_openreq_init(tp, seg, isn, &route, place);
-        let expires = request.expires;
-        self.tcp.requests.insert(request);
-        self.tcp.timers.push(expires, TimerOf::Request(id));
+        self.tcp.timers.push(request.expires, TimerOf::Request(id));
         tp.syn_queue_len += 1;
-        self.tcp_send_synack(tp, id, &route);
+        self.tcp_send_synack(tp, &request, &route);
+        self.tcp.requests.insert(request);
         None
     }
 
@@ -195,9 +194,8 @@ impl Stack {
     }
 
     /// `tcp_v4_send_synack`, `tcp_make_synack`.
-    fn tcp_send_synack(&mut self, tp: &TcpSock, id: u32, route: &RouteResult) {
+    fn tcp_send_synack(&mut self, tp: &TcpSock, request: &RequestSock, route: &RouteResult) {
         self.trace.function(0, "tcp_send_synack");
-        let Some(request) = self.tcp.requests.get(id).cloned() else { return };
         let packet = self.trace.made(&[], 0);
         self.trace.function(packet, "tcp_make_synack");
         let mut flow = self.tcp_bare_flow(&request.tuple, route, tp.options.tos);
@@ -235,9 +233,10 @@ impl Stack {
     /// `inet_rtx_syn_ack`.
     fn tcp_rtx_synack(&mut self, tp: &TcpSock, id: u32) {
         self.trace.function(0, "tcp_rtx_synack");
-        let tuple = self.tcp.requests.get(id).map(|request| request.tuple);
-        if let Some(route) = tuple.and_then(|tuple| self.tcp_request_route(tp, &tuple)) {
-            self.tcp_send_synack(tp, id, &route);
+        if let Some(request) = self.tcp.requests.get(id).cloned()
+            && let Some(route) = self.tcp_request_route(tp, &request.tuple)
+        {
+            self.tcp_send_synack(tp, &request, &route);
         }
         self.mib.inc(Counter::TcpRetransSegs);
         self.mib.inc(Counter::TcpExtSynRetrans);

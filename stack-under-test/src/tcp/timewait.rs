@@ -73,7 +73,13 @@ impl Stack {
             let brief = ticks <= 4 * HZ;
             self.mib.inc(if brief { Counter::TcpExtTwKilled } else { Counter::TcpExtTw });
             let id = self.tcp.timewaits.next_id();
-            let bound = self.tcp.bound.insert(tuple.lport, Holder::TimeWait(id));
+            let (sock, holder) = (Holder::Sock(tp.slot), Holder::TimeWait(id));
+            // A port that was asked for stays with the socket as well.
+            let bound = if !tp.port_locked && self.tcp.bound.hand_over(tp.bound, sock, holder) {
+                core::mem::take(&mut tp.bound)
+            } else {
+                self.tcp.bound.insert(tuple.lport, holder)
+            };
             let (from, to) = (Owner::Sock(tp.slot), Owner::TimeWait(id));
             let place = match tp.hashed.take() {
                 Some(place) => self.tcp_hand_over(place, &tuple, from, to),
