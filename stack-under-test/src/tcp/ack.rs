@@ -305,6 +305,13 @@ impl Stack {
         (first_ackt, last_ackt): (u64, u64),
     ) {
         let now_us = self.tcp_mstamp();
+        let acked = *flag & FLAG_ACKED != 0;
+        if first_ackt != 0 && *flag & FLAG_RETRANS_DATA_ACKED == 0 && sack.first_sackt == 0 {
+            // As nearly always: what was sent once was acknowledged.
+            let (first, last) = (now_us.wrapping_sub(first_ackt) as u32, now_us.wrapping_sub(last_ackt) as u32);
+            self.tcp_take_rtt(tp, first, last);
+            return CongestionControl::pkts_acked(tp, last, now_us);
+        }
         let since = |then: u64| (then != 0).then(|| now_us.saturating_sub(then) as u32);
         let clean = *flag & FLAG_RETRANS_DATA_ACKED == 0;
         let seq_rtt = if clean { since(first_ackt) } else { None };
@@ -313,7 +320,7 @@ impl Stack {
         if sack.first_sackt != 0 {
             ca_rtt = since(sack.last_sackt);
         }
-        self.tcp_ack_update_rtt(tp, *flag & FLAG_ACKED != 0, (seq_rtt, sack_rtt, ca_rtt));
+        self.tcp_ack_update_rtt(tp, acked, (seq_rtt, sack_rtt, ca_rtt));
         if let Some(rtt) = ca_rtt.or(seq_rtt) {
             CongestionControl::pkts_acked(tp, rtt, now_us);
         }

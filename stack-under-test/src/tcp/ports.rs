@@ -40,7 +40,7 @@ impl PortTable {
     /// A holder joins a port.
     pub(crate) fn insert(&mut self, port: u16, holder: Holder) -> Held {
         if self.first.is_empty() {
-            self.first = alloc::vec![NONE; usize::from(u16::MAX) + 1];
+            self.begin();
         }
         let first = &mut self.first[usize::from(port)];
         let entry = Entry { port, holder: Some(holder), next: *first, previous: NONE };
@@ -62,6 +62,11 @@ impl PortTable {
         }
         self.len += 1;
         Held(at)
+    }
+
+    #[cold]
+    fn begin(&mut self) {
+        self.first = alloc::vec![NONE; usize::from(u16::MAX) + 1];
     }
 
     /// A holder gives its place at its port to another. `false` when it holds none.
