@@ -267,11 +267,21 @@ impl Stack {
         // Nobody looks into the queue while its first packet goes.
         let wq = core::mem::take(&mut tp.wq);
         let sent = wq.front().map(|segment| self.tcp_transmit_skb(tp, segment, mss));
+        let only = wq.len() == 1 && tp.rtx.is_empty();
         tp.wq = wq;
         sent?.ok()?;
-        let mut segment = tp.wq.pop_front()?;
-        segment.mstamp = self.tcp_mstamp();
-        Some(self.tcp_event_new_data_sent(tp, segment, mss))
+        if only {
+            // The queues change places, and the packet stays where it is.
+            core::mem::swap(&mut tp.wq, &mut tp.rtx);
+        } else {
+            let segment = tp.wq.pop_front()?;
+            tp.rtx.push_back(segment);
+        }
+        let now_us = self.tcp_mstamp();
+        let segment = tp.rtx.back_mut()?;
+        segment.mstamp = now_us;
+        let sent = (segment.end_seq, segment.len, segment.pcount.max(1));
+        Some(self.tcp_event_new_data_sent(tp, sent, mss))
     }
 
     /// `tcp_grow_skb`: fills the first packet up from the next, as far as it may go at once.
@@ -299,10 +309,13 @@ impl Stack {
 
     /// `tcp_event_new_data_sent`: what was the first packet is under way now. Gives its segments.
     #[inline(always)]
-    fn tcp_event_new_data_sent(&mut self, tp: &mut TcpSock, segment: TxSegment, mss: u32) -> u32 {
-        let (end_seq, len, pcount) = (segment.end_seq, segment.len, segment.pcount.max(1));
+    fn tcp_event_new_data_sent(
+        &mut self,
+        tp: &mut TcpSock,
+        (end_seq, len, pcount): (u32, u32, u32),
+        mss: u32,
+    ) -> u32 {
         tp.snd_nxt = end_seq;
-        tp.rtx.push_back(segment);
         tp.packets_out += pcount;
         self.mib.add(Counter::TcpExtOrigDataSent, pcount as usize);
         tp.minshall_update(mss, len, pcount, end_seq);
