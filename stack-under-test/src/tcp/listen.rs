@@ -120,7 +120,7 @@ impl Stack {
         child.cong = tp.cong.clone();
         (child.rcv_saddr, child.saddr, child.sport) = (tuple.laddr, tuple.laddr, tuple.lport);
         (child.daddr, child.dport) = (tuple.raddr, tuple.rport);
-        child.tsoffset = self.tcp_ts_offset(tuple);
+        child.tsoffset = request.tsoffset;
         child.cached_route = Some(request.route);
         child.inet_id = self.entropy.next_u64() as u16;
         let first = request.snt_isn.wrapping_add(1);

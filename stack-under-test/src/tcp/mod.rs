@@ -287,10 +287,18 @@ impl Stack {
     }
 
     /// Takes a socket out of the tables that segments are looked up in.
+    #[inline]
     pub(crate) fn tcp_unhash(&mut self, sock: &mut TcpSock) {
         if let Some(place) = sock.hashed.take() {
             self.tcp.table.remove(place, Owner::Sock(sock.slot));
         }
+        if sock.listed {
+            self.tcp_unlist(sock);
+        }
+    }
+
+    #[inline(never)]
+    fn tcp_unlist(&mut self, sock: &mut TcpSock) {
         if core::mem::take(&mut sock.listed)
             && let Some(listeners) = self.tcp.listeners.get_mut(&sock.sport)
         {

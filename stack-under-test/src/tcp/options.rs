@@ -156,6 +156,17 @@ impl OutOptions {
             out[8..].copy_from_slice(&ecr.to_be_bytes());
             return;
         }
+        // And every SYN, unless something is switched off.
+        if let (Some(mss), Some((val, ecr)), true, Some(shift), Ok(out)) =
+            (self.mss, self.tstamp, self.sack_ok, self.wscale, <&mut [u8; 20]>::try_from(&mut *out))
+        {
+            let [m, n] = mss.to_be_bytes();
+            out[..8].copy_from_slice(&[MSS, 4, m, n, SACK_PERM, 2, TIMESTAMP, 10]);
+            out[8..12].copy_from_slice(&val.to_be_bytes());
+            out[12..16].copy_from_slice(&ecr.to_be_bytes());
+            out[16..].copy_from_slice(&[NOP, WSCALE, 3, shift]);
+            return;
+        }
         self.write_all(out);
     }
 

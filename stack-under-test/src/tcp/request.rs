@@ -38,6 +38,8 @@ pub(crate) struct RequestSock {
     pub(crate) tstamp_ok: bool,
     pub(crate) ecn_ok: bool,
     pub(crate) ts_recent: u32,
+    /// `ts_off`: what is added to the clock of timestamps.
+    pub(crate) tsoffset: u32,
     pub(crate) rcv_wnd: u32,
     pub(crate) window_clamp: u32,
     /// Timeouts so far.
@@ -164,6 +166,7 @@ impl Stack {
             tstamp_ok,
             ecn_ok: asks_ecn && seg.ecn == 0 && sysctl.ecn != 0,
             ts_recent: options.tstamp.map_or(0, |(val, _)| val),
+            tsoffset: self.tcp_ts_offset(&tuple),
             rcv_wnd: window.rcv_wnd,
             window_clamp: window.window_clamp,
             num_timeout: 0,
@@ -205,7 +208,7 @@ impl Stack {
         let user_mss = u32::from(tp.rx_opt.user_mss);
         let mss = route.mtu.saturating_sub((IP_BYTES + HEADER_BYTES) as u32);
         let mss = if user_mss != 0 && user_mss < mss { user_mss } else { mss };
-        let now_ms = self.tcp_time_stamp().wrapping_add(self.tcp_ts_offset(&request.tuple));
+        let now_ms = self.tcp_time_stamp().wrapping_add(request.tsoffset);
         let options = OutOptions {
             mss: Some(mss.min(65_495) as u16),
             tstamp: request.tstamp_ok.then_some((now_ms, request.ts_recent)),
@@ -431,6 +434,7 @@ impl Stack {
             ack: request.rcv_isn.wrapping_add(1),
             window: (request.rcv_wnd >> request.rcv_wscale).min(0xffff) as u16,
             ts_recent: request.tstamp_ok.then_some(request.ts_recent),
+            tsoffset: request.tsoffset,
         };
         self.tcp_send_bare_ack(&ack);
     }

@@ -36,6 +36,8 @@ pub(crate) struct TimeWaitSock {
     rcv_wscale: u8,
     tstamp_ok: bool,
     ts_recent: u32,
+    /// `tw_ts_offset`.
+    tsoffset: u32,
     ts_recent_stamp: u64,
     pub(super) expires: Instant,
     last_oow_ack_time: u64,
@@ -96,6 +98,7 @@ impl Stack {
                 rcv_wscale: tp.rx_opt.rcv_wscale,
                 tstamp_ok: tp.rx_opt.tstamp_ok,
                 ts_recent: tp.rx_opt.ts_recent,
+                tsoffset: tp.tsoffset,
                 ts_recent_stamp: tp.rx_opt.ts_recent_stamp,
                 expires,
                 last_oow_ack_time: tp.last_oow_ack_time,
@@ -274,6 +277,7 @@ impl Stack {
             ack: tw.rcv_nxt,
             window: (tw.rcv_wnd >> tw.rcv_wscale).min(0xffff) as u16,
             ts_recent: tw.tstamp_ok.then_some(tw.ts_recent),
+            tsoffset: tw.tsoffset,
         };
         self.tcp_send_bare_ack(&ack);
     }
