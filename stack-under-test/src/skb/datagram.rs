@@ -94,7 +94,10 @@ impl SkbPool {
         csum_offset: u16,
         origin: &Origin,
     ) -> Option<(Skb, &mut [u8])> {
-        debug_assert!(len <= MAX_HEADER - crate::wire::ethernet::HEADER_BYTES, "as much room is left before them");
+        debug_assert!(
+            len <= MAX_HEADER - crate::wire::ethernet::HEADER_BYTES,
+            "as much room is left before them"
+        );
         let slot = self.take_whole()?;
         let meta = &mut self.meta[slot as usize];
         let (head, head_at) = (meta.head, meta.head_at);

@@ -308,7 +308,8 @@ impl Stack {
         let acked = *flag & FLAG_ACKED != 0;
         if first_ackt != 0 && *flag & FLAG_RETRANS_DATA_ACKED == 0 && sack.first_sackt == 0 {
             // As nearly always: what was sent once was acknowledged.
-            let (first, last) = (now_us.wrapping_sub(first_ackt) as u32, now_us.wrapping_sub(last_ackt) as u32);
+            let (first, last) =
+                (now_us.wrapping_sub(first_ackt) as u32, now_us.wrapping_sub(last_ackt) as u32);
             self.tcp_take_rtt(tp, first, last);
             return CongestionControl::pkts_acked(tp, last, now_us);
         }

@@ -4,8 +4,8 @@ use super::cong::CongestionControl;
 use super::hash::Owner;
 use super::segment::TxSegment;
 use super::sock::{
-    AckState, CaState, DEFAULT_SCALING_RATIO, Pending, Queues, Rack, RcvEstimates, RxOptions, TCP_INFINITE_SSTHRESH,
-    TCP_INIT_CWND, TCP_MSS_DEFAULT, TcpSock, Tunables,
+    AckState, CaState, DEFAULT_SCALING_RATIO, Pending, Queues, Rack, RcvEstimates, RxOptions,
+    TCP_INFINITE_SSTHRESH, TCP_INIT_CWND, TCP_MSS_DEFAULT, TcpSock, Tunables,
 };
 use super::state::{TcpEvent, TcpState};
 use super::template::HeaderTemplate;

@@ -90,12 +90,8 @@ impl Stack {
         let mut child = self.tcp_alloc_sock(slot);
         self.tcp_create_openreq_child(tp, &mut child, &request, seg);
         tp.syn_queue_len = tp.syn_queue_len.saturating_sub(1);
-        child.hashed = Some(self.tcp_hand_over(
-            request.place,
-            &request.tuple,
-            Owner::Request(id),
-            Owner::Sock(slot),
-        ));
+        child.hashed =
+            Some(self.tcp_hand_over(request.place, &request.tuple, Owner::Request(id), Owner::Sock(slot)));
         child.bound = self.tcp.bound.insert(request.tuple.lport, super::bind::Holder::Sock(slot));
         self.tcp.put(child);
         tp.accept_queue.push_back(slot);

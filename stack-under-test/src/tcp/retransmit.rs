@@ -50,10 +50,7 @@ impl Stack {
 
     fn tcp_arm_loss_probe(&mut self, tp: &mut TcpSock, advancing_rto: bool) -> bool {
         let enabled = matches!(self.sysctl.tcp.early_retrans, 3 | 4);
-        if !enabled
-            || !tp.rx_opt.sack_ok
-            || !matches!(tp.ca_state, CaState::Open | CaState::Cwr)
-        {
+        if !enabled || !tp.rx_opt.sack_ok || !matches!(tp.ca_state, CaState::Open | CaState::Cwr) {
             return false;
         }
         let mut timeout = if tp.srtt_us > 0 {

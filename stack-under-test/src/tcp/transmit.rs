@@ -225,12 +225,7 @@ impl Stack {
 
     /// [`Self::tcp_transmit_skb`] of any segment.
     #[inline(never)]
-    fn tcp_transmit_any(
-        &mut self,
-        tp: &mut TcpSock,
-        segment: &TxSegment,
-        mss: u32,
-    ) -> Result<(), SendError> {
+    fn tcp_transmit_any(&mut self, tp: &mut TcpSock, segment: &TxSegment, mss: u32) -> Result<(), SendError> {
         let packet = self.trace.derived(segment.packet);
         self.trace.function(packet, "__tcp_transmit_skb");
         let Some(mut flow) = self.tcp_flow(tp) else { return Err(SendError::Errno(Errno::EHOSTUNREACH)) };

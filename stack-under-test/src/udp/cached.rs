@@ -160,7 +160,8 @@ impl Stack {
         let truesize = truesize(total as u32 + LINK_RESERVE);
         charge.wmem += truesize;
         let tstamp = Instant::ZERO;
-        let origin = Origin { dst: Some(flow.dst), mark, priority, ignore_df, sk: slot, truesize, tstamp, packet };
+        let origin =
+            Origin { dst: Some(flow.dst), mark, priority, ignore_df, sk: slot, truesize, tstamp, packet };
         let Some((skb, headers)) = self.skbs.alloc_datagram(&flow.headers, payload, &origin) else {
             self.skbs.charges[slot as usize].wmem -= truesize;
             return Ok(None);
