@@ -2,7 +2,7 @@
 
 use super::NetdevQueue;
 use super::features::{DeviceFeatures, Features};
-use super::pick::Xps;
+use super::pick::XpsMaps;
 use super::qdisc::{QdiscDevice, Qdiscs};
 use crate::drivers::igb::{Igb, MAX_QUEUE_PAIRS};
 use crate::skb::Skb;
@@ -21,8 +21,8 @@ pub struct Interface {
     pub(crate) real_num_tx_queues: usize,
     /// `IFF_RXFH_CONFIGURED`: an administrator wrote the indirection table.
     pub(crate) rxfh_configured: bool,
-    /// Which CPU sends by which queue.
-    pub(crate) xps: Xps,
+    /// Which CPU, or which connection by its receive queue, sends by which queue.
+    pub(crate) xps: XpsMaps,
     /// The key of the flow hash: a secret of this boot.
     pub(crate) hash_key: u64,
     /// The qdiscs.
@@ -39,9 +39,13 @@ pub struct Interface {
     pub(crate) active: bool,
     /// What the device takes over (`ethtool -K`).
     pub(crate) features: DeviceFeatures,
-    /// Active, the device gathers and adds up checksums, and has one queue: a packet that is not large goes to the driver as it
-    /// is.
+    /// Active, the device gathers and adds up checksums, has one queue and no VLAN device above it: a packet that is not large
+    /// goes to the driver as it is.
     pub(crate) plain: bool,
+    /// There is or was a VLAN device above: a packet may carry a tag.
+    pub(crate) has_vlans: bool,
+    /// Active, the device has one queue and no VLAN device above it, and its packets get their checksums here.
+    pub(crate) sums_missing: bool,
     /// Transmit queues, a bit each, of which a run of the qdisc was asked for in NET_TX.
     pub(crate) scheduled: u32,
     /// `txqueuelen`.
@@ -99,7 +103,7 @@ impl Interface {
             queues,
             real_num_tx_queues,
             rxfh_configured: false,
-            xps: Xps::default(),
+            xps: XpsMaps::default(),
             hash_key,
             rx: Vec::new(),
             mtu,
@@ -107,6 +111,8 @@ impl Interface {
             active: false,
             features: DeviceFeatures::new(Features::IGB),
             plain: false,
+            has_vlans: false,
+            sums_missing: false,
             scheduled: 0,
             tx_queue_len: DEFAULT_TX_QUEUE_LEN,
             rx_dropped: 0,
@@ -121,9 +127,11 @@ impl Interface {
         self.features.active().contains(features)
     }
 
-    /// Brings `plain` up to date.
+    /// Brings `plain` and `sums_missing` up to date.
     pub(crate) fn update_plain(&mut self) {
         let gathers = self.has(Features::SG.with(Features::HW_CSUM));
-        self.plain = self.active && gathers && self.real_num_tx_queues == 1;
+        let simple = self.active && self.real_num_tx_queues == 1 && !self.has_vlans;
+        self.plain = simple && gathers;
+        self.sums_missing = simple && !self.has(Features::HW_CSUM);
     }
 }

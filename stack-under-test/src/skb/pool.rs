@@ -39,6 +39,7 @@ impl SkBuff {
         self.mark = 0;
         self.ip_summed = super::IpSummed::None;
         self.pkt_type = super::PacketType::Host;
+        self.vlan_tci = None;
         self.iif = crate::route::OifId::ETH0;
         self.sk = NONE;
         self.charge = Charge::None;

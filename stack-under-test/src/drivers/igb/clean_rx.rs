@@ -10,7 +10,7 @@ use super::stats::QueueStats;
 use crate::bus::Direction;
 use crate::drop_reason::DropReason;
 use crate::netdev::DriverCtx;
-use crate::skb::{BufId, Frag, HEAD_BYTES, IpSummed, PacketType, Skb};
+use crate::skb::{BufId, Frag, HEAD_BYTES, IpSummed, Skb};
 
 /// Buffers are lent anew when this many are missing.
 const BUFFER_WRITE: u16 = 16;
@@ -18,9 +18,6 @@ const BUFFER_WRITE: u16 = 16;
 const MAX_DESCRIPTORS: u32 = 8;
 /// The shortest frame that goes up, without CRC.
 const MIN_FRAME: usize = 60;
-
-/// The bits of a VLAN tag that name the VLAN.
-const VLAN_VID_MASK: u16 = 0xFFF;
 
 /// What a descriptor says that was written back.
 #[derive(Clone, Copy, Debug)]
@@ -45,11 +42,10 @@ impl WrittenBack {
         self.status & (RXD_EOP | RXD_FRAME_ERRORS) == RXD_EOP && (MIN_FRAME..=HEAD_BYTES).contains(&self.len)
     }
 
-    /// Whether it came with a tag that names a VLAN. No device of that VLAN is there to take it (`__netif_receive_skb_core`). A
-    /// tag that has a priority alone means nothing.
+    /// The tag that was taken off.
     #[inline(always)]
-    pub(super) fn is_of_a_vlan(&self) -> bool {
-        self.status & RXD_VP != 0 && self.tag & VLAN_VID_MASK != 0
+    pub(super) fn tag(&self) -> Option<u16> {
+        (self.status & RXD_VP != 0).then_some(self.tag)
     }
 
     /// `igb_rx_checksum`: the device's word for the checksum of layer 4, when it is taken (`rx_csum`), and whether to count a
@@ -133,6 +129,7 @@ impl Igb {
             stats: &mut self.queue_stats[q],
             hw: &mut self.hw,
             rx_csum: self.rx_csum,
+            strips: self.vlans.strip,
         }
     }
 
@@ -149,6 +146,8 @@ pub(super) struct RxQueue<'a> {
     pub(super) stats: &'a mut QueueStats,
     hw: &'a mut Hw,
     pub(super) rx_csum: bool,
+    /// Tags are taken off.
+    pub(super) strips: bool,
 }
 
 impl RxQueue<'_> {
@@ -252,8 +251,8 @@ impl RxQueue<'_> {
         meta.ip_summed = ip_summed;
         meta.queue_mapping = q as u16;
         meta.tstamp = ctx.now;
-        if written.is_of_a_vlan() {
-            meta.pkt_type = PacketType::OtherHost;
+        if self.strips {
+            meta.vlan_tci = written.tag();
         }
         let bytes = meta.len;
         ctx.rx.push(skb);

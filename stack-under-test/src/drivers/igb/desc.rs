@@ -11,6 +11,8 @@ const DCMD_DEXT: u32 = 1 << 29;
 pub(super) const DCMD_EOP_RS: u32 = 1 << 24 | 1 << 27;
 /// What every data descriptor of the driver says: advanced data, insert the CRC.
 pub(super) const DATA_CMD: u32 = DTYP_DATA | DCMD_DEXT | DCMD_IFCS;
+/// The device puts the tag of the context on.
+pub(super) const DCMD_VLE: u32 = 1 << 30;
 /// The device cuts the packet.
 pub(super) const DCMD_TSE: u32 = 1 << 31;
 /// Fourth word: insert the checksum of the IPv4 header.

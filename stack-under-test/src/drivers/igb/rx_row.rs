@@ -6,7 +6,7 @@ use super::desc;
 use crate::bus::Direction;
 use crate::netdev::DriverCtx;
 use crate::skb::pool::Exchanged;
-use crate::skb::{BufId, HEAD_BYTES, PacketType, Skb};
+use crate::skb::{BufId, HEAD_BYTES, Skb};
 
 /// A frame that was taken, and the buffer that is to be lent for it.
 struct New {
@@ -18,22 +18,27 @@ struct New {
     wrong: bool,
 }
 
-/// Makes a packet of queue `q` of what the device wrote into `old`. `None` when there is no memory for another buffer.
+/// How frames of a queue are taken.
+#[derive(Clone, Copy)]
+struct Taken {
+    q: u16,
+    direct: bool,
+    rx_csum: bool,
+    strips: bool,
+}
+
+/// Makes a packet of what the device wrote into `old`. `None` when there is no memory for another buffer.
 #[inline(always)]
-fn receive(
-    ctx: &mut DriverCtx<'_>,
-    (old, written): (BufId, &WrittenBack),
-    (q, direct, rx_csum): (usize, bool, bool),
-) -> Option<New> {
+fn receive(ctx: &mut DriverCtx<'_>, (old, written): (BufId, &WrittenBack), taken: Taken) -> Option<New> {
     let Exchanged { skb, meta, buf, dma } = ctx.skbs.build_skb_for_another(old, written.len as u16)?;
-    let (ip_summed, wrong) = written.checksum(rx_csum);
+    let (ip_summed, wrong) = written.checksum(taken.rx_csum);
     meta.ip_summed = ip_summed;
-    meta.queue_mapping = q as u16;
+    meta.queue_mapping = taken.q;
     meta.tstamp = ctx.now;
-    if written.is_of_a_vlan() {
-        meta.pkt_type = PacketType::OtherHost;
+    if taken.strips {
+        meta.vlan_tci = written.tag();
     }
-    if !direct {
+    if !taken.direct {
         let old = ctx.skbs.mem.bus_addr(ctx.skbs.head_offset(old));
         ctx.bus.dma_unmap(old, HEAD_BYTES as u32);
         ctx.bus.dma_map(dma, HEAD_BYTES as u32, Direction::FromDevice);
@@ -42,6 +47,11 @@ fn receive(
 }
 
 impl RxQueue<'_> {
+    #[inline(always)]
+    fn taken(&self, q: usize) -> Taken {
+        Taken { q: q as u16, direct: self.rx.direct, rx_csum: self.rx_csum, strips: self.strips }
+    }
+
     /// Whether the frame behind the next one is there, too.
     #[inline(always)]
     pub(super) fn has_another(&self) -> bool {
@@ -52,12 +62,12 @@ impl RxQueue<'_> {
     /// [`Self::take_row`] of the next frame alone, of which the device wrote this back. Whether it was taken.
     #[inline(always)]
     pub(super) fn take_one(&mut self, ctx: &mut DriverCtx<'_>, q: usize, written: &WrittenBack) -> bool {
+        let taken = self.taken(q);
         let rx = &mut *self.rx;
         let (free, first) = (rx.ring.next_to_use, rx.ring.next_to_clean);
         let slot = &mut rx.buffers[usize::from(first)];
         let Some(old) = *slot else { return false };
-        let Some(New { skb, buf, dma, wrong }) = receive(ctx, (old, written), (q, rx.direct, self.rx_csum))
-        else {
+        let Some(New { skb, buf, dma, wrong }) = receive(ctx, (old, written), taken) else {
             return false;
         };
         *slot = None;
@@ -75,7 +85,7 @@ impl RxQueue<'_> {
     /// bytes.
     #[inline(always)]
     pub(super) fn take_row(&mut self, ctx: &mut DriverCtx<'_>, q: usize, most: u16) -> (u16, u32) {
-        let (first, direct, rx_csum) = (self.rx.ring.next_to_use, self.rx.direct, self.rx_csum);
+        let (first, taken) = (self.rx.ring.next_to_use, self.taken(q));
         let room = (self.rx.ring.count - first).min(most + 1);
         let slots = &mut self.rx.buffers[usize::from(first)..][..usize::from(room)];
         let mut row = self.rx.ring.descs.row(first, slots);
@@ -87,8 +97,7 @@ impl RxQueue<'_> {
             if !written.is_whole() {
                 break;
             }
-            let Some(New { skb, buf, dma, wrong }) = receive(ctx, (old, &written), (q, direct, rx_csum))
-            else {
+            let Some(New { skb, buf, dma, wrong }) = receive(ctx, (old, &written), taken) else {
                 break;
             };
             free.write(desc::lent(dma));

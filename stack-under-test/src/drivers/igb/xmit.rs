@@ -3,7 +3,7 @@
 use super::Igb;
 use super::desc::{self, DATA_CMD, DCMD_EOP_RS, TUCMD_L4T_SCTP, TUCMD_L4T_TCP};
 use super::ring::{Ring, TxRing};
-use super::tso::{igb_tso, tso_map};
+use super::tso::{special, special_map};
 use crate::bus::Bus;
 use crate::drop_reason::DropReason;
 use crate::netdev::{DriverCtx, NetdevTx};
@@ -27,8 +27,8 @@ impl Igb {
     /// fragments (igb has no `NETIF_F_FRAGLIST`).
     #[inline]
     pub fn xmit_frame(&mut self, ctx: &mut DriverCtx<'_>, skb: Skb, queue: u16, more: bool) -> NetdevTx {
-        if ctx.skbs[&skb].gso_size != 0 {
-            return self.xmit_tso(ctx, skb, queue, more);
+        if ctx.skbs[&skb].gso_size != 0 || ctx.skbs[&skb].vlan_tci.is_some() {
+            return self.xmit_special(ctx, skb, queue, more);
         }
         if ctx.trace.is_on() {
             return self.xmit_frame_as::<true>(ctx, skb, queue, more);
@@ -36,7 +36,7 @@ impl Igb {
         self.xmit_frame_as::<false>(ctx, skb, queue, more)
     }
 
-    /// [`Self::xmit_frame`] of a packet that is not large; without `TRACED` the journal is known to be off.
+    /// [`Self::xmit_frame`] of a packet that is not large and has no VLAN tag beside it; without `TRACED` the journal is known to be off.
     #[inline(always)]
     pub(crate) fn xmit_frame_as<const TRACED: bool>(
         &mut self,
@@ -76,7 +76,7 @@ impl Igb {
         Ok(())
     }
 
-    /// `igb_xmit_frame_ring`; with `LARGE` of a packet that the device is to cut.
+    /// `igb_xmit_frame_ring`; with `LARGE` of a packet that the device is to cut, or to put a VLAN tag on.
     #[inline(always)]
     pub(super) fn xmit_frame_ring<const TRACED: bool, const LARGE: bool>(
         &mut self,
@@ -100,14 +100,14 @@ impl Igb {
         let (mut bytecount, mut cut) = (packet.len, 0);
         let (start, last);
         if LARGE {
-            let Some(tso) = igb_tso(ctx.skbs, &skb) else {
+            let Some(tso) = special(ctx.skbs, &skb) else {
                 ctx.skbs.drop(ctx.trace, skb, DropReason::SkbGsoSeg);
                 return NetdevTx::Ok;
             };
-            ctx.trace.function(packet.name, "igb_tso");
+            ctx.trace.function(packet.name, if tso.cuts() { "igb_tso" } else { "igb_tx_csum" });
             bytecount += tso.more_bytes();
             cut = super::ring::CUT;
-            (start, last) = tso_map(tx, ctx.skbs, ctx.bus, &skb, packet, (dma, &tso));
+            (start, last) = special_map(tx, ctx.skbs, ctx.bus, &skb, packet, (dma, &tso));
         } else {
             start = if packet.partial { tx_csum(tx, packet, first) } else { first };
             last = tx_map(tx, ctx.skbs, ctx.bus, &skb, packet, (start, dma));
@@ -153,8 +153,8 @@ pub(super) struct Packet {
     pub(super) data_at: usize,
     pub(super) partial: bool,
     frag_list: bool,
-    /// The device is to cut it.
-    large: bool,
+    /// The device is to cut it, or to put a VLAN tag on.
+    special: bool,
     /// The lengths of the Ethernet and IP headers, and where the checksum goes; read when `partial`.
     maclen: u16,
     iplen: u16,
@@ -172,7 +172,7 @@ impl Packet {
             data_at: meta.head_at + usize::from(meta.data),
             partial: meta.ip_summed == IpSummed::Partial,
             frag_list: meta.frag_list != NONE,
-            large: meta.gso_size != 0,
+            special: meta.gso_size != 0 || meta.vlan_tci.is_some(),
             maclen: meta.network_header.wrapping_sub(meta.data),
             iplen: meta.csum_start.wrapping_sub(meta.network_header),
             csum_offset: meta.csum_offset,
@@ -188,7 +188,7 @@ impl Packet {
     /// Whether it goes out as it lies there, in one descriptor, while slot 0 of the queue holds `context`.
     #[inline(always)]
     pub(super) fn is_plain(&self, context: u64) -> bool {
-        !self.large
+        !self.special
             && !self.frag_list
             && self.nr_frags == 0
             && self.len >= MIN_FRAME as u32
@@ -209,16 +209,21 @@ fn tx_csum(tx: &mut TxRing, packet: &Packet, i: u16) -> u16 {
     write_csum_context(&mut tx.ring, context, i)
 }
 
+/// The layer-4 type by where the checksum lies.
+pub(super) fn l4t(csum_offset: u16) -> u32 {
+    match csum_offset {
+        16 => TUCMD_L4T_TCP,
+        8 => TUCMD_L4T_SCTP,
+        _ => 0,
+    }
+}
+
 /// Writes the context descriptor for a checksum at `i`, and gives the index after it. A packet whose offsets contradict
 /// each other gets a checksum at the wrong place, as on Linux, but nothing beyond it is touched.
 #[inline(never)]
 fn write_csum_context(ring: &mut Ring, context: u64, i: u16) -> u16 {
     let [maclen, iplen, csum_offset] = [context, context >> 16, context >> 32].map(|part| part as u16);
-    let l4t = match csum_offset {
-        16 => TUCMD_L4T_TCP,
-        8 => TUCMD_L4T_SCTP,
-        _ => 0,
-    };
+    let l4t = l4t(csum_offset);
     let (maclen, iplen) = (u32::from(maclen & 0x7F), u32::from(iplen & 0x1FF));
     desc::write_csum_context(&mut ring.descs, i, maclen, iplen, l4t);
     ring.after(i)
