@@ -5,9 +5,10 @@ use super::features::{DeviceFeatures, Features};
 use super::pick::XpsMaps;
 use super::qdisc::{QdiscDevice, Qdiscs};
 use crate::drivers::igb::{Igb, MAX_QUEUE_PAIRS};
-use crate::skb::SkbQueue;
+use crate::skb::Skb;
 use crate::wire::Mac;
 use crate::wire::ethernet::ETH_P_IP;
+use alloc::vec::Vec;
 
 /// The device under test, as the layers above the driver see it.
 #[derive(Debug)]
@@ -15,7 +16,7 @@ pub struct Interface {
     /// The driver.
     pub igb: Igb,
     /// One a transmit queue that there can be (`num_tx_queues`).
-    pub queues: alloc::vec::Vec<NetdevQueue>,
+    pub queues: Vec<NetdevQueue>,
     /// Transmit queues in use.
     pub(crate) real_num_tx_queues: usize,
     /// `IFF_RXFH_CONFIGURED`: an administrator wrote the indirection table.
@@ -27,7 +28,7 @@ pub struct Interface {
     /// The qdiscs.
     pub qdisc: Qdiscs,
     /// Frames that the driver handed up in the poll that runs.
-    pub(crate) rx: SkbQueue,
+    pub(crate) rx: Vec<Skb>,
     /// The address, with the ethertype of IPv4 behind it: how the Ethernet header of what is sent ends.
     hh: [u8; 8],
     /// The largest IP packet, in bytes.
@@ -89,7 +90,7 @@ impl Interface {
     pub(crate) fn new(igb: Igb, hash_key: u64) -> Self {
         let mtu = igb.mtu();
         let real_num_tx_queues = usize::from(igb.queue_pairs());
-        let mut queues = alloc::vec::Vec::new();
+        let mut queues = Vec::new();
         queues.resize_with(usize::from(MAX_QUEUE_PAIRS), NetdevQueue::default);
         Self {
             hh: header_end(igb.mac()),
@@ -104,7 +105,7 @@ impl Interface {
             rxfh_configured: false,
             xps: XpsMaps::default(),
             hash_key,
-            rx: SkbQueue::default(),
+            rx: Vec::new(),
             mtu,
             up: false,
             active: false,

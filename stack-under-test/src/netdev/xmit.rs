@@ -261,19 +261,18 @@ impl Stack {
     /// `dev_hard_start_xmit`: gives packets to the driver in a row, until it stops the queue; the byte limit does not hold
     /// up segments of one packet. Whether all went; what did not is left in `list`.
     fn xmit_list(&mut self, list: &mut SkbQueue, queue: usize, more: bool) -> bool {
-        while let Some(skb) = list.pop_front(&mut self.skbs) {
-            self.trace_skb::<true>(&skb, "dev_hard_start_xmit");
-            let follows = more || !list.is_empty();
-            let (igb, mut ctx) = self.driver();
-            if let NetdevTx::Busy(skb) = igb.xmit_frame(&mut ctx, skb, queue as u16, follows) {
-                list.push_front(&mut self.skbs, skb);
-                return false;
+        let (igb, mut ctx) = self.driver();
+        let sent = igb.xmit_frames(&mut ctx, queue as u16, more, &mut |skbs, trace| {
+            let skb = list.pop_front(skbs)?;
+            if trace.is_on() {
+                trace.function(skbs[&skb].packet, "dev_hard_start_xmit");
             }
-            if self.dev.queues[queue].is_stopped_by_driver() && !list.is_empty() {
-                return false;
-            }
+            Some(skb)
+        });
+        if let NetdevTx::Busy(skb) = sent {
+            list.push_front(&mut self.skbs, skb);
         }
-        true
+        list.is_empty()
     }
 
     /// `dev_requeue_skb`: back to where it will be taken from first; the qdisc is rescheduled.

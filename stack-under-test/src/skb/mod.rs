@@ -44,6 +44,12 @@ impl Skb {
     pub fn slot(&self) -> u32 {
         self.0
     }
+
+    /// The slot, for one who keeps that instead of the handle.
+    #[inline]
+    pub(crate) fn into_slot(self) -> u32 {
+        self.0
+    }
 }
 
 /// A buffer in DMA memory, counted by reference.

@@ -4,7 +4,7 @@
 //! call [`Igb::timer`] when [`Igb::next_deadline`] is reached. Interrupts come in through [`Igb::interrupt`], which says
 //! which NAPI to schedule; [`Igb::poll`] then does the work.
 //!
-//! The way of a packet: `xmit.rs` (out), `clean_tx.rs` (completion), `clean_rx.rs` (in). The way of the device:
+//! The way of a packet: `xmit.rs` and `xmit_row.rs` (out), `clean_tx.rs` (completion), `clean_rx.rs` and `rx_row.rs` (in). The way of the device:
 //! `reset.rs` (probe, down, reset), `configure.rs` (up), `filter.rs`, `vlan.rs` and `rss.rs` (which frames, to which queue), `phy.rs`, `pause.rs`
 //! and `watchdog.rs` (link, hang, statistics). What an administrator sets and tries: `settings.rs`, `selftest/`.
 
@@ -23,6 +23,7 @@ mod regs;
 mod reset;
 mod ring;
 mod rss;
+mod rx_row;
 mod selftest;
 mod settings;
 mod stats;
@@ -32,6 +33,7 @@ mod tso;
 mod vlan;
 mod watchdog;
 mod xmit;
+mod xmit_row;
 
 pub use hw::Fault;
 pub use interrupt::IrqResult;

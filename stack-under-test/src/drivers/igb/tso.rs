@@ -69,12 +69,12 @@ pub(super) fn special_map(
     (dma, tso): (u64, &Special),
 ) -> (u16, u16) {
     let first = tx.ring.next_to_use;
-    desc::write_context(&mut skbs.mem, tx.ring.at(first), tso.context);
+    desc::write_context(&mut tx.ring.descs, first, tso.context);
     tx.context = NO_CONTEXT;
     let start = tx.ring.after(first);
     let last = tx_map_with(tx, skbs, bus, skb, (start, dma, packet.headlen, tso.words));
     // No packet begins at the descriptor behind the context: it keeps how many segments there are.
-    tx.buffers[usize::from(start)].nr_frags = tso.segs as u16;
+    tx.buffers[usize::from(start)].bytecount = tso.segs;
     (start, last)
 }
 
