@@ -7,9 +7,10 @@ use super::problem::{Problem, choose};
 use super::reader::Read;
 use super::rigs::Rigs;
 use super::shape::{CHECK, JOURNEY, LIMIT, PACKET, RIGS, ROUTE};
-use super::symbols::{NETDEV, NUD_STATES, QDISC, SNMP, SOFTIRQS, TCP_CA_STATES, TCP_INFO, TCP_STATES};
+use super::symbols::{NETDEV, NUD_STATES, QDISC, SNMP, SOFTIRQS, TCP_INFO, TCP_STATES};
 use super::trial::TrialReader;
 use super::yaml::{Kind, Node};
+use guest::readings::TCP_CA_STATES;
 use stack_under_test::netdev::IfName;
 
 /// The keys of a check that are no source.

@@ -31,6 +31,39 @@ impl Stack {
         self.ip_output::<TRACED>(skb)
     }
 
+    /// [`Self::ip_local_out`] of a packet whose way out and length (`len`) are at hand, and not noted in it yet: nothing needs
+    /// them there where nobody listens and the neighbour is known.
+    ///
+    /// # Errors
+    /// The same.
+    #[inline(always)]
+    pub(crate) fn ip_local_out_by(&mut self, skb: Skb, dst: &Dst, len: usize) -> Result<(), SendError> {
+        let heard = self.trace.is_on()
+            || self.netfilter.has_chains(Hook::LocalOut)
+            || self.netfilter.has_chains(Hook::PostRouting);
+        let direct = dst.kind == RouteKind::Unicast && dst.oif == OifId::ETH0 && len <= dst.mtu as usize;
+        #[cfg(test)]
+        let direct = direct && self.test_wire.is_none();
+        if heard || !direct {
+            return self.ip_local_out_noted(skb, *dst);
+        }
+        let Some(mac) = self.neigh.resolve_connected(dst.nexthop) else {
+            return self.ip_local_out_noted(skb, *dst);
+        };
+        self.skbs.push_eth_header(&skb, mac, self.dev.header_end());
+        self.mib.inc(Counter::IpOutRequests);
+        self.mib.add(Counter::IpExtOutOctets, len);
+        self.mib.inc(Counter::IpOutTransmits);
+        Self::xmit_result(self.dev_queue_xmit::<false>(skb))
+    }
+
+    /// The same by way of all functions, with the way out in the packet.
+    #[inline(never)]
+    fn ip_local_out_noted(&mut self, skb: Skb, dst: Dst) -> Result<(), SendError> {
+        self.skbs[&skb].dst = Some(dst);
+        self.ip_local_out::<true>(skb)
+    }
+
     #[cold]
     fn ip_local_out_filtered(&mut self, skb: Skb) -> Result<(), SendError> {
         let skb = self.nf_hook_slow(Hook::LocalOut, skb)?;

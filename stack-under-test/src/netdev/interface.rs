@@ -43,6 +43,8 @@ pub struct Interface {
     pub(crate) plain: bool,
     /// There is or was a VLAN device above: a packet may carry a tag.
     pub(crate) has_vlans: bool,
+    /// Active, the device has one queue and no VLAN device above it, and its packets get their checksums here.
+    pub(crate) sums_missing: bool,
     /// Transmit queues, a bit each, of which a run of the qdisc was asked for in NET_TX.
     pub(crate) scheduled: u32,
     /// `txqueuelen`.
@@ -109,6 +111,7 @@ impl Interface {
             features: DeviceFeatures::new(Features::IGB),
             plain: false,
             has_vlans: false,
+            sums_missing: false,
             scheduled: 0,
             tx_queue_len: DEFAULT_TX_QUEUE_LEN,
             rx_dropped: 0,
@@ -123,9 +126,11 @@ impl Interface {
         self.features.active().contains(features)
     }
 
-    /// Brings `plain` up to date.
+    /// Brings `plain` and `sums_missing` up to date.
     pub(crate) fn update_plain(&mut self) {
         let gathers = self.has(Features::SG.with(Features::HW_CSUM));
-        self.plain = self.active && gathers && self.real_num_tx_queues == 1 && !self.has_vlans;
+        let simple = self.active && self.real_num_tx_queues == 1 && !self.has_vlans;
+        self.plain = simple && gathers;
+        self.sums_missing = simple && !self.has(Features::HW_CSUM);
     }
 }

@@ -32,7 +32,7 @@ impl Stack {
     pub(crate) fn dev_queue_xmit<const TRACED: bool>(&mut self, skb: Skb) -> NetXmit {
         self.trace_skb::<TRACED>(&skb, "dev_queue_xmit");
         if !self.dev.plain {
-            return self.xmit_not_plain(skb);
+            return self.xmit_not_plain::<TRACED>(skb);
         }
         if self.dev.qdisc.bypass(&self.skbs, 0, &skb) {
             // Nothing lay in the qdisc, and nothing can have come: there is nothing to run it for.
@@ -44,20 +44,23 @@ impl Stack {
 
     /// The device is down, does not all that a packet may need, or has several queues.
     #[inline(never)]
-    fn xmit_not_plain(&mut self, skb: Skb) -> NetXmit {
+    fn xmit_not_plain<const TRACED: bool>(&mut self, skb: Skb) -> NetXmit {
+        if self.dev.sums_missing {
+            let meta = &self.skbs[&skb];
+            let whole = meta.frag_list == NONE && (meta.nr_frags == 0 || self.dev.has(Features::SG));
+            if whole && self.dev.qdisc.bypass(&self.skbs, 0, &skb) {
+                // Its checksum is all that the packet lacks.
+                if !self.skbs.checksum_linear(&skb) {
+                    self.skb_checksum_help(&skb);
+                }
+                self.sch_direct_xmit::<TRACED>(skb, 0, false);
+                return NetXmit::Success;
+            }
+        }
         if !self.dev.active {
             return self.xmit_inactive(skb);
         }
         let queue = self.netdev_core_pick_tx(&skb);
-        let meta = &self.skbs[&skb];
-        let whole = meta.frag_list == NONE && (meta.nr_frags == 0 || self.dev.has(Features::SG));
-        let whole = whole && meta.vlan_tci.is_none();
-        if whole && !self.dev.has(Features::HW_CSUM) && self.dev.qdisc.bypass(&self.skbs, queue, &skb) {
-            // Its checksum is all that the packet lacks.
-            self.skb_checksum_help(&skb);
-            self.sch_direct_xmit::<true>(skb, queue, false);
-            return NetXmit::Success;
-        }
         self.enqueue_and_run(skb, queue)
     }
 

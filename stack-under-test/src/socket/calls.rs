@@ -5,11 +5,9 @@ use super::{Fd, Options, Socket, SocketTable};
 use crate::drop_reason::DropReason;
 use crate::errno::Errno;
 use crate::route::FlowKey;
-use crate::skb::SkbQueue;
 use crate::stack::Stack;
 use crate::time::Instant;
 use crate::udp::cached::CachedFlow;
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
@@ -37,7 +35,7 @@ impl Stack {
     /// ENOMEM when there are too many.
     pub fn socket_udp(&mut self) -> Result<Fd, Errno> {
         let options = Options::new(&self.sysctl);
-        let socket = self.new_socket_for(options);
+        let socket = Socket::new(options, self.first_inet_id());
         let fd = self.sockets.insert(socket).ok_or(Errno::ENOMEM)?;
         self.cover_slots(SocketTable::slot(fd));
         Ok(fd)
@@ -60,27 +58,9 @@ impl Stack {
         Some(slot)
     }
 
-    /// A socket that is bound to nothing.
-    pub(crate) fn new_socket_for(&mut self, options: Options) -> Socket {
-        Socket {
-            saddr: Ipv4Addr::UNSPECIFIED,
-            sport: 0,
-            port_locked: false,
-            addr_locked: false,
-            peer: None,
-            cached_route: None,
-            cached_flow: CachedFlow::NONE,
-            receive_queue: SkbQueue::default(),
-            err: None,
-            error_queue: VecDeque::new(),
-            inet_id: self.entropy.next_u64() as u16,
-            options,
-            shutdown_read: false,
-            shutdown_write: false,
-            bound_to_many: false,
-            pending: None,
-            nospace: false,
-        }
+    /// The first identification of a socket.
+    pub(crate) fn first_inet_id(&mut self) -> u16 {
+        self.entropy.next_u64() as u16
     }
 
     /// `bind`. Port 0 chooses one.

@@ -274,10 +274,15 @@ impl Stack {
     }
 
     /// `tcp_ack_snd_check`: an ACK now, later, or not at all.
+    #[inline]
     pub(crate) fn tcp_ack_snd_check(&mut self, tp: &mut TcpSock) {
-        if !tp.ack.sched {
-            return;
+        if tp.ack.sched {
+            self.tcp_ack_scheduled(tp);
         }
+    }
+
+    /// `__tcp_ack_snd_check`: one is owed.
+    fn tcp_ack_scheduled(&mut self, tp: &mut TcpSock) {
         let unacked = tp.rcv_nxt.wrapping_sub(tp.rcv_wup);
         let lowat = tp.tunables.rcvlowat.max(1);
         let full = unacked > tp.ack.rcv_mss

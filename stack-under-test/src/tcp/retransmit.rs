@@ -42,14 +42,15 @@ impl Stack {
     }
 
     /// `tcp_schedule_loss_probe`: whether the timer is set for a probe.
+    #[inline]
     pub(crate) fn tcp_schedule_loss_probe(&mut self, tp: &mut TcpSock, advancing_rto: bool) -> bool {
         self.trace.function(0, "tcp_schedule_loss_probe");
+        tp.packets_out != 0 && self.tcp_arm_loss_probe(tp, advancing_rto)
+    }
+
+    fn tcp_arm_loss_probe(&mut self, tp: &mut TcpSock, advancing_rto: bool) -> bool {
         let enabled = matches!(self.sysctl.tcp.early_retrans, 3 | 4);
-        if !enabled
-            || tp.packets_out == 0
-            || !tp.rx_opt.sack_ok
-            || !matches!(tp.ca_state, CaState::Open | CaState::Cwr)
-        {
+        if !enabled || !tp.rx_opt.sack_ok || !matches!(tp.ca_state, CaState::Open | CaState::Cwr) {
             return false;
         }
         let mut timeout = if tp.srtt_us > 0 {
