@@ -43,6 +43,14 @@ impl TcpSock {
         }
     }
 
+    /// The identification of a packet that is cut into so many segments, each of which takes one.
+    #[inline(always)]
+    fn take_inet_id(&mut self, segs: u32) -> u16 {
+        let id = self.inet_id;
+        self.inet_id = id.wrapping_add(segs.max(1) as u16);
+        id
+    }
+
     /// `tcp_established_options`.
     #[inline(always)]
     fn established_options(&self, now_ms: u32) -> OutOptions {
@@ -111,7 +119,7 @@ impl Stack {
             ttl: options.ttl.unwrap_or(self.sysctl.ip_default_ttl),
             df,
             ignore_df: false,
-            id: tp.inet_id,
+            id: 0,
             mark: options.mark,
             priority: options.priority,
             dst: Dst { nexthop: route.nexthop(), mtu: route.mtu, kind: route.kind, oif: route.oif },
@@ -155,8 +163,10 @@ impl Stack {
             && tp.duplicate_sack.is_none()
             && tp.snd_up.is_none()
             && !tp.ecn_ok;
-        if !plain || self.trace.is_on() {
-            return self.tcp_transmit_any(tp, segment, mss);
+        let packet = self.trace.derived(segment.packet);
+        self.trace.function(packet, "__tcp_transmit_skb");
+        if !plain {
+            return self.tcp_transmit_any(tp, segment, mss, packet);
         }
         // 0 stands for none.
         let generation = self.flow_generation() + 1;
@@ -164,7 +174,7 @@ impl Stack {
             let Some(flow) = self.tcp_flow(tp) else { return Err(SendError::Errno(Errno::EHOSTUNREACH)) };
             tp.template = HeaderTemplate::new(generation, &flow, tp.sport, tp.dport);
         }
-        let sent = self.tcp_transmit_plain(tp, segment, mss);
+        let sent = self.tcp_transmit_plain(tp, segment, mss, packet);
         if sent == Err(SendError::Congested) {
             self.tcp_enter_cwr(tp);
         }
@@ -178,6 +188,7 @@ impl Stack {
         tp: &mut TcpSock,
         segment: &TxSegment,
         mss: u32,
+        packet: PacketId,
     ) -> Result<(), SendError> {
         let window = self.tcp_select_window(tp);
         let large = segment.pcount > 1;
@@ -188,9 +199,9 @@ impl Stack {
             Self::tcp_event_ack_sent(tp);
         }
         self.tcp_count_sent(tp, segment);
-        let id = tp.inet_id;
-        tp.inet_id = id.wrapping_add(segment.pcount.max(1) as u16);
+        let id = tp.take_inet_id(segment.pcount);
         tp.wstamp_ns = self.now.0;
+        self.trace.function(packet, "__ip_queue_xmit");
         let now_ms = self.tcp_time_stamp().wrapping_add(tp.tsoffset);
         let tstamp = tp.rx_opt.tstamp_ok.then_some((now_ms, tp.rx_opt.ts_recent));
         let headers = IP_BYTES + HEADER_BYTES + if tstamp.is_some() { TSTAMP_BYTES as usize } else { 0 };
@@ -204,17 +215,14 @@ impl Stack {
             sk: u32::MAX,
             truesize: super::segment::SEGMENT_TRUESIZE + (length - IP_BYTES) as u32,
             tstamp: self.now,
-            packet: 0,
+            packet,
         };
         let Some((skb, out)) = self.skbs.alloc_headers(headers, CHECKSUM_OFFSET as u16, &origin) else {
             return Err(SendError::Errno(Errno::ENOBUFS));
         };
         let length = length as u16;
         template.write(out, &Own { seq: segment.seq, ack, flags, window, id, length, tstamp });
-        for frag in segment.frags() {
-            self.skbs.get_buf(frag.buf);
-            self.skbs.add_frag(&skb, *frag);
-        }
+        self.tcp_attach(&skb, segment.frags());
         if large {
             let meta = &mut self.skbs[&skb];
             (meta.gso_size, meta.gso_segs) = (mss as u16, segment.pcount as u16);
@@ -225,9 +233,13 @@ impl Stack {
 
     /// [`Self::tcp_transmit_skb`] of any segment.
     #[inline(never)]
-    fn tcp_transmit_any(&mut self, tp: &mut TcpSock, segment: &TxSegment, mss: u32) -> Result<(), SendError> {
-        let packet = self.trace.derived(segment.packet);
-        self.trace.function(packet, "__tcp_transmit_skb");
+    fn tcp_transmit_any(
+        &mut self,
+        tp: &mut TcpSock,
+        segment: &TxSegment,
+        mss: u32,
+        packet: PacketId,
+    ) -> Result<(), SendError> {
         let Some(mut flow) = self.tcp_flow(tp) else { return Err(SendError::Errno(Errno::EHOSTUNREACH)) };
         let syn = segment.flags & SYN != 0;
         let now_ms = self.tcp_time_stamp().wrapping_add(tp.tsoffset);
@@ -258,7 +270,7 @@ impl Stack {
             Self::tcp_event_ack_sent(tp);
         }
         self.tcp_count_sent(tp, segment);
-        tp.inet_id = tp.inet_id.wrapping_add(segment.pcount.max(1) as u16);
+        flow.id = tp.take_inet_id(segment.pcount);
         tp.wstamp_ns = self.now.0;
         let sent = self.tcp_send_piece(&flow, &header, &options, segment, mss, packet);
         if sent == Err(SendError::Congested) {
@@ -343,11 +355,17 @@ impl Stack {
             header.write_with_checksum(tcp, pseudo);
             options.write(&mut tcp[HEADER_BYTES..]);
         }
+        self.tcp_attach(&skb, frags);
+        Ok(skb)
+    }
+
+    /// The packet refers to the pages of a piece of the stream.
+    #[inline(always)]
+    fn tcp_attach(&mut self, skb: &Skb, frags: &[Frag]) {
         for frag in frags {
             self.skbs.get_buf(frag.buf);
-            self.skbs.add_frag(&skb, *frag);
+            self.skbs.add_frag(skb, *frag);
         }
-        Ok(skb)
     }
 
     /// `tcp_event_ack_sent`: what was owed is paid.

@@ -147,7 +147,7 @@ fn every_byte_arrives_once_and_in_order(#[case] faults: Faults) {
     }
 }
 
-// While the journal is off, most segments go a shorter way.
+// While nobody listens, a packet goes from TCP to the device by a shorter way.
 #[rstest]
 #[case::a_clean_wire(Faults::default())]
 #[case::all_at_once(Faults { loss: 30, duplicate: 30, reorder: 100, corrupt: 20 })]
