@@ -10,6 +10,7 @@ pub mod lateness;
 pub mod linux;
 pub mod peer;
 pub mod port;
+pub mod vfio;
 
 pub use journey::Journey;
 pub use lateness::{Delays, Lateness};

@@ -7,17 +7,17 @@
 //!
 //! Nothing waits: time jumps to the next thing that is due, in the NIC, in the stack, or in an application's `poll`.
 
-mod agent;
+pub(in crate::rig) mod agent;
 mod announced;
 pub mod apps;
 mod bring_up;
 mod clock;
 mod host;
-mod journal;
+pub(in crate::rig) mod journal;
 pub mod ledger;
 mod lent;
 mod machine;
-mod readings;
+pub(in crate::rig) mod readings;
 
 pub use bring_up::Identity;
 pub use host::Host;
@@ -122,7 +122,7 @@ impl EmuRig {
 
 /// What the tool would print. `ip` and `tc` print the text of the extended acknowledgement, or without one that of the error
 /// number; what they find out by themselves stands alone.
-fn printed(words: &[&str], refusal: &Refusal) -> String {
+pub(in crate::rig) fn printed(words: &[&str], refusal: &Refusal) -> String {
     let message = &refusal.message;
     match words.first() {
         Some(&"ip" | &"tc") if message == refusal.errno.strerror() => format!("RTNETLINK answers: {message}"),

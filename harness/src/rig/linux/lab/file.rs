@@ -6,6 +6,7 @@ use crate::case::problem::Problem;
 use crate::case::reader::{Read, Reader};
 use crate::case::shape::{Form, Key};
 use crate::case::yaml::Node;
+use crate::rig::vfio::binding::Address;
 use std::path::Path;
 
 /// What a port may be although it looks like one that the machine needs.
@@ -39,7 +40,12 @@ const fn key(name: &'static str, form: Form, required: bool, about: &'static str
 }
 
 const KEYS: &[Key] = &[
-    key("port", Form::Name, true, "The name of the interface under test, as `ip link` shows it."),
+    key(
+        "port",
+        Form::Name,
+        true,
+        "The interface under test, as `ip link` shows it; for vfio, its PCI address does as well.",
+    ),
     key("wire", Form::Name, true, "The name of the interface at the other end of its cable."),
     key("allow", Form::SomeOf(&["default_route", "address", "session"]), false, "What a port may be."),
 ];
@@ -47,7 +53,7 @@ const KEYS: &[Key] = &[
 /// A lab, as its file describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabFile {
-    /// The interface under test.
+    /// The interface under test, or its PCI address.
     pub port: String,
     /// The interface at the other end of the cable.
     pub wire: String,
@@ -81,7 +87,11 @@ fn lab(r: &mut Reader, tree: &Node) -> Read<LabFile> {
         None => Ok(Vec::new()),
         Some(list) => r.some_of(list, &ALLOW.map(Allowed::word)),
     };
-    let (port_name, wire_name) = (interface(r, port), interface(r, wire));
+    let port_name = match r.word(port) {
+        Ok(text) if Address::parse(text).is_some() => Ok(text.to_owned()),
+        _ => interface(r, port),
+    };
+    let wire_name = interface(r, wire);
     let (port_name, wire_name, allow) = (port_name?, wire_name?, allow?);
     if port_name == wire_name {
         let problem = Problem::at(&wire.span, format!("`{wire_name}` is the port under test"))

@@ -263,7 +263,7 @@ fn read_all(capture: &mut Capture<Active>, shared: &Shared) -> Result<(), String
 }
 
 /// When a frame came, by the kernel's stamp of the real-time clock, with nanoseconds in the place of microseconds.
-fn instant(stamp: libc::timeval) -> Instant {
+pub fn instant(stamp: libc::timeval) -> Instant {
     let (now, clock) = (Instant::now(), SystemTime::now());
     let stamp = u64::try_from(stamp.tv_sec)
         .ok()
