@@ -4,7 +4,6 @@ use super::factory::RigFactory;
 use crate::case::model::{CheckItem, RigKind, Trial};
 use crate::rig::linux::lab::{Lab, file::LabFile};
 use crate::rig::linux::wire::WireKind;
-use crate::rig::vfio::device::Interrupts;
 use crate::rig::vfio::lab::VfioLab;
 use crate::rig::{Rig, RigError, emu, linux, peer, vfio};
 use std::path::{Path, PathBuf};
@@ -48,7 +47,7 @@ fn taken(with: &With) -> Result<Box<dyn RigFactory>, String> {
         .lab
         .as_deref()
         .ok_or("it needs the description of a lab: --lab FILE, as fixtures/lab.example.yaml")?;
-    Ok(Box::new(VfioFactory(VfioLab::open(&read_lab(path)?, Interrupts::Msix)?)))
+    Ok(Box::new(VfioFactory(VfioLab::open(&read_lab(path)?)?)))
 }
 
 /// The linux rig on a pair of real ports.

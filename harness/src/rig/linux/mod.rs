@@ -236,6 +236,10 @@ impl Rig for LinuxRig {
             let result = keep_the_wire(command::run(&words)?)?;
             Ok((result, away.come_back()?))
         })?;
+        if self.in_a_lab && self.dropped_before.is_none() {
+            // A card that was reset negotiates its link anew.
+            self.namespace.run(lab::settle)?;
+        }
         self.moments.took_time();
         let (result, after) = done?;
         self.default_qdisc = after;

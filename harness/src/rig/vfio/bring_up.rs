@@ -36,6 +36,9 @@ impl VfioRig {
         while Instant::now() < calm {
             rig.serve(calm.saturating_duration_since(Instant::now()))?;
         }
+        if rig.shared.sabotaged {
+            rig.ends()?.device.take_memory_away().map_err(RigError::Broken)?;
+        }
         rig.stack.trace_mut().take();
         rig.stack.trace_mut().set_on(true);
         let origin = rig.clock();

@@ -19,8 +19,7 @@ impl KernelLog {
     /// From now on. Where it cannot be read (`kernel.dmesg_restrict`), nothing is told.
     #[must_use]
     pub fn from_now() -> Self {
-        let mut log =
-            OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg").ok();
+        let mut log = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg").ok();
         if let Some(file) = &mut log
             && file.seek(SeekFrom::End(0)).is_err()
         {

@@ -5,7 +5,7 @@ use super::device::{Device, Interrupts};
 use super::wire::Wire;
 use crate::case::model::Trial;
 use crate::rig::linux::lab::cable::{self, Place};
-use crate::rig::linux::lab::file::LabFile;
+use crate::rig::linux::lab::file::{LabFile, pulls_a_fixed_cable};
 use crate::rig::linux::lab::ports::{self, Found};
 use crate::rig::linux::lab::program::{fails, output};
 use crate::rig::linux::lab::recover;
@@ -36,6 +36,8 @@ pub struct Shared {
     wire_name: String,
     /// The port under test.
     pub address: Address,
+    /// Its memory is taken from under it once it is up.
+    pub sabotaged: bool,
 }
 
 impl Shared {
@@ -78,6 +80,8 @@ pub struct VfioLab {
     port: Option<Found>,
     wire: Found,
     binding: Binding,
+    /// Whether the port under test does not see its cable pulled.
+    fixed: bool,
     state: StateFile,
     /// A thread where the ports were found.
     home: Namespace,
@@ -99,7 +103,7 @@ impl VfioLab {
     ///
     /// # Errors
     /// Why that cannot be; the ports are as they were.
-    pub fn open(file: &LabFile, interrupts: Interrupts) -> Result<Self, String> {
+    pub fn open(file: &LabFile) -> Result<Self, String> {
         if !nix::unistd::geteuid().is_root() {
             return Err(
                 "a lab takes a driver from its port, and that takes root: sudo wireproof …".to_owned()
@@ -123,9 +127,12 @@ impl VfioLab {
             wire_namespace,
             wire_name: wire.name.clone(),
             address: binding.address.clone(),
+            sabotaged: file.sabotaged,
         });
-        let mut lab = Self { shared, port, wire, binding, state, home, home_place, notes, is_back: false };
-        match lab.set_up(group, interrupts) {
+        let fixed = file.fixed;
+        let mut lab =
+            Self { shared, port, wire, binding, fixed, state, home, home_place, notes, is_back: false };
+        match lab.set_up(group, file.interrupts) {
             Ok(()) => Ok(lab),
             Err(why) => {
                 let left = lab.close();
@@ -170,8 +177,8 @@ impl VfioLab {
 
     /// Why a trial cannot run here; `None`: it can.
     #[must_use]
-    pub fn missing(&self, _trial: &Trial) -> Option<String> {
-        None
+    pub fn missing(&self, trial: &Trial) -> Option<String> {
+        pulls_a_fixed_cable(self.fixed, trial)
     }
 
     /// Puts both ports back; gives what could not be. Once is enough.
@@ -254,10 +261,21 @@ fn survey(lab: &LabFile) -> Result<Survey, String> {
              or put the card into another slot"
         ));
     }
+    load()?;
+    Ok(Survey { binding: Binding::of(&address)?, group, port: found.pop(), wire })
+}
+
+/// Loads vfio-pci and its IOMMU driver, where they are not there.
+///
+/// # Errors
+/// When the kernel has none, or it takes root.
+pub fn load() -> Result<(), String> {
     if !Path::new("/sys/bus/pci/drivers").join(VFIO_PCI).exists() {
         output(&["modprobe", VFIO_PCI]).map_err(|why| format!("the kernel has no {VFIO_PCI}: {why}"))?;
     }
-    Ok(Survey { binding: Binding::of(&address)?, group, port: found.pop(), wire })
+    // Where it is a module, no device file tells that it is missing.
+    drop(output(&["modprobe", "vfio_iommu_type1"]));
+    Ok(())
 }
 
 /// The PCI device behind an interface.

@@ -11,6 +11,7 @@
 pub mod binding;
 mod bring_up;
 pub mod device;
+pub mod doctor;
 mod kernel_log;
 pub mod lab;
 mod serve;

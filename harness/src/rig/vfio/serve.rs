@@ -95,6 +95,11 @@ impl VfioRig {
             finished.violations.push(format!("{} is gone: it reads as all ones", self.shared.address));
         }
         finished.lost_frames = ends.wire.lost();
+        if !self.has_cable
+            && let Err(why) = self.shared.set_carrier(true)
+        {
+            finished.violations.push(why);
+        }
         if let Err(why) = ends.device.stop() {
             finished.violations.push(why);
         }

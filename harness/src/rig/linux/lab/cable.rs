@@ -173,15 +173,32 @@ pub fn wait_for_carrier(port: &Namespace, wire: &Namespace, names: [&str; 2]) ->
 }
 
 fn has_carrier(namespace: &Namespace, device: &str) -> Result<bool, String> {
-    let folder = format!("/sys/class/net/{device}");
-    let read = move || {
-        let is = |file: &str, wanted: &str| {
-            std::fs::read_to_string(format!("{folder}/{file}")).is_ok_and(|text| text.trim() == wanted)
-        };
-        // A driver that knows nothing of states stays UNKNOWN.
-        is("carrier", "1") && (is("operstate", "up") || is("operstate", "unknown"))
+    let device = device.to_owned();
+    namespace.run(move || carries(&device)).map_err(|e| e.to_string())
+}
+
+/// Whether a device of the namespace of the calling thread has carrier, and the kernel has noticed.
+fn carries(device: &str) -> bool {
+    let is = |file: &str, wanted: &str| {
+        std::fs::read_to_string(format!("/sys/class/net/{device}/{file}"))
+            .is_ok_and(|text| text.trim() == wanted)
     };
-    namespace.run(read).map_err(|e| e.to_string())
+    // A driver that knows nothing of states stays UNKNOWN.
+    is("carrier", "1") && (is("operstate", "up") || is("operstate", "unknown"))
+}
+
+/// Waits until the port under test has carrier again after a command, if it is up; in its namespace. Where it has none in time, the
+/// case will find out.
+pub fn settle() {
+    let deadline = Instant::now() + CARRIER;
+    let is_up = || {
+        let flags = std::fs::read_to_string(format!("/sys/class/net/{DEVICE}/flags")).unwrap_or_default();
+        // IFF_UP.
+        u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).is_ok_and(|flags| flags & 1 != 0)
+    };
+    while is_up() && !carries(DEVICE) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Proves that the two ports are the ends of one cable: a frame of an experimental type each way.

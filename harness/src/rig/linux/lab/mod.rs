@@ -20,6 +20,7 @@ mod settings;
 mod statistics;
 pub(in crate::rig) mod wire;
 
+pub use cable::settle;
 pub use restore::recover;
 pub use statistics::statistics;
 
@@ -50,6 +51,8 @@ pub struct Lab {
     wire_namespace: Arc<Namespace>,
     wire: Option<WirePort>,
     ability: Option<Ability>,
+    /// Whether the port under test does not see its cable pulled.
+    fixed: bool,
     notes: Vec<String>,
     is_back: bool,
 }
@@ -117,6 +120,7 @@ impl Lab {
             wire_namespace: Arc::new(wire_namespace),
             wire: None,
             ability: None,
+            fixed: file.fixed,
             notes,
             is_back: false,
         };
@@ -187,7 +191,7 @@ impl Lab {
     /// Why the port cannot run a trial; `None`: it can.
     #[must_use]
     pub fn missing(&self, trial: &Trial) -> Option<String> {
-        self.ability.as_ref()?.missing(trial)
+        file::pulls_a_fixed_cable(self.fixed, trial).or_else(|| self.ability.as_ref()?.missing(trial))
     }
 
     /// Why an item of a check cannot be read of this port; `None`: it can.
