@@ -17,6 +17,16 @@ fn traffic() -> Traffic {
     Traffic::new(Device::Hardware, sent, &[&ping, &ping], Some(&lost))
 }
 
+#[test]
+fn a_device_that_does_not_pad_counts_frames_as_they_are() {
+    let mut padded = arp_request();
+    padded.resize(60, 0);
+    let mut traffic = Traffic::new(Device::Hardware, vec![Frame::of(&padded)], &[], None);
+    assert_eq!(traffic.sent[0].with_fcs(), 64);
+    traffic.sent_unpadded();
+    assert_eq!(traffic.sent[0].with_fcs(), 46);
+}
+
 fn moved(counters: &[(&str, i64)]) -> Moved {
     counters.iter().map(|(name, is)| ((*name).to_owned(), *is)).collect()
 }

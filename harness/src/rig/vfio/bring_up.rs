@@ -3,6 +3,7 @@
 use super::device::Interrupts;
 use super::kernel_log::KernelLog;
 use super::lab::{Ends, Shared};
+use super::of_qemu;
 use super::{RealTime, VfioRig};
 use crate::case::model::topology;
 use crate::rig::RigError;
@@ -31,6 +32,9 @@ impl VfioRig {
         rig.configure(&["ip", "link", "set", "dev", "eth0", "up"])?;
         rig.wait_until("there is carrier (is the cable plugged in at both ends?)", Self::is_ready)?;
         rig.configure(&["ip", "addr", "add", &format!("{}/24", topology::SUT_IP), "dev", "eth0"])?;
+        if of_qemu::version().is_some() {
+            rig.configure(&of_qemu::LEFT_TO_THE_STACK)?;
+        }
         // The driver's first poll and the qdisc's first run belong to the bring-up, not to the first step.
         let calm = Instant::now() + CALM;
         while Instant::now() < calm {

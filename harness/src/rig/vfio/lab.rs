@@ -2,6 +2,7 @@
 
 use super::binding::{Address, Binding, VFIO_PCI};
 use super::device::{Device, Interrupts};
+use super::of_qemu;
 use super::wire::Wire;
 use crate::case::model::Trial;
 use crate::rig::linux::lab::cable::{self, Place};
@@ -159,6 +160,9 @@ impl VfioLab {
             ));
         }
         device.stop()?;
+        if of_qemu::version().is_some() {
+            self.notes.push("QEMU's igb clears PSH and FIN in what it cuts: its TSO is off".to_owned());
+        }
         self.shared.give_back(Ends { device, id, wire });
         Ok(())
     }
@@ -179,6 +183,7 @@ impl VfioLab {
     #[must_use]
     pub fn missing(&self, trial: &Trial) -> Option<String> {
         pulls_a_fixed_cable(self.fixed, trial)
+            .or_else(|| of_qemu::version().and_then(|_| of_qemu::missing(trial)))
     }
 
     /// Puts both ports back; gives what could not be. Once is enough.

@@ -14,6 +14,7 @@ pub mod device;
 pub mod doctor;
 mod kernel_log;
 pub mod lab;
+mod of_qemu;
 mod serve;
 mod wire;
 
@@ -62,10 +63,7 @@ impl Rig for VfioRig {
     }
 
     fn version(&self, of: &str) -> Option<String> {
-        match of {
-            "qemu" => lab_of_qemu(),
-            _ => None,
-        }
+        if of == "qemu" { of_qemu::version() } else { None }
     }
 
     fn is_virtual(&self) -> bool {
@@ -193,12 +191,4 @@ impl Drop for VfioRig {
     fn drop(&mut self) {
         drop(self.let_go());
     }
-}
-
-/// The machine that QEMU makes says so; its version is that of the machine type.
-fn lab_of_qemu() -> Option<String> {
-    let read = |file: &str| std::fs::read_to_string(format!("/sys/class/dmi/id/{file}")).ok();
-    let version = read("product_version")?;
-    let digits = version.trim().rsplit_once('-').map_or("", |(_, digits)| digits).to_owned();
-    read("sys_vendor")?.contains("QEMU").then_some(digits)
 }

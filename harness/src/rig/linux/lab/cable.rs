@@ -25,8 +25,8 @@ const CARRIER: Duration = Duration::from_secs(10);
 const PROOF: Duration = Duration::from_secs(3);
 /// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(50);
-/// The MTU of the wire port, in bytes: frames of 9,216 bytes pass.
-const WIRE_MTU: u64 = topology::WIRE_BYTES as u64 - 14;
+/// The MTU of the wire port, in bytes: frames of 9,216 bytes pass, and what an igb sends at its largest MTU.
+const WIRE_MTU: u64 = topology::WIRE_BYTES as u64;
 /// The first EtherType for local experiments (IEEE 802).
 const EXPERIMENTAL: [u8; 2] = [0x88, 0xb5];
 /// Features that change what is on the cable, or what the harness would see of it, in the order in which they go off.
