@@ -46,6 +46,16 @@ impl Address {
         self.folder().exists()
     }
 
+    /// Its vendor and device id; zeros where it is not there.
+    #[must_use]
+    pub fn ids(&self) -> (u16, u16) {
+        let read = |file: &str| {
+            let text = fs::read_to_string(self.folder().join(file)).unwrap_or_default();
+            u16::from_str_radix(text.trim().trim_start_matches("0x"), 16).unwrap_or(0)
+        };
+        (read("vendor"), read("device"))
+    }
+
     /// Its driver; `None`: it has none.
     #[must_use]
     pub fn driver(&self) -> Option<String> {

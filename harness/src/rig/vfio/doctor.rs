@@ -64,11 +64,19 @@ fn iommu() -> Finding {
 
 /// Without it, VFIO takes a device only when it is told that interrupts are no danger.
 fn remapping() -> Finding {
-    let what = "interrupts of VFIO";
+    let what = "remapping of interrupts";
     let unsafe_ones = fs::read_to_string("/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts");
+    // `IR-PCI-MSI` and the like.
+    let remapped = fs::read_to_string("/proc/interrupts").is_ok_and(|text| text.contains(" IR-"));
     match unsafe_ones.as_deref().map(str::trim) {
-        Ok("Y") => finding(what, true, "allowed without remapping", ""),
-        _ => finding(what, true, "remapped, or the run says how to allow them", ""),
+        _ if remapped => finding(what, true, "on", ""),
+        Ok("Y") => finding(what, true, "off, and allowed to be", ""),
+        _ => finding(
+            what,
+            false,
+            "off",
+            "an IOMMU that remaps them; or, where a device is no danger: modprobe vfio_iommu_type1 allow_unsafe_interrupts=1",
+        ),
     }
 }
 
@@ -126,12 +134,11 @@ fn huge_pages() -> Finding {
 
 /// The ports that the driver knows, with who shares their groups.
 fn ports() -> Vec<Finding> {
-    let read = |address: &str, file: &str| {
-        let text = fs::read_to_string(format!("/sys/bus/pci/devices/{address}/{file}")).unwrap_or_default();
-        u16::from_str_radix(text.trim().trim_start_matches("0x"), 16).unwrap_or(0)
-    };
-    let known = |address: &String| {
-        read(address, "vendor") == ids::VENDOR && ids::mac_of(read(address, "device")).is_some()
+    let known = |text: &String| {
+        Address::parse(text).is_some_and(|address| {
+            let (vendor, id) = address.ids();
+            vendor == ids::VENDOR && ids::mac_of(id).is_some()
+        })
     };
     let found: Vec<_> = entries("/sys/bus/pci/devices").into_iter().filter(known).collect();
     if found.is_empty() {

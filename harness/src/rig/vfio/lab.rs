@@ -153,12 +153,7 @@ impl VfioLab {
         self.binding.take()?;
         let address = &self.binding.address;
         let device = Device::open(address, group, interrupts, PoolConfig::default().bytes())?;
-        let (vendor, id) = device.ids()?;
-        if vendor != ids::VENDOR || ids::mac_of(id).is_none() {
-            return Err(format!(
-                "{address} is {vendor:04x}:{id:04x}, and the driver knows no such device; it is igb's, for copper"
-            ));
-        }
+        let (_, id) = device.ids()?;
         device.stop()?;
         if of_qemu::version().is_some() {
             self.notes.push("QEMU's igb clears PSH and FIN in what it cuts: its TSO is off".to_owned());
@@ -248,6 +243,13 @@ fn survey(lab: &LabFile) -> Result<Survey, String> {
         Some(address) => return Err(format!("there is no PCI device {address}; `lspci` lists them")),
         None => behind(&lab.port)?,
     };
+    // Before anything is touched: it could be the controller of a disk.
+    let (vendor, id) = address.ids();
+    if vendor != ids::VENDOR || ids::mac_of(id).is_none() {
+        return Err(format!(
+            "{address} is {vendor:04x}:{id:04x}, and the driver knows no such device; it is igb's, for copper"
+        ));
+    }
     let interface = address.interface();
     if interface.as_deref() == Some(&lab.wire) {
         return Err(format!(
