@@ -1,5 +1,6 @@
 """The initramfs: modules of the kernel package and programs of this machine, in a cpio archive that needs no root to be made."""
 
+import hashlib
 import lzma
 import os
 import re
@@ -19,12 +20,14 @@ FILES = ["/etc/protocols", "/etc/services", "/etc/passwd", "/etc/group", "/etc/i
 # Below kernel/ of the modules: the NIC, VFIO, and what `tc`, `nft` and virtual devices load by themselves.
 MODULES = [r"drivers/net/ethernet/intel/igb/", r"drivers/vfio/", r"net/sched/", r"drivers/net/(tun|veth|dummy|ifb|tap)\.ko",
            r"net/netfilter/nf", r"net/ipv4/netfilter/nf", r"net/ipv4/tcp_", r"net/packet/", r"net/ipv4/.*diag", r"net/unix/",
-           r"drivers/char/virtio_console", r"drivers/virtio/"]
+           r"drivers/char/virtio_console", r"drivers/virtio/",
+           # What nf_tables finds by name when it is loaded.
+           r"crypto/crc32c", r"arch/x86/crypto/crc32c"]
 
 
 def image(kernel: Kernel, cache: Path, extra: dict[str, Path]) -> bytes:
     """An archive with these files of the host added at these places of the guest (a folder with all in it)."""
-    base = cache / "base" / kernel.release
+    base = cache / "base" / f"{kernel.release}-{hashlib.sha256(repr(MODULES).encode()).hexdigest()[:8]}"
     if not base.exists():
         modules(kernel, base)
     files: dict[str, Path] = {}

@@ -14,7 +14,7 @@ pub mod device;
 pub mod doctor;
 mod kernel_log;
 pub mod lab;
-mod of_qemu;
+pub(in crate::rig) mod of_qemu;
 mod serve;
 mod wire;
 
