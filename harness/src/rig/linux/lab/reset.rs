@@ -122,7 +122,7 @@ pub fn reset(base: &State) -> Result<(), String> {
         }
         repair(base, &now);
         // A card that was reset negotiates its link anew.
-        super::cable::settle();
+        cable::settle();
     }
     Err(format!("what a trial left in the lab could not be removed: {}", left.join("; ")))
 }
