@@ -42,8 +42,8 @@ pub use doctor::Finding;
 pub use sources::unavailable;
 
 use crate::case::model::{Command, Nanos, RigKind, Source, Syscall};
-use crate::rig::{CallId, CallResult, CommandResult, Event, Finished, Journey};
 use crate::rig::vfio::of_qemu;
+use crate::rig::{CallId, CallResult, CommandResult, Event, Finished, Journey};
 use crate::rig::{Reading, Readings, Rig, RigError};
 use agents::Agents;
 use charge::Charge;
@@ -205,7 +205,9 @@ impl Rig for LinuxRig {
             "tap" => here(self.kind == WireKind::Tap),
             "veth" => here(self.kind == WireKind::Veth),
             // A port of its making, not a machine of its making: a veth there is as anywhere.
-            "qemu" if self.in_a_lab && !self.namespace.run(tap::is_virtual).unwrap_or(true) => of_qemu::version(),
+            "qemu" if self.in_a_lab && !self.namespace.run(tap::is_virtual).unwrap_or(true) => {
+                of_qemu::version()
+            }
             "virtual" => here(self.namespace.run(tap::is_virtual).unwrap_or(false)),
             _ => None,
         }

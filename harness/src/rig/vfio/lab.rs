@@ -156,7 +156,7 @@ impl VfioLab {
         let (_, id) = device.ids()?;
         device.stop()?;
         if of_qemu::version().is_some() {
-            self.notes.push("QEMU's igb clears PSH and FIN in what it cuts: its TSO is off".to_owned());
+            self.notes.push(of_qemu::NOTE.to_owned());
         }
         self.shared.give_back(Ends { device, id, wire });
         Ok(())

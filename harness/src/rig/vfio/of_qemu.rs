@@ -15,6 +15,9 @@ fn number(machine: &str) -> &str {
     machine.rsplit_once('-').map_or("", |(_, number)| number)
 }
 
+/// Why, for people.
+pub const NOTE: &str = "QEMU's igb clears PSH and FIN in all segments that it cuts: its TSO is off";
+
 /// What the device is told before the first step, as it would do it wrong: it clears PSH and FIN in all segments that it cuts.
 pub const LEFT_TO_THE_STACK: [&str; 5] = ["ethtool", "-K", "eth0", "tso", "off"];
 

@@ -11,6 +11,7 @@ use super::ports::Found;
 use super::program::{fails, output};
 use super::wire::{WirePort, open, open_to_send, send};
 use crate::case::model::topology;
+use crate::rig::vfio::of_qemu;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::sync::mpsc::{Receiver, channel};
@@ -94,6 +95,10 @@ pub fn set_up_port(found: &Found) -> Result<Vec<String>, String> {
         features::as_on_a_cable(DEVICE).map_err(|e| e.to_string())?;
         let (name, kind) = (&found.name, &found.kind);
         notes.push(format!("{name} is a {kind}, with no hardware that cuts and sums: its offloads are off"));
+    }
+    if found.is_of_qemu() {
+        output(&of_qemu::LEFT_TO_THE_STACK)?;
+        notes.push(of_qemu::NOTE.to_owned());
     }
     notes.extend(pins::apply().map_err(|e| e.to_string())?);
     tap::configure().map_err(|e| e.to_string())?;

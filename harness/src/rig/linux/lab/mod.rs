@@ -29,6 +29,7 @@ use super::namespace::Namespace;
 use super::qdisc::StandIn;
 use super::tap::DEVICE;
 use crate::case::model::{CheckItem, Trial};
+use crate::rig::vfio::of_qemu;
 use ability::Ability;
 use cable::Place;
 use file::LabFile;
@@ -191,7 +192,10 @@ impl Lab {
     /// Why the port cannot run a trial; `None`: it can.
     #[must_use]
     pub fn missing(&self, trial: &Trial) -> Option<String> {
-        file::pulls_a_fixed_cable(self.fixed, trial).or_else(|| self.ability.as_ref()?.missing(trial))
+        let of_qemu = || self.ports[0].is_of_qemu().then(|| of_qemu::missing(trial)).flatten();
+        file::pulls_a_fixed_cable(self.fixed, trial)
+            .or_else(of_qemu)
+            .or_else(|| self.ability.as_ref()?.missing(trial))
     }
 
     /// Why an item of a check cannot be read of this port; `None`: it can.

@@ -4,6 +4,7 @@ use super::file::Allowed;
 use super::hardware::Hardware;
 use super::program::{items, json, output};
 use super::settings::{self, Values};
+use crate::rig::vfio::of_qemu;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::Path;
@@ -54,6 +55,12 @@ impl Found {
     #[must_use]
     pub fn has(&self, flag: &str) -> bool {
         self.flags.iter().any(|is| is == flag)
+    }
+
+    /// Whether it is an igb that QEMU makes.
+    #[must_use]
+    pub fn is_of_qemu(&self) -> bool {
+        self.driver == "igb" && of_qemu::version().is_some()
     }
 
     /// Whether it goes with its namespace, and does not fall back into the first one.
