@@ -94,6 +94,15 @@ pub struct Dropped {
     pub bytes: Vec<u8>,
 }
 
+/// A frame that has reached memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// The receive queue by whose descriptors it went.
+    pub queue: u16,
+    /// As it was on the cable, without FCS.
+    pub bytes: Vec<u8>,
+}
+
 /// What one or more steps brought forth, each list in the order of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {
@@ -103,4 +112,6 @@ pub struct Output {
     pub interrupts: Vec<Msix>,
     /// Frames lost in the NIC or at its port.
     pub dropped: Vec<Dropped>,
+    /// Frames that have reached memory, where somebody wants to know of them.
+    pub received: Option<Vec<Received>>,
 }

@@ -53,7 +53,7 @@ mod transmit;
 
 pub use config::{Config, Latency, Partner};
 pub use fault::{Fault, Which};
-pub use host::{DmaFault, DropReason, Dropped, HostMemory, Msix, Output, SentFrame};
+pub use host::{DmaFault, DropReason, Dropped, HostMemory, Msix, Output, Received, SentFrame};
 pub use link::{LinkMode, Speed};
 pub use nic::Nic;
 pub use observation::{Observation, Rule};

@@ -22,6 +22,13 @@ pub trait Bus {
     /// Writes the 32-bit register at `offset` in BAR 0. All earlier writes to DMA memory are visible to the device before it.
     fn write32(&mut self, offset: u32, value: u32);
 
+    /// Whether the device reaches the whole region from the start (Linux's dma-direct): no IOMMU stands between, or one
+    /// mapping covers it all, and nobody has to be told what is lent. Packets are not mapped and unmapped then; descriptor
+    /// rings are. Asked when rings are made.
+    fn dma_direct(&self) -> bool {
+        false
+    }
+
     /// Lends `len` bytes at the bus address `addr` to the device, until [`Bus::dma_unmap`]. The same bytes may be lent more
     /// than once (two fragments that refer to one buffer).
     fn dma_map(&mut self, addr: u64, len: u32, direction: Direction);

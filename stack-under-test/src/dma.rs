@@ -4,7 +4,8 @@
 //! across a call that could let the device run; descriptors are read and written with volatile accesses.
 //!
 //! A part of the region at its end can be set apart ([`DmaMemory::set_apart`]): it is read and written by copies only, no
-//! reference into it exists, and so somebody else in the same thread may look into it at any time through a [`DmaPeer`].
+//! reference into it exists, and so somebody else in the same thread may look into it at any time through a [`DmaPeer`], and a
+//! driver has its [`Descriptors`] there.
 #![expect(
     unsafe_code,
     reason = "memory shared with a device is reached through a raw pointer, and only in this file"
@@ -12,6 +13,7 @@
 
 use alloc::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use alloc::rc::Rc;
+use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::sync::atomic::{Ordering, fence};
 
@@ -71,6 +73,110 @@ impl DmaPeer {
     }
 }
 
+/// The size of a descriptor in bytes.
+pub const DESCRIPTOR_BYTES: usize = 16;
+
+/// Descriptors that are shared with a device: each two little-endian words of 64 bits, read and written one by one.
+#[derive(Debug)]
+pub struct Descriptors {
+    /// The first word of the first one.
+    first: NonNull<u64>,
+    count: u16,
+    /// Keeps the bytes alive when the region is our own: the region itself may be gone.
+    _owned: Option<Rc<Owned>>,
+}
+
+impl Descriptors {
+    #[inline(always)]
+    fn at(&self, i: u16) -> Descriptor<'_> {
+        assert!(i < self.count, "beyond the last descriptor");
+        // SAFETY: within the descriptors (checked), which lie within the region (`DmaMemory::descriptors`).
+        let at = unsafe { self.first.add(usize::from(i) * 2) };
+        Descriptor { at, _descriptors: PhantomData }
+    }
+
+    /// Writes descriptor `i`, the first word first.
+    ///
+    /// # Panics
+    /// If there is none of this number.
+    #[inline(always)]
+    pub fn write(&mut self, i: u16, words: [u64; 2]) {
+        self.at(i).write(words);
+    }
+
+    /// The second word of descriptor `i`, which the device may have written.
+    ///
+    /// # Panics
+    /// If there is none of this number.
+    #[inline(always)]
+    #[must_use]
+    pub fn second(&self, i: u16) -> u64 {
+        self.at(i).second()
+    }
+
+    /// Descriptors in a row from `first` on, each with one of `beside`.
+    ///
+    /// # Panics
+    /// If there are fewer of them.
+    #[inline(always)]
+    pub fn row<'a, T>(&'a mut self, first: u16, beside: &'a mut [T]) -> Row<'a, T> {
+        let room = self.count.checked_sub(first).expect("beyond the last descriptor");
+        assert!(beside.len() <= usize::from(room), "beyond the last descriptor");
+        // SAFETY: it lies within the descriptors or behind the last of them (checked).
+        let at = unsafe { self.first.add(usize::from(first) * 2) };
+        Row { at, beside: beside.iter_mut() }
+    }
+}
+
+/// Descriptors in a row, one after the other, each with what its owner keeps beside it.
+#[derive(Debug)]
+pub struct Row<'a, T> {
+    /// The first word of the next one, if there is one more in `beside`.
+    at: NonNull<u64>,
+    beside: core::slice::IterMut<'a, T>,
+}
+
+impl<'a, T> Iterator for Row<'a, T> {
+    type Item = (Descriptor<'a>, &'a mut T);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let beside = self.beside.next()?;
+        let at = self.at;
+        // SAFETY: there was one more in `beside`, so there is a descriptor here (`Descriptors::row`), and this is its end.
+        self.at = unsafe { at.add(2) };
+        Some((Descriptor { at, _descriptors: PhantomData }, beside))
+    }
+}
+
+/// One descriptor.
+#[derive(Debug)]
+pub struct Descriptor<'a> {
+    at: NonNull<u64>,
+    _descriptors: PhantomData<&'a mut Descriptors>,
+}
+
+impl Descriptor<'_> {
+    /// Writes it, the first word first.
+    #[inline(always)]
+    pub fn write(&mut self, words: [u64; 2]) {
+        // SAFETY: both words are within the region and aligned; the region is alive, as the descriptors are (their `_owned`, or
+        // the promise of `DmaMemory::from_raw`); nobody has a reference there, as it lies in the part that is set apart.
+        unsafe {
+            self.at.write_volatile(words[0].to_le());
+            self.at.add(1).write_volatile(words[1].to_le());
+        }
+    }
+
+    /// Its second word, which the device may have written.
+    #[inline(always)]
+    #[must_use]
+    pub fn second(&self) -> u64 {
+        // SAFETY: as in `write`.
+        u64::from_le(unsafe { self.at.add(1).read_volatile() })
+    }
+}
+
 impl DmaMemory {
     /// A zeroed region of `len` bytes on the heap, which the device finds at `bus_base`.
     ///
@@ -90,8 +196,8 @@ impl DmaMemory {
     /// A region that somebody else owns: mapped from a file, a hugepage, or a guest's physical memory.
     ///
     /// # Safety
-    /// `base` must be valid for reads and writes of `len` bytes for as long as the value lives, aligned to
-    /// [`PAGE_BYTES`], and reached by nobody else in this program.
+    /// `base` must be valid for reads and writes of `len` bytes for as long as the value and all [`Descriptors`] of it
+    /// live, aligned to [`PAGE_BYTES`], and reached by nobody else in this program.
     #[must_use]
     pub unsafe fn from_raw(base: NonNull<u8>, len: usize, bus_base: u64) -> Self {
         Self { base, len, slices: len, bus_base, owned: None }
@@ -105,12 +211,36 @@ impl DmaMemory {
     /// If `offset` lies beyond the region.
     #[must_use]
     pub fn set_apart(&mut self, offset: usize) -> Option<DmaPeer> {
+        self.keep_apart(offset);
         let owned = Rc::clone(self.owned.as_ref()?);
-        self.check(offset, 0);
-        self.slices = self.slices.min(offset);
         // SAFETY: within the region, or at its end (checked).
         let start = unsafe { self.base.add(offset) };
         Some(DmaPeer { start, len: self.len - offset, bus_start: self.bus_addr(offset), _owned: owned })
+    }
+
+    /// [`Self::set_apart`] without a second handle.
+    ///
+    /// # Panics
+    /// If `offset` lies beyond the region.
+    pub fn keep_apart(&mut self, offset: usize) {
+        self.check(offset, 0);
+        self.slices = self.slices.min(offset);
+    }
+
+    /// A handle on `count` descriptors at `offset`, which no other handle is to reach. `None` when they do not all lie within
+    /// the part that is set apart, or are not aligned to their size.
+    #[must_use]
+    pub fn descriptors(&mut self, offset: usize, count: u16) -> Option<Descriptors> {
+        let bytes = usize::from(count) * DESCRIPTOR_BYTES;
+        if offset < self.slices
+            || self.len.checked_sub(offset)? < bytes
+            || !offset.is_multiple_of(DESCRIPTOR_BYTES)
+        {
+            return None;
+        }
+        // SAFETY: within the region (checked).
+        let first = unsafe { self.base.add(offset) }.cast();
+        Some(Descriptors { first, count, _owned: self.owned.clone() })
     }
 
     /// A page more than `len`, with the allocator's own alignment: asked for zeroed memory aligned to a page, it would
@@ -292,7 +422,7 @@ mod tests {
     fn a_part_set_apart_is_seen_by_both_handles_even_when_the_region_is_gone() {
         let mut memory = DmaMemory::zeroed(2 * PAGE_BYTES, 0x1_0000);
         let peer = memory.set_apart(PAGE_BYTES).expect("a region of our own");
-        memory.write_le64_pair(PAGE_BYTES + 16, [1, 2]);
+        memory.descriptors(PAGE_BYTES, 2).expect("two descriptors").write(1, [1, 2]);
         memory.copy_in(2 * PAGE_BYTES - 2, &[3, 4]);
         drop(memory);
         let mut seen = [0; 16];
@@ -312,6 +442,28 @@ mod tests {
         let _peer = memory.set_apart(PAGE_BYTES);
         let _ = memory.set_apart(2 * PAGE_BYTES);
         let _ = memory.bytes(PAGE_BYTES - 1, 2);
+    }
+
+    #[test]
+    fn descriptors_lie_where_no_reference_reaches() {
+        let mut memory = DmaMemory::zeroed(2 * PAGE_BYTES, 0);
+        memory.keep_apart(PAGE_BYTES);
+        assert!(memory.descriptors(PAGE_BYTES - 16, 1).is_none(), "before the part");
+        assert!(memory.descriptors(PAGE_BYTES + 8, 1).is_none(), "not aligned");
+        assert!(memory.descriptors(2 * PAGE_BYTES - 16, 2).is_none(), "beyond the end");
+        assert!(memory.descriptors(3 * PAGE_BYTES, 0).is_none(), "beyond the region");
+        let descriptors = memory.descriptors(2 * PAGE_BYTES - 32, 2).expect("the last two");
+        memory.write_le64(2 * PAGE_BYTES - 8, 7);
+        drop(memory);
+        assert_eq!((descriptors.second(0), descriptors.second(1)), (0, 7));
+    }
+
+    #[test]
+    #[should_panic(expected = "beyond the last descriptor")]
+    fn there_is_no_descriptor_beyond_the_last() {
+        let mut memory = DmaMemory::zeroed(2 * PAGE_BYTES, 0);
+        memory.keep_apart(PAGE_BYTES);
+        memory.descriptors(PAGE_BYTES, 2).expect("two descriptors").write(2, [0; 2]);
     }
 
     #[test]

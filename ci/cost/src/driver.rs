@@ -7,7 +7,7 @@ use stack_under_test::dma::DmaMemory;
 use stack_under_test::drivers::igb::{Config, Igb};
 use stack_under_test::netdev::{DriverCtx, NetdevQueue, NetdevTx};
 use stack_under_test::skb::pool::PoolConfig;
-use stack_under_test::skb::{IpSummed, Skb, SkbPool, SkbQueue};
+use stack_under_test::skb::{IpSummed, Skb, SkbPool};
 use stack_under_test::time::{Duration, Instant};
 use stack_under_test::trace::Trace;
 
@@ -27,7 +27,7 @@ struct Driver {
     skbs: SkbPool,
     queues: Vec<NetdevQueue>,
     trace: Trace,
-    rx: SkbQueue,
+    rx: Vec<Skb>,
     now: Instant,
     tx_head: u32,
     rx_head: u32,
@@ -42,7 +42,7 @@ impl Driver {
             skbs: SkbPool::new(DmaMemory::zeroed(pool.bytes(), BUS_BASE), &pool),
             queues: vec![NetdevQueue::default()],
             trace: Trace::default(),
-            rx: SkbQueue::default(),
+            rx: Vec::new(),
             now: Instant::ZERO,
             tx_head: 0,
             rx_head: 0,
@@ -125,11 +125,9 @@ pub fn transmit(bursts: usize) {
             begin();
         }
         measured(counted, &mut || {
-            for (n, skb) in packets.drain(..).enumerate() {
-                let more = n + 1 < BURST;
-                let taken = driver.with(|igb, ctx| igb.xmit_frame(ctx, skb, 0, more));
-                assert!(matches!(taken, NetdevTx::Ok));
-            }
+            let mut row = packets.drain(..);
+            let taken = driver.with(|igb, ctx| igb.xmit_frames(ctx, 0, false, &mut |_, _| row.next()));
+            assert!(matches!(taken, NetdevTx::Ok));
         });
         driver.sent();
         measured(counted, &mut || _ = driver.poll());
@@ -150,7 +148,7 @@ pub fn receive(bursts: usize) {
         let mut taken = 0;
         measured(counted, &mut || taken = driver.poll());
         assert_eq!(taken as usize, BURST);
-        while let Some(skb) = driver.rx.pop_front(&mut driver.skbs) {
+        for skb in driver.rx.drain(..) {
             driver.skbs.consume(&mut driver.trace, skb);
         }
     }

@@ -81,6 +81,11 @@ impl Bus for Ports {
         self.registers[offset as usize / 4].set(value);
     }
 
+    /// As on a machine without an IOMMU.
+    fn dma_direct(&self) -> bool {
+        true
+    }
+
     fn dma_map(&mut self, _: u64, _: u32, _: Direction) {}
     fn dma_unmap(&mut self, _: u64, _: u32) {}
 }

@@ -7,9 +7,11 @@ use super::problem::{Problem, choose};
 use super::reader::Read;
 use super::rigs::Rigs;
 use super::shape::{CHECK, JOURNEY, LIMIT, PACKET, RIGS, ROUTE};
-use super::symbols::{NETDEV, NUD_STATES, QDISC, SNMP, SOFTIRQS, TCP_CA_STATES, TCP_INFO, TCP_STATES};
+use super::symbols::{NETDEV, NUD_STATES, QDISC, SNMP, SOFTIRQS, TCP_INFO, TCP_STATES};
 use super::trial::TrialReader;
 use super::yaml::{Kind, Node};
+use guest::readings::TCP_CA_STATES;
+use stack_under_test::netdev::IfName;
 
 /// The keys of a check that are no source.
 const LIMITS: [&str; 2] = ["rigs", "when"];
@@ -131,7 +133,7 @@ impl TrialReader<'_> {
     /// Finds misspelt counters, where their names are known.
     fn counter_name(&mut self, source: &Source, key: &Node, name: &str) -> Read<()> {
         let (known, what): (&[&str], &str) = match source {
-            Source::Netdev => (NETDEV, name),
+            Source::Netdev => (NETDEV, name.split_once('/').map_or(name, |(_, counter)| counter)),
             Source::Softirqs => (SOFTIRQS, name.split_once('/').map_or(name, |(kind, _)| kind)),
             Source::Snmp => (SNMP, name.split_once('.').map_or(name, |(group, _)| group)),
             Source::Qdisc => (QDISC, name),
@@ -148,6 +150,10 @@ impl TrialReader<'_> {
             && name.split_once('.').is_none_or(|(_, counter)| counter.is_empty())
         {
             problem = problem.help("write the group and the counter: `Udp.OutDatagrams`");
+        } else if let (Source::Netdev, Some((device, _))) = (source, name.split_once('/'))
+            && IfName::parse(device).is_none()
+        {
+            problem = problem.help("before `/` stands a VLAN device: `eth0.100/rx_packets`");
         } else if cpu.is_some_and(|cpu| cpu.parse::<u8>().is_err()) {
             problem = problem.help("after `/` stands the number of a CPU: `NET_RX/0`");
         } else {

@@ -1,6 +1,6 @@
 //! The steps of epoll(7): their shape, and how they are read.
 
-use super::model::Syscall;
+use super::model::{Ready, Syscall};
 use super::names::{Descriptors, Named};
 use super::problem::Problem;
 use super::reader::{Fields, Read};
@@ -30,25 +30,6 @@ pub const EPOLL_EVENTS: &[&str] = &[
 ];
 /// More events than any case asks for at once.
 const MAXEVENTS: i64 = 1_024;
-
-/// A socket that `epoll_wait` reports.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ready {
-    /// The socket, by its name in the case.
-    pub socket: String,
-    /// The names of its events.
-    pub events: Vec<String>,
-}
-
-impl Ready {
-    /// `s: EPOLLIN EPOLLOUT`, events in the order of their names.
-    #[must_use]
-    pub fn shown(&self) -> String {
-        let mut events = self.events.clone();
-        events.sort_unstable();
-        format!("{}: {}", self.socket, events.join(" "))
-    }
-}
 
 const EPOLL: Key = must("epoll", Form::Name, "The epoll instance, by the name that `as:` gave it.");
 /// What `epoll_wait` must report, there and at `join`.

@@ -10,7 +10,8 @@ use crate::frame::tcp::notation;
 use crate::frame::{FieldSpec, FrameSpec};
 
 /// The layers, outermost first.
-pub const LAYERS: [Layer; 6] = [Layer::Eth, Layer::Arp, Layer::Ipv4, Layer::Icmp, Layer::Udp, Layer::Tcp];
+pub const LAYERS: [Layer; 7] =
+    [Layer::Eth, Layer::Vlan, Layer::Arp, Layer::Ipv4, Layer::Icmp, Layer::Udp, Layer::Tcp];
 
 /// What a frame is given for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,7 +205,12 @@ fn contradictions(r: &mut Reader, fields: &Fields<'_>, spec: &FrameSpec, purpose
         (false, None) if spec.has(Layer::Ipv4) => (Some(0x0800), Layer::Ipv4),
         (false, None) => (None, Layer::Eth),
     };
-    says(r, fields, spec, "eth.type", wanted_type, under)?;
+    if spec.has(Layer::Vlan) {
+        says(r, fields, spec, "eth.type", Some(0x8100), Layer::Vlan)?;
+        says(r, fields, spec, "vlan.type", wanted_type, under)?;
+    } else {
+        says(r, fields, spec, "eth.type", wanted_type, under)?;
+    }
     let protocol = match upper {
         Some(Layer::Icmp) => Some(1),
         Some(Layer::Tcp) => Some(6),

@@ -36,6 +36,7 @@ pub(super) const FUNCTIONS: &[&str] = &[
     "igb_clean_rx_irq",
     "igb_clean_tx_irq",
     "igb_diag_test",
+    "igb_nway_reset",
     "igb_poll",
     "igb_set_channels",
     "igb_set_coalesce",
@@ -44,6 +45,7 @@ pub(super) const FUNCTIONS: &[&str] = &[
     "igb_set_rx_mode",
     "igb_set_rxfh",
     "igb_tso",
+    "igb_tx_csum",
     "igb_tx_map",
     "igb_watchdog_task",
     "igb_xmit_frame",
@@ -159,6 +161,8 @@ pub(super) const FUNCTIONS: &[&str] = &[
     "udp_recvmsg",
     "udp_sendmsg",
     "validate_xmit_skb",
+    "vlan_dev_hard_start_xmit",
+    "vlan_do_receive",
 ];
 
 #[cfg(test)]

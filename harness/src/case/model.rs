@@ -3,14 +3,15 @@
 //! Nothing in here is text that still has to be understood: values are typed, commands are split, references resolve.
 
 pub use super::conserve::Group;
-pub use super::epoll::Ready;
 pub use super::peer::{AppStep, Application, HttpGet, Impairment, PeerRun};
 pub use super::relations::{Fragments, Order, Segments};
 use super::rigs::Rigs;
 pub use super::topology;
 use crate::frame::FrameSpec;
+pub use guest::call::{OptionValue, Payload, Ready, SocketKind, Syscall};
+pub use guest::readings::RouteQuery;
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -262,63 +263,6 @@ pub struct Join {
     pub outcome: Outcome,
 }
 
-/// A system call. Sockets go by their names in the case.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "the names are those of the system calls; their manual pages are the documentation"
-)]
-pub enum Syscall {
-    Socket { name: String, kind: SocketKind, nonblocking: bool },
-    Bind { socket: String, to: SocketAddrV4 },
-    Connect { socket: String, to: SocketAddrV4 },
-    Disconnect { socket: String },
-    Listen { socket: String, backlog: i32 },
-    Accept { socket: String, name: String },
-    Send { socket: String, payload: Payload, flags: Vec<String> },
-    Sendto { socket: String, to: SocketAddrV4, payload: Payload, flags: Vec<String> },
-    Recv { socket: String, length: u32, flags: Vec<String> },
-    Recvfrom { socket: String, length: u32, flags: Vec<String> },
-    Read { socket: String, length: u32 },
-    Write { socket: String, payload: Payload },
-    Poll { socket: String, events: Vec<String>, timeout_ms: i32 },
-    Shutdown { socket: String, how: String },
-    Close { socket: String },
-    Setsockopt { socket: String, level: String, name: String, value: OptionValue },
-    Getsockopt { socket: String, level: String, name: String },
-    Getsockname { socket: String },
-    Getpeername { socket: String },
-    EpollCreate { name: String },
-    EpollCtl { epoll: String, op: String, socket: String, events: Vec<String> },
-    EpollWait { epoll: String, maxevents: i32, timeout_ms: i32 },
-}
-
-/// The value that an option is set to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OptionValue {
-    /// A number.
-    Number(i64),
-    /// A symbol such as `IP_PMTUDISC_DO`.
-    Symbol(String),
-    /// Text, such as an interface for SO_BINDTODEVICE.
-    Text(String),
-    /// How long SO_RCVTIMEO or SO_SNDTIMEO lets a call wait; 0: as long as it takes.
-    Time(Duration),
-}
-
-/// What a socket is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SocketKind {
-    /// SOCK_DGRAM, UDP.
-    Udp,
-    /// SOCK_STREAM, TCP.
-    Tcp,
-}
-
-/// Bytes, as a case gives them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Payload(pub Arc<[u8]>);
-
 /// How far off a time may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Tolerance {
@@ -414,19 +358,6 @@ pub enum Source {
     Skb,
     /// The journey of a packet.
     Journey(JourneyQuery),
-}
-
-/// `route: {to: …}`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RouteQuery {
-    /// The destination.
-    pub to: Ipv4Addr,
-    /// `from:`.
-    pub from: Option<Ipv4Addr>,
-    /// `tos:`.
-    pub tos: Option<u8>,
-    /// `mark:`.
-    pub mark: Option<u32>,
 }
 
 /// `journey: {packet: …}`: which packet.

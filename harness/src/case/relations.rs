@@ -47,6 +47,8 @@ pub struct Segments {
     pub fin: bool,
     /// The acknowledgement number, relative; `None`: whatever the first segment has.
     pub ack: Option<u32>,
+    /// The VLAN that they have the tag of; `None`: they have none.
+    pub vlan: Option<u16>,
     /// By when after the previous step; default 1 s.
     pub within: Option<Duration>,
 }

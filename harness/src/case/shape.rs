@@ -133,6 +133,11 @@ pub(super) const NAMED: &[Key] = &[AS];
 /// The headers of a frame.
 pub const HEADERS: &[Key] = &[
     key("eth", Form::Header(Layer::Eth), "Fields of the Ethernet header."),
+    key(
+        "vlan",
+        Form::Header(Layer::Vlan),
+        "Fields of the tag of a VLAN; a frame with one is not expected by a pattern without `vlan:`.",
+    ),
     key("arp", Form::Header(Layer::Arp), "Fields of an ARP packet."),
     key("ipv4", Form::Header(Layer::Ipv4), "Fields of the IPv4 header."),
     key("icmp", Form::Header(Layer::Icmp), "Fields of the ICMP header."),
@@ -173,7 +178,11 @@ pub const INJECT: &[&[Key]] = &[
 pub const CHECK: &[Key] = &[
     key("rigs", Form::Rigs, "Only on these rigs, and why."),
     key("when", Form::Row, "Only in rows of the matrix with these values."),
-    key("netdev", Form::Counters, "Counters of the device, since the first step."),
+    key(
+        "netdev",
+        Form::Counters,
+        "Counters of the device, since the first step; those of a VLAN device as `eth0.100/rx_packets`.",
+    ),
     key("ethtool", Form::Counters, "Counters of the driver, since the first step."),
     key("snmp", Form::Counters, "Counters of the protocols, since the first step: `Udp.OutDatagrams`."),
     key("softirqs", Form::Counters, "Softirqs, since the first step: `NET_RX`, or `NET_RX/0` for one CPU."),
@@ -407,6 +416,11 @@ pub static STEPS: &[StepShape] = &[
                 "`last`: PSH stands on the last segment alone; else wherever a large packet ended.",
             ),
             key("fin", Form::Boolean, "Whether the last segment has FIN."),
+            key(
+                "vlan",
+                Form::Number(0, 4094),
+                "The VLAN that all of them have the tag of; without it they have none.",
+            ),
             key("ack", Form::Number(0, 0xffff_ffff), "The acknowledgement number of all of them, relative."),
             WITHIN,
         ]]),

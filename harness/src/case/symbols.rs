@@ -167,9 +167,6 @@ pub const TCP_STATES: &[&str] = &[
     "NEW_SYN_RECV",
 ];
 
-/// The states of congestion avoidance, as `enum tcp_ca_state` names them, by their numbers from 0.
-pub const TCP_CA_STATES: &[&str] = &["Open", "Disorder", "CWR", "Recovery", "Loss"];
-
 /// The fields of `struct tcp_info`, without `tcpi_`.
 pub const TCP_INFO: &[&str] = &[
     "state",

@@ -141,9 +141,11 @@ impl TrialReader<'_> {
         let ack = fields.get("ack").map(|node| self.r.number(node, 0, i64::from(u32::MAX))).transpose()?;
         let fin = fields.get("fin").map(|node| self.r.boolean(node)).transpose()?.unwrap_or(false);
         let ack = ack.and_then(|ack| u32::try_from(ack).ok());
+        let vlan = fields.get("vlan").map(|node| self.r.number(node, 0, 4094)).transpose()?;
+        let vlan = vlan.and_then(|id| u16::try_from(id).ok());
         let within = self.within(&fields)?;
         let push_on_last = push == Some("last");
-        Ok(Action::Segments(Segments { first, length, mss, payload, push_on_last, fin, ack, within }))
+        Ok(Action::Segments(Segments { first, length, mss, payload, push_on_last, fin, ack, vlan, within }))
     }
 
     /// The full name of a field.

@@ -7,6 +7,7 @@ use super::simulate::SimulateArgs;
 use crate::case::model::RigKind;
 use crate::report::progress::Format;
 use crate::rig::linux::wire::WireKind;
+use crate::rig::qemu::Accel;
 use crate::run::governor::Governor;
 use crate::run::rigs::With;
 use clap::{Args, Parser, Subcommand};
@@ -69,6 +70,12 @@ pub struct TrialArguments {
     /// The wire of the linux rig
     #[arg(long, value_name = "KIND", default_value = "auto")]
     pub wire: WireKind,
+    /// On the qemu rig, boot a guest for each trial, in place of one for many
+    #[arg(long)]
+    pub isolate: bool,
+    /// How the CPU of the qemu rig is had
+    #[arg(long, value_name = "KIND", default_value = "auto")]
+    pub accel: Accel,
     /// Only trials whose name contains this text
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,
@@ -85,6 +92,12 @@ pub struct TrialArguments {
     /// In real time, skip cases that themselves wait for longer than this
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub max_wait: Duration,
+}
+
+impl TrialArguments {
+    fn with(&self, lab: Option<PathBuf>) -> With {
+        With { wire: self.wire, lab, isolated: self.isolate, accel: self.accel }
+    }
 }
 
 /// `wireproof run`.
@@ -105,7 +118,7 @@ impl RunArguments {
     /// What the rig is to be made with.
     #[must_use]
     pub fn with(&self) -> With {
-        With { wire: self.trials.wire, lab: self.trials.lab.clone() }
+        self.trials.with(self.trials.lab.clone())
     }
 }
 
@@ -136,7 +149,7 @@ impl CompareArguments {
     #[must_use]
     pub fn with(&self, rig: RigKind) -> With {
         let lab = self.trials.lab.clone().filter(|_| rig != RigKind::Emu);
-        With { wire: self.trials.wire, lab }
+        self.trials.with(lab)
     }
 
     /// Worker threads on a rig, as many as a run has there unless told otherwise.

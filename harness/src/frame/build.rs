@@ -4,7 +4,7 @@
 //! in order to send wrong ones.
 
 use super::FrameSpec;
-use super::decode::{ARP_LENGTH, ETH_HEADER, ETH_MIN, IP_MF, decode};
+use super::decode::{ARP_LENGTH, ETH_HEADER, ETH_MIN, IP_MF, TAGGED, VLAN_TAG, decode};
 use super::field::{Kind, Layer, Value, find};
 use crate::case::model::topology;
 use pnet::packet::arp::{ArpHardwareType, ArpOperation, MutableArpPacket};
@@ -54,6 +54,7 @@ pub fn build(spec: &FrameSpec, quoted: Option<&[u8]>) -> Result<Vec<u8>, BuildEr
         (None, recipe.payload())
     };
     let mut frame = vec![0; ETH_HEADER];
+    let (ethertype, tag) = recipe.tag(ethertype)?;
     let ethertype = match (recipe.number(Layer::Eth, "type")?, ethertype) {
         (Some(given), _) => given,
         (None, Some(usual)) => usual,
@@ -64,6 +65,7 @@ pub fn build(spec: &FrameSpec, quoted: Option<&[u8]>) -> Result<Vec<u8>, BuildEr
         p.set_source(recipe.eth_src());
         p.set_ethertype(EtherType(ethertype));
     }
+    frame.extend_from_slice(&tag);
     frame.extend_from_slice(&body);
     if frame.len() > topology::WIRE_BYTES {
         return Err(BuildError::TooLong(frame.len()));
@@ -114,7 +116,13 @@ pub fn automatic_peer(frame: &[u8]) -> Option<Vec<u8>> {
     let (mac, ip) = [(topology::PEER_MAC, topology::PEER_IP), (topology::GATEWAY_MAC, topology::GATEWAY_IP)]
         .into_iter()
         .find(|(_, ip)| ip == tpa)?;
-    (*dst == BROADCAST || *dst == mac).then(|| arp_reply(mac, ip, (*sha, *spa)))
+    let tag = frame.get(12..12 + VLAN_TAG).filter(|_| d.has(Layer::Vlan));
+    (*dst == BROADCAST || *dst == mac).then(|| {
+        let mut reply = arp_reply(mac, ip, (*sha, *spa));
+        // In the VLAN in which it was asked.
+        reply.splice(12..12, tag.into_iter().flatten().copied());
+        reply
+    })
 }
 
 fn arp_usual(p: &mut MutableArpPacket<'_>) {
@@ -206,6 +214,21 @@ impl Recipe<'_> {
             Some(Value::Bytes(b)) => Ok(b),
             _ => Ok(&[]),
         }
+    }
+
+    /// The ethertype of the frame, and the bytes of the tag between it and what it carries, where it is one of a VLAN.
+    fn tag(&self, inner: Option<u16>) -> Result<(Option<u16>, Vec<u8>), BuildError> {
+        const V: Layer = Layer::Vlan;
+        if !self.spec.has(V) {
+            return Ok((inner, Vec::new()));
+        }
+        let id: u16 = self.number(V, "id")?.ok_or_else(|| missing(V, "id", "0 is a priority alone"))?;
+        let priority: u16 = self.number(V, "priority")?.unwrap_or(0);
+        let dei: u16 = self.number(V, "dei")?.unwrap_or(0);
+        let kind = self.number(V, "type")?.or(inner);
+        let kind = kind.ok_or_else(|| missing(V, "type", "the frame has no other header"))?;
+        let tci = priority << 13 | dei << 12 | id;
+        Ok((Some(TAGGED), [tci.to_be_bytes(), kind.to_be_bytes()].concat()))
     }
 
     fn payload(&self) -> Vec<u8> {

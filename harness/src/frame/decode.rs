@@ -20,6 +20,10 @@ use std::net::Ipv4Addr;
 pub const ETH_HEADER: usize = 14;
 /// The shortest frame that a NIC sends, without the frame check sequence (IEEE 802.3 clause 4.2.3.3).
 pub const ETH_MIN: usize = 60;
+/// Bytes of the tag of a VLAN.
+pub const VLAN_TAG: usize = 4;
+/// The ethertype of a frame with such a tag.
+pub const TAGGED: u16 = 0x8100;
 /// More Fragments, as in the field `ipv4.flags` (RFC 791).
 pub const IP_MF: u8 = 1;
 /// Don't Fragment.
@@ -167,12 +171,32 @@ pub fn decode(frame: &[u8]) -> Decoded<'_> {
     let ethertype = eth.get_ethertype().0;
     d.numbers(Layer::Eth, &[("type", ethertype.into())]);
     d.payload = frame.get(ETH_HEADER..).unwrap_or_default();
+    let ethertype = if ethertype == TAGGED { vlan(&mut d) } else { ethertype };
     match ethertype {
         0x0800 => ipv4(&mut d),
         0x0806 => arp(&mut d),
         _ => {}
     }
     d
+}
+
+/// The tag of a VLAN (IEEE 802.1Q clause 9.6). Gives the ethertype behind it; 0 where the frame ends before that.
+fn vlan(d: &mut Decoded<'_>) -> u16 {
+    d.layers.push(Layer::Vlan);
+    let Some(&[high, low, kind_high, kind_low]) = d.payload.first_chunk() else {
+        d.truncated(Layer::Vlan, VLAN_TAG, d.payload.len());
+        return 0;
+    };
+    let (tci, kind) = (u16::from_be_bytes([high, low]), u16::from_be_bytes([kind_high, kind_low]));
+    let fields = [
+        ("id", u64::from(tci & 0xfff)),
+        ("priority", u64::from(tci >> 13)),
+        ("dei", u64::from(tci >> 12 & 1)),
+        ("type", u64::from(kind)),
+    ];
+    d.numbers(Layer::Vlan, &fields);
+    d.payload = &d.payload[VLAN_TAG..];
+    kind
 }
 
 fn mac(address: MacAddr) -> Value {
@@ -184,7 +208,9 @@ fn padding(d: &mut Decoded<'_>, layer: Layer, rest: &[u8]) {
     if rest.is_empty() {
         return;
     }
-    if d.frame.len() > ETH_MIN {
+    // Padded before it was tagged, a frame is longer by the tag.
+    let most = ETH_MIN + if d.has(Layer::Vlan) { VLAN_TAG } else { 0 };
+    if d.frame.len() > most {
         let what = format!(
             "{} bytes follow the packet in a frame of {}: only a frame of {ETH_MIN} is padded",
             rest.len(),

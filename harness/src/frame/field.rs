@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 #[expect(missing_docs, reason = "the names of the protocols")]
 pub enum Layer {
     Eth,
+    Vlan,
     Arp,
     Ipv4,
     Icmp,
@@ -21,6 +22,7 @@ impl Layer {
     pub fn name(self) -> &'static str {
         match self {
             Self::Eth => "eth",
+            Self::Vlan => "vlan",
             Self::Arp => "arp",
             Self::Ipv4 => "ipv4",
             Self::Icmp => "icmp",
@@ -171,6 +173,10 @@ pub static FIELDS: &[Field] = &[
     mac(Layer::Eth, "dst", "destination address"),
     mac(Layer::Eth, "src", "source address"),
     named(Layer::Eth, "type", 16, ETHERTYPES, "ethertype"),
+    number(Layer::Vlan, "id", 12, "the number of the VLAN (IEEE 802.1Q); 0 is a priority alone"),
+    number(Layer::Vlan, "priority", 3, "priority code point"),
+    number(Layer::Vlan, "dei", 1, "drop eligible indicator"),
+    named(Layer::Vlan, "type", 16, ETHERTYPES, "ethertype behind the tag"),
     named(Layer::Arp, "op", 16, ARP_OPS, "operation (RFC 826)"),
     mac(Layer::Arp, "sha", "sender hardware address"),
     ipv4(Layer::Arp, "spa", "sender protocol address"),

@@ -32,7 +32,7 @@ pub fn spec(text: &str, payload: Option<&[u8]>) -> FrameSpec {
     let mut spec = FrameSpec { payload: payload.map(|p| Payload(p.into())), ..FrameSpec::default() };
     for part in text.split(';').map(str::trim).filter(|p| !p.is_empty()) {
         let (name, fields) = part.split_once(": {").unwrap();
-        let layer = [Layer::Eth, Layer::Arp, Layer::Ipv4, Layer::Icmp, Layer::Udp, Layer::Tcp]
+        let layer = [Layer::Eth, Layer::Vlan, Layer::Arp, Layer::Ipv4, Layer::Icmp, Layer::Udp, Layer::Tcp]
             .into_iter()
             .find(|l| l.name() == name)
             .unwrap();

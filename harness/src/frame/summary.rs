@@ -14,7 +14,11 @@ pub fn summary(d: &Decoded<'_>) -> String {
 /// As [`summary()`], with the sequence numbers of a TCP segment counted from these.
 #[must_use]
 pub fn relative(d: &Decoded<'_>, bases: &Bases) -> String {
-    let mut line = match (d.layers.last(), &d.ipv4) {
+    let mut line = String::new();
+    if let Some(id) = d.number(Layer::Vlan, "id") {
+        let _ = write!(line, "vlan {id} ");
+    }
+    line += &match (d.layers.last(), &d.ipv4) {
         (Some(Layer::Arp), _) => arp(d),
         (Some(Layer::Icmp), Some(ip)) => format!("{} > {} {}", ip.src, ip.dst, icmp(d)),
         (Some(layer @ (Layer::Udp | Layer::Tcp)), Some(ip)) => {
@@ -27,7 +31,10 @@ pub fn relative(d: &Decoded<'_>, bases: &Bases) -> String {
         }
         (Some(Layer::Ipv4), None) => "IPv4".to_owned(),
         _ if d.layers.is_empty() => format!("{} bytes, no Ethernet header", d.frame.len()),
-        _ => format!("ethertype {} {}", show(d, Layer::Eth, "type"), d.payload.len()),
+        _ => {
+            let layer = if d.has(Layer::Vlan) { Layer::Vlan } else { Layer::Eth };
+            format!("ethertype {} {}", show(d, layer, "type"), d.payload.len())
+        }
     };
     if let Some(ip) = d.ipv4.filter(Ipv4View::is_fragment) {
         let mf = if ip.flags & IP_MF == 0 { "" } else { " MF" };

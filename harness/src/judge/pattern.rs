@@ -100,7 +100,7 @@ impl Line {
 }
 
 /// Compares a frame with a pattern. What the pattern does not mention may have any value, but a malformed frame never
-/// matches; a set of flags must be exactly the one given. The reserved IPv4 bit is malformed unless the pattern has it.
+/// matches, and one with the tag of a VLAN matches only a pattern that speaks of it; a set of flags must be exactly the one given. The reserved IPv4 bit is malformed unless the pattern has it.
 ///
 /// # Errors
 /// Where and how they differ.
@@ -128,6 +128,12 @@ pub(crate) fn compare(
             same: false,
         })
         .collect();
+    if d.has(Layer::Vlan) && !spec.has(Layer::Vlan) && spec.value(Layer::Eth, "type").is_none() {
+        let got =
+            d.number(Layer::Vlan, "id").map_or_else(|| "present".to_owned(), |id| format!("of VLAN {id}"));
+        let (field, expected) = (Layer::Vlan.name().to_owned(), "no tag".to_owned());
+        lines.push(Line { field, expected, got, same: false });
+    }
     for field in spec.fields.iter().filter(|f| wanted(f)) {
         let got = d.get(field.field);
         lines.push(Line {

@@ -49,7 +49,7 @@ fn derived(layer: Layer, key: &str) -> bool {
         Layer::Arp => matches!(key, "htype" | "ptype" | "hlen" | "plen"),
         Layer::Udp | Layer::Icmp => matches!(key, "length" | "checksum"),
         Layer::Tcp => matches!(key, "data_offset" | "checksum"),
-        Layer::Eth => false,
+        Layer::Eth | Layer::Vlan => false,
     }
 }
 

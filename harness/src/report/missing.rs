@@ -107,7 +107,9 @@ fn is_wanted(packet: &Packet, journey: &Journey, wanted: &FrameSpec) -> bool {
         Some(Value::Number(protocol)) => Some(*protocol),
         _ => None,
     };
-    let only = |layer| wanted.layers.iter().all(|l| matches!(l, Layer::Eth | Layer::Ipv4) || *l == layer);
+    let only = |layer| {
+        wanted.layers.iter().all(|l| matches!(l, Layer::Eth | Layer::Vlan | Layer::Ipv4) || *l == layer)
+    };
     match Origin::of(packet) {
         Some(Origin::Arp) => wanted.has(Layer::Arp),
         Some(Origin::Icmp) => only(Layer::Icmp) && (wanted.has(Layer::Icmp) || protocol == Some(ICMP)),

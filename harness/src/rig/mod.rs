@@ -10,18 +10,16 @@ pub mod lateness;
 pub mod linux;
 pub mod peer;
 pub mod port;
+pub mod qemu;
 pub mod vfio;
 
+pub use guest::call::{CallId, CallResult, CommandResult, Returned};
+pub use guest::readings::{Reading, Readings};
 pub use journey::Journey;
 pub use lateness::{Delays, Lateness};
 pub use port::Port;
 
-use crate::case::model::{Application, Command, Nanos, PeerRun, Ready, RigKind, Source, Syscall};
-use std::collections::BTreeMap;
-use std::net::SocketAddrV4;
-
-/// Names a call within a trial.
-pub type CallId = u32;
+use crate::case::model::{Application, Command, Nanos, PeerRun, RigKind, Source, Syscall};
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -52,49 +50,6 @@ pub struct SeenFrame {
     pub bytes: Vec<u8>,
     /// The packet of the journey that it was made from, where the rig knows.
     pub packet: Option<u32>,
-}
-
-/// How a call ended: what it gave, or the name of the error (`EPERM`).
-pub type CallResult = Result<Returned, String>;
-
-/// What a call that succeeded gave.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Returned {
-    /// The return value.
-    pub value: i64,
-    /// The bytes that were received.
-    pub payload: Option<Vec<u8>>,
-    /// Who sent them, or (of getsockname and getpeername) the address.
-    pub address: Option<SocketAddrV4>,
-    /// The events that `poll` reported.
-    pub events: Vec<String>,
-    /// What `epoll_wait` reported, in its order.
-    pub ready: Vec<Ready>,
-    /// The value of an option.
-    pub option: Option<i64>,
-    /// The same of an option that is text (TCP_CONGESTION).
-    pub text: Option<String>,
-}
-
-/// How a command ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CommandResult {
-    /// Its exit status.
-    pub status: i32,
-    /// What it printed, errors included.
-    pub output: String,
-}
-
-/// Values of one source, by key.
-pub type Readings = BTreeMap<String, Reading>;
-
-/// A value that was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reading {
-    /// A counter or other number.
-    Number(i64),
-    /// Text: a state, an address.
-    Text(String),
 }
 
 /// Why a rig could not go on. The trial is over, with this as the reason.

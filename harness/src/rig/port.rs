@@ -12,6 +12,8 @@ pub const CLASSES: [&str; 6] = ["64", "65_127", "128_255", "256_511", "512_1023"
 pub struct Port {
     /// The transmit queue that each frame of the system under test came from, in the order of the wire.
     pub queues: Vec<u16>,
+    /// The receive queue by which each frame reached memory, in the order in which they did, and the frame without FCS.
+    pub received: Vec<(u16, Vec<u8>)>,
     /// Frames of both directions that did not go where they were meant to go.
     pub lost: Vec<Lost>,
     /// Frames by size as the device counts them, whether the driver has read that or not: `rx_64`, `tx_1024_max`, …

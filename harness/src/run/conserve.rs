@@ -5,7 +5,7 @@ use super::outcome::nanos;
 use super::record::{Explained, From as Sender, Record, WireFrame};
 use super::verdict::Failure;
 use crate::case::model::{Action, Command, Group, Nanos, Source, Step, Trial};
-use crate::judge::conserve::traffic::{Device, Frame};
+use crate::judge::conserve::traffic::{Came, Device, Frame};
 use crate::judge::conserve::{Equation, Moved, Traffic, equations};
 use crate::rig::journey::{Moment, What};
 use crate::rig::{Event, Journey, Port, Reading, Readings, Rig, RigError, SeenFrame};
@@ -48,6 +48,8 @@ pub struct Books {
     /// Frames that were injected while the cable was pulled, by their place in the record.
     unplugged: BTreeSet<usize>,
     is_unplugged: bool,
+    /// From which frame on the device handles VLAN tags (`ethtool -K eth0 rxvlan`), or does not any more: it does at first.
+    tags: Vec<(usize, bool)>,
 }
 
 impl Books {
@@ -73,9 +75,16 @@ impl Books {
     /// changed the number of its queues (Linux 6.12: `igb_reinit_queues` makes them anew, and what they counted is gone).
     pub fn ran(&mut self, rig: &mut dyn Rig, command: &Command, frames: usize) {
         let words: Vec<_> = command.words.iter().map(String::as_str).collect();
+        if let Some(at) = words.iter().position(|word| matches!(*word, "rxvlan" | "rx-vlan-offload")) {
+            self.tags.push((frames, words.get(at + 1) == Some(&"on")));
+        }
         let renewed: &[Source] = match words.as_slice() {
             ["ethtool", "-L" | "--set-channels", ..] => &[Source::Netdev, Source::Ethtool, Source::Qdisc],
             ["tc" | "ethtool", ..] => &[Source::Qdisc],
+            // What lies in the rings then went past the qdisc, and is lost.
+            ["ip", "link", "set", rest @ ..] if rest.contains(&"mtu") || rest.contains(&"down") => {
+                &[Source::Qdisc]
+            }
             _ => &[],
         };
         for source in renewed {
@@ -142,21 +151,43 @@ impl Books {
         }
     }
 
+    /// Whether the device handled the VLAN tag of the frame at this place in the record.
+    fn tag_is_of_device(&self, device: Device, index: usize) -> bool {
+        let last = self.tags.iter().rev().find(|(from, _)| *from <= index);
+        device == Device::Hardware && last.is_none_or(|(_, on)| *on)
+    }
+
     fn traffic(&self, device: Device, port: Option<&Port>, frames: &[&WireFrame], since: Since) -> Traffic {
         let mut queues = port.into_iter().flat_map(|port| &port.queues);
+        let received = port.map(|port| port.received.as_slice()).unwrap_or_default();
+        let mut received: Vec<_> = received.iter().map(Some).collect();
+        // The next that reached memory and looks like this frame.
+        let mut queue_of = |bytes: &[u8]| {
+            let found = received.iter_mut().find(|of| of.is_some_and(|(_, other)| other == bytes));
+            found.and_then(Option::take).map(|(queue, _)| *queue)
+        };
         let (mut sent, mut came) = (Vec::new(), Vec::new());
         for (index, frame) in frames.iter().enumerate() {
+            let tag_is_of_device = self.tag_is_of_device(device, index);
             if frame.from == Sender::Sut {
                 let queue = queues.next().copied();
                 if index >= since.frames {
-                    sent.push(Frame { queue, packet: frame.packet, ..Frame::of(&frame.bytes) });
+                    sent.push(Frame {
+                        queue,
+                        packet: frame.packet,
+                        tag_is_of_device,
+                        ..Frame::of(&frame.bytes)
+                    });
                 }
-            } else if index >= since.frames && (port.is_some() || !self.unplugged.contains(&index)) {
-                came.push(frame.bytes.as_slice());
+                continue;
+            }
+            let queue = queue_of(&frame.bytes);
+            if index >= since.frames && (port.is_some() || !self.unplugged.contains(&index)) {
+                came.push(Came { bytes: &frame.bytes, tag_is_of_device, queue });
             }
         }
         let lost = port.map(|port| port.lost.get(since.lost..).unwrap_or_default());
-        Traffic::new(device, sent, &came, lost)
+        Traffic::new(device, sent, came, lost)
     }
 
     /// What does not add up at the end of a trial, whatever its case says. Where the port of the NIC can be seen, and it was not

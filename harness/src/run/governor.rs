@@ -48,8 +48,8 @@ impl Governor {
     #[must_use]
     pub fn usual_limit(rig: RigKind) -> usize {
         match rig {
-            RigKind::Emu => std::thread::available_parallelism().map_or(1, usize::from),
-            RigKind::Linux | RigKind::Qemu | RigKind::Vfio => OVERLAP,
+            RigKind::Emu | RigKind::Qemu => std::thread::available_parallelism().map_or(1, usize::from),
+            RigKind::Linux | RigKind::Vfio => OVERLAP,
         }
     }
 

@@ -4,9 +4,11 @@ use super::factory::RigFactory;
 use crate::case::model::{CheckItem, RigKind, Trial};
 use crate::rig::linux::lab::{Lab, file::LabFile};
 use crate::rig::linux::wire::WireKind;
+use crate::rig::qemu::{self, Accel, QemuRig};
 use crate::rig::vfio::lab::VfioLab;
 use crate::rig::{Rig, RigError, emu, linux, peer, vfio};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What a rig is to be made with, where it has a choice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +17,10 @@ pub struct With {
     pub wire: WireKind,
     /// The description of a lab.
     pub lab: Option<PathBuf>,
+    /// A boot of its own for each trial, on the qemu rig.
+    pub isolated: bool,
+    /// How the CPU of the qemu rig is had.
+    pub accel: Accel,
 }
 
 /// The factory of a rig.
@@ -33,7 +39,11 @@ pub fn factory(kind: RigKind, with: &With) -> Result<Box<dyn RigFactory>, String
             None => Ok(Box::new(LinuxFactory { wire: with.wire })),
             Some(why) => Err(format!("{why}; `wireproof doctor --rig linux` says more")),
         },
-        RigKind::Qemu => Err(format!("the {} rig is not built yet", kind.name())),
+        RigKind::Qemu => {
+            let hint = "`wireproof doctor --rig qemu` says more";
+            let qemu = qemu::program::find().map_err(|why| format!("{why}; {hint}"))?;
+            Ok(Box::new(QemuFactory(Arc::new(qemu::Pool::new(qemu, with.isolated, with.accel)?))))
+        }
     }
 }
 
@@ -75,6 +85,22 @@ impl RigFactory for EmuFactory {
             return Ok(Box::new(peer::PeerRig::new(trial)?));
         }
         Ok(Box::new(emu::EmuRig::new(trial)?))
+    }
+}
+
+struct QemuFactory(Arc<qemu::Pool>);
+
+impl RigFactory for QemuFactory {
+    fn kind(&self) -> RigKind {
+        RigKind::Qemu
+    }
+
+    fn missing(&self, trial: &Trial) -> Option<String> {
+        qemu::missing(trial)
+    }
+
+    fn create(&self, _trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
+        Ok(Box::new(QemuRig::new(&self.0)?))
     }
 }
 

@@ -5,7 +5,7 @@ use super::qtest::Qtest;
 use stack_under_test::bus::{Bus, Direction};
 use stack_under_test::drivers::igb::{Config, Igb};
 use stack_under_test::netdev::{DriverCtx, NetdevQueue, NetdevTx};
-use stack_under_test::skb::{PoolConfig, Skb, SkbPool, SkbQueue};
+use stack_under_test::skb::{PoolConfig, Skb, SkbPool};
 use stack_under_test::time::Instant;
 use stack_under_test::trace::Trace;
 use std::time::{Duration, Instant as Clock};
@@ -52,7 +52,7 @@ pub struct Rig {
     // Before the machine: it refers to the machine's memory.
     pub skbs: SkbPool,
     pub queues: Vec<NetdevQueue>,
-    pub rx: SkbQueue,
+    pub rx: Vec<Skb>,
     pub trace: Trace,
     pub lent: Vec<(u64, u32)>,
     /// The interrupts that came, by vector.
@@ -71,7 +71,7 @@ impl Rig {
             igb: Igb::new(config),
             skbs,
             queues: vec![NetdevQueue::default()],
-            rx: SkbQueue::default(),
+            rx: Vec::new(),
             trace: Trace::default(),
             lent: Vec::new(),
             interrupts: [0; 2],
@@ -192,7 +192,7 @@ impl Rig {
     /// The next frame that the driver received: its bytes, and how many pieces lie beside its linear part.
     pub fn received(&mut self) -> Result<(Vec<u8>, usize), String> {
         self.until("a received frame", |rig| !rig.rx.is_empty())?;
-        let skb = self.rx.pop_front(&mut self.skbs).ok_or("nothing received")?;
+        let skb = self.rx.remove(0);
         let mut bytes = vec![0; self.skbs[&skb].len()];
         self.skbs.copy_out(&skb, 0, &mut bytes);
         let pieces = self.skbs[&skb].nr_frags();

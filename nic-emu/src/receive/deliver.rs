@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::descriptor::{Free, PIF, RXE, STRIPCRC, VP, Verdict, Written};
 use super::{Accepted, parse};
 use crate::agenda::Event;
-use crate::host::DropReason;
+use crate::host::{DropReason, Received};
 use crate::nic::{Io, Nic};
 use crate::observation::Rule;
 use crate::registers::bit::{ctrl, rctl};
@@ -157,6 +157,9 @@ impl Nic {
         }
         self.count_to_host(&job.frame);
         self.finish_receive(job.queue);
+        if let Some(received) = &mut io.out.received {
+            received.push(Received { queue: job.queue as u16, bytes: job.frame });
+        }
         self.receive_pump();
     }
 }

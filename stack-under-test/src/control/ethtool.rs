@@ -22,6 +22,10 @@ pub enum Feature {
     Gro,
     /// `tx-udp-segmentation`: the device cuts UDP.
     TxUdpSegmentation,
+    /// `txvlan`, `tx-vlan-offload`: the device puts VLAN tags on the wire.
+    TxVlan,
+    /// `rxvlan`, `rx-vlan-offload`: the device takes VLAN tags off.
+    RxVlan,
     /// `rxhash`, `receive-hashing`: the device hashes what it receives.
     Rxhash,
 }
@@ -111,6 +115,8 @@ pub enum EthtoolCommand {
     Features(Vec<(Feature, bool)>),
     /// Shows something.
     Show(Show),
+    /// `-r`: the link is negotiated anew.
+    Negotiate,
     /// `-t`: the driver's self-test.
     Test {
         /// All of it, for which the device is taken out of service; else the link alone.
@@ -127,10 +133,16 @@ pub enum EthtoolCommand {
         /// Of a transmit ring.
         tx: Option<u32>,
     },
-    /// `-L`: queue pairs.
+    /// `-L`: queues.
     Channels {
+        /// Queues that only receive.
+        rx: Option<u32>,
+        /// Queues that only send.
+        tx: Option<u32>,
+        /// Vectors for anything else.
+        other: Option<u32>,
         /// Pairs of a receive and a transmit queue.
-        combined: u32,
+        combined: Option<u32>,
     },
     /// `-A`: pause frames.
     Pause {
@@ -143,7 +155,7 @@ pub enum EthtoolCommand {
     },
 }
 
-const FEATURES: [(&str, Feature); 15] = [
+const FEATURES: [(&str, Feature); 21] = [
     ("rx", Feature::Rx),
     ("rx-checksumming", Feature::Rx),
     ("tx", Feature::Tx),
@@ -157,12 +169,19 @@ const FEATURES: [(&str, Feature); 15] = [
     ("gro", Feature::Gro),
     ("generic-receive-offload", Feature::Gro),
     ("tx-udp-segmentation", Feature::TxUdpSegmentation),
+    ("txvlan", Feature::TxVlan),
+    ("tx-vlan-offload", Feature::TxVlan),
+    ("tx-vlan-hw-insert", Feature::TxVlan),
+    ("rxvlan", Feature::RxVlan),
+    ("rx-vlan-offload", Feature::RxVlan),
+    ("rx-vlan-hw-parse", Feature::RxVlan),
     ("rxhash", Feature::Rxhash),
     ("receive-hashing", Feature::Rxhash),
 ];
 
-const OPTIONS: [&str; 17] = [
-    "-k", "-K", "-c", "-C", "-g", "-G", "-l", "-L", "-a", "-A", "-x", "-X", "-i", "-d", "-S", "-t", "--test",
+const OPTIONS: [&str; 18] = [
+    "-k", "-K", "-c", "-C", "-g", "-G", "-l", "-L", "-a", "-A", "-x", "-X", "-i", "-d", "-S", "-r", "-t",
+    "--test",
 ];
 
 /// What an option shows, if it shows something.
@@ -186,7 +205,8 @@ fn shown(option: &str) -> Option<Show> {
 /// # Errors
 /// At the word that is not supported.
 pub fn parse(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
-    let option = words.next("an option: -k, -K, -c, -C, -g, -G, -l, -L, -a, -A, -x, -X, -i, -d, -S or -t")?;
+    let option =
+        words.next("an option: -k, -K, -c, -C, -g, -G, -l, -L, -a, -A, -x, -X, -i, -d, -S, -r or -t")?;
     let at = words.at() - 1;
     let shown = shown(option);
     let read: fn(&mut Words<'_>) -> Result<EthtoolCommand, GrammarError> = match option {
@@ -197,13 +217,17 @@ pub fn parse(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
         "-A" | "--pause" => pause,
         "-X" | "--set-rxfh-indir" | "--rxfh" => rxfh,
         "-t" | "--test" => test,
-        _ if shown.is_some() => features,
+        _ if shown.is_some() || matches!(option, "-r" | "--negotiate") => features,
         _ => return Err(unknown(at, "ethtool option", option, &OPTIONS)),
     };
     words.value("eth0", |word| (word == "eth0").then_some(()))?;
     if let Some(show) = shown {
         words.finish("the end of the command")?;
         return Ok(EthtoolCommand::Show(show));
+    }
+    if matches!(option, "-r" | "--negotiate") {
+        words.finish("the end of the command")?;
+        return Ok(EthtoolCommand::Negotiate);
     }
     if words.is_done() && !matches!(option, "-t" | "--test") {
         return Err(words.missing("what to set, such as tso on (for -K) or combined 4 (for -L)"));
@@ -309,14 +333,19 @@ fn rings(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
 }
 
 fn channels(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
-    match words.next("combined N")? {
-        "combined" => {}
-        "rx" | "tx" | "other" => return Err(words.unsupported_last("combined N: queues come in pairs")),
-        _ => return Err(words.unknown_last("kind of channel", &["combined"])),
+    let (mut rx, mut tx, mut other, mut combined) = (None, None, None, None);
+    while let Some(word) = words.peek() {
+        words.next("")?;
+        let to = match word {
+            "rx" => &mut rx,
+            "tx" => &mut tx,
+            "other" => &mut other,
+            "combined" => &mut combined,
+            _ => return Err(words.unknown_last("kind of channel", &["combined", "rx", "tx", "other"])),
+        };
+        *to = Some(words.value("a number of queues", value::number)?);
     }
-    let combined = words.value("a number of queue pairs", value::number)?;
-    words.finish("the end of the command")?;
-    Ok(EthtoolCommand::Channels { combined })
+    Ok(EthtoolCommand::Channels { rx, tx, other, combined })
 }
 
 fn pause(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {

@@ -50,8 +50,8 @@ impl Refusal {
 /// One command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// `ip link set`.
-    Link(ip::link::LinkSet),
+    /// `ip link`.
+    Link(ip::link::LinkCommand),
     /// `ip address`.
     Addr(ip::addr::AddrCommand),
     /// `ip route`.

@@ -4,6 +4,7 @@ use super::GrammarError;
 use super::tc_units;
 use super::value;
 use super::words::Words;
+use crate::netdev::IfName;
 
 /// `TC_H_ROOT`: the parent of a device's root qdisc.
 pub const TC_H_ROOT: u32 = 0xffff_ffff;
@@ -90,7 +91,7 @@ pub struct QdiscCommand {
     /// What to do.
     pub verb: QdiscVerb,
     /// The interface.
-    pub dev: &'static str,
+    pub dev: IfName,
     /// [`TC_H_ROOT`], or major in the upper and minor in the lower 16 bits.
     pub parent: u32,
     /// The handle: major in the upper 16 bits; 0 when none was given.
@@ -133,7 +134,7 @@ pub fn parse(words: &mut Words<'_>) -> Result<QdiscCommand, GrammarError> {
         "del" | "delete" => QdiscVerb::Del,
         _ => return Err(words.unknown_last("tc qdisc command", &VERBS)),
     };
-    let (mut dev, mut parent, mut own) = ("", 0, 0);
+    let (mut dev, mut parent, mut own) = (IfName::default(), 0, 0);
     let mut params = None;
     while let Some(word) = words.peek() {
         words.next("")?;

@@ -4,6 +4,7 @@ use super::ip::route::RouteCommand;
 use super::ip::rule::{RuleAction, RuleCommand};
 use super::tc::{PRIO2BAND, QdiscCommand, QdiscParams, QdiscVerb, TC_H_ROOT, TbfParams};
 use super::*;
+use crate::netdev::IfName;
 use crate::route::RouteKind;
 use core::net::Ipv4Addr;
 use rstest::rstest;
@@ -95,7 +96,7 @@ fn is_understood(#[case] text: &str) {
 #[case::priomap_out_of_bands("tc qdisc add dev eth0 root prio priomap 3", 8, "bands")]
 #[case::an_unknown_feature("ethtool -K eth0 tos on", 3, "tso")]
 #[case::on_or_off("ethtool -K eth0 tso yes", 4, "on or off")]
-#[case::no_pairs("ethtool -L eth0 rx 4", 3, "combined")]
+#[case::an_unknown_kind_of_queue("ethtool -L eth0 pairs 4", 3, "combined")]
 #[case::a_key_slip("sysctl -w net.ipv4.ip_foward=1", 2, "net.ipv4.ip_forward")]
 #[case::a_key_of_another_interface(
     "sysctl -w net.ipv4.conf.eth1.rp_filter=1",
@@ -180,7 +181,7 @@ fn tbf_parameters(#[case] words: &str, #[case] rate: u64, #[case] burst: u32, #[
     let command = read(&alloc::format!("tc qdisc change dev eth0 root handle a: tbf {words}"));
     let params = Some(QdiscParams::Tbf(TbfParams { rate, burst, limit, peak: None }));
     let (verb, parent, handle) = (QdiscVerb::Change, TC_H_ROOT, 0xa_0000);
-    assert_eq!(command, Ok(Command::Qdisc(QdiscCommand { verb, dev: "eth0", parent, handle, params })));
+    assert_eq!(command, Ok(Command::Qdisc(QdiscCommand { verb, dev: IfName::ETH0, parent, handle, params })));
 }
 
 #[test]

@@ -1,9 +1,7 @@
 //! Values that several commands share: numbers, addresses, prefixes, interface names, TOS.
 
+use crate::netdev::IfName;
 use core::net::Ipv4Addr;
-
-/// The interfaces that the stack has.
-pub const INTERFACES: [&str; 2] = ["eth0", "lo"];
 
 /// An IPv4 prefix: `192.0.2.0/24`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,10 +80,10 @@ pub fn mac(word: &str) -> Option<[u8; 6]> {
     parts.next().is_none().then_some(bytes)
 }
 
-/// An interface that the stack has.
+/// An interface that the stack has, or may have.
 #[must_use]
-pub fn interface(word: &str) -> Option<&'static str> {
-    INTERFACES.into_iter().find(|&name| name == word)
+pub fn interface(word: &str) -> Option<IfName> {
+    IfName::parse(word)
 }
 
 /// A TOS or DS field: a number up to 255 (iproute2 reads it as hexadecimal), or a name of `/etc/iproute2/rt_dsfield`.

@@ -3,6 +3,7 @@
 use super::options;
 use crate::drop_reason::DropReason;
 use crate::mib::Counter;
+use crate::netdev::vlan::is_tag;
 use crate::netfilter::Hook;
 use crate::route::RouteKind;
 use crate::skb::{PacketType, Skb};
@@ -24,17 +25,24 @@ impl Stack {
         let now = self.now;
         let meta = self.skbs.pull(&skb, ETH_HEADER_BYTES);
         meta.protocol = ethernet.ethertype;
-        // A frame of a VLAN is for nobody here: the driver said so.
-        if meta.pkt_type != PacketType::OtherHost {
-            meta.pkt_type = pkt_type;
-        }
+        meta.pkt_type = pkt_type;
         meta.network_header = meta.data_offset();
         meta.tstamp = now;
-        match ethernet.ethertype {
+        if meta.vlan_tci.is_some() || is_tag(ethernet.ethertype) {
+            let Some(skb) = self.vlan_receive(skb) else { return };
+            return self.deliver_skb(skb);
+        }
+        self.deliver_skb(skb);
+    }
+
+    /// `deliver_skb`: to the protocol of the ethertype.
+    #[inline(always)]
+    fn deliver_skb(&mut self, skb: Skb) {
+        match self.skbs[&skb].protocol {
             ETH_P_IP => self.ip_rcv(skb),
             ETH_P_ARP => self.arp_rcv(skb),
             _ => {
-                self.dev.rx_dropped += 1;
+                self.count_rx_dropped(self.skbs[&skb].iif);
                 self.skbs.drop(&mut self.trace, skb, DropReason::UnhandledProto);
             }
         }
@@ -47,6 +55,7 @@ impl Stack {
         let meta = &self.skbs[&skb];
         let (len, pkt_type, segs) = (meta.len(), meta.pkt_type, meta.gso_segs);
         if pkt_type == PacketType::OtherHost {
+            // `rx_otherhost_dropped` of the device: nothing that is shown.
             self.dev.rx_otherhost_dropped += 1;
             return self.skbs.drop(&mut self.trace, skb, DropReason::OtherHost);
         }

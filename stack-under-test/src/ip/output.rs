@@ -31,6 +31,39 @@ impl Stack {
         self.ip_output::<TRACED>(skb)
     }
 
+    /// [`Self::ip_local_out`] of a packet whose way out and length (`len`) are at hand, and not noted in it yet: nothing needs
+    /// them there where nobody listens and the neighbour is known.
+    ///
+    /// # Errors
+    /// The same.
+    #[inline(always)]
+    pub(crate) fn ip_local_out_by(&mut self, skb: Skb, dst: &Dst, len: usize) -> Result<(), SendError> {
+        let heard = self.trace.is_on()
+            || self.netfilter.has_chains(Hook::LocalOut)
+            || self.netfilter.has_chains(Hook::PostRouting);
+        let direct = dst.kind == RouteKind::Unicast && dst.oif == OifId::ETH0 && len <= dst.mtu as usize;
+        #[cfg(test)]
+        let direct = direct && self.test_wire.is_none();
+        if heard || !direct {
+            return self.ip_local_out_noted(skb, *dst);
+        }
+        let Some(mac) = self.neigh.resolve_connected(dst.nexthop) else {
+            return self.ip_local_out_noted(skb, *dst);
+        };
+        self.skbs.push_eth_header(&skb, mac, self.dev.header_end());
+        self.mib.inc(Counter::IpOutRequests);
+        self.mib.add(Counter::IpExtOutOctets, len);
+        self.mib.inc(Counter::IpOutTransmits);
+        Self::xmit_result(self.dev_queue_xmit::<false>(skb))
+    }
+
+    /// The same by way of all functions, with the way out in the packet.
+    #[inline(never)]
+    fn ip_local_out_noted(&mut self, skb: Skb, dst: Dst) -> Result<(), SendError> {
+        self.skbs[&skb].dst = Some(dst);
+        self.ip_local_out::<true>(skb)
+    }
+
     #[cold]
     fn ip_local_out_filtered(&mut self, skb: Skb) -> Result<(), SendError> {
         let skb = self.nf_hook_slow(Hook::LocalOut, skb)?;
@@ -65,11 +98,12 @@ impl Stack {
         let iif = meta.iif;
         let oif = meta.dst.map_or(OifId::ETH0, |dst| dst.oif);
         let outward = matches!(hook, Hook::LocalOut | Hook::PostRouting);
+        let [out_name, in_name] = [oif, iif].map(|dev| self.fib.link_name(dev));
         let mut view = PacketView {
             l3: self.skbs.header(&skb, meta.network_header),
             len: meta.len() as u32,
-            iif: if outward { None } else { Some(iif.name().unwrap_or_default()) },
-            oif: if outward { oif.name() } else { None },
+            iif: if outward { None } else { Some(in_name.as_deref().unwrap_or_default()) },
+            oif: if outward { out_name.as_deref() } else { None },
             mark: meta.mark,
             priority: meta.priority,
         };
@@ -173,9 +207,8 @@ impl Stack {
         if matches!(dst.kind, RouteKind::Broadcast | RouteKind::Multicast) {
             return self.ip_finish_output_many(skb, dst.kind, dst.nexthop, dst.oif);
         }
-        if dst.oif == OifId::LO {
-            self.loopback_xmit(skb);
-            return Ok(());
+        if dst.oif != OifId::ETH0 {
+            return self.ip_finish_output_other(skb, dst);
         }
         let Some(mac) = self.neigh.resolve_connected(dst.nexthop) else {
             return self.neigh_resolve_output(dst.nexthop, skb);
@@ -210,15 +243,40 @@ impl Stack {
             self.loopback_xmit(skb);
             return Ok(());
         }
-        let (neigh, mut cx) = self.neigh();
+        let (neigh, mut cx) = self.neigh_of(oif);
         let mac = neigh.noarp(&mut cx, to, mac);
-        self.do_neigh_actions();
+        self.do_neigh_actions(oif);
         let Some(mac) = mac else {
             self.skbs.drop(&mut self.trace, skb, DropReason::NeighCreateFail);
             return Err(SendError::Congested);
         };
-        self.push_eth_header(&skb, &mac, ETH_P_IP);
-        Self::xmit_result(self.dev_queue_xmit::<true>(skb))
+        Self::xmit_result(self.xmit_by(skb, oif, (&mac, ETH_P_IP)))
+    }
+
+    /// The end of [`Self::ip_finish_output2`] on any device but `eth0`.
+    #[cold]
+    fn ip_finish_output_other(&mut self, skb: Skb, dst: Dst) -> Result<(), SendError> {
+        if dst.oif == OifId::LO {
+            self.loopback_xmit(skb);
+            return Ok(());
+        }
+        let now = self.now;
+        let Some(vlan) = self.vlan(dst.oif) else {
+            // The device is gone, and with it the way that was chosen.
+            self.skbs.drop(&mut self.trace, skb, DropReason::DevReady);
+            return Err(SendError::Errno(Errno::ENETDOWN));
+        };
+        let Some(mac) = vlan.neigh.resolve(dst.nexthop, now).copied() else {
+            return self.neigh_output_slow(dst.oif, dst.nexthop, skb);
+        };
+        self.trace_skb::<true>(&skb, "neigh_resolve_output");
+        Self::xmit_result(self.xmit_by(skb, dst.oif, (&mac, ETH_P_IP)))
+    }
+
+    /// Puts the Ethernet header on, and hands the packet to a device.
+    pub(crate) fn xmit_by(&mut self, skb: Skb, oif: OifId, (to, ethertype): (&Mac, u16)) -> NetXmit {
+        self.push_eth_header(&skb, to, ethertype);
+        if oif == OifId::ETH0 { self.dev_queue_xmit::<true>(skb) } else { self.vlan_queue_xmit(skb, oif) }
     }
 
     /// `ip_mc_output`: of a packet to everybody, or to a group that was joined here, a copy comes in again by the device that
@@ -249,7 +307,7 @@ impl Stack {
     #[inline(never)]
     fn neigh_resolve_output(&mut self, nexthop: Ipv4Addr, skb: Skb) -> Result<(), SendError> {
         let Some(mac) = self.neigh.resolve(nexthop, self.now) else {
-            return self.neigh_output_slow(nexthop, skb);
+            return self.neigh_output_slow(OifId::ETH0, nexthop, skb);
         };
         self.skbs.push_eth_header(&skb, mac, self.dev.header_end());
         self.trace_skb::<true>(&skb, "neigh_resolve_output");

@@ -10,12 +10,12 @@ use crate::wire::arp::{Arp, Operation};
 use core::net::Ipv4Addr;
 
 /// The sender's address for a request: the source of the packet that waits if it is one of this host's, else the address of
-/// `eth0` that is nearest to the target (`arp_announce` 0). 0.0.0.0 if there is none.
+/// the interface that is nearest to the target (`arp_announce` 0). 0.0.0.0 if there is none.
 #[must_use]
-pub fn solicit_source(fib: &Fib, saddr: Option<Ipv4Addr>, target: Ipv4Addr) -> Ipv4Addr {
+pub fn solicit_source(fib: &Fib, oif: OifId, saddr: Option<Ipv4Addr>, target: Ipv4Addr) -> Ipv4Addr {
     saddr
         .filter(|&saddr| fib.addr_type(saddr) == RouteKind::Local)
-        .unwrap_or_else(|| fib.select_address(OifId::ETH0, Some(target), Scope::Link))
+        .unwrap_or_else(|| fib.select_address(oif, Some(target), Scope::Link))
 }
 
 impl NeighTable {
@@ -47,7 +47,7 @@ impl NeighTable {
             return Ok(());
         }
         let asks = FlowKey { src: Some(arp.spa), ..FlowKey::to(arp.tpa) };
-        if arp.op == Operation::Request && fib.input(&asks, OifId::ETH0) == Ok(RouteKind::Local) {
+        if arp.op == Operation::Request && fib.input(&asks, self.oif) == Ok(RouteKind::Local) {
             self.answer(cx, fib, &arp);
         } else {
             self.learn(cx, fib, &arp, pkt_type);

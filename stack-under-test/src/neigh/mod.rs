@@ -1,6 +1,6 @@
 //! The neighbour table: which station has which address of the link, how sure that is, and the packets that wait to know.
 //!
-//! One table for `eth0`, with ARP (RFC 826) and the states of neighbour unreachability detection (RFC 4861, section 7.3) as
+//! One table for each interface, with ARP (RFC 826) and the states of neighbour unreachability detection (RFC 4861, section 7.3) as
 //! Linux 6.12 has them in `net/core/neighbour.c` and `net/ipv4/arp.c`.
 //!
 //! How to drive it:

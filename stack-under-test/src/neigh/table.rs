@@ -4,6 +4,7 @@ use super::entry::{Neighbour, NudState};
 use super::gc::Room;
 use super::{Action, NeighContext, NeighParms};
 use crate::drop_reason::DropReason;
+use crate::route::OifId;
 use crate::skb::{SkBuff, SkbPool};
 use crate::time::{Duration, Instant};
 use crate::wire::Mac;
@@ -33,11 +34,13 @@ pub struct NeighStats {
     pub table_fulls: u64,
 }
 
-/// The neighbours of `eth0`.
+/// The neighbours of an interface: `eth0`, unless [`NeighTable::oif`] says another.
 #[derive(Debug)]
 pub struct NeighTable {
     /// The parameters; after a change of `base_reachable_time`, call [`NeighTable::draw_reachable_time`].
     pub parms: NeighParms,
+    /// The interface whose neighbours they are.
+    pub oif: OifId,
     /// Counters.
     pub stats: NeighStats,
     /// Sorted by address.
@@ -59,6 +62,7 @@ impl NeighTable {
     pub fn new(parms: NeighParms, seed: u64) -> Self {
         let mut table = Self {
             parms,
+            oif: OifId::ETH0,
             stats: NeighStats::default(),
             entries: Vec::new(),
             last: 0,

@@ -66,6 +66,13 @@ impl Dql {
         self.queued += u64::from(bytes);
     }
 
+    /// `bytes` were handed to the device in a row of packets, the last one of `last_bytes`.
+    #[inline(always)]
+    pub fn queued_row(&mut self, bytes: u64, last_bytes: u32) {
+        self.last_queued = u64::from(last_bytes);
+        self.queued += bytes;
+    }
+
     /// How many bytes more are allowed; negative when the limit is passed.
     #[inline(always)]
     #[must_use]

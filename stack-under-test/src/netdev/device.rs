@@ -2,9 +2,10 @@
 
 use super::bql::{Dql, LIMIT_MIN};
 use crate::bus::Bus;
-use crate::skb::{Skb, SkbPool, SkbQueue};
+use crate::skb::{Skb, SkbPool};
 use crate::time::Instant;
 use crate::trace::Trace;
+use alloc::vec::Vec;
 
 /// What a driver works with while it is called.
 pub struct DriverCtx<'a> {
@@ -19,7 +20,7 @@ pub struct DriverCtx<'a> {
     /// The journal.
     pub trace: &'a mut Trace,
     /// Where received packets go; the stack takes them from there when the poll is over.
-    pub rx: &'a mut SkbQueue,
+    pub rx: &'a mut Vec<Skb>,
 }
 
 /// What a driver says to a packet: `netdev_tx_t`.
@@ -99,6 +100,15 @@ impl NetdevQueue {
     #[inline(always)]
     pub fn sent(&mut self, bytes: u32) {
         self.bql.queued(bytes);
+        if self.bql.available() < 0 {
+            self.stack_xoff = true;
+        }
+    }
+
+    /// [`Self::sent`] of packets in a row: `bytes` in all, of which the last one has `last_bytes`.
+    #[inline(always)]
+    pub fn sent_row(&mut self, bytes: u64, last_bytes: u32) {
+        self.bql.queued_row(bytes, last_bytes);
         if self.bql.available() < 0 {
             self.stack_xoff = true;
         }

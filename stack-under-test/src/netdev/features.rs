@@ -26,6 +26,10 @@ impl Features {
     pub const GSO_UDP_L4: Self = Self(1 << 6);
     /// NETIF_F_RXCSUM: the device's word for received checksums is taken.
     pub const RXCSUM: Self = Self(1 << 7);
+    /// NETIF_F_HW_VLAN_CTAG_TX: the device puts VLAN tags on the wire.
+    pub const VLAN_CTAG_TX: Self = Self(1 << 8);
+    /// NETIF_F_HW_VLAN_CTAG_RX: the device takes VLAN tags off.
+    pub const VLAN_CTAG_RX: Self = Self(1 << 9);
     /// What an igb for the 82576 offers, with what the core adds; all of it is on at first.
     pub const IGB: Self = Self(
         Self::SG.0
@@ -34,7 +38,9 @@ impl Features {
             | Self::GRO.0
             | Self::TSO.0
             | Self::GSO_UDP_L4.0
-            | Self::RXCSUM.0,
+            | Self::RXCSUM.0
+            | Self::VLAN_CTAG_TX.0
+            | Self::VLAN_CTAG_RX.0,
     );
     /// NETIF_F_GSO_MASK: all kinds of cutting that a device may do.
     pub const GSO_MASK: Self = Self(Self::TSO.0 | Self::TSO_ECN.0 | Self::GSO_UDP_L4.0);
@@ -70,7 +76,12 @@ impl Features {
         if !fixed.contains(Self::HW_CSUM) {
             fixed = fixed.without(Self::GSO_MASK);
         }
-        fixed
+        // `igb_fix_features`: igb takes tags off and puts them on, or neither.
+        if fixed.contains(Self::VLAN_CTAG_RX) {
+            fixed.with(Self::VLAN_CTAG_TX)
+        } else {
+            fixed.without(Self::VLAN_CTAG_TX)
+        }
     }
 
     fn of(feature: Feature) -> Option<Self> {
@@ -82,15 +93,19 @@ impl Features {
             Feature::Gso => Self::GSO,
             Feature::Gro => Self::GRO,
             Feature::TxUdpSegmentation => Self::GSO_UDP_L4,
+            Feature::TxVlan => Self::VLAN_CTAG_TX,
+            Feature::RxVlan => Self::VLAN_CTAG_RX,
             Feature::Rxhash => return None,
         })
     }
 }
 
 /// The kernel's names, in the order of its bits.
-const NAMES: [(Features, &str); 7] = [
+const NAMES: [(Features, &str); 9] = [
     (Features::SG, "tx-scatter-gather"),
     (Features::HW_CSUM, "tx-checksum-ip-generic"),
+    (Features::VLAN_CTAG_TX, "tx-vlan-hw-insert"),
+    (Features::VLAN_CTAG_RX, "rx-vlan-hw-parse"),
     (Features::GSO, "tx-generic-segmentation"),
     (Features::GRO, "rx-gro"),
     (Features::TSO, "tx-tcp-segmentation"),
@@ -99,13 +114,15 @@ const NAMES: [(Features, &str); 7] = [
 ];
 
 /// How `ethtool -k` lists them: the group's name, and the kernel's name indented below where it shows one.
-const GROUPS: [(Features, &str, Option<&str>); 7] = [
+const GROUPS: [(Features, &str, Option<&str>); 9] = [
     (Features::RXCSUM, "rx-checksumming", None),
     (Features::HW_CSUM, "tx-checksumming", Some("tx-checksum-ip-generic")),
     (Features::SG, "scatter-gather", Some("tx-scatter-gather")),
     (Features::TSO, "tcp-segmentation-offload", Some("tx-tcp-segmentation")),
     (Features::GSO, "generic-segmentation-offload", None),
     (Features::GRO, "generic-receive-offload", None),
+    (Features::VLAN_CTAG_RX, "rx-vlan-offload", None),
+    (Features::VLAN_CTAG_TX, "tx-vlan-offload", None),
     (Features::GSO_UDP_L4, "tx-udp-segmentation", None),
 ];
 
@@ -251,6 +268,14 @@ mod tests {
         )
     )]
     #[case::all_of_it_at_once("sg off; gso on tso on sg on", Ok(""))]
+    #[case::tags_are_left_and_not_put_on_either(
+        "rxvlan off",
+        Ok("Actual changes:\ntx-vlan-hw-insert: off [not requested]\nrx-vlan-hw-parse: off\n")
+    )]
+    #[case::tags_cannot_be_taken_off_alone(
+        "txvlan off",
+        Err("Actual changes:\ntx-vlan-hw-insert: on [requested off]\nCould not change any device features")
+    )]
     #[case::gro("gro off", Ok(""))]
     fn a_change_takes_along_what_depends_on_it(#[case] changes: &str, #[case] last: Result<&str, &str>) {
         let mut features = DeviceFeatures::new(Features::IGB);
@@ -268,6 +293,7 @@ mod tests {
              scatter-gather: on\n\ttx-scatter-gather: on\n\
              tcp-segmentation-offload: off\n\ttx-tcp-segmentation: off [requested on]\n\
              generic-segmentation-offload: on\ngeneric-receive-offload: off\n\
+             rx-vlan-offload: on\ntx-vlan-offload: on\n\
              tx-udp-segmentation: off [requested on]\n"
         );
     }

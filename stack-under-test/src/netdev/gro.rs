@@ -7,7 +7,7 @@
 
 use super::features::Features;
 use crate::skb::pool::SKB_DESCRIPTION_BYTES;
-use crate::skb::{Frag, GsoType, IpSummed, MAX_SKB_FRAGS, PacketType, Skb, SkbPool};
+use crate::skb::{Frag, GsoType, IpSummed, MAX_SKB_FRAGS, Skb, SkbPool};
 use crate::stack::Stack;
 use crate::wire::checksum::{Checksum, checksum, checksum_with};
 use crate::wire::ethernet::HEADER_BYTES as ETH_BYTES;
@@ -129,12 +129,12 @@ impl Stack {
     #[inline(never)]
     pub(crate) fn napi_gro_receive(&mut self, skb: Skb) {
         self.trace_skb::<true>(&skb, "napi_gro_receive");
-        let of_a_vlan = self.skbs[&skb].pkt_type == PacketType::OtherHost;
-        if !self.dev.has(Features::GRO) || of_a_vlan {
+        if !self.dev.has(Features::GRO) {
             return self.netif_receive_skb(skb);
         }
         self.trace_skb::<true>(&skb, "dev_gro_receive");
         if self.gro.held.is_empty()
+            && self.skbs[&skb].vlan_tci.is_none()
             && let Some(seg) = self.tcp_v4_early_parse(&skb)
         {
             // There is nothing to merge with, and nothing to hold.
@@ -148,6 +148,7 @@ impl Stack {
     fn dev_gro_receive(&mut self, skb: Skb) {
         match Segment::of(self.skbs.linear(&skb), self.skbs[&skb].len()) {
             Some(segment) => self.tcp_gro_receive(skb, &segment),
+            None if self.vlan_untag_frame(&skb) => self.dev_gro_receive(skb),
             None => self.netif_receive_skb(skb),
         }
     }
@@ -193,7 +194,10 @@ impl Stack {
     #[inline(always)]
     fn gro_judge(&self, skb: &Skb, segment: &Segment) -> (Option<usize>, bool, bool) {
         let frame = self.skbs.linear(skb);
-        let found = self.gro.held.iter().position(|held| same_flow(self.skbs.linear(&held.skb), frame));
+        let tag = self.skbs[skb].vlan_tci;
+        let found = self.gro.held.iter().position(|held| {
+            same_flow(self.skbs.linear(&held.skb), frame) && self.skbs[&held.skb].vlan_tci == tag
+        });
         let good = segment.whole && self.gro_checksum_ok(skb, frame);
         let merges = good && found.is_some_and(|at| self.gro_fits(&self.gro.held[at], skb, frame, segment));
         (found, good, merges)

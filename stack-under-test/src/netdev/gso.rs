@@ -172,8 +172,8 @@ impl Stack {
         let (start, at) = (meta.csum_start, usize::from(meta.csum_offset));
         let Some(skip) = start.checked_sub(meta.data_offset()) else { return };
         meta.ip_summed = IpSummed::None;
-        let linear = usize::from(skip) + at + 2 <= meta.headlen() && meta.headlen() == meta.len();
-        let check = if linear { None } else { Some(self.skb_checksum_pieces(skb, skip)) };
+        let check =
+            if meta.headlen() == meta.len() { None } else { Some(self.skb_checksum_pieces(skb, skip)) };
         let bytes = self.skbs.header_mut(skb, start);
         let check = check.unwrap_or_else(|| checksum(bytes));
         // UDP says "none" with zero; for any other the two zeros are the same.

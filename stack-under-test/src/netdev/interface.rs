@@ -2,12 +2,13 @@
 
 use super::NetdevQueue;
 use super::features::{DeviceFeatures, Features};
-use super::pick::Xps;
+use super::pick::XpsMaps;
 use super::qdisc::{QdiscDevice, Qdiscs};
 use crate::drivers::igb::{Igb, MAX_QUEUE_PAIRS};
-use crate::skb::SkbQueue;
+use crate::skb::Skb;
 use crate::wire::Mac;
 use crate::wire::ethernet::ETH_P_IP;
+use alloc::vec::Vec;
 
 /// The device under test, as the layers above the driver see it.
 #[derive(Debug)]
@@ -15,19 +16,19 @@ pub struct Interface {
     /// The driver.
     pub igb: Igb,
     /// One a transmit queue that there can be (`num_tx_queues`).
-    pub queues: alloc::vec::Vec<NetdevQueue>,
+    pub queues: Vec<NetdevQueue>,
     /// Transmit queues in use.
     pub(crate) real_num_tx_queues: usize,
     /// `IFF_RXFH_CONFIGURED`: an administrator wrote the indirection table.
     pub(crate) rxfh_configured: bool,
-    /// Which CPU sends by which queue.
-    pub(crate) xps: Xps,
+    /// Which CPU, or which connection by its receive queue, sends by which queue.
+    pub(crate) xps: XpsMaps,
     /// The key of the flow hash: a secret of this boot.
     pub(crate) hash_key: u64,
     /// The qdiscs.
     pub qdisc: Qdiscs,
     /// Frames that the driver handed up in the poll that runs.
-    pub(crate) rx: SkbQueue,
+    pub(crate) rx: Vec<Skb>,
     /// The address, with the ethertype of IPv4 behind it: how the Ethernet header of what is sent ends.
     hh: [u8; 8],
     /// The largest IP packet, in bytes.
@@ -38,9 +39,13 @@ pub struct Interface {
     pub(crate) active: bool,
     /// What the device takes over (`ethtool -K`).
     pub(crate) features: DeviceFeatures,
-    /// Active, the device gathers and adds up checksums, and has one queue: a packet that is not large goes to the driver as it
-    /// is.
+    /// Active, the device gathers and adds up checksums, has one queue and no VLAN device above it: a packet that is not large
+    /// goes to the driver as it is.
     pub(crate) plain: bool,
+    /// There is or was a VLAN device above: a packet may carry a tag.
+    pub(crate) has_vlans: bool,
+    /// Active, the device has one queue and no VLAN device above it, and its packets get their checksums here.
+    pub(crate) sums_missing: bool,
     /// Transmit queues, a bit each, of which a run of the qdisc was asked for in NET_TX.
     pub(crate) scheduled: u32,
     /// `txqueuelen`.
@@ -85,7 +90,7 @@ impl Interface {
     pub(crate) fn new(igb: Igb, hash_key: u64) -> Self {
         let mtu = igb.mtu();
         let real_num_tx_queues = usize::from(igb.queue_pairs());
-        let mut queues = alloc::vec::Vec::new();
+        let mut queues = Vec::new();
         queues.resize_with(usize::from(MAX_QUEUE_PAIRS), NetdevQueue::default);
         Self {
             hh: header_end(igb.mac()),
@@ -98,14 +103,16 @@ impl Interface {
             queues,
             real_num_tx_queues,
             rxfh_configured: false,
-            xps: Xps::default(),
+            xps: XpsMaps::default(),
             hash_key,
-            rx: SkbQueue::default(),
+            rx: Vec::new(),
             mtu,
             up: false,
             active: false,
             features: DeviceFeatures::new(Features::IGB),
             plain: false,
+            has_vlans: false,
+            sums_missing: false,
             scheduled: 0,
             tx_queue_len: DEFAULT_TX_QUEUE_LEN,
             rx_dropped: 0,
@@ -120,9 +127,11 @@ impl Interface {
         self.features.active().contains(features)
     }
 
-    /// Brings `plain` up to date.
+    /// Brings `plain` and `sums_missing` up to date.
     pub(crate) fn update_plain(&mut self) {
         let gathers = self.has(Features::SG.with(Features::HW_CSUM));
-        self.plain = self.active && gathers && self.real_num_tx_queues == 1;
+        let simple = self.active && self.real_num_tx_queues == 1 && !self.has_vlans;
+        self.plain = simple && gathers;
+        self.sums_missing = simple && !self.has(Features::HW_CSUM);
     }
 }

@@ -100,9 +100,11 @@ impl Stack {
         let (igb, mut ctx) = self.driver();
         let work = igb.poll(&mut ctx, napi, NAPI_POLL_WEIGHT);
         if !self.dev.rx.is_empty() {
-            while let Some(skb) = self.dev.rx.pop_front(&mut self.skbs) {
+            let mut frames = core::mem::take(&mut self.dev.rx);
+            for skb in frames.drain(..) {
                 self.napi_gro_receive(skb);
             }
+            self.dev.rx = frames;
             self.napi_gro_flush();
         }
         self.serve_wakeups();

@@ -3,6 +3,7 @@
 
 use crate::drivers::igb::MAX_QUEUE_PAIRS;
 use crate::errno::Errno;
+use crate::route::OifId;
 use crate::skb::{Charge, Skb};
 use crate::socket::SocketTable;
 use crate::stack::Stack;
@@ -11,14 +12,29 @@ use crate::wire::ipv4::{IPPROTO_TCP, IPPROTO_UDP};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-/// Transmit packet steering: for each CPU the queues that it may use, in the order in which they were given to it.
+/// Transmit packet steering: for each CPU, or each receive queue, the queues that it may use, in the order in which they were
+/// given to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Xps {
     queues_of: BTreeMap<u8, Vec<u16>>,
 }
 
+/// The two maps of a device: by the receive queue of a connection (`XPS_RXQS`), and by the CPU (`XPS_CPUS`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct XpsMaps {
+    pub(crate) rxqs: Xps,
+    pub(crate) cpus: Xps,
+}
+
 impl Xps {
-    /// `netif_set_xps_queue`: `queue` is for the CPUs of `mask` (bit n is CPU n), and for no others.
+    /// Whether nobody has a queue.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.queues_of.is_empty()
+    }
+
+    /// `netif_set_xps_queue`: `queue` is for the CPUs (or receive queues) of `mask`, of which bit n is number n, and for no others.
     pub fn set(&mut self, queue: u16, mask: u64) {
         for cpu in 0..64 {
             let queues = self.queues_of.entry(cpu).or_default();
@@ -37,14 +53,14 @@ impl Xps {
         (first..MAX_QUEUE_PAIRS).for_each(|queue| self.set(queue, 0));
     }
 
-    /// The CPUs that send by `queue`, as the file `xps_cpus` has them.
+    /// The CPUs that send by `queue`, as the file `xps_cpus` has them; or the receive queues, as `xps_rxqs` does.
     #[must_use]
     pub fn mask(&self, queue: u16) -> u64 {
         let uses = |queues: &&Vec<u16>| queues.contains(&queue);
         self.queues_of.iter().filter(|(_, queues)| uses(queues)).map(|(cpu, _)| 1 << cpu).sum()
     }
 
-    /// `get_xps_queue`: what the map has for a CPU; among several the hash chooses.
+    /// `__get_xps_queue_idx`: what the map has for a CPU or receive queue; among several the hash chooses.
     fn queue(&self, cpu: u8, hash: u32, count: usize) -> Option<usize> {
         let queues = self.queues_of.get(&cpu)?;
         let queue = match queues.as_slice() {
@@ -79,11 +95,16 @@ impl Stack {
         }
         self.trace_skb::<true>(skb, "netdev_pick_tx");
         let hash = self.skb_get_hash(skb);
-        let by_cpu = self.dev.xps.queue(self.cpu, hash, count);
-        if by_cpu.is_some() {
+        let meta = &self.skbs[skb];
+        let charged = (meta.charge == Charge::Wmem).then_some(meta.sk);
+        let rx_queue = charged.and_then(|sk| self.skbs.charges[sk as usize].rx_queue);
+        let maps = &self.dev.xps;
+        let by_rx_queue = rx_queue.and_then(|rx| maps.rxqs.queue(rx as u8, hash, count));
+        let by_map = by_rx_queue.or_else(|| maps.cpus.queue(self.cpu, hash, count));
+        if by_map.is_some() {
             self.trace_skb::<true>(skb, "get_xps_queue");
         }
-        let queue = by_cpu.unwrap_or_else(|| {
+        let queue = by_map.unwrap_or_else(|| {
             self.trace_skb::<true>(skb, "skb_tx_hash");
             reciprocal_scale(hash, count)
         });
@@ -131,7 +152,8 @@ impl Stack {
     /// `netif_set_real_num_tx_queues`: what only the queues beyond had is dropped, and their CPUs are forgotten.
     pub(crate) fn set_real_num_tx_queues(&mut self, count: u16) {
         self.dev.real_num_tx_queues = usize::from(count);
-        self.dev.xps.reset_from(count);
+        self.dev.xps.cpus.reset_from(count);
+        self.dev.xps.rxqs.reset_from(count);
         let (qdisc, mut cx) = self.qdisc();
         qdisc.set_tx_queues(&mut cx, usize::from(count));
         self.dev.update_plain();
@@ -148,8 +170,32 @@ impl Stack {
         if mask.checked_shr(self.cpus.len() as u32).unwrap_or(0) != 0 {
             return Err(Errno::EOVERFLOW);
         }
-        self.dev.xps.set(queue, mask);
+        self.dev.xps.cpus.set(queue, mask);
         Ok(())
+    }
+
+    /// Writes `queues/tx-N/xps_rxqs`.
+    ///
+    /// # Errors
+    /// ENOENT for a queue that is not in use; EOVERFLOW for a receive queue that there never is.
+    pub(crate) fn set_xps_rxqs(&mut self, queue: u16, mask: u64) -> Result<(), Errno> {
+        if usize::from(queue) >= self.dev.real_num_tx_queues {
+            return Err(Errno::ENOENT);
+        }
+        if mask >> MAX_QUEUE_PAIRS != 0 {
+            return Err(Errno::EOVERFLOW);
+        }
+        self.dev.xps.rxqs.set(queue, mask);
+        Ok(())
+    }
+
+    /// `sk_rx_queue_update`: notes the receive queue of a packet for the socket that it is for.
+    #[cold]
+    pub(crate) fn sk_rx_queue_update(&mut self, sk: u32, skb: &Skb) {
+        let meta = &self.skbs[skb];
+        if meta.iif != OifId::LO {
+            self.skbs.charges[sk as usize].rx_queue = Some(meta.queue_mapping);
+        }
     }
 }
 

@@ -49,6 +49,7 @@ impl Stack {
     /// the packets that the driver gets; none when it was dropped, and counted.
     #[cold]
     pub(crate) fn validate_xmit_skb(&mut self, skb: Skb) -> SkbQueue {
+        let Some(skb) = self.validate_xmit_vlan(skb) else { return SkbQueue::default() };
         let meta = &self.skbs[&skb];
         self.trace.function(meta.packet, "validate_xmit_skb");
         let features = self.netif_skb_features(meta);

@@ -32,7 +32,7 @@ impl Stack {
     pub(crate) fn dev_queue_xmit<const TRACED: bool>(&mut self, skb: Skb) -> NetXmit {
         self.trace_skb::<TRACED>(&skb, "dev_queue_xmit");
         if !self.dev.plain {
-            return self.xmit_not_plain(skb);
+            return self.xmit_not_plain::<TRACED>(skb);
         }
         if self.dev.qdisc.bypass(&self.skbs, 0, &skb) {
             // Nothing lay in the qdisc, and nothing can have come: there is nothing to run it for.
@@ -44,19 +44,23 @@ impl Stack {
 
     /// The device is down, does not all that a packet may need, or has several queues.
     #[inline(never)]
-    fn xmit_not_plain(&mut self, skb: Skb) -> NetXmit {
+    fn xmit_not_plain<const TRACED: bool>(&mut self, skb: Skb) -> NetXmit {
+        if self.dev.sums_missing {
+            let meta = &self.skbs[&skb];
+            let whole = meta.frag_list == NONE && (meta.nr_frags == 0 || self.dev.has(Features::SG));
+            if whole && self.dev.qdisc.bypass(&self.skbs, 0, &skb) {
+                // Its checksum is all that the packet lacks.
+                if !self.skbs.checksum_linear(&skb) {
+                    self.skb_checksum_help(&skb);
+                }
+                self.sch_direct_xmit::<TRACED>(skb, 0, false);
+                return NetXmit::Success;
+            }
+        }
         if !self.dev.active {
             return self.xmit_inactive(skb);
         }
         let queue = self.netdev_core_pick_tx(&skb);
-        let meta = &self.skbs[&skb];
-        let whole = meta.frag_list == NONE && (meta.nr_frags == 0 || self.dev.has(Features::SG));
-        if whole && !self.dev.has(Features::HW_CSUM) && self.dev.qdisc.bypass(&self.skbs, queue, &skb) {
-            // Its checksum is all that the packet lacks.
-            self.skb_checksum_help(&skb);
-            self.sch_direct_xmit::<true>(skb, queue, false);
-            return NetXmit::Success;
-        }
         self.enqueue_and_run(skb, queue)
     }
 
@@ -257,19 +261,18 @@ impl Stack {
     /// `dev_hard_start_xmit`: gives packets to the driver in a row, until it stops the queue; the byte limit does not hold
     /// up segments of one packet. Whether all went; what did not is left in `list`.
     fn xmit_list(&mut self, list: &mut SkbQueue, queue: usize, more: bool) -> bool {
-        while let Some(skb) = list.pop_front(&mut self.skbs) {
-            self.trace_skb::<true>(&skb, "dev_hard_start_xmit");
-            let follows = more || !list.is_empty();
-            let (igb, mut ctx) = self.driver();
-            if let NetdevTx::Busy(skb) = igb.xmit_frame(&mut ctx, skb, queue as u16, follows) {
-                list.push_front(&mut self.skbs, skb);
-                return false;
+        let (igb, mut ctx) = self.driver();
+        let sent = igb.xmit_frames(&mut ctx, queue as u16, more, &mut |skbs, trace| {
+            let skb = list.pop_front(skbs)?;
+            if trace.is_on() {
+                trace.function(skbs[&skb].packet, "dev_hard_start_xmit");
             }
-            if self.dev.queues[queue].is_stopped_by_driver() && !list.is_empty() {
-                return false;
-            }
+            Some(skb)
+        });
+        if let NetdevTx::Busy(skb) = sent {
+            list.push_front(&mut self.skbs, skb);
         }
-        true
+        list.is_empty()
     }
 
     /// `dev_requeue_skb`: back to where it will be taken from first; the qdisc is rescheduled.

@@ -71,7 +71,7 @@ impl Fib {
         if let Some(gateway) = route.gateway {
             push(&mut line, "via", gateway);
         }
-        if let Some(dev) = route.dev.and_then(super::OifId::name) {
+        if let Some(dev) = route.dev.and_then(|dev| self.link_name(dev)) {
             push(&mut line, "dev", dev);
         }
         if with_table && route.table != RT_TABLE_MAIN {
@@ -121,7 +121,7 @@ impl Fib {
         if let Some(gateway) = result.gateway {
             push(&mut line, "via", gateway);
         }
-        push(&mut line, "dev", result.oif.name().unwrap_or("?"));
+        push(&mut line, "dev", self.link_name(result.oif).as_deref().unwrap_or("?"));
         // Until a rule is changed, Linux answers from `local` and `main` as one table, which it calls main.
         if result.table != RT_TABLE_MAIN && (self.custom_rules || result.table != RT_TABLE_LOCAL) {
             push(&mut line, "table", table_name(result.table));

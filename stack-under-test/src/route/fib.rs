@@ -14,7 +14,8 @@ use core::net::Ipv4Addr;
 /// All that decides where a packet goes.
 #[derive(Debug)]
 pub struct Fib {
-    pub(super) links: [Link; 2],
+    /// By index, from 1 on; `None` is one that is gone.
+    pub(super) links: Vec<Option<Link>>,
     pub(super) addresses: Vec<Address>,
     pub(super) table: Table,
     pub(super) rules: Vec<Rule>,
@@ -39,7 +40,7 @@ impl Fib {
     #[must_use]
     pub fn new() -> Self {
         let mut fib = Self {
-            links: [Link::LO, Link::ETH0],
+            links: Self::first_links(),
             addresses: Vec::new(),
             table: Table::default(),
             rules: Rule::defaults(),
@@ -62,11 +63,11 @@ impl Fib {
     #[inline]
     #[must_use]
     pub fn link(&self, oif: OifId) -> Option<&Link> {
-        self.links.get((oif.0 as usize).wrapping_sub(1))
+        self.links.get((oif.0 as usize).wrapping_sub(1))?.as_ref()
     }
 
     pub(super) fn link_mut(&mut self, oif: OifId) -> Option<&mut Link> {
-        self.links.get_mut((oif.0 as usize).wrapping_sub(1))
+        self.links.get_mut((oif.0 as usize).wrapping_sub(1))?.as_mut()
     }
 
     /// All routes of all tables: longest prefix first.

@@ -1,7 +1,7 @@
 //! The linear bytes of a packet: where its headers stand, and data put before, behind, or taken off.
 
 use super::pool::NONE;
-use super::{HEAD_BYTES, SkBuff, Skb, SkbPool};
+use super::{HEAD_BYTES, IpSummed, SkBuff, Skb, SkbPool};
 use crate::wire::ethernet::{HEADER_BYTES as ETH_HEADER_BYTES, Mac};
 
 impl SkbPool {
@@ -150,6 +150,24 @@ impl SkbPool {
             self.meta[slot].tail = self.meta[slot].data + len as u16;
         }
         self.meta[slot].len = len as u32;
+    }
+
+    /// Adds up the checksum of a packet of TCP that lies in one piece, and was left to the device: `skb_checksum_help` of most
+    /// packets. `false`, and nothing done, for any other.
+    #[inline(always)]
+    pub(crate) fn checksum_linear(&mut self, skb: &Skb) -> bool {
+        const AT: usize = crate::wire::tcp::CHECKSUM_OFFSET;
+        let meta = &mut self.meta[skb.0 as usize];
+        let len = usize::from(meta.tail.wrapping_sub(meta.csum_start));
+        let whole = meta.nr_frags == 0 && meta.frag_list == NONE && len >= crate::wire::tcp::HEADER_BYTES;
+        if !whole || meta.ip_summed != IpSummed::Partial || usize::from(meta.csum_offset) != AT {
+            return false;
+        }
+        meta.ip_summed = IpSummed::None;
+        let bytes = self.mem.bytes_mut(meta.head_at + usize::from(meta.csum_start), len);
+        let check = crate::wire::checksum::checksum(bytes);
+        bytes[AT..AT + 2].copy_from_slice(&check.to_be_bytes());
+        true
     }
 
     /// Copies `bytes` behind the linear data: the one copy of an application's bytes.

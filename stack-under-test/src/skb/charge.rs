@@ -36,6 +36,8 @@ pub struct SocketCharge {
     pub nospace: bool,
     /// `sk_tx_queue_mapping`: the transmit queue of a connected socket, once it has sent.
     pub tx_queue: Option<u16>,
+    /// `sk_rx_queue_mapping`: the receive queue that the socket's packets come by; noted while `xps_rxqs` asks for it.
+    pub rx_queue: Option<u16>,
 }
 
 impl SkbPool {

@@ -1,14 +1,16 @@
-//! A packet that is made in one go: headers and payload in one linear buffer, everything known from the start.
+//! A packet that is made in one go: its headers, or headers and payload, in one linear buffer, everything known from the
+//! start.
 
 use super::pool::NONE;
 use super::{BufId, Charge, Dst, HEAD_BYTES, IpSummed, MAX_HEADER, PacketType, SkBuff, Skb, SkbPool};
 use crate::time::Instant;
 use crate::trace::PacketId;
+use crate::wire::ipv4::HEADER_BYTES as IP_BYTES;
 
 /// The bytes of an IPv4 header without options and a UDP header.
 pub(crate) const HEADERS: usize = 28;
 /// The UDP header begins where that of a packet built piece by piece does.
-const NETWORK_HEADER: usize = TRANSPORT_HEADER - 20;
+const NETWORK_HEADER: usize = TRANSPORT_HEADER - IP_BYTES;
 const TRANSPORT_HEADER: usize = MAX_HEADER;
 /// The most bytes, headers included, that go into one linear buffer.
 pub(crate) const DATAGRAM_ROOM: usize = HEAD_BYTES - NETWORK_HEADER;
@@ -20,17 +22,19 @@ const CHECKSUM_OFFSET: u16 = 6;
 /// What the layers know of a datagram before it is made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
-    /// The way out.
-    pub(crate) dst: Dst,
+    /// The way out, if it is to be noted.
+    pub(crate) dst: Option<Dst>,
     /// `skb->mark`.
     pub(crate) mark: u32,
     /// `skb->priority`.
     pub(crate) priority: u32,
     /// May be fragmented though DF is set.
     pub(crate) ignore_df: bool,
-    /// The socket that is charged, by the caller, and with how much.
+    /// The socket that is charged, by the caller (or [`NONE`]), and with how much.
     pub(crate) sk: u32,
     pub(crate) truesize: u32,
+    /// When it was made.
+    pub(crate) tstamp: Instant,
     /// Its name in the trace.
     pub(crate) packet: PacketId,
 }
@@ -68,7 +72,8 @@ impl SkbPool {
             charge: Charge::Wmem,
             truesize: origin.truesize,
             ignore_df: origin.ignore_df,
-            dst: Some(origin.dst),
+            tstamp: origin.tstamp,
+            dst: origin.dst,
             packet: origin.packet,
             ..SkBuff::EMPTY
         };
@@ -78,6 +83,49 @@ impl SkbPool {
         *out = *headers;
         rest.copy_from_slice(payload);
         Some((Skb(slot), out))
+    }
+
+    /// A packet of an IPv4 header without options and a transport header, `len` bytes together, its checksum left to the
+    /// device; gives the bytes to be written. `None` when memory is out.
+    #[inline(always)]
+    pub(crate) fn alloc_headers(
+        &mut self,
+        len: usize,
+        csum_offset: u16,
+        origin: &Origin,
+    ) -> Option<(Skb, &mut [u8])> {
+        debug_assert!(
+            len <= MAX_HEADER - crate::wire::ethernet::HEADER_BYTES,
+            "as much room is left before them"
+        );
+        let slot = self.take_whole()?;
+        let meta = &mut self.meta[slot as usize];
+        let (head, head_at) = (meta.head, meta.head_at);
+        let data = (MAX_HEADER - len) as u16;
+        *meta = SkBuff {
+            head,
+            head_at,
+            data,
+            tail: MAX_HEADER as u16,
+            len: len as u32,
+            network_header: data,
+            transport_header: data + IP_BYTES as u16,
+            protocol: crate::wire::ethernet::ETH_P_IP,
+            priority: origin.priority,
+            mark: origin.mark,
+            ip_summed: IpSummed::Partial,
+            csum_start: data + IP_BYTES as u16,
+            csum_offset,
+            sk: origin.sk,
+            charge: if origin.sk == NONE { Charge::None } else { Charge::Wmem },
+            truesize: origin.truesize,
+            ignore_df: origin.ignore_df,
+            tstamp: origin.tstamp,
+            dst: origin.dst,
+            packet: origin.packet,
+            ..SkBuff::EMPTY
+        };
+        Some((Skb(slot), self.mem.bytes_mut(head_at + usize::from(data), len)))
     }
 }
 
@@ -102,6 +150,7 @@ impl SkBuff {
         csum_start: 0,
         csum_offset: 0,
         pkt_type: PacketType::Host,
+        vlan_tci: None,
         iif: crate::route::OifId::ETH0,
         sk: NONE,
         charge: Charge::None,

@@ -44,6 +44,12 @@ impl Skb {
     pub fn slot(&self) -> u32 {
         self.0
     }
+
+    /// The slot, for one who keeps that instead of the handle.
+    #[inline]
+    pub(crate) fn into_slot(self) -> u32 {
+        self.0
+    }
 }
 
 /// A buffer in DMA memory, counted by reference.
@@ -177,6 +183,8 @@ pub struct SkBuff {
     pub csum_offset: u16,
     /// For whom a received frame is.
     pub pkt_type: PacketType,
+    /// Its VLAN tag, where that is not in the frame: priority 15:13, DEI 12, VLAN 11:0.
+    pub vlan_tci: Option<u16>,
     /// The device that it came in on.
     pub iif: crate::route::OifId,
     /// The socket that is charged; see `charge`.

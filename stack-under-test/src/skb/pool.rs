@@ -13,6 +13,48 @@ use core::ops::{Index, IndexMut};
 
 pub(crate) const NONE: u32 = u32::MAX;
 
+/// A packet that was built, and the buffer that was given for its own.
+pub(crate) struct Exchanged<'a> {
+    pub(crate) skb: Skb,
+    pub(crate) meta: &'a mut SkBuff,
+    pub(crate) buf: BufId,
+    /// The bus address of `buf`.
+    pub(crate) dma: u64,
+}
+
+impl SkBuff {
+    /// Makes it that of a packet without data, which will begin at `data` in the buffer `head` at `head_at`.
+    #[inline(always)]
+    fn begin(&mut self, head: BufId, head_at: usize, data: u16) {
+        self.head = head;
+        self.head_at = head_at;
+        self.data = data;
+        self.tail = data;
+        self.nr_frags = 0;
+        self.len = 0;
+        self.next = NONE;
+        self.frag_list = NONE;
+        self.protocol = 0;
+        self.priority = 0;
+        self.mark = 0;
+        self.ip_summed = super::IpSummed::None;
+        self.pkt_type = super::PacketType::Host;
+        self.vlan_tci = None;
+        self.iif = crate::route::OifId::ETH0;
+        self.sk = NONE;
+        self.charge = Charge::None;
+        self.queue_mapping = 0;
+        self.ignore_df = false;
+        self.gso_size = 0;
+        self.gso_segs = 0;
+        self.gso_type = super::GsoType::NONE;
+        self.frag_max_size = 0;
+        self.dst = None;
+        self.packet = 0;
+        self.truesize = 0;
+    }
+}
+
 /// How much there is of everything; all of it is taken at the start.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolConfig {
@@ -93,8 +135,9 @@ impl SkbPool {
     /// # Panics
     /// If `mem` is smaller than [`PoolConfig::bytes`].
     #[must_use]
-    pub fn new(mem: DmaMemory, config: &PoolConfig) -> Self {
+    pub fn new(mut mem: DmaMemory, config: &PoolConfig) -> Self {
         assert!(mem.len() >= config.bytes(), "the DMA region is smaller than the pool's configuration");
+        mem.keep_apart(config.coherent_at());
         let rings = Coherent { offset: config.coherent_at(), len: config.coherent_bytes as usize };
         Self {
             mem,
@@ -128,32 +171,7 @@ impl SkbPool {
     #[inline(always)]
     fn begin(&mut self, slot: u32, head: BufId, data: u16) -> Skb {
         let head_at = self.buf_offset(head);
-        let meta = &mut self.meta[slot as usize];
-        meta.head = head;
-        meta.head_at = head_at;
-        meta.data = data;
-        meta.tail = data;
-        meta.nr_frags = 0;
-        meta.len = 0;
-        meta.next = NONE;
-        meta.frag_list = NONE;
-        meta.protocol = 0;
-        meta.priority = 0;
-        meta.mark = 0;
-        meta.ip_summed = super::IpSummed::None;
-        meta.pkt_type = super::PacketType::Host;
-        meta.iif = crate::route::OifId::ETH0;
-        meta.sk = NONE;
-        meta.charge = Charge::None;
-        meta.queue_mapping = 0;
-        meta.ignore_df = false;
-        meta.gso_size = 0;
-        meta.gso_segs = 0;
-        meta.gso_type = super::GsoType::NONE;
-        meta.frag_max_size = 0;
-        meta.dst = None;
-        meta.packet = 0;
-        meta.truesize = 0;
+        self.meta[slot as usize].begin(head, head_at, data);
         Skb(slot)
     }
 
@@ -188,6 +206,23 @@ impl SkbPool {
         Ok(skb)
     }
 
+    /// [`Self::build_skb`] of a buffer with `len` bytes from its start on, with a description that has a linear buffer already:
+    /// that one is given in exchange. `None` when there is none.
+    #[inline(always)]
+    pub(crate) fn build_skb_for_another(&mut self, buf: BufId, len: u16) -> Option<Exchanged<'_>> {
+        debug_assert!(buf.0 < self.heads && usize::from(len) <= HEAD_BYTES);
+        let slot = self.take_whole()?;
+        let head_at = self.head_offset(buf);
+        let meta = self.meta.get_mut(slot as usize)?;
+        let (other, dma) = (meta.head, self.mem.bus_addr(meta.head_at));
+        meta.begin(buf, head_at, 0);
+        meta.tail = len;
+        meta.len = u32::from(len);
+        meta.mac_header = 0;
+        meta.truesize = HEAD_BYTES as u32 + SKB_DESCRIPTION_BYTES;
+        Some(Exchanged { skb: Skb(slot), meta, buf: other, dma })
+    }
+
     /// Packets that were made and not freed.
     #[must_use]
     pub fn in_flight(&self) -> usize {
@@ -215,8 +250,10 @@ impl SkbPool {
     fn free_one(&mut self, slot: u32) {
         let meta = &mut self.meta[slot as usize];
         let (head, nr_frags) = (meta.head, meta.nr_frags());
-        let charge = (core::mem::take(&mut meta.charge), meta.sk, meta.truesize);
-        self.uncharge(charge);
+        if meta.charge != Charge::None {
+            let charge = (core::mem::take(&mut meta.charge), meta.sk, meta.truesize);
+            self.uncharge(charge);
+        }
         if nr_frags != 0 {
             self.put_frags(slot, nr_frags);
         }
@@ -269,6 +306,54 @@ impl SkbPool {
     #[inline(always)]
     pub(crate) fn consume_untraced(&mut self, skb: Skb) {
         if self.meta[skb.0 as usize].frag_list == NONE { self.free_one(skb.0) } else { self.free(skb.0) }
+    }
+
+    /// `napi_consume_skb`: the way of these packets is done; each slot is one whose handle was given up.
+    #[inline(never)]
+    pub(crate) fn consume_slots(&mut self, trace: &mut Trace, slots: &[u32]) {
+        let mut slots = slots;
+        if trace.is_on() {
+            for &slot in slots {
+                trace.step(self.meta[slot as usize].packet, Step::Dequeued("ring"));
+                self.consume(trace, Skb(slot));
+            }
+            return;
+        }
+        loop {
+            slots = &slots[self.free_whole(slots)..];
+            let Some((&slot, rest)) = slots.split_first() else { return };
+            self.free(slot);
+            slots = rest;
+        }
+    }
+
+    /// Frees packets that have nothing but a linear buffer of their own, and whose owner does not wait. How many there were
+    /// before the first that is not of that kind.
+    #[inline(always)]
+    fn free_whole(&mut self, slots: &[u32]) -> usize {
+        for (n, &slot) in slots.iter().enumerate() {
+            let Some(meta) = self.meta.get(slot as usize) else { return n };
+            let alone = self.refs.get(meta.head.0 as usize) == Some(&1);
+            if !alone
+                || meta.nr_frags != 0
+                || meta.frag_list != NONE
+                || self.whole.len() == self.whole.capacity()
+            {
+                return n;
+            }
+            if meta.charge != Charge::None {
+                let (Charge::Wmem, Some(charge)) = (meta.charge, self.charges.get_mut(meta.sk as usize))
+                else {
+                    return n;
+                };
+                if charge.nospace {
+                    return n;
+                }
+                charge.wmem -= meta.truesize;
+            }
+            self.whole.push(slot);
+        }
+        slots.len()
     }
 
     /// `kfree_skb_reason`: the packet is lost.

@@ -141,7 +141,7 @@ impl SkbPool {
         meta.ip_summed = from.ip_summed;
         meta.protocol = from.protocol;
         (meta.priority, meta.mark) = (from.priority, from.mark);
-        (meta.pkt_type, meta.iif) = (from.pkt_type, from.iif);
+        (meta.pkt_type, meta.iif, meta.vlan_tci) = (from.pkt_type, from.iif, from.vlan_tci);
         (meta.queue_mapping, meta.ignore_df) = (from.queue_mapping, from.ignore_df);
         (meta.tstamp, meta.dst) = (from.tstamp, from.dst);
         let (from, to) = (from.head_at + usize::from(from.data), meta.head_at + usize::from(start));

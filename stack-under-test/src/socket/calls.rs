@@ -5,11 +5,9 @@ use super::{Fd, Options, Socket, SocketTable};
 use crate::drop_reason::DropReason;
 use crate::errno::Errno;
 use crate::route::FlowKey;
-use crate::skb::SkbQueue;
 use crate::stack::Stack;
 use crate::time::Instant;
 use crate::udp::cached::CachedFlow;
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
@@ -37,48 +35,32 @@ impl Stack {
     /// ENOMEM when there are too many.
     pub fn socket_udp(&mut self) -> Result<Fd, Errno> {
         let options = Options::new(&self.sysctl);
-        let socket = self.new_socket_for(options);
+        let socket = Socket::new(options, self.first_inet_id());
         let fd = self.sockets.insert(socket).ok_or(Errno::ENOMEM)?;
-        self.cover_slots();
+        self.cover_slots(SocketTable::slot(fd));
         Ok(fd)
     }
 
-    /// Every slot has its account.
-    fn cover_slots(&mut self) {
+    /// Every slot has its account; a new socket knows nothing of the queues of the one before it.
+    fn cover_slots(&mut self, new: u32) {
         let slots = self.sockets.slots();
         if self.skbs.charges.len() < slots {
             self.skbs.charges.resize(slots, Default::default());
         }
+        let charge = &mut self.skbs.charges[new as usize];
+        (charge.tx_queue, charge.rx_queue) = (None, None);
     }
 
     /// A slot for a TCP socket.
     pub(crate) fn reserve_slot(&mut self) -> Option<u32> {
         let slot = self.sockets.reserve()?;
-        self.cover_slots();
+        self.cover_slots(slot);
         Some(slot)
     }
 
-    /// A socket that is bound to nothing.
-    pub(crate) fn new_socket_for(&mut self, options: Options) -> Socket {
-        Socket {
-            saddr: Ipv4Addr::UNSPECIFIED,
-            sport: 0,
-            port_locked: false,
-            addr_locked: false,
-            peer: None,
-            cached_route: None,
-            cached_flow: CachedFlow::NONE,
-            receive_queue: SkbQueue::default(),
-            err: None,
-            error_queue: VecDeque::new(),
-            inet_id: self.entropy.next_u64() as u16,
-            options,
-            shutdown_read: false,
-            shutdown_write: false,
-            bound_to_many: false,
-            pending: None,
-            nospace: false,
-        }
+    /// The first identification of a socket.
+    pub(crate) fn first_inet_id(&mut self) -> u16 {
+        self.entropy.next_u64() as u16
     }
 
     /// `bind`. Port 0 chooses one.
@@ -145,7 +127,8 @@ impl Stack {
             return self.tcp_connect(now, 0, fd, to);
         }
         self.autobind(fd)?;
-        self.skbs.charges[SocketTable::slot(fd) as usize].tx_queue = None;
+        let charge = &mut self.skbs.charges[SocketTable::slot(fd) as usize];
+        (charge.tx_queue, charge.rx_queue) = (None, None);
         let daddr = if to.ip().is_unspecified() { Ipv4Addr::LOCALHOST } else { *to.ip() };
         let socket = self.sockets.get_mut(fd)?;
         socket.peer = None;

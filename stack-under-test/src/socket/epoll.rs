@@ -201,7 +201,15 @@ impl SocketTable {
     }
 
     /// `eventpoll_release`: a socket that is closed leaves the sets that it is in.
+    #[inline]
     pub(super) fn leave_epolls(&mut self, slot: u32) {
+        if self.is_watched(slot) {
+            self.leave_sets(slot);
+        }
+    }
+
+    #[inline(never)]
+    fn leave_sets(&mut self, slot: u32) {
         for watcher in core::mem::take(&mut self.slots[slot as usize].watchers) {
             if let Some(ep) = self.epoll_at(watcher.epoll) {
                 ep.remove(slot);

@@ -146,6 +146,29 @@ pub(crate) struct Options {
 }
 
 impl Socket {
+    /// One that is bound to nothing.
+    pub(crate) fn new(options: Options, inet_id: u16) -> Self {
+        Self {
+            saddr: Ipv4Addr::UNSPECIFIED,
+            sport: 0,
+            port_locked: false,
+            addr_locked: false,
+            peer: None,
+            cached_route: None,
+            cached_flow: CachedFlow::NONE,
+            receive_queue: SkbQueue::default(),
+            err: None,
+            error_queue: VecDeque::new(),
+            inet_id,
+            options,
+            shutdown_read: false,
+            shutdown_write: false,
+            bound_to_many: false,
+            pending: None,
+            nospace: false,
+        }
+    }
+
     /// The bytes of truesize that may be on their way out before a sender has to wait.
     #[inline]
     pub(crate) fn sndbuf(&self) -> u32 {
@@ -177,11 +200,17 @@ pub struct SocketTable {
     woken: Vec<Fd>,
     /// Callers of `epoll_wait` that are to call again.
     woken_waiters: Vec<u32>,
+    /// Sockets of streams that were closed: the next ones take their memory.
+    #[expect(clippy::vec_box, reason = "the boxes themselves are what is used again")]
+    spare: Vec<Box<Socket>>,
 }
+
+/// How many of those are kept.
+const SPARE_MAX: usize = 64;
 
 #[derive(Debug, Default)]
 struct Slot {
-    socket: Option<Socket>,
+    socket: Option<Box<Socket>>,
     /// Closed, but some of its packets are still on their way out.
     lingering: bool,
     /// In place of a socket, a set of them.
@@ -195,8 +224,12 @@ impl Slot {
     fn clear(&mut self) {
         self.socket = None;
         self.lingering = false;
-        self.epoll = None;
-        self.watchers = Vec::new();
+        if self.epoll.is_some() {
+            self.epoll = None;
+        }
+        if self.watchers.capacity() != 0 {
+            self.watchers = Vec::new();
+        }
     }
 }
 
@@ -211,7 +244,7 @@ impl SocketTable {
             }
             None => return None,
         };
-        self.slots[slot as usize] = Slot { socket: Some(socket), ..Slot::default() };
+        self.slots[slot as usize] = Slot { socket: Some(Box::new(socket)), ..Slot::default() };
         Some(Fd(slot + FIRST_FD))
     }
 
@@ -237,7 +270,7 @@ impl SocketTable {
     /// EBADF when there is none.
     #[inline]
     pub(crate) fn get(&self, fd: Fd) -> Result<&Socket, Errno> {
-        self.slots.get(Self::slot(fd) as usize).and_then(|s| s.socket.as_ref()).ok_or(Errno::EBADF)
+        self.slots.get(Self::slot(fd) as usize).and_then(|s| s.socket.as_deref()).ok_or(Errno::EBADF)
     }
 
     /// The socket of a descriptor, to be changed.
@@ -246,17 +279,17 @@ impl SocketTable {
     /// EBADF when there is none.
     #[inline]
     pub(crate) fn get_mut(&mut self, fd: Fd) -> Result<&mut Socket, Errno> {
-        self.slots.get_mut(Self::slot(fd) as usize).and_then(|s| s.socket.as_mut()).ok_or(Errno::EBADF)
+        self.slots.get_mut(Self::slot(fd) as usize).and_then(|s| s.socket.as_deref_mut()).ok_or(Errno::EBADF)
     }
 
     #[inline]
     pub(crate) fn at(&self, slot: u32) -> Option<&Socket> {
-        self.slots.get(slot as usize).and_then(|s| s.socket.as_ref())
+        self.slots.get(slot as usize).and_then(|s| s.socket.as_deref())
     }
 
     #[inline]
     pub(crate) fn at_mut(&mut self, slot: u32) -> Option<&mut Socket> {
-        self.slots.get_mut(slot as usize).and_then(|s| s.socket.as_mut())
+        self.slots.get_mut(slot as usize).and_then(|s| s.socket.as_deref_mut())
     }
 
     /// Takes a free slot, for a connection that no application holds yet. `None` when there are [`SOCKETS_MAX`].
@@ -273,8 +306,15 @@ impl SocketTable {
         Some(slot)
     }
 
-    /// An application holds the socket of a slot now.
-    pub(crate) fn fill(&mut self, slot: u32, socket: Socket) {
+    /// An application holds the stream socket of a slot now.
+    pub(crate) fn fill(&mut self, slot: u32, options: &Options, inet_id: u16) {
+        let socket = match self.spare.pop() {
+            Some(mut socket) => {
+                (socket.options, socket.inet_id) = (options.clone(), inet_id);
+                socket
+            }
+            None => Box::new(Socket::new(options.clone(), inet_id)),
+        };
         self.slots[slot as usize].socket = Some(socket);
     }
 
@@ -284,17 +324,30 @@ impl SocketTable {
     /// EBADF when there is none.
     pub(crate) fn vacate(&mut self, fd: Fd) -> Result<(), Errno> {
         let entry = self.slots.get_mut(Self::slot(fd) as usize).ok_or(Errno::EBADF)?;
-        entry.socket.take().ok_or(Errno::EBADF)?;
+        let socket = entry.socket.take().ok_or(Errno::EBADF)?;
+        // Of a stream nothing but the options is used here, unless it was taken for a datagram socket.
+        let clean = socket.sport == 0 && socket.pending.is_none() && socket.error_queue.is_empty();
+        if clean && self.spare.len() < SPARE_MAX {
+            self.spare.push(socket);
+        }
         self.leave_epolls(Self::slot(fd));
-        self.woken.retain(|woken| *woken != fd);
+        self.forget_woken(fd);
         Ok(())
     }
 
     /// A slot without a socket is free again.
     pub(crate) fn release(&mut self, slot: u32) {
         self.slots[slot as usize].clear();
-        self.woken.retain(|woken| *woken != Self::fd(slot));
+        self.forget_woken(Self::fd(slot));
         self.free.push(slot);
+    }
+
+    /// Nobody waits for a socket any more.
+    #[inline]
+    fn forget_woken(&mut self, fd: Fd) {
+        if !self.woken.is_empty() {
+            self.woken.retain(|woken| *woken != fd);
+        }
     }
 
     /// Takes a socket out of its slot. The slot is used again only when `busy` says that nothing is charged to it.
@@ -308,8 +361,8 @@ impl SocketTable {
         }
         self.leave_epolls(slot);
         self.unbind(slot, socket.sport);
-        self.woken.retain(|woken| *woken != fd);
-        Ok(socket)
+        self.forget_woken(fd);
+        Ok(*socket)
     }
 
     /// Whether the slot belongs to a socket that was closed with packets on their way; if so, it is free now.

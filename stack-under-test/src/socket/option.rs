@@ -110,6 +110,7 @@ impl SocketOption {
 }
 
 impl Options {
+    #[inline(always)]
     pub(crate) fn new(sysctl: &Sysctl) -> Self {
         Self {
             tos: 0,
@@ -207,7 +208,7 @@ impl Stack {
             if !matches!(option, SocketOption::SoRcvbuf | SocketOption::SoRcvbufforce) {
                 tp.options.rcvbuf = rcvbuf;
             }
-            tp.cached_route = None;
+            tp.forget_route();
             Ok(())
         })
     }

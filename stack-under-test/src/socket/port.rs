@@ -120,25 +120,9 @@ mod tests {
     const OTHER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 3);
 
     fn socket(saddr: Ipv4Addr, peer: Option<Ipv4Addr>, bound_dev: u32) -> Socket {
-        Socket {
-            saddr,
-            sport: 0,
-            port_locked: false,
-            addr_locked: false,
-            peer: peer.map(|ip| SocketAddrV4::new(ip, 9)),
-            cached_route: None,
-            cached_flow: crate::udp::cached::CachedFlow::NONE,
-            receive_queue: crate::skb::SkbQueue::default(),
-            err: None,
-            error_queue: alloc::collections::VecDeque::new(),
-            inet_id: 0,
-            options: Options { bound_dev, reuseaddr: true, ..Options::new(&Sysctl::default()) },
-            shutdown_read: false,
-            shutdown_write: false,
-            bound_to_many: false,
-            pending: None,
-            nospace: false,
-        }
+        let options = Options { bound_dev, reuseaddr: true, ..Options::new(&Sysctl::default()) };
+        let peer = peer.map(|ip| SocketAddrV4::new(ip, 9));
+        Socket { saddr, peer, ..Socket::new(options, 0) }
     }
 
     fn from_peer(daddr: Ipv4Addr) -> Demux {

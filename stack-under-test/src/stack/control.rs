@@ -3,11 +3,12 @@
 use super::Stack;
 use crate::control::ip::Verb;
 use crate::control::ip::addr::{AddrCommand, Broadcast};
-use crate::control::ip::link::LinkSet;
+use crate::control::ip::link::{LinkCommand, LinkSet};
 use crate::control::ip::route::{RouteCommand, RouteSet};
 use crate::control::ip::rule::{RuleAction as RuleWord, RuleCommand, RuleSet};
 use crate::control::{Command, Refusal};
 use crate::errno::Errno;
+use crate::netdev::IfName;
 use crate::route::{
     Address, NewRoute, OifId, Prefix, RT_TABLE_MAIN, RouteError, RouteQuery, RouteVerb, Rule, RuleAction,
     Scope,
@@ -16,14 +17,6 @@ use crate::time::Instant;
 use crate::trace::Context;
 use alloc::format;
 use core::net::Ipv4Addr;
-
-fn oif(name: &str) -> Option<OifId> {
-    match name {
-        "lo" => Some(OifId::LO),
-        "eth0" => Some(OifId::ETH0),
-        _ => None,
-    }
-}
 
 fn no_device(name: &str) -> Refusal {
     Refusal::new(Errno::ENODEV, format!("Cannot find device \"{name}\""))
@@ -60,7 +53,7 @@ impl Stack {
         self.commands += 1;
         self.tool_output.clear();
         let result = match command {
-            Command::Link(set) => self.link_set(set),
+            Command::Link(command) => self.link_command(command),
             Command::Addr(command) => self.address_command(command),
             Command::Route(command) => self.route_command(command),
             Command::Rule(command) => self.rule_command(command),
@@ -75,11 +68,33 @@ impl Stack {
         result
     }
 
-    fn link_set(&mut self, set: &LinkSet) -> Result<(), Refusal> {
-        if set.dev != "eth0" {
-            let message = format!("only eth0 can be changed, not {}", set.dev);
-            return Err(Refusal::new(Errno::EOPNOTSUPP, message));
+    /// The interface of this name.
+    ///
+    /// # Errors
+    /// ENODEV, in the words of `ip`.
+    pub(super) fn oif(&self, name: IfName) -> Result<OifId, Refusal> {
+        self.fib.link_by_name(&name).ok_or_else(|| no_device(&name))
+    }
+
+    fn link_command(&mut self, command: &LinkCommand) -> Result<(), Refusal> {
+        match command {
+            LinkCommand::Set(set) => match self.oif(set.dev)? {
+                OifId::ETH0 => self.link_set(set),
+                OifId::LO => Err(Refusal::new(Errno::EOPNOTSUPP, "lo cannot be changed here")),
+                vlan => self.vlan_set(vlan, set),
+            },
+            LinkCommand::AddVlan(vlan) => self.vlan_add(vlan),
+            LinkCommand::Del { dev } => match self.oif(*dev)? {
+                OifId::LO | OifId::ETH0 => Err(Refusal::new(Errno::EOPNOTSUPP, "Operation not supported")),
+                vlan => {
+                    self.vlan_del(vlan);
+                    Ok(())
+                }
+            },
         }
+    }
+
+    fn link_set(&mut self, set: &LinkSet) -> Result<(), Refusal> {
         if let Some(mtu) = set.mtu {
             let (igb, mut ctx) = self.driver();
             igb.change_mtu(&mut ctx, mtu).map_err(|errno| {
@@ -94,13 +109,16 @@ impl Stack {
             self.dev.mtu = mtu;
             self.dev.qdisc.set_mtu(mtu);
             self.fib.set_link_mtu(OifId::ETH0, mtu);
+            self.vlans_follow_mtu(mtu);
         }
         if let Some(address) = set.address {
             let (igb, mut ctx) = self.driver();
             igb.set_mac(&mut ctx, address)
                 .map_err(|errno| Refusal::new(errno, "Cannot assign requested address"))?;
             self.dev.set_mac(address);
-            self.neigh_ifdown();
+            for oif in self.interfaces() {
+                self.neigh_ifdown(oif);
+            }
         }
         if set.promisc.is_some() || set.allmulticast.is_some() {
             let (igb, mut ctx) = self.driver();
@@ -135,6 +153,7 @@ impl Stack {
         self.dev.up = true;
         self.fib.set_link_up(OifId::ETH0, true);
         self.follow_carrier();
+        self.vlans_follow_link(true);
         Ok(())
     }
 
@@ -147,19 +166,21 @@ impl Stack {
         let (igb, mut ctx) = self.driver();
         igb.stop(&mut ctx);
         self.fib.set_link_up(OifId::ETH0, false);
-        self.neigh_ifdown();
+        self.neigh_ifdown(OifId::ETH0);
+        self.vlans_follow_link(false);
         self.follow_carrier();
     }
 
     fn address_command(&mut self, command: &AddrCommand) -> Result<(), Refusal> {
         let set = match command {
             AddrCommand::Flush { dev } => {
-                self.fib.flush_addresses(oif(dev).ok_or_else(|| no_device(dev))?);
+                let dev = self.oif(*dev)?;
+                self.fib.flush_addresses(dev);
                 return Ok(());
             }
             AddrCommand::Set(set) => set,
         };
-        let dev = oif(set.dev).ok_or_else(|| no_device(set.dev))?;
+        let dev = self.oif(set.dev)?;
         if set.verb == Verb::Del {
             return self.fib.delete_address(dev, prefix(set.local)).map_err(refused);
         }
@@ -182,7 +203,7 @@ impl Stack {
     fn route_command(&mut self, command: &RouteCommand) -> Result<(), Refusal> {
         match command {
             RouteCommand::Set(set) if set.verb == Verb::Del => {
-                self.fib.delete_route(&route_query(set)?).map_err(refused)
+                self.fib.delete_route(&route_query(set, self.route_device(set)?)).map_err(refused)
             }
             RouteCommand::Set(set) => {
                 let verb = match set.verb {
@@ -192,14 +213,14 @@ impl Stack {
                     Verb::Change => RouteVerb::Change,
                     Verb::Replace | Verb::Del => RouteVerb::Replace,
                 };
-                self.fib.add_route(verb, &new_route(set)?).map_err(refused)
+                self.fib.add_route(verb, &new_route(set, self.route_device(set)?)).map_err(refused)
             }
             RouteCommand::Flush(flush) => {
                 if flush.cache {
                     self.path_mtus = crate::ip::pmtu::PathMtus::default();
                     return Ok(());
                 }
-                let dev = flush.dev.and_then(oif);
+                let dev = flush.dev.map(|dev| self.oif(dev)).transpose()?;
                 let to = flush.to.map(prefix);
                 let table = flush.table.or(Some(RT_TABLE_MAIN));
                 self.fib.flush_routes(|route| {
@@ -220,7 +241,9 @@ impl Stack {
             }
             RuleCommand::Set(set) => set,
         };
-        let rule = policy_rule(set, self.fib.default_rule_priority())?;
+        let device = |dev: Option<IfName>| dev.map(|dev| self.oif(dev)).transpose();
+        let devices = (device(set.iif)?, device(set.oif)?);
+        let rule = policy_rule(set, devices, self.fib.default_rule_priority());
         if set.verb != Verb::Del {
             return self.fib.add_rule(rule).map_err(refused);
         }
@@ -229,21 +252,25 @@ impl Stack {
     }
 
     fn qdisc_command(&mut self, command: &crate::control::tc::QdiscCommand) -> Result<(), Refusal> {
+        if self.oif(command.dev)? != OifId::ETH0 {
+            let message = format!("only eth0 can have a qdisc here, not {}", command.dev);
+            return Err(Refusal::new(Errno::EOPNOTSUPP, message));
+        }
         let (qdisc, mut cx) = self.qdisc();
         qdisc.apply(&mut cx, command)
     }
+
+    fn route_device(&self, set: &RouteSet) -> Result<Option<OifId>, Refusal> {
+        set.dev.map(|dev| self.oif(dev)).transpose()
+    }
 }
 
-fn route_device(set: &RouteSet) -> Result<Option<OifId>, Refusal> {
-    set.dev.map(|dev| oif(dev).ok_or_else(|| no_device(dev))).transpose()
-}
-
-fn new_route(set: &RouteSet) -> Result<NewRoute, Refusal> {
-    Ok(NewRoute {
+fn new_route(set: &RouteSet, dev: Option<OifId>) -> NewRoute {
+    NewRoute {
         to: prefix(set.to),
         kind: set.kind.unwrap_or_default(),
         gateway: set.via,
-        dev: route_device(set)?,
+        dev,
         prefsrc: set.src,
         metric: set.metric.unwrap_or(0),
         table: set.table,
@@ -253,27 +280,25 @@ fn new_route(set: &RouteSet) -> Result<NewRoute, Refusal> {
         scope: set.scope.map(scope),
         protocol: set.protocol,
         onlink: set.onlink,
-    })
+    }
 }
 
-fn route_query(set: &RouteSet) -> Result<RouteQuery, Refusal> {
-    Ok(RouteQuery {
+fn route_query(set: &RouteSet, dev: Option<OifId>) -> RouteQuery {
+    RouteQuery {
         to: prefix(set.to),
         kind: set.kind,
         gateway: set.via,
-        dev: route_device(set)?,
+        dev,
         prefsrc: set.src,
         metric: set.metric,
         table: set.table,
         tos: set.tos.unwrap_or(0),
         scope: set.scope.map(scope),
         protocol: set.protocol,
-    })
+    }
 }
 
-fn policy_rule(set: &RuleSet, default_priority: u32) -> Result<Rule, Refusal> {
-    let device =
-        |name: Option<&'static str>| name.map(|dev| oif(dev).ok_or_else(|| no_device(dev))).transpose();
+fn policy_rule(set: &RuleSet, (iif, oif): (Option<OifId>, Option<OifId>), default_priority: u32) -> Rule {
     let action = match set.action {
         None => RuleAction::Lookup(RT_TABLE_MAIN),
         Some(RuleWord::Table(table)) => RuleAction::Lookup(table),
@@ -281,19 +306,19 @@ fn policy_rule(set: &RuleSet, default_priority: u32) -> Result<Rule, Refusal> {
         Some(RuleWord::Blackhole) => RuleAction::Blackhole,
         Some(RuleWord::Prohibit) => RuleAction::Prohibit,
     };
-    Ok(Rule {
+    Rule {
         not: set.invert,
         from: set.from.map_or(Prefix::ALL, prefix),
         to: set.to.map_or(Prefix::ALL, prefix),
         fwmark: set.fwmark,
-        iif: device(set.iif)?,
-        oif: device(set.oif)?,
+        iif,
+        oif,
         tos: set.tos.unwrap_or(0),
         ipproto: set.ipproto,
         sport: set.sport.map(|(low, high)| low..=high),
         dport: set.dport.map(|(low, high)| low..=high),
         ..Rule::new(set.preference.unwrap_or(default_priority), action)
-    })
+    }
 }
 
 /// `rule_find`: whether `ip rule del` means the rule `other`. What the command does not say may be anything, `not` included.
@@ -342,9 +367,9 @@ mod tests {
     #[case::without_its_not("to 198.51.100.0/24 fwmark 7 priority 100 lookup 100", true)]
     fn a_rule_is_deleted_by_what_the_command_says(#[case] deletion: &str, #[case] is_it: bool) {
         let there = command("ip rule add not to 198.51.100.0/24 fwmark 7 priority 100 lookup 100");
-        let there = policy_rule(&there, 0).expect("it is a rule");
+        let there = policy_rule(&there, (None, None), 0);
         let set = command(&format!("ip rule del {deletion}"));
-        let asked = policy_rule(&set, 0).expect("it is a rule");
+        let asked = policy_rule(&set, (None, None), 0);
         assert_eq!(is_meant(&set, &asked, &there), is_it);
     }
 }

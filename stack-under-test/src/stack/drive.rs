@@ -90,7 +90,7 @@ impl Stack {
     #[inline(never)]
     pub(crate) fn run_timer_softirq(&mut self) {
         let now = self.now;
-        if self.neigh.next_deadline().is_some_and(|deadline| deadline <= now) {
+        if self.neigh_deadline().is_some_and(|deadline| deadline <= now) {
             self.neigh_timer();
         }
         self.ip_expire();
@@ -107,7 +107,7 @@ impl Stack {
     }
 
     fn timer_deadline(&mut self) -> Option<Instant> {
-        let stack = earliest(self.neigh.next_deadline(), self.reassembly.next_deadline());
+        let stack = earliest(self.neigh_deadline(), self.reassembly.next_deadline());
         let paths = earliest(self.path_mtus.next_deadline(), self.dev.igb.next_deadline());
         earliest(earliest(stack, paths), self.tcp.timers.next_deadline())
     }
@@ -166,7 +166,9 @@ impl Stack {
     pub(crate) fn follow_carrier(&mut self) {
         let Some(_) = self.dev.igb.take_carrier_change() else { return };
         let carrier = self.dev.igb.carrier();
-        self.fib.set_carrier(crate::route::OifId::ETH0, carrier);
+        for oif in self.interfaces() {
+            self.fib.set_carrier(oif, carrier);
+        }
         self.set_active(self.dev.up && carrier);
     }
 
@@ -184,9 +186,11 @@ impl Stack {
             self.trace.function(0, "netif_carrier_off");
             let (qdisc, mut cx) = self.qdisc();
             qdisc.reset(&mut cx);
-            let (neigh, mut cx) = self.neigh();
-            neigh.carrier_down(&mut cx);
-            self.do_neigh_actions();
+            for oif in self.interfaces() {
+                let (neigh, mut cx) = self.neigh_of(oif);
+                neigh.carrier_down(&mut cx);
+                self.do_neigh_actions(oif);
+            }
         }
     }
 }

@@ -14,12 +14,18 @@ fn netlink(errno: Errno, explained: &str) -> Refusal {
     Refusal::new(errno, format!("netlink error: {explained}\nnetlink error: {}", errno.strerror()))
 }
 
+/// `NON_Q_VECTORS`: the vector of link changes and the like.
+const OTHER_VECTORS: u32 = 1;
+
 impl Stack {
     pub(super) fn ethtool_command(&mut self, command: &EthtoolCommand) -> Result<(), Refusal> {
         match command {
             EthtoolCommand::Features(features) => {
                 let changed = self.dev.features.change(features);
                 self.dev.igb.set_rx_csum(self.dev.has(Features::RXCSUM));
+                let strip = self.dev.has(Features::VLAN_CTAG_RX);
+                let (igb, mut ctx) = self.driver();
+                igb.set_vlan_strip(&mut ctx, strip);
                 self.dev.update_plain();
                 self.tool_output = changed.map_err(|said| Refusal::new(Errno::EINVAL, said))?;
                 Ok(())
@@ -30,10 +36,17 @@ impl Stack {
             }
             EthtoolCommand::Coalesce(coalesce) => self.set_coalesce(coalesce),
             EthtoolCommand::Rings { rx, tx } => self.set_rings(*rx, *tx),
-            EthtoolCommand::Channels { combined } => self.set_channels(*combined),
+            EthtoolCommand::Channels { rx, tx, other, combined } => {
+                self.set_channels([*rx, *tx, *other, *combined])
+            }
             EthtoolCommand::Rxfh(indirection) => self.set_rxfh(indirection),
             EthtoolCommand::Pause { autoneg, rx, tx } => {
                 self.set_pause(*autoneg, *rx, *tx);
+                Ok(())
+            }
+            EthtoolCommand::Negotiate => {
+                let (igb, mut ctx) = self.driver();
+                igb.nway_reset(&mut ctx);
                 Ok(())
             }
             EthtoolCommand::Test { offline } => {
@@ -89,20 +102,27 @@ impl Stack {
         }
     }
 
-    /// `ethnl_set_channels`, `igb_set_channels`.
-    fn set_channels(&mut self, combined: u32) -> Result<(), Refusal> {
-        let Some(count) =
-            u16::try_from(combined).ok().filter(|&count| count <= self.dev.igb.max_queue_pairs())
-        else {
+    /// `ethnl_set_channels`, `igb_set_channels`: receive, transmit, other and combined; what is not asked for stays as it is. igb
+    /// has combined ones alone, and one vector for anything else.
+    fn set_channels(&mut self, asked: [Option<u32>; 4]) -> Result<(), Refusal> {
+        let now = [0, 0, OTHER_VECTORS, u32::from(self.dev.igb.queue_pairs())];
+        let most = [0, 0, OTHER_VECTORS, u32::from(self.dev.igb.max_queue_pairs())];
+        let wanted = [0, 1, 2, 3].map(|kind| asked[kind].unwrap_or(now[kind]));
+        if wanted == now {
+            return Ok(());
+        }
+        if wanted.iter().zip(most).any(|(&wanted, most)| wanted > most) {
             return Err(netlink(Errno::EINVAL, "requested channel count exceeds maximum"));
-        };
-        if count == 0 {
+        }
+        let [.., other, combined] = wanted;
+        if combined == 0 {
             let explained = "requested channel counts would result in no RX or TX channel being configured";
             return Err(netlink(Errno::EINVAL, explained));
         }
-        if count == self.dev.igb.queue_pairs() {
-            return Ok(());
+        if other != OTHER_VECTORS {
+            return Err(Refusal::new(Errno::EINVAL, "netlink error: Invalid argument"));
         }
+        let count = combined as u16;
         let in_use = self.dev.igb.indirection().iter().max().copied().unwrap_or(0);
         if self.dev.rxfh_configured && u16::from(in_use) >= count {
             let explained = "requested channel counts are too low for existing indirection table settings";

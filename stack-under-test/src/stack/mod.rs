@@ -17,6 +17,7 @@ pub mod sysctl;
 pub mod sysfs;
 #[cfg(test)]
 mod tests;
+pub mod vlan;
 
 use crate::bus::Bus;
 use crate::dma::DmaMemory;
@@ -83,7 +84,7 @@ impl Cpu {
 /// The length of a tick: HZ is 250, as Debian's kernels have it.
 pub(crate) const TICK_NS: u64 = 4_000_000;
 
-/// A host with one network device.
+/// A host with one network device, and VLAN devices above it.
 pub struct Stack {
     pub(crate) now: Instant,
     /// Ticks of [`TICK_NS`] since the start.
@@ -112,6 +113,8 @@ pub struct Stack {
     pub(crate) backlog: SkbQueue,
     pub(crate) mcast_slots: Vec<u32>,
     pub(crate) dev: Interface,
+    /// The VLAN devices above it, in the order in which they were made.
+    pub(crate) vlans: Vec<crate::netdev::vlan::VlanDevice>,
     /// What the running poll merges.
     pub(crate) gro: crate::netdev::gro::Gro,
     /// How many commands were given: each may change what was remembered.
@@ -164,6 +167,7 @@ impl Stack {
             backlog: SkbQueue::default(),
             mcast_slots: Vec::new(),
             dev: Interface::new(driver, hash_key),
+            vlans: Vec::new(),
             gro: crate::netdev::gro::Gro::default(),
             commands: 0,
             tool_output: String::new(),
@@ -185,10 +189,6 @@ impl Stack {
 
     /// The index of a device by its name.
     pub(crate) fn device_index(&self, name: &str) -> Option<u32> {
-        match name {
-            "lo" => Some(1),
-            "eth0" => Some(2),
-            _ => None,
-        }
+        self.fib.link_by_name(name).map(|oif| oif.0)
     }
 }

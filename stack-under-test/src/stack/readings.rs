@@ -69,10 +69,26 @@ impl Stack {
         self.skbs.copied_bytes
     }
 
-    /// The neighbour table.
+    /// The neighbour table of `eth0`.
     #[must_use]
     pub fn neighbours(&self) -> &crate::neigh::NeighTable {
         &self.neigh
+    }
+
+    /// The neighbour table of an interface; that of `eth0` for any that is no VLAN device.
+    #[must_use]
+    pub fn neigh_table(&self, oif: crate::route::OifId) -> &crate::neigh::NeighTable {
+        self.vlans.iter().find(|vlan| vlan.oif == oif).map_or(&self.neigh, |vlan| &vlan.neigh)
+    }
+
+    /// All neighbours, those of `eth0` last: `ip neigh show nud all`.
+    pub fn all_neighbours(&self) -> impl Iterator<Item = &crate::neigh::Neighbour> {
+        self.vlans.iter().flat_map(|vlan| vlan.neigh.dump()).chain(self.neigh.dump())
+    }
+
+    /// The VLAN devices: the name of each, and its counters (`ip -s link show`).
+    pub fn vlans(&self) -> impl Iterator<Item = (crate::netdev::IfName, NetdevStats)> + '_ {
+        self.vlans.iter().filter_map(|vlan| Some((self.fib.link_name(vlan.oif)?, vlan.stats)))
     }
 
     /// The qdiscs of `eth0`.

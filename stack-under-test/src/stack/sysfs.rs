@@ -9,8 +9,8 @@ use crate::trace::Context;
 const QUEUES: &str = "/sys/class/net/eth0/queues/";
 
 impl Stack {
-    /// Writes `text` to the file `path`: `xps_cpus` (a mask of CPUs in hexadecimal, commas between words of 32 bits) or
-    /// `byte_queue_limits/limit_min` (bytes) of a transmit queue.
+    /// Writes `text` to the file `path`: `xps_cpus` (a mask of CPUs in hexadecimal, commas between words of 32 bits),
+    /// `xps_rxqs` (the same of receive queues) or `byte_queue_limits/limit_min` (bytes) of a transmit queue.
     ///
     /// # Errors
     /// As the kernel has them: `ENOENT` for a file that is not there, `EINVAL` and `EOVERFLOW` for what is written.
@@ -23,6 +23,7 @@ impl Stack {
         let text = text.trim_end_matches('\n');
         match file {
             "xps_cpus" => self.set_xps_cpus(queue, cpumask(text)?),
+            "xps_rxqs" => self.set_xps_rxqs(queue, cpumask(text)?),
             "byte_queue_limits/limit_min" if usize::from(queue) < self.dev.real_num_tx_queues => {
                 let bytes = text.parse::<u32>().map_err(|_| Errno::EINVAL)?;
                 self.dev.queues[usize::from(queue)].change_limit_min(u64::from(bytes));

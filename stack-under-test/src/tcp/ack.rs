@@ -130,10 +130,10 @@ impl Stack {
         prior_una: u32,
         flag: &mut u32,
     ) -> SackState {
+        let window_flag = self.tcp_ack_update_window(tp, seg);
         if *flag & (FLAG_SLOWPATH | FLAG_SND_UNA_ADVANCED) == FLAG_SND_UNA_ADVANCED {
             // Predicted: the window is as it was, and there is nothing but progress.
             self.mib.inc(Counter::TcpExtHpAcks);
-            self.tcp_ack_update_window(tp, seg);
             *flag |= FLAG_WIN_UPDATE;
             return SackState::default();
         }
@@ -142,7 +142,7 @@ impl Stack {
         } else {
             *flag |= FLAG_DATA;
         }
-        *flag |= self.tcp_ack_update_window(tp, seg);
+        *flag |= window_flag;
         let mut sack = SackState::default();
         if seg.options.num_sacks > 0 && tp.rx_opt.sack_ok {
             sack = self.tcp_sacktag_write_queue(tp, seg.ack, prior_una, seg.options.sacks());
@@ -187,11 +187,12 @@ impl Stack {
 
     fn tcp_confirm_neighbour(&mut self, tp: &TcpSock) {
         if let Some((_, route)) = tp.cached_route {
-            self.neigh.confirm(route.nexthop(), self.now);
+            self.neigh_confirm(route.oif, route.nexthop());
         }
     }
 
     /// `tcp_ack_update_window`: the peer's window, if the segment is newer than the last that told it.
+    #[inline(always)]
     fn tcp_ack_update_window(&mut self, tp: &mut TcpSock, seg: &Incoming) -> u32 {
         let mut window = u32::from(seg.header.window);
         if seg.header.flags & SYN == 0 {
@@ -221,7 +222,11 @@ impl Stack {
         let delta = seg.ack.wrapping_sub(tp.snd_una);
         tp.bytes_acked += u64::from(delta);
         tp.snd_una = seg.ack;
-        tp.snd_up = tp.snd_up.filter(|up| after(*up, seg.ack));
+        if let Some(up) = tp.snd_up
+            && !after(up, seg.ack)
+        {
+            tp.snd_up = None;
+        }
         flag
     }
 
@@ -276,10 +281,11 @@ impl Stack {
             if !fully {
                 break;
             }
-            if let Some(segment) = tp.rtx.pop_front() {
+            if let Some(segment) = tp.rtx.front() {
                 tp.wmem_queued = tp.wmem_queued.saturating_sub(segment.truesize());
-                segment.free(&mut self.skbs);
+                segment.put_frags(&mut self.skbs);
             }
+            tp.rtx.pop_front();
         }
         if tp.rtx.front().is_some_and(|head| head.sacked & SACKED_ACKED != 0) {
             *flag |= FLAG_SACK_RENEGING;
@@ -299,6 +305,14 @@ impl Stack {
         (first_ackt, last_ackt): (u64, u64),
     ) {
         let now_us = self.tcp_mstamp();
+        let acked = *flag & FLAG_ACKED != 0;
+        if first_ackt != 0 && *flag & FLAG_RETRANS_DATA_ACKED == 0 && sack.first_sackt == 0 {
+            // As nearly always: what was sent once was acknowledged.
+            let (first, last) =
+                (now_us.wrapping_sub(first_ackt) as u32, now_us.wrapping_sub(last_ackt) as u32);
+            self.tcp_take_rtt(tp, first, last);
+            return CongestionControl::pkts_acked(tp, last, now_us);
+        }
         let since = |then: u64| (then != 0).then(|| now_us.saturating_sub(then) as u32);
         let clean = *flag & FLAG_RETRANS_DATA_ACKED == 0;
         let seq_rtt = if clean { since(first_ackt) } else { None };
@@ -307,7 +321,7 @@ impl Stack {
         if sack.first_sackt != 0 {
             ca_rtt = since(sack.last_sackt);
         }
-        self.tcp_ack_update_rtt(tp, *flag & FLAG_ACKED != 0, (seq_rtt, sack_rtt, ca_rtt));
+        self.tcp_ack_update_rtt(tp, acked, (seq_rtt, sack_rtt, ca_rtt));
         if let Some(rtt) = ca_rtt.or(seq_rtt) {
             CongestionControl::pkts_acked(tp, rtt, now_us);
         }
@@ -403,16 +417,21 @@ impl Stack {
     }
 
     /// `tcp_check_space`, `tcp_new_space`: the buffer grows with the window, and who waits for room is told.
+    #[inline]
     pub(crate) fn tcp_check_space(&mut self, tp: &mut TcpSock) {
         self.trace.function(0, "tcp_check_space");
-        let may_expand = !tp.tunables.sndbuf_locked && tp.packets_in_flight() < tp.snd_cwnd;
         if tp.nospace {
-            if may_expand {
-                tp.sndbuf_expand(self.sysctl.tcp.wmem[2]);
-                tp.snd_cwnd_stamp = self.jiffies;
-            }
-            self.tcp_write_space(tp);
+            self.tcp_new_space(tp);
         }
+    }
+
+    #[inline(never)]
+    fn tcp_new_space(&mut self, tp: &mut TcpSock) {
+        if !tp.tunables.sndbuf_locked && tp.packets_in_flight() < tp.snd_cwnd {
+            tp.sndbuf_expand(self.sysctl.tcp.wmem[2]);
+            tp.snd_cwnd_stamp = self.jiffies;
+        }
+        self.tcp_write_space(tp);
     }
 
     /// `sk_stream_write_space`: who waits for room is told when there is enough.

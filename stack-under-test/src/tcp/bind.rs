@@ -133,11 +133,13 @@ impl Stack {
     }
 
     /// `__inet_hash_connect`: a port with which the connection is the only one of its kind; one that others connected from
-    /// to elsewhere will do, too.
-    pub(crate) fn tcp_port_to_connect(&mut self, tp: &mut TcpSock) -> Result<(), Errno> {
+    /// to elsewhere will do, too. Gives what [`Self::tcp_check_established`] does.
+    ///
+    /// # Errors
+    /// EADDRNOTAVAIL when there is none.
+    pub(crate) fn tcp_port_to_connect(&mut self, tp: &mut TcpSock) -> Result<(u32, Option<u32>), Errno> {
         if tp.sport != 0 {
-            let tuple = tp.tuple();
-            return if self.tcp_check_established(&tuple) { Ok(()) } else { Err(Errno::EADDRNOTAVAIL) };
+            return self.tcp_check_established(&tp.tuple()).ok_or(Errno::EADDRNOTAVAIL);
         }
         let (low, high) = self.sysctl.ip_local_port_range;
         let count = u32::from(high.saturating_sub(low)) + 1;
@@ -149,21 +151,23 @@ impl Stack {
                 .tcp_holders(port)
                 .filter_map(|holder| self.tcp_held(holder))
                 .all(|held| !held.locked && !held.listening);
-            if shared && self.tcp_check_established(&tuple) {
+            if shared && let Some(free) = self.tcp_check_established(&tuple) {
                 self.tcp_take_port(tp, port);
-                return Ok(());
+                return Ok(free);
             }
         }
         Err(Errno::EADDRNOTAVAIL)
     }
 
-    /// `__inet_check_established`: whether a connection of this name can be made. One in TIME-WAIT gives way when its
-    /// timestamps show that a second has passed (`tcp_twsk_unique`; `tcp_tw_reuse` 1, or 2 for the loopback).
-    fn tcp_check_established(&mut self, tuple: &Tuple) -> bool {
-        match self.tcp.table.get(tuple) {
-            None => true,
-            Some(Owner::TimeWait(id)) => self.tcp_twsk_unique(id),
-            Some(_) => false,
+    /// `__inet_check_established`: whether a connection of this name can be made; gives its hash, and the record of TIME-WAIT
+    /// that gives way, which it does when its timestamps show that a second has passed (`tcp_twsk_unique`; `tcp_tw_reuse` 1,
+    /// or 2 for the loopback).
+    fn tcp_check_established(&mut self, tuple: &Tuple) -> Option<(u32, Option<u32>)> {
+        let hash = self.tcp.table.hash(tuple);
+        match self.tcp.table.get_hashed(hash, tuple) {
+            None => Some((hash, None)),
+            Some(Owner::TimeWait(id)) => self.tcp_twsk_unique(id).then_some((hash, Some(id))),
+            Some(_) => None,
         }
     }
 }

@@ -151,6 +151,7 @@ impl Stack {
     }
 
     /// Drops what the application did not read.
+    #[inline]
     fn tcp_purge_receive(&mut self, tp: &mut TcpSock) {
         while let Some(part) = tp.receive_queue.pop_front() {
             tp.rmem_alloc = tp.rmem_alloc.saturating_sub(part.truesize);
@@ -160,8 +161,11 @@ impl Stack {
 
     /// `tcp_write_queue_purge`.
     pub(crate) fn tcp_purge_write_queue(&mut self, tp: &mut TcpSock) {
-        while let Some(segment) = tp.wq.pop_front().or_else(|| tp.rtx.pop_front()) {
-            segment.free(&mut self.skbs);
+        for queue in [&mut tp.wq, &mut tp.rtx] {
+            if !queue.is_empty() {
+                queue.iter().for_each(|segment| segment.put_frags(&mut self.skbs));
+                queue.clear();
+            }
         }
         tp.wmem_queued = 0;
         (tp.packets_out, tp.sacked_out, tp.lost_out, tp.retrans_out) = (0, 0, 0, 0);

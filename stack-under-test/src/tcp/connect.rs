@@ -4,10 +4,11 @@ use super::cong::CongestionControl;
 use super::hash::Owner;
 use super::segment::TxSegment;
 use super::sock::{
-    AckState, CaState, DEFAULT_SCALING_RATIO, Pending, Rack, RcvEstimates, RxOptions, TCP_INFINITE_SSTHRESH,
-    TCP_INIT_CWND, TCP_MSS_DEFAULT, TcpSock, Tunables,
+    AckState, CaState, DEFAULT_SCALING_RATIO, Pending, Queues, Rack, RcvEstimates, RxOptions,
+    TCP_INFINITE_SSTHRESH, TCP_INIT_CWND, TCP_MSS_DEFAULT, TcpSock, Tunables,
 };
 use super::state::{TcpEvent, TcpState};
+use super::template::HeaderTemplate;
 use super::timer::Timers;
 use super::transmit::TSTAMP_BYTES;
 use super::window::select_initial_window;
@@ -30,27 +31,28 @@ impl Stack {
     /// ENOMEM when there are too many.
     pub fn socket_tcp(&mut self) -> Result<Fd, Errno> {
         let slot = self.reserve_slot().ok_or(Errno::ENOMEM)?;
-        let sock = self.tcp_alloc_sock(slot);
-        let options = sock.options.clone();
+        let mut sock = self.tcp_alloc_sock(slot);
+        let algorithm = self.sysctl.tcp.congestion_control;
+        if algorithm != sock.cong.name() {
+            sock.cong = CongestionControl::named(algorithm).unwrap_or(CongestionControl::Reno);
+        }
+        let inet_id = self.first_inet_id();
+        self.sockets.fill(slot, &sock.options, inet_id);
         self.tcp.put(sock);
-        let socket = self.new_socket_for(options);
-        self.sockets.fill(slot, socket);
         Ok(SocketTable::fd(slot))
     }
 
     /// `tcp_init_sock`.
     #[expect(clippy::too_many_lines, reason = "one line for each field that a connection begins with")]
     #[inline(always)]
-    pub(crate) fn tcp_new_sock(&mut self, slot: u32) -> TcpSock {
+    pub(crate) fn tcp_new_sock(&self, slot: u32, queues: Queues) -> TcpSock {
         let sysctl = &self.sysctl.tcp;
-        let mut options = Options::new(&self.sysctl);
-        options.sndbuf = sysctl.wmem[1];
-        options.rcvbuf = sysctl.rmem[1];
-        let cong = CongestionControl::named(sysctl.congestion_control).unwrap_or(CongestionControl::Reno);
+        let (sndbuf, rcvbuf) = (sysctl.wmem[1], sysctl.rmem[1]);
         let (rcvlowat, reordering) = (1, sysctl.reordering);
         TcpSock {
-            options,
-            cong,
+            options: Options { sndbuf, rcvbuf, ..Options::new(&self.sysctl) },
+            // The caller knows whether it is to be another.
+            cong: CongestionControl::Reno,
             reordering,
             slot,
             state: TcpState::Close,
@@ -61,7 +63,7 @@ impl Stack {
             dport: 0,
             addr_locked: false,
             port_locked: false,
-            hashed: false,
+            hashed: None,
             listed: false,
             tsoffset: 0,
             bound: super::ports::Held::default(),
@@ -77,6 +79,7 @@ impl Stack {
             destroy: false,
             inet_id: 0,
             cached_route: None,
+            template: HeaderTemplate::NONE,
             tcp_header_len: HEADER_BYTES as u32,
             snd_una: 0,
             snd_nxt: 0,
@@ -90,8 +93,8 @@ impl Stack {
             advmss: TCP_MSS_DEFAULT,
             pmtu_cookie: 0,
             nonagle: 0,
-            rtx: VecDeque::new(),
-            wq: VecDeque::new(),
+            rtx: queues.rtx,
+            wq: queues.wq,
             page_frag: super::segment::PageFrag::default(),
             wmem_queued: 0,
             nospace: false,
@@ -157,7 +160,7 @@ impl Stack {
             irs: 0,
             rcv_est: RcvEstimates::default(),
             ack: AckState::default(),
-            receive_queue: VecDeque::new(),
+            receive_queue: queues.receive,
             out_of_order: Vec::new(),
             rmem_alloc: 0,
             forward_alloc: 0,
@@ -256,9 +259,11 @@ impl Stack {
         self.trace.function(0, "tcp_v4_connect");
         let daddr = if to.ip().is_unspecified() { Ipv4Addr::LOCALHOST } else { *to.ip() };
         let was = (tp.saddr, tp.daddr, tp.dport);
-        (tp.daddr, tp.dport, tp.cached_route) = (daddr, to.port(), None);
+        (tp.daddr, tp.dport) = (daddr, to.port());
+        tp.forget_route();
         let give_up = |tp: &mut TcpSock, errno| {
-            (tp.saddr, tp.daddr, tp.dport, tp.cached_route) = (was.0, was.1, was.2, None);
+            (tp.saddr, tp.daddr, tp.dport) = was;
+            tp.forget_route();
             Err(errno)
         };
         let route = match self.route_output(&tp.flow_key()) {
@@ -271,21 +276,21 @@ impl Stack {
         if tp.saddr.is_unspecified() {
             tp.saddr = route.src;
         }
-        if let Err(errno) = self.tcp_port_to_connect(tp) {
-            return give_up(tp, errno);
-        }
+        let (hash, timewait) = match self.tcp_port_to_connect(tp) {
+            Ok(free) => free,
+            Err(errno) => return give_up(tp, errno),
+        };
         if tp.rcv_saddr.is_unspecified() || was.0.is_unspecified() {
             // `inet_bhash2_update_saddr`
             tp.rcv_saddr = tp.saddr;
         }
         tp.cached_route = Some((self.route_generation(), route));
         let tuple = tp.tuple();
-        if let Some(Owner::TimeWait(id)) = self.tcp.table.get(&tuple) {
+        if let Some(id) = timewait {
             self.tcp_reuse_timewait(tp, id);
         }
         self.tcp_event(tp, TcpEvent::Connect);
-        self.tcp.table.insert(tuple, Owner::Sock(tp.slot));
-        tp.hashed = true;
+        tp.hashed = Some(self.tcp.table.insert(hash, &tuple, Owner::Sock(tp.slot)));
         tp.tsoffset = self.tcp_ts_offset(&tuple);
         if tp.write_seq == 0 {
             tp.write_seq = self.tcp_isn(&tuple);
@@ -383,7 +388,7 @@ impl Stack {
         if !tp.port_locked {
             self.tcp_put_port(tp);
         }
-        let keep = self.tcp_new_sock(tp.slot);
+        let keep = self.tcp_new_sock(tp.slot, Queues::default());
         let old = core::mem::replace(tp, keep);
         (tp.options, tp.tunables, tp.nonagle) = (old.options, old.tunables, old.nonagle);
         tp.cong = old.cong;

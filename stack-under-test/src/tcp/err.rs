@@ -99,7 +99,7 @@ impl Stack {
         if matches!(tp.options.pmtudisc, PmtuDisc::Dont | PmtuDisc::Interface | PmtuDisc::Omit) {
             return;
         }
-        tp.cached_route = None;
+        tp.forget_route();
         let Ok(route) = self.tcp_route(tp) else { return };
         if tp.pmtu_cookie > route.mtu {
             self.trace.function(0, "tcp_v4_mtu_reduced");

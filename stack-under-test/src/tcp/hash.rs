@@ -27,11 +27,17 @@ pub(crate) enum Owner {
 /// No entry follows.
 const END: u32 = u32::MAX;
 
-/// A connection in the table: its name as [`Tuple::words`], its owner, and the entry behind it in its bucket.
+/// Where a connection lies in the table, for as long as its owner has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place(u32);
+
+/// A connection in the table: its name as [`Tuple::words`] and the hash of that, its owner (`None`: the entry is free), and the
+/// entry behind it in its bucket.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     name: [u64; 2],
-    owner: Owner,
+    owner: Option<Owner>,
+    hash: u32,
     next: u32,
 }
 
@@ -81,73 +87,100 @@ impl ConnectionTable {
         self.len
     }
 
+    /// The hash of a connection's name in this table.
     #[inline(always)]
-    fn bucket(&self, name: &[u64; 2]) -> usize {
-        keyed_hash(self.key, name) as usize & (self.buckets.len() - 1)
+    pub(crate) fn hash(&self, tuple: &Tuple) -> u32 {
+        keyed_hash(self.key, &tuple.words()) as u32
+    }
+
+    #[inline(always)]
+    fn bucket(&self, hash: u32) -> usize {
+        hash as usize & (self.buckets.len() - 1)
     }
 
     #[inline(always)]
     pub(crate) fn get(&self, tuple: &Tuple) -> Option<Owner> {
+        self.get_hashed(self.hash(tuple), tuple)
+    }
+
+    /// [`Self::get`] with the hash of the name.
+    #[inline(always)]
+    pub(crate) fn get_hashed(&self, hash: u32, tuple: &Tuple) -> Option<Owner> {
         let name = tuple.words();
-        let mut at = self.buckets[self.bucket(&name)];
+        let mut at = self.buckets[self.bucket(hash)];
         while let Some(entry) = self.entries.get(at as usize) {
             if entry.name == name {
-                return Some(entry.owner);
+                return entry.owner;
             }
             at = entry.next;
         }
         None
     }
 
-    /// Puts an owner in; who was there before is replaced.
-    pub(crate) fn insert(&mut self, tuple: Tuple, owner: Owner) {
+    /// Puts an owner in, with the hash of the name; who was there before is replaced.
+    pub(crate) fn insert(&mut self, hash: u32, tuple: &Tuple, owner: Owner) -> Place {
         let name = tuple.words();
-        let mut bucket = self.bucket(&name);
+        let mut bucket = self.bucket(hash);
         let mut at = self.buckets[bucket];
         while let Some(entry) = self.entries.get_mut(at as usize) {
             if entry.name == name {
-                entry.owner = owner;
-                return;
+                entry.owner = Some(owner);
+                return Place(at);
             }
             at = entry.next;
         }
         if self.len >= self.buckets.len() * 2 {
             self.grow();
-            bucket = self.bucket(&name);
+            bucket = self.bucket(hash);
         }
-        let entry = Entry { name, owner, next: self.buckets[bucket] };
-        let at = self.free;
-        self.buckets[bucket] = if let Some(place) = self.entries.get_mut(at as usize) {
+        let entry = Entry { name, owner: Some(owner), hash, next: self.buckets[bucket] };
+        let mut at = self.free;
+        if let Some(place) = self.entries.get_mut(at as usize) {
             self.free = place.next;
             *place = entry;
-            at
         } else {
+            at = self.entries.len() as u32;
             self.entries.push(entry);
-            (self.entries.len() - 1) as u32
-        };
+        }
+        self.buckets[bucket] = at;
         self.len += 1;
+        Place(at)
+    }
+
+    /// A connection goes from one owner to another, and stays where it is. `false` when somebody else has taken it.
+    #[inline]
+    pub(crate) fn hand_over(&mut self, place: Place, from: Owner, to: Owner) -> bool {
+        match self.entries.get_mut(place.0 as usize) {
+            Some(entry) if entry.owner == Some(from) => {
+                entry.owner = Some(to);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Takes a connection out if `owner` still has it.
-    pub(crate) fn remove_owned(&mut self, tuple: &Tuple, owner: Owner) {
-        let name = tuple.words();
-        let bucket = self.bucket(&name);
-        let (mut before, mut at) = (END, self.buckets[bucket]);
-        while let Some(&Entry { name: other, owner: has, next }) = self.entries.get(at as usize) {
-            if other != name {
-                (before, at) = (at, next);
-                continue;
-            }
-            if has == owner {
-                match self.entries.get_mut(before as usize) {
-                    Some(entry) => entry.next = next,
-                    None => self.buckets[bucket] = next,
-                }
-                self.entries[at as usize].next = self.free;
-                self.free = at;
-                self.len -= 1;
-            }
+    pub(crate) fn remove(&mut self, place: Place, owner: Owner) {
+        let Some(entry) = self.entries.get_mut(place.0 as usize).filter(|entry| entry.owner == Some(owner))
+        else {
             return;
+        };
+        let (hash, next) = (entry.hash, entry.next);
+        (entry.owner, entry.next) = (None, self.free);
+        self.free = place.0;
+        self.len -= 1;
+        let bucket = self.bucket(hash);
+        let mut at = self.buckets[bucket];
+        if at == place.0 {
+            self.buckets[bucket] = next;
+            return;
+        }
+        while let Some(entry) = self.entries.get_mut(at as usize) {
+            if entry.next == place.0 {
+                entry.next = next;
+                return;
+            }
+            at = entry.next;
         }
     }
 
@@ -156,8 +189,8 @@ impl ConnectionTable {
         let old = core::mem::take(&mut self.buckets);
         self.buckets = alloc::vec![END; old.len() * 2];
         for mut at in old {
-            while let Some(&Entry { name, next, .. }) = self.entries.get(at as usize) {
-                let bucket = self.bucket(&name);
+            while let Some(&Entry { hash, next, .. }) = self.entries.get(at as usize) {
+                let bucket = self.bucket(hash);
                 self.entries[at as usize].next = self.buckets[bucket];
                 self.buckets[bucket] = at;
                 at = next;
@@ -179,8 +212,9 @@ mod tests {
             raddr: Ipv4Addr::from_bits(0x0a00_0000 + n / 100),
             rport: (n % 100) as u16,
         };
+        let mut places = Vec::new();
         for n in 0..10_000 {
-            table.insert(tuple(n), Owner::Sock(n));
+            places.push(table.insert(table.hash(&tuple(n)), &tuple(n), Owner::Sock(n)));
         }
         assert!((0..10_000).all(|n| table.get(&tuple(n)) == Some(Owner::Sock(n))));
         let longest = table.buckets.iter().map(|&first| {
@@ -190,16 +224,21 @@ mod tests {
             .count()
         });
         assert!(longest.max().is_some_and(|longest| (1..16).contains(&longest)));
-        for n in 0..10_000 {
-            table.remove_owned(&tuple(n), Owner::Sock(n ^ 1));
-            assert!(table.get(&tuple(n)).is_some(), "somebody else's");
-            table.remove_owned(&tuple(n), Owner::Sock(n));
+        for n in (0..10_000).rev() {
+            let place = places[n as usize];
+            table.remove(place, Owner::Sock(n ^ 1));
+            assert!(!table.hand_over(place, Owner::Sock(n ^ 1), Owner::Sock(n)), "somebody else's");
+            assert_eq!(table.get(&tuple(n)), Some(Owner::Sock(n)));
+            table.remove(place, Owner::Sock(n));
+            assert_eq!(table.get(&tuple(n)), None);
+            table.remove(place, Owner::Sock(n));
         }
-        assert_eq!((table.len, table.get(&tuple(5))), (0, None));
+        assert_eq!(table.len, 0);
         // What was given back is used again.
         for n in 0..10_000 {
-            table.insert(tuple(n), Owner::Sock(n));
-            table.insert(tuple(n), Owner::TimeWait(n));
+            let place = table.insert(table.hash(&tuple(n)), &tuple(n), Owner::Sock(n));
+            assert_eq!(table.insert(table.hash(&tuple(n)), &tuple(n), Owner::Request(n)), place);
+            assert!(table.hand_over(place, Owner::Request(n), Owner::TimeWait(n)));
         }
         assert!((0..10_000).all(|n| table.get(&tuple(n)) == Some(Owner::TimeWait(n))));
         assert_eq!((table.len, table.entries.len()), (10_000, 10_000));

@@ -173,6 +173,9 @@ impl Stack {
 
     pub(crate) fn tcp_do_rcv(&mut self, tp: &mut TcpSock, skb: Skb, seg: &Incoming) {
         tp.segs_in = tp.segs_in.wrapping_add(1);
+        if !self.dev.xps.rxqs.is_empty() {
+            self.sk_rx_queue_update(tp.slot, &skb);
+        }
         if seg.payload_len > 0 {
             tp.data_segs_in = tp.data_segs_in.wrapping_add(1);
         }
@@ -271,10 +274,15 @@ impl Stack {
     }
 
     /// `tcp_ack_snd_check`: an ACK now, later, or not at all.
+    #[inline]
     pub(crate) fn tcp_ack_snd_check(&mut self, tp: &mut TcpSock) {
-        if !tp.ack.sched {
-            return;
+        if tp.ack.sched {
+            self.tcp_ack_scheduled(tp);
         }
+    }
+
+    /// `__tcp_ack_snd_check`: one is owed.
+    fn tcp_ack_scheduled(&mut self, tp: &mut TcpSock) {
         let unacked = tp.rcv_nxt.wrapping_sub(tp.rcv_wup);
         let lowat = tp.tunables.rcvlowat.max(1);
         let full = unacked > tp.ack.rcv_mss

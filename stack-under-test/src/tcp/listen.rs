@@ -68,9 +68,8 @@ impl Stack {
         child.parent = None;
         child.connected = true;
         let peer = SocketAddrV4::new(child.daddr, child.dport);
-        let options = child.options.clone();
-        let socket = self.new_socket_for(options);
-        self.sockets.fill(slot, socket);
+        let inet_id = self.entropy.next_u64() as u16;
+        self.sockets.fill(slot, &child.options, inet_id);
         Ok((SocketTable::fd(slot), peer))
     }
 
@@ -82,15 +81,17 @@ impl Stack {
             self.mib.inc(Counter::TcpExtListenDrops);
             return None;
         }
-        let request = self.tcp.requests.get(id)?.clone();
         let slot = self.reserve_slot()?;
+        // The child takes the place of the request.
+        let Some(request) = self.tcp.requests.remove(id) else {
+            self.sockets.release(slot);
+            return None;
+        };
         let mut child = self.tcp_alloc_sock(slot);
         self.tcp_create_openreq_child(tp, &mut child, &request, seg);
-        // The child takes the place of the request.
-        self.tcp.requests.remove(id);
         tp.syn_queue_len = tp.syn_queue_len.saturating_sub(1);
-        self.tcp.table.insert(request.tuple, Owner::Sock(slot));
-        child.hashed = true;
+        child.hashed =
+            Some(self.tcp_hand_over(request.place, &request.tuple, Owner::Request(id), Owner::Sock(slot)));
         child.bound = self.tcp.bound.insert(request.tuple.lport, super::bind::Holder::Sock(slot));
         self.tcp.put(child);
         tp.accept_queue.push_back(slot);
@@ -115,7 +116,7 @@ impl Stack {
         child.cong = tp.cong.clone();
         (child.rcv_saddr, child.saddr, child.sport) = (tuple.laddr, tuple.laddr, tuple.lport);
         (child.daddr, child.dport) = (tuple.raddr, tuple.rport);
-        child.tsoffset = self.tcp_ts_offset(tuple);
+        child.tsoffset = request.tsoffset;
         child.cached_route = Some(request.route);
         child.inet_id = self.entropy.next_u64() as u16;
         let first = request.snt_isn.wrapping_add(1);

@@ -1,7 +1,7 @@
 //! TCP (RFC 9293), with the behaviour, defaults and names of Linux 6.12.
 //!
 //! The way of a byte: [`sendmsg`] copies it into a page and puts it into the write queue; [`output`] decides when it goes;
-//! [`transmit`] makes a packet that refers to the page and hands it to IP; the piece stays in the retransmission queue
+//! [`transmit`] makes a packet that refers to the page and hands it to IP (`template` has most of its headers ready); the piece stays in the retransmission queue
 //! (`segment`) until [`ack`] takes it out. A segment that comes is demultiplexed and checked in [`input`], acts on the
 //! state machine in [`state_process`] (the table is [`state`]), and its payload waits in [`ofo`] or the receive queue for
 //! [`recvmsg`]; `coalesce` makes few packets of many, `prune` keeps them within the receive buffer, [`window`] says what the peer
@@ -51,6 +51,7 @@ pub mod sockopt;
 pub mod state;
 pub mod state_process;
 pub(crate) mod sysctl;
+pub(crate) mod template;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod timer;
@@ -74,8 +75,8 @@ use crate::stack::Stack;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use hash::{ConnectionTable, Owner, Tuple, keyed_hash};
-use sock::TcpSock;
+use hash::{ConnectionTable, Owner, Place, Tuple, keyed_hash};
+use sock::{Queues, TcpSock};
 use timer::TimerQueue;
 
 /// Things by number; a number is used again when its thing is gone.
@@ -272,23 +273,32 @@ impl Stack {
 
     /// A new socket with memory of its own: `sk_alloc`.
     pub(crate) fn tcp_alloc_sock(&mut self, slot: u32) -> Box<TcpSock> {
-        let Some(mut sock) = self.tcp.spare.pop() else { return Box::new(self.tcp_new_sock(slot)) };
+        let Some(mut sock) = self.tcp.spare.pop() else {
+            return Box::new(self.tcp_new_sock(slot, Queues::default()));
+        };
         // They were emptied when the socket was freed.
-        let queues = (
-            core::mem::take(&mut sock.rtx),
-            core::mem::take(&mut sock.wq),
-            core::mem::take(&mut sock.receive_queue),
-        );
-        *sock = self.tcp_new_sock(slot);
-        (sock.rtx, sock.wq, sock.receive_queue) = queues;
+        let queues = Queues {
+            rtx: core::mem::take(&mut sock.rtx),
+            wq: core::mem::take(&mut sock.wq),
+            receive: core::mem::take(&mut sock.receive_queue),
+        };
+        *sock = self.tcp_new_sock(slot, queues);
         sock
     }
 
     /// Takes a socket out of the tables that segments are looked up in.
+    #[inline]
     pub(crate) fn tcp_unhash(&mut self, sock: &mut TcpSock) {
-        if core::mem::take(&mut sock.hashed) {
-            self.tcp.table.remove_owned(&sock.tuple(), Owner::Sock(sock.slot));
+        if let Some(place) = sock.hashed.take() {
+            self.tcp.table.remove(place, Owner::Sock(sock.slot));
         }
+        if sock.listed {
+            self.tcp_unlist(sock);
+        }
+    }
+
+    #[inline(never)]
+    fn tcp_unlist(&mut self, sock: &mut TcpSock) {
         if core::mem::take(&mut sock.listed)
             && let Some(listeners) = self.tcp.listeners.get_mut(&sock.sport)
         {
@@ -297,6 +307,15 @@ impl Stack {
                 self.tcp.listeners.remove(&sock.sport);
             }
         }
+    }
+
+    /// A connection goes from one owner to another: `inet_ehash_replace`. Gives where it lies then.
+    #[inline]
+    pub(crate) fn tcp_hand_over(&mut self, place: Place, tuple: &Tuple, from: Owner, to: Owner) -> Place {
+        if self.tcp.table.hand_over(place, from, to) {
+            return place;
+        }
+        self.tcp.table.insert(self.tcp.table.hash(tuple), tuple, to)
     }
 
     /// `secure_tcp_seq`: the first sequence number of a connection, a keyed hash of its addresses and ports plus a clock

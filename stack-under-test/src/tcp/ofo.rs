@@ -130,11 +130,19 @@ impl Stack {
     }
 
     /// Drops all that came out of order.
+    #[inline]
     pub(crate) fn tcp_purge_ofo(&mut self, tp: &mut TcpSock) {
+        if !tp.out_of_order.is_empty() {
+            self.tcp_drop_ofo(tp);
+        }
+        tp.num_sacks = 0;
+    }
+
+    #[inline(never)]
+    fn tcp_drop_ofo(&mut self, tp: &mut TcpSock) {
         for part in core::mem::take(&mut tp.out_of_order) {
             tp.rmem_alloc = tp.rmem_alloc.saturating_sub(part.truesize);
             self.tcp_discard(part.skb, DropReason::QueuePurge);
         }
-        tp.num_sacks = 0;
     }
 }

@@ -6,6 +6,9 @@ pub(crate) const MAX_OPTION_BYTES: usize = 40;
 /// Blocks of a SACK option that fit beside nothing else.
 pub(crate) const MAX_SACKS: usize = 4;
 
+/// How the option of timestamps begins in our segments, padding before it.
+pub(crate) const TSTAMP_HEAD: [u8; 4] = [NOP, NOP, TIMESTAMP, 10];
+
 const EOL: u8 = 0;
 const NOP: u8 = 1;
 const MSS: u8 = 2;
@@ -148,9 +151,20 @@ impl OutOptions {
         if let (Some((val, ecr)), false, Ok(out)) =
             (self.tstamp, self.sack_ok, <&mut [u8; 12]>::try_from(&mut *out))
         {
-            out[..4].copy_from_slice(&[NOP, NOP, TIMESTAMP, 10]);
+            out[..4].copy_from_slice(&TSTAMP_HEAD);
             out[4..8].copy_from_slice(&val.to_be_bytes());
             out[8..].copy_from_slice(&ecr.to_be_bytes());
+            return;
+        }
+        // And every SYN, unless something is switched off.
+        if let (Some(mss), Some((val, ecr)), true, Some(shift), Ok(out)) =
+            (self.mss, self.tstamp, self.sack_ok, self.wscale, <&mut [u8; 20]>::try_from(&mut *out))
+        {
+            let [m, n] = mss.to_be_bytes();
+            out[..8].copy_from_slice(&[MSS, 4, m, n, SACK_PERM, 2, TIMESTAMP, 10]);
+            out[8..12].copy_from_slice(&val.to_be_bytes());
+            out[12..16].copy_from_slice(&ecr.to_be_bytes());
+            out[16..].copy_from_slice(&[NOP, WSCALE, 3, shift]);
             return;
         }
         self.write_all(out);

@@ -171,6 +171,7 @@ impl Stack {
     }
 
     /// `tcp_push_pending_frames`: with the socket's own Nagle.
+    #[inline]
     pub(crate) fn tcp_push_pending(&mut self, tp: &mut TcpSock) {
         if !tp.wq.is_empty() {
             let (mss, nonagle) = (self.tcp_current_mss(tp), tp.nonagle);
@@ -263,13 +264,24 @@ impl Stack {
 
     /// Sends the first packet; gives its segments. `None`, and it stays the first, when it did not go.
     fn tcp_transmit_head(&mut self, tp: &mut TcpSock, mss: u32) -> Option<u32> {
-        let mut segment = tp.wq.pop_front()?;
-        if self.tcp_transmit_skb(tp, &segment, mss).is_err() {
-            tp.wq.push_front(segment);
-            return None;
+        // Nobody looks into the queue while its first packet goes.
+        let wq = core::mem::take(&mut tp.wq);
+        let sent = wq.front().map(|segment| self.tcp_transmit_skb(tp, segment, mss));
+        let only = wq.len() == 1 && tp.rtx.is_empty();
+        tp.wq = wq;
+        sent?.ok()?;
+        if only {
+            // The queues change places, and the packet stays where it is.
+            core::mem::swap(&mut tp.wq, &mut tp.rtx);
+        } else {
+            let segment = tp.wq.pop_front()?;
+            tp.rtx.push_back(segment);
         }
-        segment.mstamp = self.tcp_mstamp();
-        Some(self.tcp_event_new_data_sent(tp, segment, mss))
+        let now_us = self.tcp_mstamp();
+        let segment = tp.rtx.back_mut()?;
+        segment.mstamp = now_us;
+        let sent = (segment.end_seq, segment.len, segment.pcount.max(1));
+        Some(self.tcp_event_new_data_sent(tp, sent, mss))
     }
 
     /// `tcp_grow_skb`: fills the first packet up from the next, as far as it may go at once.
@@ -297,10 +309,13 @@ impl Stack {
 
     /// `tcp_event_new_data_sent`: what was the first packet is under way now. Gives its segments.
     #[inline(always)]
-    fn tcp_event_new_data_sent(&mut self, tp: &mut TcpSock, segment: TxSegment, mss: u32) -> u32 {
-        let (end_seq, len, pcount) = (segment.end_seq, segment.len, segment.pcount.max(1));
+    fn tcp_event_new_data_sent(
+        &mut self,
+        tp: &mut TcpSock,
+        (end_seq, len, pcount): (u32, u32, u32),
+        mss: u32,
+    ) -> u32 {
         tp.snd_nxt = end_seq;
-        tp.rtx.push_back(segment);
         tp.packets_out += pcount;
         self.mib.add(Counter::TcpExtOrigDataSent, pcount as usize);
         tp.minshall_update(mss, len, pcount, end_seq);

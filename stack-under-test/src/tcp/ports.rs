@@ -40,7 +40,7 @@ impl PortTable {
     /// A holder joins a port.
     pub(crate) fn insert(&mut self, port: u16, holder: Holder) -> Held {
         if self.first.is_empty() {
-            self.first = alloc::vec![NONE; usize::from(u16::MAX) + 1];
+            self.begin();
         }
         let first = &mut self.first[usize::from(port)];
         let entry = Entry { port, holder: Some(holder), next: *first, previous: NONE };
@@ -62,6 +62,23 @@ impl PortTable {
         }
         self.len += 1;
         Held(at)
+    }
+
+    #[cold]
+    fn begin(&mut self) {
+        self.first = alloc::vec![NONE; usize::from(u16::MAX) + 1];
+    }
+
+    /// A holder gives its place at its port to another. `false` when it holds none.
+    pub(crate) fn hand_over(&mut self, held: Held, from: Holder, to: Holder) -> bool {
+        let entry = held.0.checked_sub(1).and_then(|at| self.entries.get_mut(at as usize));
+        match entry {
+            Some(entry) if entry.holder == Some(from) => {
+                entry.holder = Some(to);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// A holder leaves its port, unless it did before.
@@ -109,10 +126,16 @@ mod tests {
         for round in 0..7 {
             held.retain(|&(n, at)| {
                 let goes = (n * 7 + round) % 5 == 0;
+                if n % 7 == round {
+                    let (sock, timewait) = (Holder::Sock(n), Holder::TimeWait(n));
+                    assert!(!table.hand_over(at, timewait, sock), "somebody else's");
+                    assert!(table.hand_over(at, sock, timewait) && table.hand_over(at, timewait, sock));
+                }
                 if goes {
                     table.remove(at, Holder::Sock(n));
                     table.remove(at, Holder::Sock(n));
                     table.remove(at, Holder::TimeWait(n));
+                    assert!(!table.hand_over(at, Holder::Sock(n), Holder::TimeWait(n)));
                 }
                 !goes
             });

@@ -57,6 +57,9 @@ impl TcpSock {
     pub(crate) fn settle_forward_alloc(&mut self) -> u32 {
         let page = PAGE_BYTES as u32;
         let held = self.rmem_alloc + self.wmem_queued;
+        if held == self.mem_charged {
+            return self.forward_alloc;
+        }
         if let Some(freed) = self.mem_charged.checked_sub(held).filter(|freed| *freed > 0) {
             self.forward_alloc += freed;
             if self.forward_alloc >= page {

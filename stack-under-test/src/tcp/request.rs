@@ -1,6 +1,6 @@
 //! Requests: connections that a peer asked for and that are not established yet (`tcp_conn_request`, `tcp_check_req`, 6.12).
 
-use super::hash::{Owner, Tuple};
+use super::hash::{Owner, Place, Tuple};
 use super::input::Incoming;
 use super::options::OutOptions;
 use super::seq::{after, before};
@@ -24,6 +24,8 @@ use crate::wire::tcp::{ACK, CWR, ECE, HEADER_BYTES, RST, SYN, Tcp};
 pub(crate) struct RequestSock {
     pub(crate) listener: u32,
     pub(crate) tuple: Tuple,
+    /// Where it lies in the table of connections.
+    pub(crate) place: Place,
     /// The way back, and the generation of routes at which it was that.
     pub(crate) route: (u64, RouteResult),
     pub(crate) rcv_isn: u32,
@@ -36,6 +38,8 @@ pub(crate) struct RequestSock {
     pub(crate) tstamp_ok: bool,
     pub(crate) ecn_ok: bool,
     pub(crate) ts_recent: u32,
+    /// `ts_off`: what is added to the clock of timestamps.
+    pub(crate) tsoffset: u32,
     pub(crate) rcv_wnd: u32,
     pub(crate) window_clamp: u32,
     /// Timeouts so far.
@@ -98,15 +102,15 @@ impl Stack {
             self.mib.inc(Counter::TcpExtListenDrops);
             return Some(DropReason::IpOutNoRoutes);
         };
-        let request = self.tcp_openreq_init(tp, seg, isn, &route);
-        let tuple = request.tuple;
-        let ticks = super::rtt::TCP_TIMEOUT_INIT;
-        let expires = self.tcp_expiry(ticks);
-        let id = self.tcp.requests.insert(RequestSock { expires, ..request });
-        self.tcp.table.insert(tuple, Owner::Request(id));
-        self.tcp.timers.push(expires, TimerOf::Request(id));
+        let id = self.tcp.requests.next_id();
+        let tuple = seg.tuple();
+        let hash = self.tcp.table.hash(&tuple);
+        let place = self.tcp.table.insert(hash, &tuple, Owner::Request(id));
+        let request = self.tcp_openreq_init(tp, seg, isn, &route, place);
+        self.tcp.timers.push(request.expires, TimerOf::Request(id));
         tp.syn_queue_len += 1;
-        self.tcp_send_synack(tp, id, &route);
+        self.tcp_send_synack(tp, &request, &route);
+        self.tcp.requests.insert(request);
         None
     }
 
@@ -123,6 +127,7 @@ impl Stack {
         seg: &Incoming,
         isn: Option<u32>,
         route: &RouteResult,
+        place: Place,
     ) -> RequestSock {
         let (sysctl, options) = (&self.sysctl.tcp, &seg.options);
         let tuple = seg.tuple();
@@ -149,6 +154,7 @@ impl Stack {
         RequestSock {
             listener: tp.slot,
             tuple,
+            place,
             route: (self.route_generation(), *route),
             rcv_isn: seg.seq(),
             snt_isn: isn.unwrap_or_else(|| self.tcp_isn(&tuple)),
@@ -160,12 +166,13 @@ impl Stack {
             tstamp_ok,
             ecn_ok: asks_ecn && seg.ecn == 0 && sysctl.ecn != 0,
             ts_recent: options.tstamp.map_or(0, |(val, _)| val),
+            tsoffset: self.tcp_ts_offset(&tuple),
             rcv_wnd: window.rcv_wnd,
             window_clamp: window.window_clamp,
             num_timeout: 0,
             num_retrans: 0,
             acked: false,
-            expires: Instant::ZERO,
+            expires: self.tcp_expiry(super::rtt::TCP_TIMEOUT_INIT),
             snt_synack: self.tcp_mstamp(),
             last_oow_ack_time: 0,
         }
@@ -190,9 +197,8 @@ impl Stack {
     }
 
     /// `tcp_v4_send_synack`, `tcp_make_synack`.
-    fn tcp_send_synack(&mut self, tp: &TcpSock, id: u32, route: &RouteResult) {
+    fn tcp_send_synack(&mut self, tp: &TcpSock, request: &RequestSock, route: &RouteResult) {
         self.trace.function(0, "tcp_send_synack");
-        let Some(request) = self.tcp.requests.get(id).cloned() else { return };
         let packet = self.trace.made(&[], 0);
         self.trace.function(packet, "tcp_make_synack");
         let mut flow = self.tcp_bare_flow(&request.tuple, route, tp.options.tos);
@@ -202,7 +208,7 @@ impl Stack {
         let user_mss = u32::from(tp.rx_opt.user_mss);
         let mss = route.mtu.saturating_sub((IP_BYTES + HEADER_BYTES) as u32);
         let mss = if user_mss != 0 && user_mss < mss { user_mss } else { mss };
-        let now_ms = self.tcp_time_stamp().wrapping_add(self.tcp_ts_offset(&request.tuple));
+        let now_ms = self.tcp_time_stamp().wrapping_add(request.tsoffset);
         let options = OutOptions {
             mss: Some(mss.min(65_495) as u16),
             tstamp: request.tstamp_ok.then_some((now_ms, request.ts_recent)),
@@ -221,18 +227,19 @@ impl Stack {
             urgent: 0,
         };
         self.mib.inc(Counter::TcpOutSegs);
-        if let Ok(skb) = self.tcp_make_skb(&flow, &header, &options, &[]) {
-            self.skbs[&skb].packet = packet;
-            let _ = self.ip_local_out::<true>(skb);
+        if let Ok(skb) = self.tcp_make_skb(&flow, &header, &options, &[], packet) {
+            let len = self.skbs[&skb].len();
+            let _ = self.ip_local_out_by(skb, &flow.dst, len);
         }
     }
 
     /// `inet_rtx_syn_ack`.
     fn tcp_rtx_synack(&mut self, tp: &TcpSock, id: u32) {
         self.trace.function(0, "tcp_rtx_synack");
-        let tuple = self.tcp.requests.get(id).map(|request| request.tuple);
-        if let Some(route) = tuple.and_then(|tuple| self.tcp_request_route(tp, &tuple)) {
-            self.tcp_send_synack(tp, id, &route);
+        if let Some(request) = self.tcp.requests.get(id).cloned()
+            && let Some(route) = self.tcp_request_route(tp, &request.tuple)
+        {
+            self.tcp_send_synack(tp, &request, &route);
         }
         self.mib.inc(Counter::TcpRetransSegs);
         self.mib.inc(Counter::TcpExtSynRetrans);
@@ -279,7 +286,7 @@ impl Stack {
     /// `inet_csk_reqsk_queue_drop`.
     pub(crate) fn tcp_drop_request(&mut self, id: u32) {
         let Some(request) = self.tcp.requests.remove(id) else { return };
-        self.tcp.table.remove_owned(&request.tuple, Owner::Request(id));
+        self.tcp.table.remove(request.place, Owner::Request(id));
         if let Some(tp) = self.tcp.sock_mut(request.listener) {
             tp.syn_queue_len = tp.syn_queue_len.saturating_sub(1);
         }
@@ -427,6 +434,7 @@ impl Stack {
             ack: request.rcv_isn.wrapping_add(1),
             window: (request.rcv_wnd >> request.rcv_wscale).min(0xffff) as u16,
             ts_recent: request.tstamp_ok.then_some(request.ts_recent),
+            tsoffset: request.tsoffset,
         };
         self.tcp_send_bare_ack(&ack);
     }

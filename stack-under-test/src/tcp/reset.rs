@@ -19,6 +19,8 @@ pub(crate) struct BareAck {
     pub(crate) window: u16,
     /// What is echoed, where timestamps were agreed on.
     pub(crate) ts_recent: Option<u32>,
+    /// What is added to the clock of its own.
+    pub(crate) tsoffset: u32,
 }
 
 impl Stack {
@@ -47,7 +49,7 @@ impl Stack {
     /// `tcp_v4_send_ack`.
     pub(crate) fn tcp_send_bare_ack(&mut self, ack: &BareAck) {
         self.trace.function(0, "tcp_v4_send_ack");
-        let now_ms = self.tcp_time_stamp().wrapping_add(self.tcp_ts_offset(&ack.tuple));
+        let now_ms = self.tcp_time_stamp().wrapping_add(ack.tsoffset);
         let options =
             OutOptions { tstamp: ack.ts_recent.map(|recent| (now_ms, recent)), ..OutOptions::default() };
         let header = Tcp {
@@ -76,10 +78,10 @@ impl Stack {
         let Ok(route) = self.route_output(&key) else { return };
         self.mib.inc(Counter::TcpOutSegs);
         let flow = self.tcp_bare_flow(tuple, &route, 0);
-        if let Ok(skb) = self.tcp_make_skb(&flow, header, options, &[]) {
-            let packet = self.trace.made(&[], 0);
-            self.skbs[&skb].packet = packet;
-            let _ = self.ip_local_out::<true>(skb);
+        let packet = self.trace.made(&[], 0);
+        if let Ok(skb) = self.tcp_make_skb(&flow, header, options, &[], packet) {
+            let len = self.skbs[&skb].len();
+            let _ = self.ip_local_out_by(skb, &flow.dst, len);
         }
     }
 

@@ -42,14 +42,15 @@ impl Stack {
     }
 
     /// `tcp_schedule_loss_probe`: whether the timer is set for a probe.
+    #[inline]
     pub(crate) fn tcp_schedule_loss_probe(&mut self, tp: &mut TcpSock, advancing_rto: bool) -> bool {
         self.trace.function(0, "tcp_schedule_loss_probe");
+        tp.packets_out != 0 && self.tcp_arm_loss_probe(tp, advancing_rto)
+    }
+
+    fn tcp_arm_loss_probe(&mut self, tp: &mut TcpSock, advancing_rto: bool) -> bool {
         let enabled = matches!(self.sysctl.tcp.early_retrans, 3 | 4);
-        if !enabled
-            || tp.packets_out == 0
-            || !tp.rx_opt.sack_ok
-            || !matches!(tp.ca_state, CaState::Open | CaState::Cwr)
-        {
+        if !enabled || !tp.rx_opt.sack_ok || !matches!(tp.ca_state, CaState::Open | CaState::Cwr) {
             return false;
         }
         let mut timeout = if tp.srtt_us > 0 {
@@ -182,7 +183,7 @@ impl Stack {
         begins[..2].copy_from_slice(&tp.sport.to_be_bytes());
         begins[2..4].copy_from_slice(&tp.dport.to_be_bytes());
         begins[4..].copy_from_slice(&segment.seq.to_be_bytes());
-        self.neigh.holds(route.nexthop(), &self.skbs, |skb| {
+        self.neigh_table(route.oif).holds(route.nexthop(), &self.skbs, |skb| {
             let header = |at: u16, len| self.skbs.mem.bytes(skb.head_at + usize::from(at), len);
             header(skb.network_header + 9, 1) == [IPPROTO_TCP] && header(skb.transport_header, 8) == begins
         })

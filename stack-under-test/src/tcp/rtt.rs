@@ -105,11 +105,17 @@ impl Stack {
             }
         }
         let Some(sample) = seq_rtt else { return false };
-        tp.update_rtt_min(ca_rtt.unwrap_or(sample), self.tcp_mstamp());
+        self.tcp_take_rtt(tp, sample, ca_rtt.unwrap_or(sample));
+        true
+    }
+
+    /// The second half of [`Self::tcp_ack_update_rtt`]: a sample, and the one that congestion control is told.
+    #[inline]
+    pub(crate) fn tcp_take_rtt(&mut self, tp: &mut TcpSock, sample: u32, ca_rtt: u32) {
+        tp.update_rtt_min(ca_rtt, self.tcp_mstamp());
         tp.rtt_estimator(sample, self.sysctl.tcp.rto_min_us);
         tp.set_rto();
         tp.backoff = 0;
-        true
     }
 }
 

@@ -99,6 +99,12 @@ impl TxSegment {
     /// Gives the pages back.
     #[inline]
     pub(crate) fn free(self, pool: &mut SkbPool) {
+        self.put_frags(pool);
+    }
+
+    /// [`Self::free`] of a packet that is taken out of its queue, and not moved for that.
+    #[inline]
+    pub(crate) fn put_frags(&self, pool: &mut SkbPool) {
         for frag in self.frags() {
             pool.put_buf(frag.buf);
         }

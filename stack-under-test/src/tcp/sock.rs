@@ -5,6 +5,7 @@ use super::cong::CongestionControl;
 use super::options::{MAX_SACKS, SackBlock};
 use super::segment::{PageFrag, TxSegment};
 use super::state::TcpState;
+use super::template::HeaderTemplate;
 use super::timer::Timers;
 use crate::errno::Errno;
 use crate::route::RouteResult;
@@ -141,6 +142,14 @@ pub(crate) const NAGLE_CORK: u8 = 2;
 /// `nonagle`: what is there goes.
 pub(crate) const NAGLE_PUSH: u8 = 4;
 
+/// The queues of a socket, whose memory the next socket takes.
+#[derive(Debug, Default)]
+pub(crate) struct Queues {
+    pub(crate) rtx: VecDeque<TxSegment>,
+    pub(crate) wq: VecDeque<TxSegment>,
+    pub(crate) receive: VecDeque<Received>,
+}
+
 /// A TCP socket.
 #[derive(Debug)]
 pub(crate) struct TcpSock {
@@ -154,8 +163,8 @@ pub(crate) struct TcpSock {
     pub(crate) dport: u16,
     pub(crate) addr_locked: bool,
     pub(crate) port_locked: bool,
-    /// It is in the table of connections, unless another took its place there.
-    pub(crate) hashed: bool,
+    /// Its place in the table of connections, unless another took it there.
+    pub(crate) hashed: Option<super::hash::Place>,
     /// It is in the table of listeners.
     pub(crate) listed: bool,
     /// What is added to the clock of its timestamps: `tsoffset`.
@@ -181,6 +190,8 @@ pub(crate) struct TcpSock {
     /// The identification of the next packet.
     pub(crate) inet_id: u16,
     pub(crate) cached_route: Option<(u64, RouteResult)>,
+    /// The headers of segments without a SYN, as far as they are the same.
+    pub(crate) template: HeaderTemplate,
     pub(crate) tcp_header_len: u32,
 
     // The sender.
@@ -394,6 +405,12 @@ impl TcpSock {
     /// Whether the memory of the queues is worth keeping for another socket, and not too much for one that sends little.
     pub(crate) fn queues_are_small(&self) -> bool {
         self.rtx.capacity() <= 16 && self.wq.capacity() <= 16 && self.receive_queue.capacity() <= 64
+    }
+
+    /// What is remembered of the way to the peer does not hold any more, or an option changed.
+    pub(crate) fn forget_route(&mut self) {
+        self.cached_route = None;
+        self.template.generation = 0;
     }
 
     /// The 4-tuple, from our side.

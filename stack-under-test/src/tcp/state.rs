@@ -115,6 +115,7 @@ impl TcpEvent {
 }
 
 /// The state behind `event` in `state`, or `None` where the event changes nothing.
+#[inline(always)]
 #[must_use]
 pub fn next(state: TcpState, event: TcpEvent) -> Option<TcpState> {
     use TcpEvent as E;

@@ -17,6 +17,7 @@ use crate::wire::tcp::{ACK, CWR, ECE, HEADER_BYTES, RST, SYN};
 
 impl Stack {
     /// `tcp_set_state`.
+    #[inline(never)]
     fn tcp_set_state(&mut self, tp: &mut TcpSock, state: TcpState) {
         let old = core::mem::replace(&mut tp.state, state);
         let counted = |state| matches!(state, TcpState::Established | TcpState::CloseWait);
@@ -37,6 +38,7 @@ impl Stack {
     }
 
     /// Goes where the table says: nothing else changes the state of a socket (a child begins in SYN_RECV).
+    #[inline(always)]
     pub(crate) fn tcp_event(&mut self, tp: &mut TcpSock, event: TcpEvent) {
         if let Some(to) = next(tp.state, event) {
             self.tcp_set_state(tp, to);

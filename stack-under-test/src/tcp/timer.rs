@@ -1,4 +1,4 @@
-//! The timers of connections, in ticks: one ordered queue for all, armed lazily, so that an ACK that moves a timer away
+//! The timers of connections, in ticks: one queue for all, armed lazily, so that an ACK that moves a timer away
 //! costs nothing. When they fire is when Linux's timer wheel would (granularity grows with the distance; 6.12).
 
 use super::retransmit::TCP_TIMEOUT_MIN_US;
@@ -7,6 +7,7 @@ use crate::mib::Counter;
 use crate::stack::{Stack, TICK_NS};
 use crate::time::Instant;
 use alloc::collections::BinaryHeap;
+use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 /// The timers of a socket.
@@ -62,32 +63,43 @@ pub(crate) enum TimerOf {
     TimeWait(u32),
 }
 
-/// All timers that run, earliest first; some entries may be outdated.
+/// All timers that run; some entries may be outdated. Those that were set since one last fired lie in no order: most are
+/// outdated by the time that one of them is due, and only the others are put in order then.
 #[derive(Debug, Default)]
 pub(crate) struct TimerQueue {
-    heap: BinaryHeap<Reverse<(Instant, TimerOf)>>,
+    /// The earliest of all.
+    first: Option<Instant>,
+    fresh: Vec<(Instant, TimerOf)>,
+    /// Earliest first.
+    sorted: BinaryHeap<Reverse<(Instant, TimerOf)>>,
 }
 
 impl TimerQueue {
+    #[inline]
     pub(crate) fn push(&mut self, at: Instant, of: TimerOf) {
-        self.heap.push(Reverse((at, of)));
+        if self.first.is_none_or(|first| at < first) {
+            self.first = Some(at);
+        }
+        self.fresh.push((at, of));
     }
 
     /// Entries, outdated ones included.
     pub(crate) fn len(&self) -> usize {
-        self.heap.len()
+        self.fresh.len() + self.sorted.len()
     }
 
     #[inline]
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.heap.peek().map(|Reverse((at, _))| *at)
+        self.first
     }
 
+    /// Takes the earliest entry if it is due. What was pushed in between must have been put in order.
     fn pop_due(&mut self, now: Instant) -> Option<(Instant, TimerOf)> {
-        if self.next_deadline()? > now {
+        let Reverse((at, _)) = self.sorted.peek()?;
+        if *at > now {
             return None;
         }
-        self.heap.pop().map(|Reverse(entry)| entry)
+        self.sorted.pop().map(|Reverse(entry)| entry)
     }
 }
 
@@ -101,6 +113,25 @@ pub(crate) fn wheel_expiry(clk: u64, expires: u64) -> u64 {
     }
     let level = (1..=LEVELS).find(|level| delta < 63 << (3 * (level - 1))).unwrap_or(LEVELS) - 1;
     ((expires.max(clk) >> (3 * level)) + 1) << (3 * level)
+}
+
+impl super::Tcp {
+    /// Puts the timers that were set since this was last done in order, those apart that are outdated.
+    fn sort_timers(&mut self) {
+        let mut fresh = core::mem::take(&mut self.timers.fresh);
+        for (at, of) in fresh.drain(..) {
+            let holds = match of {
+                TimerOf::Sock(slot) => self.sock(slot).is_some_and(|tp| tp.timers.queued == Some(at)),
+                TimerOf::Request(id) => self.requests.get(id).is_some_and(|request| request.expires == at),
+                TimerOf::TimeWait(id) => self.timewaits.get(id).is_some_and(|tw| tw.expires == at),
+            };
+            if holds {
+                self.timers.sorted.push(Reverse((at, of)));
+            }
+        }
+        self.timers.fresh = fresh;
+        self.timers.first = self.timers.sorted.peek().map(|Reverse((at, _))| *at);
+    }
 }
 
 impl Stack {
@@ -139,7 +170,9 @@ impl Stack {
     /// Does what is due.
     pub(crate) fn tcp_run_timers(&mut self) {
         let now = self.now;
-        while let Some((at, of)) = self.tcp.timers.pop_due(now) {
+        loop {
+            self.tcp.sort_timers();
+            let Some((at, of)) = self.tcp.timers.pop_due(now) else { break };
             match of {
                 TimerOf::Sock(slot) => {
                     self.with_tcp(slot, |stack, tp| stack.tcp_sock_timers(tp, at));

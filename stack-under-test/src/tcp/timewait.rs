@@ -3,7 +3,7 @@
 
 use super::HZ;
 use super::bind::Holder;
-use super::hash::{Owner, Tuple};
+use super::hash::{Owner, Place, Tuple};
 use super::input::Incoming;
 use super::ports::Held;
 use super::reset::BareAck;
@@ -25,6 +25,8 @@ pub(crate) const TCP_TIMEWAIT_LEN: u64 = 60 * HZ;
 #[derive(Clone, Debug)]
 pub(crate) struct TimeWaitSock {
     pub(crate) tuple: Tuple,
+    /// Where it lies in the table of connections.
+    place: Place,
     /// Its place among the holders of its port.
     bound: Held,
     substate: TcpState,
@@ -34,8 +36,10 @@ pub(crate) struct TimeWaitSock {
     rcv_wscale: u8,
     tstamp_ok: bool,
     ts_recent: u32,
+    /// `tw_ts_offset`.
+    tsoffset: u32,
     ts_recent_stamp: u64,
-    expires: Instant,
+    pub(super) expires: Instant,
     last_oow_ack_time: u64,
     pub(crate) reuse: bool,
     pub(crate) reuseport: bool,
@@ -71,9 +75,21 @@ impl Stack {
             let brief = ticks <= 4 * HZ;
             self.mib.inc(if brief { Counter::TcpExtTwKilled } else { Counter::TcpExtTw });
             let id = self.tcp.timewaits.next_id();
-            let bound = self.tcp.bound.insert(tuple.lport, Holder::TimeWait(id));
+            let (sock, holder) = (Holder::Sock(tp.slot), Holder::TimeWait(id));
+            // A port that was asked for stays with the socket as well.
+            let bound = if !tp.port_locked && self.tcp.bound.hand_over(tp.bound, sock, holder) {
+                core::mem::take(&mut tp.bound)
+            } else {
+                self.tcp.bound.insert(tuple.lport, holder)
+            };
+            let (from, to) = (Owner::Sock(tp.slot), Owner::TimeWait(id));
+            let place = match tp.hashed.take() {
+                Some(place) => self.tcp_hand_over(place, &tuple, from, to),
+                None => self.tcp.table.insert(self.tcp.table.hash(&tuple), &tuple, to),
+            };
             self.tcp.timewaits.insert(TimeWaitSock {
                 tuple,
+                place,
                 bound,
                 substate: state,
                 rcv_nxt: tp.rcv_nxt,
@@ -82,6 +98,7 @@ impl Stack {
                 rcv_wscale: tp.rx_opt.rcv_wscale,
                 tstamp_ok: tp.rx_opt.tstamp_ok,
                 ts_recent: tp.rx_opt.ts_recent,
+                tsoffset: tp.tsoffset,
                 ts_recent_stamp: tp.rx_opt.ts_recent_stamp,
                 expires,
                 last_oow_ack_time: tp.last_oow_ack_time,
@@ -89,8 +106,6 @@ impl Stack {
                 reuseport: tp.options.reuseport,
                 bound_dev: tp.options.bound_dev,
             });
-            self.tcp.table.insert(tuple, Owner::TimeWait(id));
-            tp.hashed = false;
             self.tcp.timers.push(expires, TimerOf::TimeWait(id));
         } else {
             self.mib.inc(Counter::TcpExtTimeWaitOverflow);
@@ -107,7 +122,7 @@ impl Stack {
 
     fn tcp_kill_timewait(&mut self, id: u32) -> Option<TimeWaitSock> {
         let tw = self.tcp.timewaits.remove(id)?;
-        self.tcp.table.remove_owned(&tw.tuple, Owner::TimeWait(id));
+        self.tcp.table.remove(tw.place, Owner::TimeWait(id));
         self.tcp.bound.remove(tw.bound, Holder::TimeWait(id));
         Some(tw)
     }
@@ -262,6 +277,7 @@ impl Stack {
             ack: tw.rcv_nxt,
             window: (tw.rcv_wnd >> tw.rcv_wscale).min(0xffff) as u16,
             ts_recent: tw.tstamp_ok.then_some(tw.ts_recent),
+            tsoffset: tw.tsoffset,
         };
         self.tcp_send_bare_ack(&ack);
     }

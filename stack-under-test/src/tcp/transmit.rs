@@ -5,11 +5,13 @@ use super::options::{MAX_SACKS, OutOptions};
 use super::segment::TxSegment;
 use super::seq::after;
 use super::sock::TcpSock;
+use super::template::{HeaderTemplate, Own};
 use crate::errno::Errno;
 use crate::ip::{Flow, SendError};
 use crate::mib::Counter;
 use crate::route::{FlowKey, OifId, RouteResult};
-use crate::skb::{Dst, Frag, GsoType, IpSummed, Skb};
+use crate::skb::datagram::Origin;
+use crate::skb::{Dst, Frag, GsoType, Skb};
 use crate::socket::PmtuDisc;
 use crate::stack::Stack;
 use crate::trace::PacketId;
@@ -39,6 +41,14 @@ impl TcpSock {
             dport: self.dport,
             dont_route: self.options.dontroute,
         }
+    }
+
+    /// The identification of a packet that is cut into so many segments, each of which takes one.
+    #[inline(always)]
+    fn take_inet_id(&mut self, segs: u32) -> u16 {
+        let id = self.inet_id;
+        self.inet_id = id.wrapping_add(segs.max(1) as u16);
+        id
     }
 
     /// `tcp_established_options`.
@@ -109,7 +119,7 @@ impl Stack {
             ttl: options.ttl.unwrap_or(self.sysctl.ip_default_ttl),
             df,
             ignore_df: false,
-            id: tp.inet_id,
+            id: 0,
             mark: options.mark,
             priority: options.priority,
             dst: Dst { nexthop: route.nexthop(), mtu: route.mtu, kind: route.kind, oif: route.oif },
@@ -148,8 +158,88 @@ impl Stack {
         segment: &TxSegment,
         mss: u32,
     ) -> Result<(), SendError> {
+        let plain = segment.flags & SYN == 0
+            && tp.num_sacks == 0
+            && tp.duplicate_sack.is_none()
+            && tp.snd_up.is_none()
+            && !tp.ecn_ok;
         let packet = self.trace.derived(segment.packet);
         self.trace.function(packet, "__tcp_transmit_skb");
+        if !plain {
+            return self.tcp_transmit_any(tp, segment, mss, packet);
+        }
+        // 0 stands for none.
+        let generation = self.flow_generation() + 1;
+        if tp.template.generation != generation {
+            let Some(flow) = self.tcp_flow(tp) else { return Err(SendError::Errno(Errno::EHOSTUNREACH)) };
+            tp.template = HeaderTemplate::new(generation, &flow, tp.sport, tp.dport);
+        }
+        let sent = self.tcp_transmit_plain(tp, segment, mss, packet);
+        if sent == Err(SendError::Congested) {
+            self.tcp_enter_cwr(tp);
+        }
+        sent
+    }
+
+    /// [`Self::tcp_transmit_skb`] of nearly all segments: most of their headers is ready.
+    #[inline(always)]
+    fn tcp_transmit_plain(
+        &mut self,
+        tp: &mut TcpSock,
+        segment: &TxSegment,
+        mss: u32,
+        packet: PacketId,
+    ) -> Result<(), SendError> {
+        let window = self.tcp_select_window(tp);
+        let large = segment.pcount > 1;
+        let flags = segment.flags | if large { PSH } else { 0 };
+        let mut ack = 0;
+        if flags & ACK != 0 {
+            ack = tp.rcv_nxt;
+            Self::tcp_event_ack_sent(tp);
+        }
+        self.tcp_count_sent(tp, segment);
+        let id = tp.take_inet_id(segment.pcount);
+        tp.wstamp_ns = self.now.0;
+        self.trace.function(packet, "__ip_queue_xmit");
+        let now_ms = self.tcp_time_stamp().wrapping_add(tp.tsoffset);
+        let tstamp = tp.rx_opt.tstamp_ok.then_some((now_ms, tp.rx_opt.ts_recent));
+        let headers = IP_BYTES + HEADER_BYTES + if tstamp.is_some() { TSTAMP_BYTES as usize } else { 0 };
+        let length = headers + segment.len as usize;
+        let template = &tp.template;
+        let origin = Origin {
+            dst: None,
+            mark: template.mark,
+            priority: template.priority,
+            ignore_df: false,
+            sk: u32::MAX,
+            truesize: super::segment::SEGMENT_TRUESIZE + (length - IP_BYTES) as u32,
+            tstamp: self.now,
+            packet,
+        };
+        let Some((skb, out)) = self.skbs.alloc_headers(headers, CHECKSUM_OFFSET as u16, &origin) else {
+            return Err(SendError::Errno(Errno::ENOBUFS));
+        };
+        let length = length as u16;
+        template.write(out, &Own { seq: segment.seq, ack, flags, window, id, length, tstamp });
+        self.tcp_attach(&skb, segment.frags());
+        if large {
+            let meta = &mut self.skbs[&skb];
+            (meta.gso_size, meta.gso_segs) = (mss as u16, segment.pcount as u16);
+            meta.gso_type = GsoType::TCPV4;
+        }
+        self.ip_local_out_by(skb, &tp.template.dst, usize::from(length))
+    }
+
+    /// [`Self::tcp_transmit_skb`] of any segment.
+    #[inline(never)]
+    fn tcp_transmit_any(
+        &mut self,
+        tp: &mut TcpSock,
+        segment: &TxSegment,
+        mss: u32,
+        packet: PacketId,
+    ) -> Result<(), SendError> {
         let Some(mut flow) = self.tcp_flow(tp) else { return Err(SendError::Errno(Errno::EHOSTUNREACH)) };
         let syn = segment.flags & SYN != 0;
         let now_ms = self.tcp_time_stamp().wrapping_add(tp.tsoffset);
@@ -180,7 +270,7 @@ impl Stack {
             Self::tcp_event_ack_sent(tp);
         }
         self.tcp_count_sent(tp, segment);
-        tp.inet_id = tp.inet_id.wrapping_add(segment.pcount.max(1) as u16);
+        flow.id = tp.take_inet_id(segment.pcount);
         tp.wstamp_ns = self.now.0;
         let sent = self.tcp_send_piece(&flow, &header, &options, segment, mss, packet);
         if sent == Err(SendError::Congested) {
@@ -220,19 +310,19 @@ impl Stack {
         packet: PacketId,
     ) -> Result<(), SendError> {
         self.trace.function(packet, "__ip_queue_xmit");
-        let skb = self.tcp_make_skb(flow, header, options, segment.frags())?;
-        let meta = &mut self.skbs[&skb];
-        meta.packet = packet;
+        let skb = self.tcp_make_skb(flow, header, options, segment.frags(), packet)?;
         if segment.pcount > 1 {
+            let meta = &mut self.skbs[&skb];
             meta.gso_size = mss as u16;
             meta.gso_segs = segment.pcount as u16;
             let cwr = header.flags & CWR != 0;
             meta.gso_type = if cwr { GsoType::TCPV4.with(GsoType::TCP_ECN) } else { GsoType::TCPV4 };
         }
-        self.ip_local_out::<true>(skb)
+        let len = self.skbs[&skb].len();
+        self.ip_local_out_by(skb, &flow.dst, len)
     }
 
-    /// A packet with its headers, its checksum left to the device where that can do it.
+    /// A packet with its headers, for [`Self::ip_local_out_by`]: its checksum is left to the device where that can do it.
     #[inline(always)]
     pub(crate) fn tcp_make_skb(
         &mut self,
@@ -240,37 +330,42 @@ impl Stack {
         header: &Tcp,
         options: &OutOptions,
         frags: &[Frag],
+        packet: PacketId,
     ) -> Result<Skb, SendError> {
-        let skb = self.skbs.alloc().ok_or(SendError::Errno(Errno::ENOBUFS))?;
         let header_len = usize::from(header.header_len);
         let payload: usize = frags.iter().map(|frag| usize::from(frag.len)).sum();
         let length = header_len + payload;
         let pseudo = pseudo_header(flow.saddr, flow.daddr, IPPROTO_TCP, length as u16);
-        let out = self.skbs.push(&skb, IP_BYTES + header_len);
+        let origin = Origin {
+            dst: None,
+            mark: flow.mark,
+            priority: flow.priority,
+            ignore_df: false,
+            sk: u32::MAX,
+            truesize: super::segment::SEGMENT_TRUESIZE + length as u32,
+            tstamp: self.now,
+            packet,
+        };
+        let (skb, out) = self
+            .skbs
+            .alloc_headers(IP_BYTES + header_len, CHECKSUM_OFFSET as u16, &origin)
+            .ok_or(SendError::Errno(Errno::ENOBUFS))?;
         if let Some((ip, tcp)) = out.split_first_chunk_mut() {
             flow.write_ip_header(ip, (IP_BYTES + length) as u16);
             header.write_with_checksum(tcp, pseudo);
             options.write(&mut tcp[HEADER_BYTES..]);
         }
-        let now = self.now;
-        let meta = &mut self.skbs[&skb];
-        let at = meta.data_offset();
-        meta.network_header = at;
-        meta.transport_header = at + IP_BYTES as u16;
-        meta.priority = flow.priority;
-        meta.mark = flow.mark;
-        meta.dst = Some(flow.dst);
-        meta.protocol = crate::wire::ethernet::ETH_P_IP;
-        meta.tstamp = now;
-        meta.truesize = super::segment::SEGMENT_TRUESIZE + length as u32;
-        meta.ip_summed = IpSummed::Partial;
-        meta.csum_start = meta.transport_header;
-        meta.csum_offset = CHECKSUM_OFFSET as u16;
+        self.tcp_attach(&skb, frags);
+        Ok(skb)
+    }
+
+    /// The packet refers to the pages of a piece of the stream.
+    #[inline(always)]
+    fn tcp_attach(&mut self, skb: &Skb, frags: &[Frag]) {
         for frag in frags {
             self.skbs.get_buf(frag.buf);
-            self.skbs.add_frag(&skb, *frag);
+            self.skbs.add_frag(skb, *frag);
         }
-        Ok(skb)
     }
 
     /// `tcp_event_ack_sent`: what was owed is paid.

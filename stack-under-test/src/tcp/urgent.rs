@@ -71,7 +71,15 @@ impl TcpSock {
 
 impl Stack {
     /// `tcp_urg`: takes the urgent byte out of a segment that has it.
+    #[inline]
     pub(crate) fn tcp_urg(&mut self, tp: &mut TcpSock, skb: &Skb, seg: &Incoming) {
+        if seg.has(URG) || tp.urg_data.is_some() {
+            self.tcp_take_urg(tp, skb, seg);
+        }
+    }
+
+    #[inline(never)]
+    fn tcp_take_urg(&mut self, tp: &mut TcpSock, skb: &Skb, seg: &Incoming) {
         if seg.has(URG) {
             self.trace.function(seg.packet, "tcp_urg");
             tp.check_urg(seg);

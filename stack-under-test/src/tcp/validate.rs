@@ -146,6 +146,7 @@ impl Stack {
     }
 
     /// `tcp_validate_incoming`. Gives the packet back when it is acceptable.
+    #[inline]
     pub(crate) fn tcp_validate_incoming(
         &mut self,
         tp: &mut TcpSock,
@@ -153,6 +154,17 @@ impl Stack {
         seg: &Incoming,
     ) -> Option<Skb> {
         self.tcp_take_options(tp, seg);
+        let newer = tp.rx_opt.rcv_tsval.wrapping_sub(tp.rx_opt.ts_recent) as i32 >= 0;
+        // What was expected next is within the window, also when that is closed.
+        if seg.seq() == tp.rcv_nxt && !seg.has(SYN | RST) && (newer || !tp.rx_opt.saw_tstamp) {
+            return Some(skb);
+        }
+        self.tcp_validate_other(tp, skb, seg)
+    }
+
+    /// [`Self::tcp_validate_incoming`] of a segment that was not expected next, or is special.
+    #[inline(never)]
+    fn tcp_validate_other(&mut self, tp: &mut TcpSock, skb: Skb, seg: &Incoming) -> Option<Skb> {
         let rst = seg.has(RST);
         if tp.paws_rejects(self.seconds(), rst) && !tp.is_disordered_ack(seg) {
             if !rst {

@@ -21,6 +21,13 @@ pub(crate) fn win_from_space(ratio: u8, space: u32) -> u32 {
     ((u64::from(space) * u64::from(ratio)) >> RMEM_TO_WIN_SCALE) as u32
 }
 
+/// The next multiple of 2^`shift`.
+#[inline(always)]
+fn round_up(window: u32, shift: u8) -> u32 {
+    let rest = (1 << shift) - 1;
+    (window + rest) & !rest
+}
+
 /// `tcp_space_from_win`.
 pub(crate) fn space_from_win(ratio: u8, win: u32) -> u32 {
     u32::try_from((u64::from(win) << RMEM_TO_WIN_SCALE) / u64::from(ratio.max(1))).unwrap_or(u32::MAX)
@@ -67,24 +74,26 @@ impl TcpSock {
     }
 
     /// `__tcp_select_window`: the window that should be offered now, avoiding silly windows (RFC 9293, section 3.8.6.2.2).
+    #[inline(always)]
     pub(crate) fn want_window(&mut self) -> u32 {
-        let full_space = self.window_clamp.min(self.full_space());
+        let buffer = self.full_space();
+        let full_space = self.window_clamp.min(buffer);
         let mss = self.ack.rcv_mss.min(full_space);
         if mss == 0 {
             return 0;
         }
-        let shift = self.rx_opt.rcv_wscale;
+        let shift = self.rx_opt.rcv_wscale & 15;
         let mut free_space = self.space();
         if free_space < full_space >> 1 {
             self.ack.quick = 0;
             free_space &= !((1 << shift) - 1);
-            if free_space < self.full_space() >> 4 || free_space < mss {
+            if free_space < buffer >> 4 || free_space < mss {
                 return 0;
             }
         }
         free_space = free_space.min(self.rcv_ssthresh);
         if shift > 0 {
-            return free_space.next_multiple_of(1 << shift);
+            return round_up(free_space, shift);
         }
         let window = self.rcv_wnd;
         if window <= free_space.saturating_sub(mss) || window > free_space {
@@ -201,7 +210,7 @@ impl TcpSock {
 
 impl Stack {
     /// `tcp_select_window`: what goes into the header; never takes back what was offered.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn tcp_select_window(&mut self, tp: &mut TcpSock) -> u16 {
         if tp.ack.nomem {
             tp.pred_flags = None;
@@ -209,17 +218,17 @@ impl Stack {
             return 0;
         }
         let (old, current) = (tp.rcv_wnd, tp.receive_window());
-        let shift = tp.rx_opt.rcv_wscale;
+        let shift = tp.rx_opt.rcv_wscale & 15;
         let mut new = tp.want_window();
         if new < current {
             if new == 0 {
                 self.mib.inc(Counter::TcpExtWantZeroWindowAdv);
             }
-            new = current.next_multiple_of(1 << shift);
+            new = round_up(current, shift);
         }
         tp.rcv_wnd = new;
         tp.rcv_wup = tp.rcv_nxt;
-        let field = (new.min(0xffff << shift) >> shift) as u16;
+        let field = (new >> shift).min(0xffff) as u16;
         if field == 0 {
             tp.pred_flags = None;
         }

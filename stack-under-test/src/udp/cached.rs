@@ -14,6 +14,7 @@ use crate::skb::pool::truesize;
 use crate::skb::{Dst, Skb};
 use crate::socket::{Fd, SocketTable};
 use crate::stack::Stack;
+use crate::time::Instant;
 use crate::trace::PacketId;
 use crate::wire::checksum::{fold_small, pseudo_header};
 use crate::wire::ipv4::{HEADER_BYTES as IP_BYTES, IPPROTO_UDP};
@@ -83,7 +84,7 @@ fn packed(to: Option<SocketAddrV4>) -> u64 {
 impl Stack {
     /// Changes with everything but the socket that a remembered flow depends on: each part only grows.
     #[inline(always)]
-    fn flow_generation(&self) -> u64 {
+    pub(crate) fn flow_generation(&self) -> u64 {
         u64::from(self.fib.generation()) + self.path_mtus.generation() + self.commands
     }
 
@@ -158,7 +159,9 @@ impl Stack {
         let (mark, priority, ignore_df) = (flow.mark, flow.priority, flow.ignore_df);
         let truesize = truesize(total as u32 + LINK_RESERVE);
         charge.wmem += truesize;
-        let origin = Origin { dst: flow.dst, mark, priority, ignore_df, sk: slot, truesize, packet };
+        let tstamp = Instant::ZERO;
+        let origin =
+            Origin { dst: Some(flow.dst), mark, priority, ignore_df, sk: slot, truesize, tstamp, packet };
         let Some((skb, headers)) = self.skbs.alloc_datagram(&flow.headers, payload, &origin) else {
             self.skbs.charges[slot as usize].wmem -= truesize;
             return Ok(None);

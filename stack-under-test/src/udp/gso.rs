@@ -58,6 +58,10 @@ impl Stack {
 
     /// `udp_queue_rcv_skb`: a datagram to its socket; a large packet, which only `lo` brings, as its datagrams.
     pub(super) fn udp_queue_rcv_skb(&mut self, slot: u32, skb: Skb) {
+        if !self.dev.xps.rxqs.is_empty() && self.sockets.at(slot).is_some_and(|socket| socket.peer.is_some())
+        {
+            self.sk_rx_queue_update(slot, &skb);
+        }
         if self.skbs[&skb].gso_size == 0 {
             return self.enqueue_datagram(slot, skb);
         }

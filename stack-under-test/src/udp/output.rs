@@ -249,7 +249,7 @@ impl Stack {
             }
         };
         if flags.confirm {
-            self.neigh.confirm(route.nexthop(), self.now);
+            self.neigh_confirm(route.oif, route.nexthop());
         }
         Ok(route)
     }
@@ -280,7 +280,9 @@ impl Stack {
         let ttl =
             if multicast { options.multicast_ttl } else { options.ttl.unwrap_or(self.sysctl.ip_default_ttl) };
         let mtu = match options.pmtudisc {
-            PmtuDisc::Probe | PmtuDisc::Interface | PmtuDisc::Omit if route.oif != OifId::LO => self.dev.mtu,
+            PmtuDisc::Probe | PmtuDisc::Interface | PmtuDisc::Omit if route.oif != OifId::LO => {
+                self.fib.link(route.oif).map_or(self.dev.mtu, |link| link.mtu)
+            }
             _ => route.mtu,
         };
         Ok(Flow {

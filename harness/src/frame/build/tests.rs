@@ -120,3 +120,26 @@ fn the_automatic_peer_is_silent_about_what_is_not_for_it() {
     reply[21] = 2;
     assert_eq!(automatic_peer(&reply), None);
 }
+
+#[test]
+fn a_tag_stands_between_the_addresses_and_the_type() {
+    let text = "eth: {src: 02:00:00:00:00:01, dst: 02:00:00:00:00:02}; vlan: {id: 100, priority: 5, dei: 1}; \
+                ipv4: {src: 192.0.2.1, dst: 192.0.2.2, flags: DF}; udp: {src_port: 4000, dst_port: 7}";
+    let mut expected = udp_hello();
+    expected.splice(12..12, [0x81, 0x00, 0xb0, 0x64]);
+    let frame = whole(text, b"hello");
+    assert_eq!(frame[..51], expected[..51]);
+    let d = decode(&frame);
+    assert_eq!((d.number(Layer::Vlan, "id"), d.number(Layer::Vlan, "priority")), (Some(100), Some(5)));
+    assert_eq!((d.problems.len(), d.payload), (0, b"hello".as_slice()));
+}
+
+#[test]
+fn the_automatic_peer_answers_in_the_vlan_in_which_it_was_asked() {
+    let mut request = arp_request();
+    assert_eq!(automatic_peer(&request).map(|reply| reply.len()), Some(60));
+    request.splice(12..12, [0x81, 0, 0, 7]);
+    let reply = automatic_peer(&request).expect("an answer");
+    assert_eq!(reply[12..18], [0x81, 0, 0, 7, 0x08, 0x06]);
+    assert_eq!(decode(&reply).problems, []);
+}

@@ -63,6 +63,22 @@ const COMMANDS: [&str; 44] = [
     "tc qdisc del dev eth0 root",
 ];
 
+/// What else: VLAN devices.
+const OF_VLANS: [&str; 12] = [
+    "ip link add link eth0 name eth0.5 type vlan id 5",
+    "ip link set eth0.5 up",
+    "ip addr add 198.51.100.1/24 dev eth0.5",
+    "ip neigh replace 198.51.100.2 lladdr 02:00:00:00:00:02 dev eth0.5 nud permanent",
+    "ip neigh del 198.51.100.2 dev eth0.5",
+    "ip link set eth0.5 mtu 500",
+    "ip link set eth0.5 down",
+    "ip link del eth0.5",
+    "ip link add link eth0 name vlan4094 type vlan id 4094",
+    "ip addr add 198.51.100.9/24 dev vlan4094",
+    "ip link set vlan4094 up",
+    "ip link del vlan4094",
+];
+
 impl Scene {
     /// A socket that listens, and one that datagrams can come to.
     pub(super) fn open_sockets(&mut self) {
@@ -79,7 +95,8 @@ impl Scene {
 
     /// An administrator types something.
     pub(super) fn administers(&mut self, record: Record) {
-        self.command(COMMANDS[usize::from(record.b) % COMMANDS.len()]);
+        let list = if record.a & 0x40 == 0 { &COMMANDS[..] } else { &OF_VLANS };
+        self.command(list[usize::from(record.b) % list.len()]);
     }
 
     /// Datagrams, one after the other: `b` bytes each.
@@ -88,8 +105,14 @@ impl Scene {
         let payload = vec![record.x as u8; usize::from(record.b) % LONGEST];
         let segment = if record.y & 1 == 0 { 0 } else { (record.y >> 8 & 0x7FF) as i32 };
         let _ = self.stack.setsockopt(fd, SocketOption::UdpSegment, segment);
-        let to =
-            SocketAddrV4::new(if record.y & 2 == 0 { topology::PEER_IP } else { [192, 0, 2, 9].into() }, 7);
+        let to = SocketAddrV4::new(
+            match record.y & 6 {
+                2 => [192, 0, 2, 9].into(),
+                6 => [198, 51, 100, 2].into(),
+                _ => topology::PEER_IP,
+            },
+            7,
+        );
         for _ in 0..=record.a % 40 {
             let now = self.called();
             let sent = self.stack.sendto(now, record.a % 2, fd, &payload, Some(to), SendFlags::default());

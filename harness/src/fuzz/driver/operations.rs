@@ -7,7 +7,7 @@ use crate::fuzz::frames::frame;
 use crate::fuzz::record::Record;
 
 /// Kinds of operations.
-pub const KINDS: u8 = 18;
+pub const KINDS: u8 = 19;
 
 /// Registers that a driver believes: CTRL, STATUS, EECD, MDIC, ICR, EICR, RAL0, RAH0, SWSM, SW_FW_SYNC, RXPBS, TSICR,
 /// EEMNGCTL, EERD, TDH(0), RDH(0), RXDCTL(0), TXDCTL(0), RCTL, TCTL (82576 datasheet, section 8).
@@ -41,8 +41,10 @@ impl Scene {
             14 => self.device.borrow_mut().nic.set_link(a & 1 == 0),
             15 => self.device.borrow_mut().frozen = a & 1 == 0,
             16 => self.device.borrow_mut().nic.write32(if a & 1 == 0 { x % 0x2_0000 } else { about(b) }, y),
-            _ if b % 4 == 0 => self.device.borrow_mut().gone = true,
-            _ => self.interrupts(0),
+            17 if b % 4 == 0 => self.device.borrow_mut().gone = true,
+            17 => self.interrupts(0),
+            // The machine masks a vector, or lets it through again.
+            _ => self.device.borrow_mut().nic.write_msix(u32::from(a % 26) * 16 + 12, y),
         }
         Ok(())
     }

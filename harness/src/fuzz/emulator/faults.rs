@@ -2,12 +2,22 @@
 
 use crate::case::model::topology;
 use crate::fuzz::record::Record;
-use nic_emu::{Config, Fault, Latency, Which};
+use nic_emu::{Config, Fault, Latency, Partner, Which};
 
 /// The longest that a reset takes here, in nanoseconds.
 pub const RESET_MAX: u64 = 4_000_000;
 /// The most faults of one input.
 const FAULTS_MAX: usize = 16;
+
+/// The other end of the cable: a usual one, or any.
+#[must_use]
+pub fn partner(first: Record) -> Partner {
+    if first.a & 0x80 == 0 {
+        return Partner::default();
+    }
+    let has = |bit: u16| first.b & bit != 0;
+    Partner { gigabit: has(0x10), modes: first.b & 0xF, pause: has(0x20), asymmetric_pause: has(0x40) }
+}
 
 /// The configuration that the records of an input ask for.
 #[must_use]
@@ -33,6 +43,7 @@ pub fn config(records: &[Record]) -> Config {
     }
     config.autoneg_ns = if first.y & 8 != 0 { 1000 } else { config.autoneg_ns };
     config.msix_vectors = (first.y >> 16) as u8;
+    config.partner = partner(first);
     let faults = records.iter().filter(|record| record.kind % super::KINDS == 0).take(FAULTS_MAX);
     config.faults = faults.map(|record| fault(*record)).collect();
     config

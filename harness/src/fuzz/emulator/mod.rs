@@ -2,7 +2,7 @@
 //!
 //! It must not panic, must come to rest, must note each access that memory refused, and must not grow.
 
-mod faults;
+pub mod faults;
 mod memory;
 mod operations;
 

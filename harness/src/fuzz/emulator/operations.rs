@@ -8,7 +8,7 @@ use nic_emu::BAR_BYTES;
 use std::sync::OnceLock;
 
 /// Kinds of operations.
-pub const KINDS: u8 = 22;
+pub const KINDS: u8 = 24;
 
 /// Where rings and buffers lie.
 const TX_RINGS: u64 = BASE;
@@ -46,6 +46,16 @@ const STORMED: [u32; 12] =
 /// The registers of a queue, in the order of the datasheet.
 const OF_QUEUE: [u32; 10] = [0x00, 0x04, 0x08, 0x0C, 0x10, 0x14, 0x18, 0x28, 0x38, 0x3C];
 
+/// A place in BAR 3: mostly in the table or the pending bits, or anywhere.
+fn msix(record: Record) -> u32 {
+    match record.a % 4 {
+        0 => record.x,
+        1 => 0x2000,
+        2 => u32::from(record.b % 32) * 16 + 12,
+        _ => u32::from(record.b % 128) * 4,
+    }
+}
+
 impl Scene {
     /// Does what a record says. Kind 0 plans a fault, and was read before.
     pub(super) fn does(&mut self, record: Record) -> Result<(), String> {
@@ -80,6 +90,11 @@ impl Scene {
                 self.write(base + 0x40 * queue + OF_QUEUE[usize::from(b) % OF_QUEUE.len()], x);
             }
             21 => self.many_descriptors(record),
+            22 => self.nic.write_msix(msix(record), y),
+            23 => {
+                let value = self.nic.read_msix(msix(record));
+                self.features.note(format_args!("msix {} {}", msix(record) / 4 % 4, value != 0));
+            }
             _ => {}
         }
         Ok(())

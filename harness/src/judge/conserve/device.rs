@@ -76,7 +76,7 @@ pub fn netdev(moved: &Moved, traffic: &Traffic) -> Vec<Equation> {
     let mut all = Counters::of("netdev", moved);
     let is_hardware = traffic.device == Device::Hardware;
     all.law("tx_packets", SENT, traffic.taken(), |_| 1);
-    all.law("tx_bytes", SENT_BYTES, traffic.taken(), |frame| frame.unpadded);
+    all.law("tx_bytes", SENT_BYTES, traffic.taken(), Frame::handed_down);
     all.law("rx_packets", TAKEN, &traffic.accepted, |_| 1);
     let handed_up = |frame: &Frame| if is_hardware { frame.handed_up() } else { frame.bytes };
     all.law("rx_bytes", "bytes of the frames taken in, without FCS", &traffic.accepted, handed_up);
@@ -163,7 +163,8 @@ pub fn ethtool(moved: &Moved, traffic: &Traffic) -> Vec<Equation> {
     all.equations
 }
 
-/// `ethtool -S`, queue by queue: what was sent by the queue that it left, what came in as a sum.
+/// `ethtool -S`, queue by queue: what was sent by the queue that it left, what came in by the queue through which it
+/// reached memory; and the sums.
 #[must_use]
 pub fn queues(moved: &Moved, traffic: &Traffic) -> Vec<Equation> {
     let mut all = Counters::of("ethtool", moved);
@@ -173,10 +174,18 @@ pub fn queues(moved: &Moved, traffic: &Traffic) -> Vec<Equation> {
         let of_queue = || traffic.sent.iter().filter(|frame| frame.queue == Some(n));
         all.law(&format!("tx_queue_{n}_packets"), "the frames that left by this queue", of_queue(), |_| 1);
         let counts = "bytes of the frames that left by this queue, without padding and FCS";
-        all.law(&format!("tx_queue_{n}_bytes"), counts, of_queue(), |frame| frame.unpadded);
+        all.law(&format!("tx_queue_{n}_bytes"), counts, of_queue(), Frame::handed_down);
+    }
+    let in_sight = traffic.accepted.iter().all(|frame| frame.queue.is_some());
+    let mut numbers = (0..=u16::MAX).take_while(|n| moved.contains_key(&format!("rx_queue_{n}_packets")));
+    while let (true, Some(n)) = (in_sight, numbers.next()) {
+        let of_queue = || traffic.accepted.iter().filter(|frame| frame.queue == Some(n));
+        all.law(&format!("rx_queue_{n}_packets"), "the frames that came by this queue", of_queue(), |_| 1);
+        let counts = "bytes of the frames that came by this queue, without FCS";
+        all.law(&format!("rx_queue_{n}_bytes"), counts, of_queue(), Frame::handed_up);
     }
     all.sum(("tx_queue_", "_packets"), SENT, traffic.taken(), |_| 1);
-    all.sum(("tx_queue_", "_bytes"), SENT_BYTES, traffic.taken(), |frame| frame.unpadded);
+    all.sum(("tx_queue_", "_bytes"), SENT_BYTES, traffic.taken(), Frame::handed_down);
     all.sum(("rx_queue_", "_packets"), TAKEN, &traffic.accepted, |_| 1);
     let bytes = "bytes of the frames taken in, without FCS";
     all.sum(("rx_queue_", "_bytes"), bytes, &traffic.accepted, Frame::handed_up);

@@ -120,9 +120,9 @@ pub fn qdisc(moved: &Moved, traffic: &Traffic) -> Vec<Equation> {
         all.push(one(("qdisc root packets".to_owned(), packets), "the frames sent", traffic.taken()));
     }
     if let Some(bytes) = counter("bytes") {
-        let unpadded = |frame: &Frame| i64::try_from(frame.unpadded).unwrap_or(i64::MAX);
+        let queued = |frame: &Frame| i64::try_from(frame.queued()).unwrap_or(i64::MAX);
         let counts = "bytes of the frames sent, without padding and FCS";
-        all.push(Equation::new("qdisc root bytes", bytes, counts, traffic.taken(), unpadded));
+        all.push(Equation::new("qdisc root bytes", bytes, counts, traffic.taken(), queued));
     }
     all
 }

@@ -1,6 +1,6 @@
 //! Equations that hold and that do not, over frames of another hand.
 
-use super::traffic::{Cast, Device, Frame};
+use super::traffic::{Came, Cast, Device, Frame};
 use super::*;
 use crate::frame::fixtures::{arp_request, icmp_echo, tcp_syn, udp_hello};
 use crate::rig::port::Lost;
@@ -14,14 +14,18 @@ fn traffic() -> Traffic {
     let sent = sent.iter().map(|bytes| Frame { queue: Some(0), ..Frame::of(bytes) }).collect();
     let ping = icmp_echo();
     let lost = [Lost { reason: DropReason::BadCrc, bytes: ping.clone() }];
-    Traffic::new(Device::Hardware, sent, &[&ping, &ping], Some(&lost))
+    Traffic::new(Device::Hardware, sent, vec![came(&ping), came(&ping)], Some(&lost))
+}
+
+fn came(bytes: &[u8]) -> Came<'_> {
+    Came { bytes, tag_is_of_device: false, queue: Some(1) }
 }
 
 #[test]
 fn a_device_that_does_not_pad_counts_frames_as_they_are() {
     let mut padded = arp_request();
     padded.resize(60, 0);
-    let mut traffic = Traffic::new(Device::Hardware, vec![Frame::of(&padded)], &[], None);
+    let mut traffic = Traffic::new(Device::Hardware, vec![Frame::of(&padded)], Vec::new(), None);
     assert_eq!(traffic.sent[0].with_fcs(), 64);
     traffic.sent_unpadded();
     assert_eq!(traffic.sent[0].with_fcs(), 46);
@@ -155,18 +159,18 @@ fn a_nic_refuses_what_a_tap_takes() {
     short.truncate(50);
     short[..6].copy_from_slice(&[2, 0, 0, 0, 0, 1]);
     other[..6].copy_from_slice(&[2, 0, 0, 0, 0, 9]);
-    let came = [short.as_slice(), other.as_slice()];
-    let nic = Traffic::new(Device::Hardware, Vec::new(), &came, None);
+    let came = vec![came(&short), came(&other)];
+    let nic = Traffic::new(Device::Hardware, Vec::new(), came.clone(), None);
     let reasons: Vec<_> = nic.refused.iter().map(|(reason, _)| *reason).collect();
     assert_eq!((nic.accepted.len(), reasons), (0, vec![DropReason::Undersize, DropReason::Filtered]));
-    let tap = Traffic::new(Device::Virtual, Vec::new(), &came, None);
+    let tap = Traffic::new(Device::Virtual, Vec::new(), came, None);
     assert_eq!((tap.accepted.len(), tap.refused.len()), (2, 0));
 }
 
 #[test]
 fn what_the_cable_lost_was_taken_by_the_device() {
     let lost = [Lost { reason: DropReason::LinkDown, bytes: udp_hello() }];
-    let traffic = Traffic::new(Device::Hardware, Vec::new(), &[], Some(&lost));
+    let traffic = Traffic::new(Device::Hardware, Vec::new(), vec![], Some(&lost));
     let held =
         |group, name: &str, is| equations(group, &moved(&[(name, is)]), &traffic).iter().all(Equation::holds);
     assert!(held(Group::Netdev, "tx_packets", 1), "its completion was cleaned");
@@ -181,5 +185,18 @@ fn what_the_cable_lost_was_taken_by_the_device() {
 #[case::unknown(&[None, None], 0)]
 fn what_the_device_cut_is_counted_by_packet(#[case] packets: &[Option<u32>], #[case] cut: usize) {
     let sent = packets.iter().map(|packet| Frame { packet: *packet, ..Frame::of(&udp_hello()) }).collect();
-    assert_eq!(Traffic::new(Device::Hardware, sent, &[], None).cut().count(), cut);
+    assert_eq!(Traffic::new(Device::Hardware, sent, vec![], None).cut().count(), cut);
+}
+
+/// A frame of 64 bytes with a tag: the driver sees it, or what is left without it, padded again.
+#[rstest]
+#[case::the_device_takes_it_off(true, 60, 43)]
+#[case::it_stays_in_the_frame(false, 60, 47)]
+fn a_tag_is_counted_where_it_is_seen(#[case] tag_is_of_device: bool, #[case] up: u64, #[case] down: u64) {
+    let mut bytes = udp_hello();
+    bytes.splice(12..12, [0x81, 0, 0, 7]);
+    bytes.truncate(60);
+    let frame = Frame { tag_is_of_device, ..Frame::of(&bytes) };
+    assert_eq!((frame.is_ipv4, frame.handed_up(), frame.queued()), (true, up, 47));
+    assert_eq!(frame.handed_down(), down + 4);
 }

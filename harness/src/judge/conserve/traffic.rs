@@ -1,7 +1,7 @@
 //! What crossed the wire in a trial, by the properties that counters distinguish; and what became of each received frame.
 
 use crate::case::model::topology::SUT_MAC;
-use crate::frame::decode::{Decoded, ETH_HEADER, ETH_MIN, IP_MF};
+use crate::frame::decode::{Decoded, ETH_HEADER, ETH_MIN, IP_MF, VLAN_TAG};
 use crate::frame::{Layer, decode};
 use crate::rig::port::Lost;
 use nic_emu::DropReason;
@@ -50,6 +50,10 @@ pub struct Frame {
     pub bytes: u64,
     /// Its bytes as the stack made them, without padding.
     pub unpadded: u64,
+    /// Bytes of a VLAN tag in it.
+    pub tag: u64,
+    /// The device put that tag on, or took it off: the driver did not see it.
+    pub tag_is_of_device: bool,
     /// Whom it is for.
     pub cast: Cast,
     /// Its destination address.
@@ -62,7 +66,7 @@ pub struct Frame {
     pub pause: Option<bool>,
     /// The packet in it, where its header is whole.
     pub ip: Option<Ip>,
-    /// The transmit queue that it left by.
+    /// The transmit queue that it left by, or the receive queue by which it came.
     pub queue: Option<u16>,
     /// The packet of the journey that it was made from.
     pub packet: Option<u32>,
@@ -103,15 +107,19 @@ impl Frame {
             [first, ..] if first & 1 == 1 => Cast::Multicast,
             _ => Cast::Unicast,
         };
-        let kind = d.number(Layer::Eth, "type");
+        let tag = if d.has(Layer::Vlan) { VLAN_TAG } else { 0 };
+        let begin = ETH_HEADER + tag;
+        let kind = d.number(if tag == 0 { Layer::Eth } else { Layer::Vlan }, "type");
         let length = match kind {
-            Some(0x0806) => Some(ETH_HEADER + 28),
-            _ => d.ipv4.map(|ip| ETH_HEADER + ip.header.len() + ip.data.len()),
+            Some(0x0806) => Some(begin + 28),
+            _ => d.ipv4.map(|ip| begin + ip.header.len() + ip.data.len()),
         };
-        let first = bytes.get(ETH_HEADER).copied().unwrap_or(0);
+        let first = bytes.get(begin).copied().unwrap_or(0);
         Self {
             bytes: bytes.len() as u64,
             unpadded: length.unwrap_or(bytes.len()).min(bytes.len()) as u64,
+            tag: tag as u64,
+            tag_is_of_device: false,
             cast,
             to,
             is_ipv4: kind == Some(0x0800),
@@ -142,10 +150,27 @@ impl Frame {
         CLASS_ENDS.iter().take_while(|last| self.with_fcs() > **last).count()
     }
 
+    /// Bytes that only the device saw.
+    fn of_device(&self) -> u64 {
+        if self.tag_is_of_device { self.tag } else { 0 }
+    }
+
     /// Its bytes when a driver hands it up: a short one is padded first.
     #[must_use]
     pub fn handed_up(&self) -> u64 {
-        self.bytes.max(ETH_MIN as u64)
+        (self.bytes - self.of_device()).max(ETH_MIN as u64)
+    }
+
+    /// Its bytes when a driver is given it.
+    #[must_use]
+    pub fn handed_down(&self) -> u64 {
+        self.unpadded - self.of_device()
+    }
+
+    /// Its bytes in a qdisc: a tag is not in the frame yet, whoever puts it there.
+    #[must_use]
+    pub fn queued(&self) -> u64 {
+        self.unpadded - self.tag
     }
 }
 
@@ -173,6 +198,17 @@ pub enum Device {
     Virtual,
 }
 
+/// A frame on its way to the system under test.
+#[derive(Clone, Copy, Debug)]
+pub struct Came<'a> {
+    /// Its bytes, without FCS.
+    pub bytes: &'a [u8],
+    /// The device takes VLAN tags off.
+    pub tag_is_of_device: bool,
+    /// The receive queue by which it reached memory, where that is known.
+    pub queue: Option<u16>,
+}
+
 /// All frames of a trial.
 #[derive(Clone, Debug)]
 pub struct Traffic {
@@ -196,7 +232,7 @@ impl Traffic {
     /// Frames on a device: sent ones with all that is known of them, those that came to it, and what its port lost of both.
     /// Without a port, what is lost is what a NIC would not take.
     #[must_use]
-    pub fn new(device: Device, sent: Vec<Frame>, came: &[&[u8]], lost: Option<&[Lost]>) -> Self {
+    pub fn new(device: Device, sent: Vec<Frame>, came: Vec<Came<'_>>, lost: Option<&[Lost]>) -> Self {
         let tells = lost.is_some();
         let by_mac = |frame: &Frame| device == Device::Hardware && frame.pause.is_some();
         let (pauses_sent, sent) = sent.into_iter().partition(by_mac);
@@ -204,9 +240,10 @@ impl Traffic {
         let mut traffic =
             Self { device, sent, cut_off, accepted, refused: refused_ones, pauses_sent, pauses_obeyed };
         let mut lost: Vec<_> = lost.map(|lost| lost.iter().map(Some).collect()).unwrap_or_default();
-        for bytes in came {
-            let frame = Frame::of(bytes);
-            let found = lost.iter_mut().find(|l| l.is_some_and(|l| l.bytes == *bytes));
+        for came in came {
+            let Came { bytes, tag_is_of_device, queue } = came;
+            let frame = Frame { tag_is_of_device, queue, ..Frame::of(bytes) };
+            let found = lost.iter_mut().find(|l| l.is_some_and(|l| l.bytes == bytes));
             match found.and_then(Option::take) {
                 // The port tells of those that its MAC kept to itself.
                 Some(_) if by_mac(&frame) => traffic.pauses_obeyed.push(frame),

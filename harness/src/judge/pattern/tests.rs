@@ -48,3 +48,14 @@ fn the_nearest_frame_is_the_one_with_the_same_headers() {
     assert_eq!(index, 1);
     assert_eq!(mismatch.lines.iter().filter(|l| !l.same).count(), 1);
 }
+
+#[rstest]
+#[case::without_a_word_of_it("udp: {dst_port: 7}", false)]
+#[case::by_its_number("vlan: {id: 7}; udp: {dst_port: 7}", true)]
+#[case::of_another_vlan("vlan: {id: 8}; udp: {dst_port: 7}", false)]
+#[case::by_its_ethertype("eth: {type: vlan}", true)]
+fn a_frame_of_a_vlan_matches_a_pattern_that_speaks_of_it(#[case] text: &str, #[case] matches_it: bool) {
+    let mut frame = udp_hello();
+    frame.splice(12..12, [0x81, 0, 0, 7]);
+    assert_eq!(matches(&spec(text, None), &decode(&frame)).is_ok(), matches_it);
+}

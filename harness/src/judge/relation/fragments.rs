@@ -87,11 +87,14 @@ impl Fragments {
         let mut pattern = self.pattern.clone();
         if !first {
             // Later fragments have no transport header; what tells the first fragment apart is not theirs.
-            pattern.layers.retain(|l| matches!(l, Layer::Eth | Layer::Ipv4));
+            pattern.layers.retain(|l| matches!(l, Layer::Eth | Layer::Vlan | Layer::Ipv4));
         }
         let own = |f: &FieldSpec| matches!(f.field.key, "length" | "flags" | "frag_offset" | "checksum");
-        let wanted =
-            |f: &FieldSpec| first || f.field.layer == Layer::Eth || (f.field.layer == Layer::Ipv4 && !own(f));
+        let wanted = |f: &FieldSpec| {
+            first
+                || matches!(f.field.layer, Layer::Eth | Layer::Vlan)
+                || (f.field.layer == Layer::Ipv4 && !own(f))
+        };
         compare(&pattern, d, wanted).map_err(|mismatch| {
             let what = match mismatch.problems.first() {
                 Some(problem) => format!("fragment {} is malformed: {problem}", self.frames),

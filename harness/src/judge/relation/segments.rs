@@ -7,6 +7,7 @@
 
 use super::{Progress, Relation, Why};
 use crate::case::model;
+use crate::frame::Layer;
 use crate::frame::decode::{Decoded, Ipv4View};
 use crate::frame::tcp::options::show;
 use crate::frame::tcp::{ACK, Bases, FIN, PSH, Segment, letters};
@@ -104,6 +105,11 @@ impl Segments {
     fn fits(&self, d: &Decoded<'_>, ip: &Ipv4View<'_>, segment: &Segment) -> Broken {
         if let Some(problem) = d.problems.first() {
             return Err(format!("is malformed: {problem}"));
+        }
+        let tag = d.number(Layer::Vlan, "id");
+        if tag != self.step.vlan.map(u64::from) {
+            let of = |id: Option<u64>| id.map_or("no VLAN".to_owned(), |id| format!("VLAN {id}"));
+            return Err(format!("is of {}, not of {}", of(tag), of(self.step.vlan.map(u64::from))));
         }
         let seq = segment.seq.wrapping_sub(self.bases.seq.unwrap_or(0));
         let wanted = self.step.first.wrapping_add(self.come);
@@ -267,6 +273,7 @@ mod tests {
             push_on_last: false,
             fin: false,
             ack: Some(1),
+            vlan: None,
             within: None,
         }
     }

@@ -1,6 +1,5 @@
 //! From power on to the first step: the device probed, up and with carrier, and the address of the topology.
 
-use super::agent::Agent;
 use super::apps::Apps;
 use super::journal::Journal;
 use super::ledger::Ledger;
@@ -8,6 +7,7 @@ use super::machine::{EmuBus, Machine};
 use super::{CARRIER_BOUND, EmuRig};
 use crate::case::model::{Fault as Wanted, topology};
 use crate::rig::RigError;
+use guest::agent::Agent;
 use nic_emu::{Fault, Nic, Output, Which};
 use stack_under_test::control;
 use stack_under_test::dma::DmaMemory;
@@ -37,6 +37,7 @@ pub(super) fn rig(faults: &[Wanted]) -> Result<EmuRig, RigError> {
     let faults = faults.iter().map(planned).collect::<Result<Vec<_>, _>>()?;
     rig.machine.borrow_mut().nic.arm_faults(&faults);
     rig.ledger = Some(Ledger::default());
+    rig.output.received = Some(Vec::new());
     Ok(rig)
 }
 

@@ -80,7 +80,10 @@ impl EmuRig {
             self.stack.interrupt(now, message.vector);
         }
         match &mut self.ledger {
-            Some(ledger) => ledger.lost(output.dropped.drain(..)),
+            Some(ledger) => {
+                ledger.lost(output.dropped.drain(..));
+                ledger.received(output.received.iter_mut().flat_map(|frames| frames.drain(..)));
+            }
             None => output.dropped.clear(),
         }
         self.output = output;

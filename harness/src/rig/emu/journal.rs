@@ -3,8 +3,10 @@
 use crate::case::model::Nanos;
 use crate::rig::Journey;
 use crate::rig::journey::{Flow, Moment, Packet, What};
+use guest::told::{Tale, Told, ToldStep};
 use stack_under_test::trace::{Context, Event, Step};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Mutex, PoisonError};
 
 /// A packet in a ring, by its descriptors.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +26,26 @@ impl Posted {
             descriptor > self.after || descriptor <= self.last
         }
     }
+}
+
+/// One thing that the stack told, whoever brought it.
+enum Said {
+    Made { head: Vec<u8>, total: u32 },
+    Derived(u32),
+    Flow(Flow),
+    What(What),
+}
+
+/// The same name, for as long as the program runs: those of functions and queues come again and again, and are some hundred.
+fn interned(name: &str) -> &'static str {
+    static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = names.get(name) {
+        return known;
+    }
+    let kept: &'static str = Box::leak(name.into());
+    names.insert(kept);
+    kept
 }
 
 /// Journeys that grow as the stack tells.
@@ -47,45 +69,75 @@ impl Journal {
     /// Takes over what the stack told.
     pub fn absorb(&mut self, events: Vec<Event>) {
         for event in events {
-            self.one(event.at.0.saturating_sub(self.origin), event.packet, event);
+            let said = match event.step {
+                Step::Made { head, total } => Said::Made { head, total },
+                Step::Derived { from } => Said::Derived(from),
+                Step::Flow { daddr, dport, sport, protocol } => {
+                    Said::Flow(Flow { daddr, dport, sport, protocol })
+                }
+                Step::Function(name) => Said::What(What::Function(name)),
+                Step::Queued(queue) => Said::What(What::Queued(queue)),
+                Step::Dequeued(queue) => Said::What(What::Dequeued(queue)),
+                Step::Posted { queue, last_descriptor } => {
+                    Said::What(What::Posted { queue, last_descriptor })
+                }
+                Step::Consumed => Said::What(What::Consumed),
+                Step::Dropped(reason) => Said::What(What::Dropped(reason.name())),
+                Step::Refused(errno) => Said::What(What::Refused(errno.name())),
+            };
+            let context = match event.context {
+                Context::Process => "process",
+                Context::HardIrq => "hardirq",
+                Context::Softirq(softirq) => softirq.name(),
+            };
+            self.one((event.at.0, event.cpu, context), event.packet, said);
         }
     }
 
-    fn one(&mut self, at: Nanos, id: u32, event: Event) {
-        let what = match event.step {
-            Step::Made { head, total } => {
-                self.packet(id, None, head, total);
-                return;
-            }
-            Step::Derived { from } => {
-                self.packet(id, (from > 0).then_some(from), Vec::new(), 0);
-                return;
-            }
-            Step::Flow { daddr, dport, sport, protocol } => {
+    /// The same, as a guest told it.
+    pub fn absorb_tale(&mut self, tale: Tale) {
+        let names: Vec<_> = tale.names.iter().map(|name| interned(name)).collect();
+        let name = |number: u16| names.get(usize::from(number)).copied().unwrap_or("");
+        for Told { at, cpu, context, packet, step } in tale.events {
+            let said = match step {
+                ToldStep::Made { head, total } => Said::Made { head, total },
+                ToldStep::Derived { from } => Said::Derived(from),
+                ToldStep::Flow { daddr, dport, sport, protocol } => {
+                    Said::Flow(Flow { daddr, dport, sport, protocol })
+                }
+                ToldStep::Function(function) => Said::What(What::Function(name(function))),
+                ToldStep::Queued(queue) => Said::What(What::Queued(name(queue))),
+                ToldStep::Dequeued(queue) => Said::What(What::Dequeued(name(queue))),
+                ToldStep::Posted { queue, last_descriptor } => {
+                    Said::What(What::Posted { queue, last_descriptor })
+                }
+                ToldStep::Consumed => Said::What(What::Consumed),
+                ToldStep::Dropped(reason) => Said::What(What::Dropped(name(reason))),
+                ToldStep::Refused(errno) => Said::What(What::Refused(name(errno).to_owned())),
+            };
+            self.one((at, cpu, name(context)), packet, said);
+        }
+    }
+
+    fn one(&mut self, (at, cpu, context): (u64, u8, &'static str), id: u32, said: Said) {
+        let at: Nanos = at.saturating_sub(self.origin);
+        let what = match said {
+            Said::Made { head, total } => return self.packet(id, None, head, total),
+            Said::Derived(from) => return self.packet(id, (from > 0).then_some(from), Vec::new(), 0),
+            Said::Flow(flow) => {
                 if let Some(packet) = self.known(id) {
-                    packet.flow = Some(Flow { daddr, dport, sport, protocol });
+                    packet.flow = Some(flow);
                 }
                 return;
             }
-            Step::Function(name) => What::Function(name),
-            Step::Queued(queue) => What::Queued(queue),
-            Step::Dequeued(queue) => What::Dequeued(queue),
-            Step::Posted { queue, last_descriptor } => {
-                let ring = self.posted.entry(queue).or_default();
-                let after = self.last_posted.insert(queue, last_descriptor).unwrap_or(u16::MAX);
-                ring.push_back(Posted { packet: id, after, last: last_descriptor });
-                What::Posted { queue, last_descriptor }
-            }
-            Step::Consumed => What::Consumed,
-            Step::Dropped(reason) => What::Dropped(reason.name()),
-            Step::Refused(errno) => What::Refused(errno.name()),
+            Said::What(what) => what,
         };
-        let context = match event.context {
-            Context::Process => "process",
-            Context::HardIrq => "hardirq",
-            Context::Softirq(softirq) => softirq.name(),
-        };
-        let moment = Moment { at, cpu: event.cpu, context, what };
+        if let What::Posted { queue, last_descriptor } = what {
+            let ring = self.posted.entry(queue).or_default();
+            let after = self.last_posted.insert(queue, last_descriptor).unwrap_or(u16::MAX);
+            ring.push_back(Posted { packet: id, after, last: last_descriptor });
+        }
+        let moment = Moment { at, cpu, context, what };
         match self.known(id) {
             Some(packet) => packet.moments.push(moment),
             None => self.journey.alone.push(moment),

@@ -3,7 +3,7 @@
 
 use crate::rig::port::{CLASSES, Lost, Port};
 use crate::rig::{Reading, Readings};
-use nic_emu::{Dropped, Nic};
+use nic_emu::{Dropped, Nic, Received};
 use std::collections::BTreeMap;
 
 /// The first of the six counters of each direction (82576 datasheet, section 8.18: PRC64 and PTC64).
@@ -41,6 +41,7 @@ impl ReadCounters {
 #[derive(Debug, Default)]
 pub struct Ledger {
     queues: Vec<u16>,
+    received: Vec<(u16, Vec<u8>)>,
     lost: Vec<Lost>,
 }
 
@@ -48,6 +49,11 @@ impl Ledger {
     /// The next frame of the system under test left by this queue.
     pub fn sent(&mut self, queue: u16) {
         self.queues.push(queue);
+    }
+
+    /// Frames reached memory.
+    pub fn received(&mut self, frames: impl Iterator<Item = Received>) {
+        self.received.extend(frames.map(|frame| (frame.queue, frame.bytes)));
     }
 
     /// Frames were lost.
@@ -58,6 +64,6 @@ impl Ledger {
     /// All of it, with the counters by size.
     #[must_use]
     pub fn port(&self, sizes: Readings) -> Port {
-        Port { queues: self.queues.clone(), lost: self.lost.clone(), sizes }
+        Port { queues: self.queues.clone(), received: self.received.clone(), lost: self.lost.clone(), sizes }
     }
 }

@@ -7,7 +7,6 @@
 //!
 //! Nothing waits: time jumps to the next thing that is due, in the NIC, in the stack, or in an application's `poll`.
 
-pub(in crate::rig) mod agent;
 mod announced;
 pub mod apps;
 mod bring_up;
@@ -17,7 +16,6 @@ pub(in crate::rig) mod journal;
 pub mod ledger;
 mod lent;
 mod machine;
-pub(in crate::rig) mod readings;
 
 pub use bring_up::Identity;
 pub use host::Host;
@@ -25,14 +23,15 @@ pub use lent::{Access, Lent};
 
 use crate::case::model::{Command, Nanos, RigKind, Source, Syscall, Trial};
 use crate::rig::{CallId, CommandResult, Event, Finished, Journey, Port, Readings, Rig, RigError};
-use agent::Agent;
 use apps::{App, Apps};
+use guest::agent::Agent;
+use guest::{command, readings};
 use journal::Journal;
 use ledger::Ledger;
 use machine::Machine;
 use nic_emu::Output;
+use stack_under_test::control;
 use stack_under_test::control::ethtool::EthtoolCommand;
-use stack_under_test::control::{self, Refusal};
 use stack_under_test::stack::Stack;
 use stack_under_test::time::Instant;
 use std::cell::RefCell;
@@ -88,6 +87,7 @@ impl EmuRig {
         self.stack.trace_mut().set_on(false);
         self.stack.trace_mut().take();
         self.ledger = None;
+        self.output.received = None;
     }
 
     /// Starts an application of the harness.
@@ -109,10 +109,6 @@ impl EmuRig {
         at.saturating_sub(self.origin)
     }
 
-    fn refused(message: String) -> CommandResult {
-        CommandResult { status: 1, output: message }
-    }
-
     /// Whether packets could leave, were it not for the cable or an administrator.
     fn is_ready(&self) -> bool {
         let down_on_purpose = !self.has_cable || !self.stack.is_up();
@@ -120,15 +116,26 @@ impl EmuRig {
     }
 }
 
-/// What the tool would print. `ip` and `tc` print the text of the extended acknowledgement, or without one that of the error
-/// number; what they find out by themselves stands alone.
-pub(in crate::rig) fn printed(words: &[&str], refusal: &Refusal) -> String {
-    let message = &refusal.message;
-    match words.first() {
-        Some(&"ip" | &"tc") if message == refusal.errno.strerror() => format!("RTNETLINK answers: {message}"),
-        Some(&"ip" | &"tc") if !message.starts_with("Cannot find device") => format!("Error: {message}"),
-        _ => message.clone(),
-    }
+/// What a source is to the stack.
+///
+/// # Errors
+/// [`RigError::Missing`] for one that is not the stack's.
+pub(in crate::rig) fn of_the_stack(source: &Source) -> Result<readings::Source, RigError> {
+    Ok(match source {
+        Source::Netdev => readings::Source::Netdev,
+        Source::Ethtool => readings::Source::Ethtool,
+        Source::Snmp => readings::Source::Snmp,
+        Source::Softirqs => readings::Source::Softirqs,
+        Source::Qdisc => readings::Source::Qdisc,
+        Source::Nft => readings::Source::Nft,
+        Source::Neigh => readings::Source::Neigh,
+        Source::Route(query) => readings::Source::Route(query.clone()),
+        Source::Skb => readings::Source::Skb,
+        Source::TcpInfo(_) => return Err(RigError::Missing("TCP_INFO is read of a socket".to_owned())),
+        Source::Journey(_) => {
+            return Err(RigError::Missing("a journey is not read as a list of values".to_owned()));
+        }
+    })
 }
 
 impl Rig for EmuRig {
@@ -160,7 +167,7 @@ impl Rig for EmuRig {
             Ok(parsed) => parsed,
             Err(error) => {
                 let what = format!("{}: expected {}", error.message, error.expected);
-                return Ok(Self::refused(what));
+                return Ok(command::refused(what));
             }
         };
         let is_self_test = matches!(parsed, control::Command::Ethtool(EthtoolCommand::Test { .. }));
@@ -169,7 +176,7 @@ impl Rig for EmuRig {
         }
         let now = self.instant();
         if let Err(refusal) = self.stack.control(now, &parsed) {
-            return Ok(CommandResult { status: 2, output: printed(&words, &refusal) });
+            return Ok(CommandResult { status: 2, output: command::printed(&words, &refusal) });
         }
         self.let_applications_go_on();
         let bound = self.now.saturating_add(CARRIER_BOUND);
@@ -193,7 +200,9 @@ impl Rig for EmuRig {
         let now = self.instant();
         Ok(match self.stack.sysfs_write(now, path, value) {
             Ok(()) => CommandResult::default(),
-            Err(errno) => Self::refused(format!("{path}: {} (os error {})", errno.strerror(), errno as i32)),
+            Err(errno) => {
+                command::refused(format!("{path}: {} (os error {})", errno.strerror(), errno as i32))
+            }
         })
     }
 
@@ -230,9 +239,10 @@ impl Rig for EmuRig {
         if let Source::TcpInfo(name) = source {
             let fd =
                 self.agent.fd(name).ok_or_else(|| RigError::Broken(format!("no socket `{name}` is open")))?;
-            return readings::tcp_info(&self.stack, fd);
+            return readings::tcp_info(&self.stack, fd)
+                .map_err(|errno| RigError::Broken(format!("TCP_INFO: {}", errno.name())));
         }
-        readings::read(&mut self.stack, now, source)
+        Ok(readings::read(&mut self.stack, now, &of_the_stack(source)?))
     }
 
     fn port(&mut self) -> Option<Port> {
@@ -247,29 +257,5 @@ impl Rig for EmuRig {
 
     fn finish(&mut self) -> Finished {
         Finished { violations: self.machine.borrow_mut().take_violations(), ..Finished::default() }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rstest::rstest;
-    use stack_under_test::errno::Errno;
-
-    /// As iproute2 6.1 prints them.
-    #[rstest]
-    #[case::an_error_number("ip route", Errno::EEXIST, "File exists", "RTNETLINK answers: File exists")]
-    #[case::an_acknowledgement("ip route", Errno::EINVAL, "Invalid scope.", "Error: Invalid scope.")]
-    #[case::a_device("ip link", Errno::ENODEV, "Cannot find device \"e\"", "Cannot find device \"e\"")]
-    #[case::of_a_queue("tc qdisc", Errno::ENOENT, "Qdisc not found.", "Error: Qdisc not found.")]
-    #[case::of_another_tool("nft add", Errno::ENOENT, "No such file", "No such file")]
-    fn a_refusal_is_printed_as_the_tool_does(
-        #[case] words: &str,
-        #[case] errno: Errno,
-        #[case] message: &str,
-        #[case] expected: &str,
-    ) {
-        let words: Vec<&str> = words.split(' ').collect();
-        assert_eq!(printed(&words, &Refusal::new(errno, message)), expected);
     }
 }

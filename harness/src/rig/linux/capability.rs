@@ -144,7 +144,7 @@ fn command_missing(command: &Command, wire: WireKind) -> Option<String> {
     command_lacks(command, |words| offloads::missing(words, wire))
 }
 
-/// What a command needs that is not here: its program, a qdisc, or what `of_ethtool` says of the device.
+/// What a command needs that is not here: its program, VLAN devices, a qdisc, or what `of_ethtool` says of the device.
 pub(super) fn command_lacks(
     command: &Command,
     of_ethtool: impl FnOnce(&[&str]) -> Option<String>,
@@ -160,6 +160,9 @@ pub(super) fn command_lacks(
     }
     if *program == "ethtool" {
         return of_ethtool(&words);
+    }
+    if matches!(words.as_slice(), ["ip", "link", "add", rest @ ..] if rest.contains(&"vlan")) {
+        return (!vlans_are_there()).then(|| "this kernel has no VLAN devices (8021q)".to_owned());
     }
     let kind = qdisc_kind(&words)?;
     (!qdisc_is_there(kind)).then(|| format!("this kernel has no qdisc {kind}"))
@@ -182,6 +185,17 @@ fn qdisc_kind<'a>(words: &[&'a str]) -> Option<&'a str> {
         }
     }
     None
+}
+
+/// Whether this kernel has VLAN devices, by making one above `lo` of a namespace that goes again; tried once.
+fn vlans_are_there() -> bool {
+    static THERE: OnceLock<bool> = OnceLock::new();
+    let words =
+        ["ip", "link", "add", "link", "lo", "name", "vlan1", "type", "vlan", "id", "1"].map(str::to_owned);
+    *THERE.get_or_init(|| {
+        let tried = Namespace::new().and_then(|namespace| namespace.run(move || command::run(&words)));
+        tried.is_ok_and(|result| result.is_ok_and(|result| !result.output.contains("Unknown device type")))
+    })
 }
 
 /// Whether this kernel has a qdisc, by trying it on `lo` of a namespace that goes again; each kind is tried once.

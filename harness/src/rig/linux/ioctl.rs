@@ -247,6 +247,29 @@ pub fn die_with_parent(command: &mut Command) {
     unsafe { command.pre_exec(at_start) };
 }
 
+/// Lets a process have a descriptor under the number that it has here. It must be open until the process is started.
+pub fn inherit(command: &mut Command, descriptor: BorrowedFd<'_>) {
+    let number = descriptor.as_raw_fd();
+    // SAFETY: between fork and exec it makes one system call, on a number; a wrong one is an error.
+    let at_start = move || match unsafe { libc::fcntl(number, libc::F_SETFD, 0) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    };
+    // SAFETY: as above.
+    unsafe { command.pre_exec(at_start) };
+}
+
+/// How many bytes that were sent on a socket its other end has not taken (SIOCOUTQ).
+///
+/// # Errors
+/// Those of ioctl(2).
+pub fn not_taken(socket: BorrowedFd<'_>) -> Result<i32, Errno> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the kernel writes one int to where the pointer leads, which is ours.
+    let status = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    Errno::result(status).map(|_| bytes)
+}
+
 /// `setsockopt` by numbers.
 ///
 /// # Errors

@@ -12,12 +12,12 @@
 mod agents;
 pub mod capability;
 mod charge;
-mod command;
-mod descriptors;
+pub(in crate::rig) mod command;
+pub(in crate::rig) mod descriptors;
 pub mod doctor;
 mod epoll;
 mod features;
-mod ioctl;
+pub(in crate::rig) mod ioctl;
 pub mod lab;
 pub(in crate::rig) mod moments;
 pub(in crate::rig) mod namespace;

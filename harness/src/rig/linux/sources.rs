@@ -58,9 +58,21 @@ pub fn read(source: &Source) -> Result<Readings, RigError> {
     }
 }
 
-/// The statistics of eth0, by the names of `struct rtnl_link_stats64`.
+/// The statistics of eth0, by the names of `struct rtnl_link_stats64`; those of a device above it as `eth0.100/rx_packets`.
 fn netdev() -> Result<Readings, RigError> {
-    let folder = format!("/sys/class/net/{DEVICE}/statistics");
+    let mut readings = statistics(DEVICE)?;
+    let devices = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    for name in devices.map(|entry| entry.file_name().to_string_lossy().into_owned()) {
+        if name.starts_with(DEVICE) && name != DEVICE || name.starts_with("vlan") {
+            let of_it = statistics(&name)?.into_iter();
+            readings.extend(of_it.map(|(key, value)| (format!("{name}/{key}"), value)));
+        }
+    }
+    Ok(readings)
+}
+
+fn statistics(device: &str) -> Result<Readings, RigError> {
+    let folder = format!("/sys/class/net/{device}/statistics");
     let broken = |e: std::io::Error| RigError::Broken(format!("{folder}: {e}"));
     let mut readings = Readings::new();
     for entry in std::fs::read_dir(&folder).map_err(broken)? {

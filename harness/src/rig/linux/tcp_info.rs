@@ -1,8 +1,9 @@
 //! `TCP_INFO` of a socket: `struct tcp_info` of the kernel's uapi `linux/tcp.h`, field by field.
 
 use super::ioctl;
-use crate::case::symbols::{TCP_CA_STATES, TCP_STATES};
+use crate::case::symbols::TCP_STATES;
 use crate::rig::{Reading, Readings, RigError};
+use guest::readings::TCP_CA_STATES;
 use nix::libc;
 use std::os::fd::OwnedFd;
 

@@ -19,13 +19,14 @@ mod serve;
 mod wire;
 
 use crate::case::model::{Command, Nanos, RigKind, Source, Syscall};
-use crate::rig::emu::agent::Agent;
 use crate::rig::emu::journal::Journal;
-use crate::rig::emu::{printed, readings};
+use crate::rig::emu::of_the_stack;
 use crate::rig::linux::Happening;
 use crate::rig::linux::moments::Moments;
 use crate::rig::linux::schedule::RealTime;
 use crate::rig::{CallId, CommandResult, Event, Finished, Journey, Readings, Rig, RigError};
+use guest::agent::Agent;
+use guest::{command, readings};
 use kernel_log::KernelLog;
 use lab::{Ends, Shared};
 use stack_under_test::control;
@@ -98,7 +99,7 @@ impl Rig for VfioRig {
         };
         let now = self.clock();
         if let Err(refusal) = self.stack.control(now, &parsed) {
-            return Ok(CommandResult { status: 2, output: printed(&words, &refusal) });
+            return Ok(CommandResult { status: 2, output: command::printed(&words, &refusal) });
         }
         self.let_applications_go_on();
         self.wait_until(&format!("there is carrier after `{}`", words.join(" ")), Self::is_ready)?;
@@ -165,10 +166,11 @@ impl Rig for VfioRig {
         let now = self.clock();
         let values = match source {
             Source::TcpInfo(name) => match self.agent.fd(name) {
-                Some(fd) => readings::tcp_info(&self.stack, fd),
+                Some(fd) => readings::tcp_info(&self.stack, fd)
+                    .map_err(|errno| RigError::Broken(format!("TCP_INFO: {}", errno.name()))),
                 None => Err(RigError::Broken(format!("no socket `{name}` is open"))),
             },
-            _ => readings::read(&mut self.stack, now, source),
+            _ => Ok(readings::read(&mut self.stack, now, &of_the_stack(source)?)),
         };
         self.moments.has_read(before);
         values

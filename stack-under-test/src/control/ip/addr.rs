@@ -4,6 +4,7 @@ use super::{Verb, abbreviated};
 use crate::control::GrammarError;
 use crate::control::value::{self, Prefix};
 use crate::control::words::Words;
+use crate::netdev::IfName;
 use core::net::Ipv4Addr;
 
 /// `rtm_scope`: how far an address or a route reaches.
@@ -51,7 +52,7 @@ pub enum AddrCommand {
     /// `flush dev`.
     Flush {
         /// The interface.
-        dev: &'static str,
+        dev: IfName,
     },
 }
 
@@ -63,7 +64,7 @@ pub struct AddrSet {
     /// The address and the length of its prefix.
     pub local: Prefix,
     /// The interface.
-    pub dev: &'static str,
+    pub dev: IfName,
     /// The broadcast address; iproute2 sets none by itself.
     pub broadcast: Option<Broadcast>,
     /// How far it reaches; without it: host for 127.0.0.0/8, else global.
@@ -91,7 +92,7 @@ pub fn parse(words: &mut Words<'_>) -> Result<AddrCommand, GrammarError> {
         }
     };
     let mut local = None;
-    let mut set = AddrSet { verb, local: Prefix::ANY, dev: "", broadcast: None, scope: None };
+    let mut set = AddrSet { verb, local: Prefix::ANY, dev: IfName::default(), broadcast: None, scope: None };
     while let Some(word) = words.peek() {
         words.next("")?;
         match word {

@@ -8,6 +8,7 @@ pub mod rule;
 
 use super::words::Words;
 use super::{Command, GrammarError};
+use crate::netdev::IfName;
 
 /// What a command does to a table: iproute2's commands, by the netlink flags behind them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +63,9 @@ pub fn parse(words: &mut Words<'_>) -> Result<Command, GrammarError> {
 }
 
 /// Takes the name of an interface.
-fn interface(words: &mut Words<'_>) -> Result<&'static str, GrammarError> {
-    words.value("an interface of the stack: eth0 or lo", super::value::interface)
+fn interface(words: &mut Words<'_>) -> Result<IfName, GrammarError> {
+    words.value(
+        "an interface of the stack: eth0 or lo, or a VLAN device: eth0.N or vlanN",
+        super::value::interface,
+    )
 }

@@ -4,6 +4,7 @@ use super::{Verb, abbreviated};
 use crate::control::GrammarError;
 use crate::control::value;
 use crate::control::words::Words;
+use crate::netdev::IfName;
 use core::net::Ipv4Addr;
 
 /// `NUD_*`: a state of neighbour unreachability detection, as a command may set it.
@@ -29,7 +30,7 @@ pub enum NeighCommand {
     /// `flush`: those that match, but for `permanent` and `noarp` unless `nud` says so.
     Flush {
         /// Only with this interface.
-        dev: Option<&'static str>,
+        dev: Option<IfName>,
         /// Only this neighbour.
         to: Option<Ipv4Addr>,
         /// Only in this state.
@@ -47,7 +48,7 @@ pub struct NeighSet {
     /// Its MAC address.
     pub lladdr: Option<[u8; 6]>,
     /// The interface.
-    pub dev: &'static str,
+    pub dev: IfName,
     /// Its state; iproute2 says permanent when none is given.
     pub nud: Option<NudState>,
 }
@@ -87,7 +88,7 @@ pub fn parse(words: &mut Words<'_>) -> Result<NeighCommand, GrammarError> {
         }
     };
     let mut to = None;
-    let (mut lladdr, mut dev, mut state) = (None, "", None);
+    let (mut lladdr, mut dev, mut state) = (None, IfName::default(), None);
     while let Some(word) = words.peek() {
         words.next("")?;
         match word {

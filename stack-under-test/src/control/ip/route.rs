@@ -5,6 +5,7 @@ use super::{Verb, abbreviated};
 use crate::control::GrammarError;
 use crate::control::value::{self, Prefix};
 use crate::control::words::Words;
+use crate::netdev::IfName;
 use crate::route::RouteKind;
 use core::net::Ipv4Addr;
 
@@ -37,7 +38,7 @@ pub struct RouteSet {
     /// The gateway.
     pub via: Option<Ipv4Addr>,
     /// The interface.
-    pub dev: Option<&'static str>,
+    pub dev: Option<IfName>,
     /// The preferred source address.
     pub src: Option<Ipv4Addr>,
     /// The metric (`priority`, `preference`); 0 when not given.
@@ -64,7 +65,7 @@ pub struct RouteFlush {
     /// The table: `None` for all of them.
     pub table: Option<u32>,
     /// Only with this interface.
-    pub dev: Option<&'static str>,
+    pub dev: Option<IfName>,
     /// Only this destination, exactly.
     pub to: Option<Prefix>,
     /// Only those that were learnt: `flush cache`.

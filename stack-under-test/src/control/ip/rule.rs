@@ -4,6 +4,7 @@ use super::{Verb, abbreviated};
 use crate::control::GrammarError;
 use crate::control::value::{self, Prefix};
 use crate::control::words::Words;
+use crate::netdev::IfName;
 
 /// One command on rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,9 +46,9 @@ pub struct RuleSet {
     /// The TOS.
     pub tos: Option<u8>,
     /// The interface that it came in on; `lo` for packets of this host.
-    pub iif: Option<&'static str>,
+    pub iif: Option<IfName>,
     /// The interface that its socket is bound to.
-    pub oif: Option<&'static str>,
+    pub oif: Option<IfName>,
     /// The IP protocol.
     pub ipproto: Option<u8>,
     /// The source ports, both ends included.

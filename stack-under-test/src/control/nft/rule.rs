@@ -3,7 +3,7 @@
 use super::lexer::Tokens;
 use super::value::{Kind, ranges};
 use crate::control::GrammarError;
-use crate::control::value::{INTERFACES, number};
+use crate::control::value::{self, number};
 use crate::netfilter::rule::{Field, Match, RuleSpec, RuleVerdict, Statement};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -195,7 +195,7 @@ fn interface(tokens: &mut Tokens, name: &str) -> Result<Match, GrammarError> {
     let mut names = Vec::new();
     loop {
         let word = tokens.next("the name of an interface")?;
-        if !by_name && !INTERFACES.contains(&word.as_str()) {
+        if !by_name && value::interface(&word).is_none() {
             return Err(tokens.wrong("an interface of the stack: eth0 or lo"));
         }
         names.push(word);

@@ -10,7 +10,7 @@ use super::stats::QueueStats;
 use crate::bus::Direction;
 use crate::drop_reason::DropReason;
 use crate::netdev::DriverCtx;
-use crate::skb::{BufId, Frag, HEAD_BYTES, IpSummed, PacketType, Skb};
+use crate::skb::{BufId, Frag, HEAD_BYTES, IpSummed, Skb};
 
 /// Buffers are lent anew when this many are missing.
 const BUFFER_WRITE: u16 = 16;
@@ -19,15 +19,48 @@ const MAX_DESCRIPTORS: u32 = 8;
 /// The shortest frame that goes up, without CRC.
 const MIN_FRAME: usize = 60;
 
-/// The bits of a VLAN tag that name the VLAN.
-const VLAN_VID_MASK: u16 = 0xFFF;
-
 /// What a descriptor says that was written back.
-struct WrittenBack {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WrittenBack {
     status: u32,
-    len: usize,
+    /// 0 when nothing was written back.
+    pub(super) len: usize,
     /// The tag that was taken off, if `status` says so.
     tag: u16,
+}
+
+impl WrittenBack {
+    /// The descriptor's second word: status, length and tag are written at once.
+    #[inline(always)]
+    pub(super) fn of(word: u64) -> Self {
+        Self { status: word as u32, len: usize::from((word >> 32) as u16), tag: (word >> 48) as u16 }
+    }
+
+    /// Whether it is a good frame that lies in this buffer alone and needs no padding.
+    #[inline(always)]
+    pub(super) fn is_whole(&self) -> bool {
+        self.status & (RXD_EOP | RXD_FRAME_ERRORS) == RXD_EOP && (MIN_FRAME..=HEAD_BYTES).contains(&self.len)
+    }
+
+    /// The tag that was taken off.
+    #[inline(always)]
+    pub(super) fn tag(&self) -> Option<u16> {
+        (self.status & RXD_VP != 0).then_some(self.tag)
+    }
+
+    /// `igb_rx_checksum`: the device's word for the checksum of layer 4, when it is taken (`rx_csum`), and whether to count a
+    /// bad one. One of a 60-byte frame is not counted, since the device may have taken its padding for SCTP.
+    #[inline(always)]
+    pub(super) fn checksum(&self, rx_csum: bool) -> (IpSummed, bool) {
+        let status = self.status;
+        if !rx_csum || status & RXD_IXSM != 0 {
+            return (IpSummed::None, false);
+        }
+        if status & (RXD_L4E | RXD_IPE) != 0 {
+            return (IpSummed::None, self.len > MIN_FRAME);
+        }
+        (if status & (RXD_TCPCS | RXD_UDPCS) != 0 { IpSummed::Unnecessary } else { IpSummed::None }, false)
+    }
 }
 
 impl Igb {
@@ -36,20 +69,36 @@ impl Igb {
     pub(super) fn clean_rx_irq(&mut self, ctx: &mut DriverCtx<'_>, q: usize, budget: u32) -> u32 {
         ctx.trace.function(0, "igb_clean_rx_irq");
         let mut queue = self.rx_queue(q);
-        let mut missing = queue.rx.ring.unused();
         let (mut packets, mut bytes) = (0, 0);
         let mut descriptors = budget.saturating_mul(MAX_DESCRIPTORS);
+        let mut taken = 0;
         while packets < budget && descriptors > 0 {
-            if missing >= BUFFER_WRITE {
-                queue.alloc_rx_buffers(ctx, missing);
-                missing = 0;
+            if queue.rx.untold() >= BUFFER_WRITE {
+                queue.tell(ctx);
             }
-            let Some(written) = queue.written_back(ctx) else { break };
+            let Some(written) = queue.written_back() else { break };
+            if written.is_whole() && queue.is_plain() {
+                let (frames, length) = queue.take_whole(ctx, q, (&written, budget - packets));
+                if ctx.trace.is_on() {
+                    let from = ctx.rx.len() - usize::from(frames);
+                    (from..ctx.rx.len()).for_each(|n| trace_received(ctx, n));
+                }
+                packets += u32::from(frames);
+                bytes += length;
+                descriptors = descriptors.saturating_sub(u32::from(frames));
+                if frames > 0 {
+                    continue;
+                }
+            }
             if !queue.take_buffer(ctx, &written) {
                 break;
             }
-            missing += 1;
             descriptors -= 1;
+            taken += 1;
+            if taken >= BUFFER_WRITE || ctx.skbs.free_heads() > 0 {
+                taken = 0;
+                queue.lend(ctx, queue.rx.ring.unused());
+            }
             if written.status & RXD_EOP == 0 {
                 continue;
             }
@@ -62,9 +111,8 @@ impl Igb {
             bytes += queue.deliver(ctx, q, skb, &written);
             packets += 1;
         }
-        if missing > 0 {
-            queue.alloc_rx_buffers(ctx, missing);
-        }
+        queue.alloc_rx_buffers(ctx);
+        ctx.skbs.mem.read_barrier();
         if packets > 0 {
             queue.stats.rx_packets += u64::from(packets);
             queue.stats.rx_bytes += u64::from(bytes);
@@ -81,40 +129,62 @@ impl Igb {
             stats: &mut self.queue_stats[q],
             hw: &mut self.hw,
             rx_csum: self.rx_csum,
+            strips: self.vlans.strip,
         }
     }
 
-    /// Lends up to `missing` buffers of queue `q`, and tells the device. When memory is out, it is tried again with the next
-    /// poll: the watchdog makes sure that there is one.
-    pub(super) fn alloc_rx_buffers(&mut self, ctx: &mut DriverCtx<'_>, q: usize, missing: u16) {
-        self.rx_queue(q).alloc_rx_buffers(ctx, missing);
+    /// Lends the buffers that are missing in queue `q`, and tells the device. When memory is out, it is tried again with the
+    /// next poll: the watchdog makes sure that there is one.
+    pub(super) fn alloc_rx_buffers(&mut self, ctx: &mut DriverCtx<'_>, q: usize) {
+        self.rx_queue(q).alloc_rx_buffers(ctx);
     }
 }
 
 /// One receive queue, with what its cleaning needs of the driver.
-struct RxQueue<'a> {
-    rx: &'a mut RxRing,
-    stats: &'a mut QueueStats,
+pub(super) struct RxQueue<'a> {
+    pub(super) rx: &'a mut RxRing,
+    pub(super) stats: &'a mut QueueStats,
     hw: &'a mut Hw,
-    rx_csum: bool,
+    pub(super) rx_csum: bool,
+    /// Tags are taken off.
+    pub(super) strips: bool,
 }
 
 impl RxQueue<'_> {
+    /// Whether every descriptor that can be is lent, and the next one begins a packet.
+    #[inline(always)]
+    fn is_plain(&self) -> bool {
+        self.rx.ring.unused() == 0 && self.rx.skb.is_none() && !self.rx.discard
+    }
+
+    /// Takes up to `most` frames that are whole in one buffer, of which the device wrote the first back as `written`, and no more
+    /// than it is to be told of at once. Gives how many there were, and their bytes.
+    #[inline(always)]
+    fn take_whole(
+        &mut self,
+        ctx: &mut DriverCtx<'_>,
+        q: usize,
+        (written, most): (&WrittenBack, u32),
+    ) -> (u16, u32) {
+        if most > 1 && self.has_another() {
+            let most = most.min(u32::from(BUFFER_WRITE - self.rx.untold()));
+            let taken = self.take_row(ctx, q, most as u16);
+            if taken.0 > 0 {
+                return taken;
+            }
+        }
+        if self.take_one(ctx, q, written) { (1, written.len as u32) } else { (0, 0) }
+    }
+
     /// The next descriptor, if it is lent and the device wrote it back: a length says so.
     #[inline(always)]
-    fn written_back(&self, ctx: &DriverCtx<'_>) -> Option<WrittenBack> {
+    fn written_back(&self) -> Option<WrittenBack> {
         let ring = &self.rx.ring;
         if ring.next_to_clean == ring.next_to_use {
             return None;
         }
-        // Status, length and tag are written at once.
-        let word = ctx.skbs.mem.read_le64(ring.at(ring.next_to_clean) + 8);
-        let len = usize::from((word >> 32) as u16);
-        if len == 0 {
-            return None;
-        }
-        ctx.skbs.mem.read_barrier();
-        Some(WrittenBack { status: word as u32, len, tag: (word >> 48) as u16 })
+        let written = WrittenBack::of(ring.descs.second(ring.next_to_clean));
+        (written.len != 0).then_some(written)
     }
 
     /// Takes the descriptor's buffer back, and adds it to the packet that it belongs to. `false`, and nothing taken, when
@@ -137,7 +207,9 @@ impl RxQueue<'_> {
         }
         *slot = None;
         rx.ring.next_to_clean = rx.ring.after(rx.ring.next_to_clean);
-        ctx.bus.dma_unmap(ctx.skbs.mem.bus_addr(ctx.skbs.head_offset(buf)), HEAD_BYTES as u32);
+        if !rx.direct {
+            ctx.bus.dma_unmap(ctx.skbs.mem.bus_addr(ctx.skbs.head_offset(buf)), HEAD_BYTES as u32);
+        }
         if !begins {
             self.continue_packet(ctx, buf, written.len);
         }
@@ -172,63 +244,73 @@ impl RxQueue<'_> {
             // A frame this short lies in one buffer, which has room.
             ctx.skbs.put(&skb, MIN_FRAME - len).fill(0);
         }
-        if ctx.trace.is_on() {
-            let packet = ctx.trace.made(ctx.skbs.linear(&skb), ctx.skbs[&skb].len());
-            ctx.skbs[&skb].packet = packet;
-            ctx.trace.function(packet, "igb_clean_rx_irq");
-        }
         let meta = &mut ctx.skbs[&skb];
-        meta.ip_summed = self.rx_checksum(written.status, meta.len());
+        let whole = WrittenBack { len: meta.len(), ..*written };
+        let (ip_summed, wrong) = whole.checksum(self.rx_csum);
+        self.stats.csum_err += u64::from(wrong);
+        meta.ip_summed = ip_summed;
         meta.queue_mapping = q as u16;
         meta.tstamp = ctx.now;
-        if written.status & RXD_VP != 0 && written.tag & VLAN_VID_MASK != 0 {
-            // No device of that VLAN is there to take it (`__netif_receive_skb_core`). A tag that has a priority alone means nothing.
-            meta.pkt_type = PacketType::OtherHost;
+        if self.strips {
+            meta.vlan_tci = written.tag();
         }
         let bytes = meta.len;
-        ctx.rx.push_back(ctx.skbs, skb);
+        ctx.rx.push(skb);
+        if ctx.trace.is_on() {
+            trace_received(ctx, ctx.rx.len() - 1);
+        }
         bytes
     }
 
-    /// `igb_rx_checksum`: the device's word for the checksum of layer 4. A bad one of a 60-byte frame is not counted, since
-    /// the device may have taken its padding for SCTP.
+    /// Lends the buffers that are missing, and tells the device of all that were lent.
     #[inline(always)]
-    fn rx_checksum(&mut self, status: u32, len: usize) -> IpSummed {
-        if !self.rx_csum || status & RXD_IXSM != 0 {
-            return IpSummed::None;
+    fn alloc_rx_buffers(&mut self, ctx: &mut DriverCtx<'_>) {
+        let missing = self.rx.ring.unused();
+        if missing > 0 {
+            self.lend(ctx, missing);
         }
-        if status & (RXD_L4E | RXD_IPE) != 0 {
-            if len != MIN_FRAME {
-                self.stats.csum_err += 1;
-            }
-            return IpSummed::None;
+        if self.rx.told != self.rx.ring.next_to_use {
+            self.tell(ctx);
         }
-        if status & (RXD_TCPCS | RXD_UDPCS) != 0 { IpSummed::Unnecessary } else { IpSummed::None }
     }
 
-    /// Lends up to `missing` buffers, and tells the device.
-    #[inline(always)]
-    fn alloc_rx_buffers(&mut self, ctx: &mut DriverCtx<'_>, missing: u16) {
+    /// Lends up to `missing` buffers.
+    #[inline(never)]
+    fn lend(&mut self, ctx: &mut DriverCtx<'_>, missing: u16) {
         let rx = &mut *self.rx;
-        let start = rx.ring.next_to_use;
-        let mut i = start;
+        let mut i = rx.ring.next_to_use;
         for _ in 0..missing {
             let Some(buf) = ctx.skbs.alloc_head() else {
                 self.stats.alloc_failed += 1;
                 break;
             };
             let dma = ctx.skbs.mem.bus_addr(ctx.skbs.head_offset(buf));
-            ctx.bus.dma_map(dma, HEAD_BYTES as u32, Direction::FromDevice);
-            desc::write_rx(&mut ctx.skbs.mem, rx.ring.at(i), dma);
+            if !rx.direct {
+                ctx.bus.dma_map(dma, HEAD_BYTES as u32, Direction::FromDevice);
+            }
+            rx.ring.descs.write(i, desc::lent(dma));
             rx.buffers[usize::from(i)] = Some(buf);
             i = rx.ring.after(i);
         }
         rx.ring.next_to_use = i;
-        if i != start {
-            ctx.skbs.mem.write_barrier();
-            self.hw.wr32(ctx.bus, rx.ring.tail, u32::from(i));
-        }
     }
+
+    #[inline]
+    fn tell(&mut self, ctx: &mut DriverCtx<'_>) {
+        self.rx.told = self.rx.ring.next_to_use;
+        ctx.skbs.mem.write_barrier();
+        self.hw.wr32(ctx.bus, self.rx.ring.tail, u32::from(self.rx.told));
+    }
+}
+
+/// Names the packet at `n` of those that were received, in the journal.
+#[cold]
+fn trace_received(ctx: &mut DriverCtx<'_>, n: usize) {
+    ctx.skbs.mem.read_barrier();
+    let skb = &ctx.rx[n];
+    let packet = ctx.trace.made(ctx.skbs.linear(skb), ctx.skbs[skb].len());
+    ctx.skbs[skb].packet = packet;
+    ctx.trace.function(packet, "igb_clean_rx_irq");
 }
 
 /// Adds a further buffer of a large frame. Takes the buffer over when it does.

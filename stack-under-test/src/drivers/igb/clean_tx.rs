@@ -1,17 +1,16 @@
 //! Completions of sent packets: `igb_clean_tx_irq` of Linux 6.12.
 
 use super::Igb;
-use super::desc::DD;
 use super::hw::Fault;
 use super::regs::{STATUS, STATUS_TXOFF};
-use super::ring::NO_EOP;
+use super::ring::{NO_EOP, ROW};
 use super::xmit::DESC_NEEDED;
 use crate::netdev::DriverCtx;
+use crate::skb::SkbPool;
 use crate::time::Duration;
-use crate::trace::Step;
 
 /// Packets that one poll cleans at most.
-const BUDGET: u32 = 128;
+const BUDGET: u32 = 4 * ROW as u32;
 /// A queue with this many descriptors free is woken.
 const WAKE_THRESHOLD: u16 = 2 * DESC_NEEDED;
 
@@ -21,40 +20,27 @@ impl Igb {
     pub(super) fn clean_tx_irq(&mut self, ctx: &mut DriverCtx<'_>, q: usize) -> bool {
         ctx.trace.function(0, "igb_clean_tx_irq");
         let tx = &mut self.tx[q];
-        let mut i = tx.ring.next_to_clean;
-        let (mut packets, mut bytes) = (0, 0);
-        while packets < BUDGET {
-            let buffer = &mut tx.buffers[usize::from(i)];
-            let last = buffer.next_to_watch;
-            if last == NO_EOP || ctx.skbs.mem.read_le32(tx.ring.at(last) + 12) & DD == 0 {
-                break;
+        if !tx.has_work() {
+            tx.detect_hang = false;
+            return true;
+        }
+        let (mut packets, mut bytes, mut more, mut row) = (0, 0, 0, ROW);
+        while row == ROW && packets < BUDGET {
+            row = tx.clean_row(ctx.bus, (&mut bytes, &mut more));
+            if row == 1 && !ctx.trace.is_on() {
+                ctx.skbs.consume_untraced(SkbPool::handle(tx.done[0]));
+            } else {
+                ctx.skbs.consume_slots(ctx.trace, &tx.done[..row]);
             }
-            ctx.skbs.mem.read_barrier();
-            buffer.next_to_watch = NO_EOP;
-            packets += 1;
-            bytes += buffer.bytecount;
-            let skb = buffer.skb.take();
-            ctx.bus.dma_unmap(buffer.dma, buffer.len);
-            buffer.len = 0;
-            if buffer.nr_frags != 0 {
+            packets += row as u32;
+        }
+        let detect_hang = core::mem::take(&mut tx.detect_hang);
+        if packets > 0 {
+            if more > 0 {
                 // `packets` counts what was taken from the ring; a packet that was cut is more on the wire.
-                let more = u32::from(tx.unmap_frags(ctx.bus, i, last));
                 self.queue_stats[q].tx_packets += u64::from(more);
                 self.vectors[q].tx.add(more, 0);
             }
-            i = tx.ring.after(last);
-            if let Some(skb) = skb {
-                if ctx.trace.is_on() {
-                    ctx.trace.step(ctx.skbs[&skb].packet, Step::Dequeued("ring"));
-                    ctx.skbs.consume(ctx.trace, skb);
-                } else {
-                    ctx.skbs.consume_untraced(skb);
-                }
-            }
-        }
-        tx.ring.next_to_clean = i;
-        let detect_hang = core::mem::take(&mut tx.detect_hang);
-        if packets > 0 {
             self.tx_cleaned(ctx, q, packets, bytes);
         }
         if detect_hang {

@@ -54,8 +54,7 @@ impl Igb {
             self.configure_rx_ring(ctx, q);
         }
         for q in 0..self.config.queue_pairs {
-            let unused = self.rx[usize::from(q)].ring.unused();
-            self.alloc_rx_buffers(ctx, usize::from(q), unused);
+            self.alloc_rx_buffers(ctx, usize::from(q));
         }
         self.phase = Phase::Up;
         self.configure_interrupts(ctx);

@@ -1,9 +1,6 @@
 //! Descriptors of the 82576, 16 bytes each: what is written to send, to lend a buffer, and what the device writes back.
 
-use crate::dma::DmaMemory;
-
-/// The size of every descriptor in bytes.
-pub(super) const DESC_BYTES: usize = 16;
+use crate::dma::Descriptors;
 
 // Third word of an advanced transmit descriptor.
 const DTYP_CONTEXT: u32 = 2 << 20;
@@ -14,6 +11,8 @@ const DCMD_DEXT: u32 = 1 << 29;
 pub(super) const DCMD_EOP_RS: u32 = 1 << 24 | 1 << 27;
 /// What every data descriptor of the driver says: advanced data, insert the CRC.
 pub(super) const DATA_CMD: u32 = DTYP_DATA | DCMD_DEXT | DCMD_IFCS;
+/// The device puts the tag of the context on.
+pub(super) const DCMD_VLE: u32 = 1 << 30;
 /// The device cuts the packet.
 pub(super) const DCMD_TSE: u32 = 1 << 31;
 /// Fourth word: insert the checksum of the IPv4 header.
@@ -28,8 +27,8 @@ pub(super) const TUCMD_L4T_TCP: u32 = 1 << 11;
 /// The layer-4 type of a context: SCTP.
 pub(super) const TUCMD_L4T_SCTP: u32 = 2 << 11;
 
-/// Descriptor done, in the fourth word of a transmit and the third of a receive descriptor.
-pub(super) const DD: u32 = 1;
+/// Descriptor done, in the upper half of a transmit descriptor's second word.
+pub(super) const TX_DD: u64 = 1 << 32;
 
 // Third word of a receive descriptor that was written back.
 pub(super) const RXD_EOP: u32 = 1 << 1;
@@ -49,16 +48,22 @@ pub(super) fn olinfo(paylen: u32, txsm: bool) -> u32 {
     paylen << PAYLEN_SHIFT | if txsm { POPTS_TXSM } else { 0 }
 }
 
-/// Writes a data descriptor at `at`: `len` bytes at the bus address `dma`.
+/// A data descriptor: as many bytes as `cmd_len` says at the bus address `dma`.
 #[inline(always)]
-pub(super) fn write_data(mem: &mut DmaMemory, at: usize, dma: u64, cmd_len: u32, olinfo: u32) {
-    mem.write_le64_pair(at, [dma, u64::from(cmd_len) | u64::from(olinfo) << 32]);
+pub(super) fn data(dma: u64, cmd_len: u32, olinfo: u32) -> [u64; 2] {
+    [dma, u64::from(cmd_len) | u64::from(olinfo) << 32]
 }
 
-/// Writes a context descriptor at `at` that asks for a checksum alone: slot 0, no segmentation.
+/// Writes a data descriptor at `i`: as many bytes as `cmd_len` says at the bus address `dma`.
 #[inline(always)]
-pub(super) fn write_csum_context(mem: &mut DmaMemory, at: usize, maclen: u32, iplen: u32, l4t: u32) {
-    mem.write_le64_pair(at, [u64::from(iplen | maclen << 9), u64::from(DTYP_CONTEXT | DCMD_DEXT | l4t)]);
+pub(super) fn write_data(descs: &mut Descriptors, i: u16, dma: u64, cmd_len: u32, olinfo: u32) {
+    descs.write(i, data(dma, cmd_len, olinfo));
+}
+
+/// Writes a context descriptor at `i` that asks for a checksum alone: slot 0, no segmentation.
+#[inline(always)]
+pub(super) fn write_csum_context(descs: &mut Descriptors, i: u16, maclen: u32, iplen: u32, l4t: u32) {
+    descs.write(i, [u64::from(iplen | maclen << 9), u64::from(DTYP_CONTEXT | DCMD_DEXT | l4t)]);
 }
 
 /// The words of a context descriptor for slot 0: the lengths of the link and IP headers, the type of what they carry, and
@@ -68,15 +73,15 @@ pub(super) fn context_words((maclen, iplen): (u32, u32), tucmd: u32, (l4len, mss
     [iplen | maclen << 9, 0, DTYP_CONTEXT | DCMD_DEXT | tucmd, l4len << 8 | mss << 16]
 }
 
-/// Writes a context descriptor at `at`.
+/// Writes a context descriptor at `i`.
 #[inline]
-pub(super) fn write_context(mem: &mut DmaMemory, at: usize, words: [u32; 4]) {
+pub(super) fn write_context(descs: &mut Descriptors, i: u16, words: [u32; 4]) {
     let [a, b, c, d] = words.map(u64::from);
-    mem.write_le64_pair(at, [a | b << 32, c | d << 32]);
+    descs.write(i, [a | b << 32, c | d << 32]);
 }
 
-/// Lends the buffer at the bus address `dma` through the descriptor at `at`; clears what was written back there.
-#[inline]
-pub(super) fn write_rx(mem: &mut DmaMemory, at: usize, dma: u64) {
-    mem.write_le64_pair(at, [dma, 0]);
+/// A descriptor that lends the buffer at the bus address `dma`: nothing of what was written back is left.
+#[inline(always)]
+pub(super) fn lent(dma: u64) -> [u64; 2] {
+    [dma, 0]
 }

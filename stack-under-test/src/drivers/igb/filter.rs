@@ -1,4 +1,4 @@
-//! Which frames the device takes: addresses, groups, VLANs, sizes (`igb_set_rx_mode`, `igb_restore_vlan`; Linux 6.12).
+//! Which frames the device takes: addresses, groups, sizes (`igb_set_rx_mode`; Linux 6.12). VLANs are in `vlan.rs`.
 
 use super::Igb;
 use super::regs::*;
@@ -49,16 +49,6 @@ impl Igb {
         self.hw.wr32(ctx.bus, RLPML, limit);
         let clear = VMOLR_RLPML | VMOLR_ROPE | VMOLR_ROMPE | VMOLR_MPME;
         self.hw.modify(ctx.bus, vmolr(0), clear, VMOLR_LPE | limit | vmolr_bits);
-    }
-
-    /// `igb_vlan_mode`, `igb_restore_vlan`: tags are taken off, and those that name no VLAN pass.
-    pub(super) fn restore_vlan(&mut self, ctx: &mut DriverCtx<'_>) {
-        self.hw.modify(ctx.bus, CTRL, 0, CTRL_VME);
-        self.hw.modify(ctx.bus, RCTL, RCTL_CFIEN, 0);
-        self.hw.modify(ctx.bus, vmolr(0), 0, VMOLR_STRVLAN);
-        self.hw.modify(ctx.bus, DTXCTL, 0, DTXCTL_VLAN_ADDED);
-        self.hw.modify(ctx.bus, RPLOLR, 0, RPLOLR_STRVLAN);
-        self.hw.wr32(ctx.bus, VFTA, 1);
     }
 }
 

@@ -4,8 +4,8 @@
 //! call [`Igb::timer`] when [`Igb::next_deadline`] is reached. Interrupts come in through [`Igb::interrupt`], which says
 //! which NAPI to schedule; [`Igb::poll`] then does the work.
 //!
-//! The way of a packet: `xmit.rs` (out), `clean_tx.rs` (completion), `clean_rx.rs` (in). The way of the device:
-//! `reset.rs` (probe, down, reset), `configure.rs` (up), `filter.rs` and `rss.rs` (which frames, to which queue), `phy.rs`, `pause.rs`
+//! The way of a packet: `xmit.rs` and `xmit_row.rs` (out), `clean_tx.rs` (completion), `clean_rx.rs` and `rx_row.rs` (in). The way of the device:
+//! `reset.rs` (probe, down, reset), `configure.rs` (up), `filter.rs`, `vlan.rs` and `rss.rs` (which frames, to which queue), `phy.rs`, `pause.rs`
 //! and `watchdog.rs` (link, hang, statistics). What an administrator sets and tries: `settings.rs`, `selftest/`.
 
 mod clean_rx;
@@ -23,14 +23,17 @@ mod regs;
 mod reset;
 mod ring;
 mod rss;
+mod rx_row;
 mod selftest;
 mod settings;
 mod stats;
 #[cfg(test)]
 mod tests;
 mod tso;
+mod vlan;
 mod watchdog;
 mod xmit;
+mod xmit_row;
 
 pub use hw::Fault;
 pub use interrupt::IrqResult;
@@ -122,6 +125,7 @@ pub struct Igb {
     all_multicast: bool,
     /// `NETIF_F_RXCSUM`: the device's word for checksums is taken.
     rx_csum: bool,
+    vlans: vlan::Vlans,
     phase: Phase,
     want_up: bool,
     reset_requested: bool,
@@ -167,6 +171,7 @@ impl Igb {
             promisc: false,
             all_multicast: false,
             rx_csum: true,
+            vlans: vlan::Vlans::default(),
             phase: Phase::Unprobed,
             want_up: false,
             reset_requested: false,

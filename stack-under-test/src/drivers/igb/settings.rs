@@ -21,6 +21,13 @@ impl Igb {
         }
     }
 
+    /// Negotiates the link anew (`igb_nway_reset`): a device that is up goes down and up again.
+    pub fn nway_reset(&mut self, ctx: &mut DriverCtx<'_>) {
+        ctx.trace.function(0, "igb_nway_reset");
+        self.reset_requested = self.want_up;
+        self.advance(ctx);
+    }
+
     /// The sizes of the rings in descriptors: transmit, receive.
     #[must_use]
     pub fn ringparam(&self) -> (u16, u16) {

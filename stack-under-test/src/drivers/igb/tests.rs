@@ -5,6 +5,7 @@
 
 mod bring_up;
 mod link;
+mod row;
 mod rx;
 mod selftest;
 mod tso;
@@ -14,7 +15,7 @@ use super::{Config, Igb};
 use crate::bus::{Bus, Direction};
 use crate::dma::DmaMemory;
 use crate::netdev::{DriverCtx, NetdevQueue, NetdevTx};
-use crate::skb::{PoolConfig, Skb, SkbPool, SkbQueue};
+use crate::skb::{PoolConfig, Skb, SkbPool};
 use crate::time::{Duration, Instant};
 use crate::trace::Trace;
 use std::collections::BTreeMap;
@@ -46,6 +47,8 @@ struct FakeBus {
     /// A register that keeps nothing.
     forgets: Option<u32>,
     resets: u32,
+    /// The device reaches all memory.
+    direct: bool,
 }
 
 impl FakeBus {
@@ -67,6 +70,7 @@ impl FakeBus {
             mdic_stuck: false,
             forgets: None,
             resets: 0,
+            direct: false,
         }
     }
 
@@ -126,6 +130,10 @@ impl Bus for FakeBus {
         self.regs.insert(offset, value);
     }
 
+    fn dma_direct(&self) -> bool {
+        self.direct
+    }
+
     fn dma_map(&mut self, addr: u64, len: u32, _: Direction) {
         assert!(len > 0);
         self.lent.push((addr, len));
@@ -145,7 +153,7 @@ struct Rig {
     skbs: SkbPool,
     queues: Vec<NetdevQueue>,
     trace: Trace,
-    rx: SkbQueue,
+    rx: Vec<Skb>,
     now: Instant,
 }
 
@@ -165,14 +173,19 @@ impl Rig {
             skbs: SkbPool::new(DmaMemory::zeroed(pool.bytes(), BUS_BASE), &pool),
             queues: (0..config.queue_pairs).map(|_| queue_without_least_limit()).collect(),
             trace: Trace::default(),
-            rx: SkbQueue::default(),
+            rx: Vec::new(),
             now: Instant::ZERO,
         }
     }
 
     /// Up with a link, and the log empty. Rings of 64.
     fn up() -> Self {
+        Self::up_on(FakeBus::new())
+    }
+
+    fn up_on(bus: FakeBus) -> Self {
         let mut rig = Self::new(Config { mac: Some(MAC), tx_ring: 64, rx_ring: 64, ..Config::default() });
+        rig.bus = bus;
         rig.with(Igb::probe);
         rig.with(Igb::open).expect("it can be opened");
         rig.pass(Duration::from_millis(100));
@@ -227,6 +240,22 @@ impl Rig {
                 false
             }
         }
+    }
+
+    /// Sends packets in a row; how many were left.
+    fn xmit_row(&mut self, packets: Vec<Skb>) -> usize {
+        let mut row = packets.into_iter();
+        let sent = self.with(|igb, ctx| igb.xmit_frames(ctx, 0, false, &mut |_, _| row.next()));
+        let mut left = 0;
+        let given_back = match sent {
+            NetdevTx::Ok => None,
+            NetdevTx::Busy(skb) => Some(skb),
+        };
+        for skb in given_back.into_iter().chain(row) {
+            self.skbs.consume(&mut self.trace, skb);
+            left += 1;
+        }
+        left
     }
 
     /// The four words of a transmit descriptor.

@@ -2,9 +2,9 @@
 
 use super::Igb;
 use super::desc::{self, DATA_CMD, DCMD_EOP_RS, TUCMD_L4T_SCTP, TUCMD_L4T_TCP};
-use super::ring::{Ring, TxBuffer, TxRing};
-use super::tso::{igb_tso, tso_map};
-use crate::bus::{Bus, Direction};
+use super::ring::{Ring, TxRing};
+use super::tso::{special, special_map};
+use crate::bus::Bus;
 use crate::drop_reason::DropReason;
 use crate::netdev::{DriverCtx, NetdevTx};
 use crate::skb::pool::NONE;
@@ -27,8 +27,8 @@ impl Igb {
     /// fragments (igb has no `NETIF_F_FRAGLIST`).
     #[inline]
     pub fn xmit_frame(&mut self, ctx: &mut DriverCtx<'_>, skb: Skb, queue: u16, more: bool) -> NetdevTx {
-        if ctx.skbs[&skb].gso_size != 0 {
-            return self.xmit_tso(ctx, skb, queue, more);
+        if ctx.skbs[&skb].gso_size != 0 || ctx.skbs[&skb].vlan_tci.is_some() {
+            return self.xmit_special(ctx, skb, queue, more);
         }
         if ctx.trace.is_on() {
             return self.xmit_frame_as::<true>(ctx, skb, queue, more);
@@ -36,7 +36,7 @@ impl Igb {
         self.xmit_frame_as::<false>(ctx, skb, queue, more)
     }
 
-    /// [`Self::xmit_frame`] of a packet that is not large; without `TRACED` the journal is known to be off.
+    /// [`Self::xmit_frame`] of a packet that is not large and has no VLAN tag beside it; without `TRACED` the journal is known to be off.
     #[inline(always)]
     pub(crate) fn xmit_frame_as<const TRACED: bool>(
         &mut self,
@@ -76,7 +76,7 @@ impl Igb {
         Ok(())
     }
 
-    /// `igb_xmit_frame_ring`; with `LARGE` of a packet that the device is to cut.
+    /// `igb_xmit_frame_ring`; with `LARGE` of a packet that the device is to cut, or to put a VLAN tag on.
     #[inline(always)]
     pub(super) fn xmit_frame_ring<const TRACED: bool, const LARGE: bool>(
         &mut self,
@@ -97,19 +97,19 @@ impl Igb {
 
         let first = tx.ring.next_to_use;
         let dma = ctx.skbs.mem.bus_addr(packet.data_at);
-        let (mut bytecount, mut nr_frags) = (packet.len, packet.nr_frags);
+        let (mut bytecount, mut cut) = (packet.len, 0);
         let (start, last);
         if LARGE {
-            let Some(tso) = igb_tso(ctx.skbs, &skb) else {
+            let Some(tso) = special(ctx.skbs, &skb) else {
                 ctx.skbs.drop(ctx.trace, skb, DropReason::SkbGsoSeg);
                 return NetdevTx::Ok;
             };
-            ctx.trace.function(packet.name, "igb_tso");
+            ctx.trace.function(packet.name, if tso.cuts() { "igb_tso" } else { "igb_tx_csum" });
             bytecount += tso.more_bytes();
-            nr_frags |= super::ring::TSO;
-            (start, last) = tso_map(tx, ctx.skbs, ctx.bus, &skb, packet, (dma, &tso));
+            cut = super::ring::CUT;
+            (start, last) = special_map(tx, ctx.skbs, ctx.bus, &skb, packet, (dma, &tso));
         } else {
-            start = if packet.partial { tx_csum(tx, ctx.skbs, packet, first) } else { first };
+            start = if packet.partial { tx_csum(tx, packet, first) } else { first };
             last = tx_map(tx, ctx.skbs, ctx.bus, &skb, packet, (start, dma));
         }
         let next = tx.ring.after(last);
@@ -121,25 +121,22 @@ impl Igb {
 
         queue.sent(bytecount);
         tx.trans_start = ctx.now;
-        ctx.skbs.mem.write_barrier();
-        // What is lent for the linear part is kept where the packet begins, though a context descriptor may lie there.
-        tx.buffers[usize::from(first)] = TxBuffer {
-            skb: Some(skb),
-            dma,
-            len: packet.headlen,
-            bytecount,
-            next_to_watch: last,
-            nr_frags,
-            time_stamp: ctx.now,
-        };
+        let flags = cut | tx.flags();
+        let buffer = &mut tx.buffers[usize::from(first)];
+        buffer.begin(skb.into_slot(), (last, bytecount, flags), ctx.now);
+        if !tx.direct {
+            // What is lent for the linear part is kept where the packet begins, though a context descriptor may lie there.
+            buffer.lend(ctx.bus, dma, packet.headlen);
+        }
         tx.ring.next_to_use = next;
 
         if unused - packet.nr_frags - 1 - u16::from(start != first) < DESC_NEEDED {
             // The device is not run while the driver is, so what is free now is what the second look would find.
             queue.stop();
         }
-        ctx.bus.dma_map(dma, packet.headlen, Direction::ToDevice);
         if !more || queue.is_stopped() {
+            tx.told = next;
+            ctx.skbs.mem.write_barrier();
             self.hw.wr32(ctx.bus, tx.ring.tail, u32::from(next));
         }
         NetdevTx::Ok
@@ -154,8 +151,10 @@ pub(super) struct Packet {
     pub(super) nr_frags: u16,
     /// Where the linear data begins in the DMA region.
     pub(super) data_at: usize,
-    partial: bool,
+    pub(super) partial: bool,
     frag_list: bool,
+    /// The device is to cut it, or to put a VLAN tag on.
+    special: bool,
     /// The lengths of the Ethernet and IP headers, and where the checksum goes; read when `partial`.
     maclen: u16,
     iplen: u16,
@@ -173,10 +172,27 @@ impl Packet {
             data_at: meta.head_at + usize::from(meta.data),
             partial: meta.ip_summed == IpSummed::Partial,
             frag_list: meta.frag_list != NONE,
+            special: meta.gso_size != 0 || meta.vlan_tci.is_some(),
             maclen: meta.network_header.wrapping_sub(meta.data),
             iplen: meta.csum_start.wrapping_sub(meta.network_header),
             csum_offset: meta.csum_offset,
         }
+    }
+
+    /// What the context of this packet's checksum depends on.
+    #[inline(always)]
+    fn context(&self) -> u64 {
+        u64::from(self.maclen) | u64::from(self.iplen) << 16 | u64::from(self.csum_offset) << 32
+    }
+
+    /// Whether it goes out as it lies there, in one descriptor, while slot 0 of the queue holds `context`.
+    #[inline(always)]
+    pub(super) fn is_plain(&self, context: u64) -> bool {
+        !self.special
+            && !self.frag_list
+            && self.nr_frags == 0
+            && self.len >= MIN_FRAME as u32
+            && (!self.partial || self.context() == context)
     }
 }
 
@@ -184,28 +200,32 @@ impl Packet {
 /// The device keeps the context until another is written, so that a run of packets of one kind needs it once (DPDK's igb
 /// driver does the same; Linux writes one a packet).
 #[inline(always)]
-fn tx_csum(tx: &mut TxRing, skbs: &mut SkbPool, packet: &Packet, i: u16) -> u16 {
-    let context =
-        u64::from(packet.maclen) | u64::from(packet.iplen) << 16 | u64::from(packet.csum_offset) << 32;
+fn tx_csum(tx: &mut TxRing, packet: &Packet, i: u16) -> u16 {
+    let context = packet.context();
     if tx.context == context {
         return i;
     }
     tx.context = context;
-    write_context(&tx.ring, skbs, context, i)
+    write_csum_context(&mut tx.ring, context, i)
+}
+
+/// The layer-4 type by where the checksum lies.
+pub(super) fn l4t(csum_offset: u16) -> u32 {
+    match csum_offset {
+        16 => TUCMD_L4T_TCP,
+        8 => TUCMD_L4T_SCTP,
+        _ => 0,
+    }
 }
 
 /// Writes the context descriptor for a checksum at `i`, and gives the index after it. A packet whose offsets contradict
 /// each other gets a checksum at the wrong place, as on Linux, but nothing beyond it is touched.
 #[inline(never)]
-fn write_context(ring: &Ring, skbs: &mut SkbPool, context: u64, i: u16) -> u16 {
+fn write_csum_context(ring: &mut Ring, context: u64, i: u16) -> u16 {
     let [maclen, iplen, csum_offset] = [context, context >> 16, context >> 32].map(|part| part as u16);
-    let l4t = match csum_offset {
-        16 => TUCMD_L4T_TCP,
-        8 => TUCMD_L4T_SCTP,
-        _ => 0,
-    };
+    let l4t = l4t(csum_offset);
     let (maclen, iplen) = (u32::from(maclen & 0x7F), u32::from(iplen & 0x1FF));
-    desc::write_csum_context(&mut skbs.mem, ring.at(i), maclen, iplen, l4t);
+    desc::write_csum_context(&mut ring.descs, i, maclen, iplen, l4t);
     ring.after(i)
 }
 
@@ -224,7 +244,7 @@ fn tx_map(
     if packet.nr_frags != 0 {
         return tx_map_with(tx, skbs, bus, skb, (start, dma, packet.headlen, (DATA_CMD, olinfo)));
     }
-    desc::write_data(&mut skbs.mem, tx.ring.at(start), dma, DATA_CMD | DCMD_EOP_RS | packet.headlen, olinfo);
+    desc::write_data(&mut tx.ring.descs, start, dma, DATA_CMD | DCMD_EOP_RS | packet.headlen, olinfo);
     start
 }
 
@@ -244,16 +264,15 @@ pub(super) fn tx_map_with(
         if frag.len == 0 {
             continue;
         }
-        desc::write_data(&mut skbs.mem, tx.ring.at(i), dma, cmd | len, olinfo);
+        desc::write_data(&mut tx.ring.descs, i, dma, cmd | len, olinfo);
         olinfo = 0;
         i = tx.ring.after(i);
         dma = skbs.mem.bus_addr(skbs.buf_offset(frag.buf) + usize::from(frag.offset));
         len = u32::from(frag.len);
-        bus.dma_map(dma, len, Direction::ToDevice);
-        let buffer = &mut tx.buffers[usize::from(i)];
-        buffer.dma = dma;
-        buffer.len = len;
+        if !tx.direct {
+            tx.buffers[usize::from(i)].lend(bus, dma, len);
+        }
     }
-    desc::write_data(&mut skbs.mem, tx.ring.at(i), dma, cmd | DCMD_EOP_RS | len, olinfo);
+    desc::write_data(&mut tx.ring.descs, i, dma, cmd | DCMD_EOP_RS | len, olinfo);
     i
 }

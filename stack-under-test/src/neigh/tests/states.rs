@@ -1,6 +1,7 @@
 //! The states, the requests and the waiting packets.
 
 use super::*;
+use crate::route::OifId;
 use rstest::rstest;
 
 /// How an entry gets into each state.
@@ -204,7 +205,7 @@ fn the_source_of_the_waiting_packet_is_the_hint() {
     bench.table.resolve_output(&mut cx, PEER_IP, skb).expect("room");
     let expected = Action::Solicit { target: PEER_IP, lladdr: None, saddr: Some(OWN_IP) };
     assert_eq!(bench.actions, [expected]);
-    let source = |saddr| super::super::arp::solicit_source(&bench.fib, saddr, PEER_IP);
+    let source = |saddr| super::super::arp::solicit_source(&bench.fib, OifId::ETH0, saddr, PEER_IP);
     assert_eq!(source(Some(OWN_IP)), OWN_IP);
     assert_eq!(source(Some(Ipv4Addr::new(10, 0, 0, 1))), OWN_IP);
     assert_eq!(source(None), OWN_IP);

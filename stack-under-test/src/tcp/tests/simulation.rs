@@ -3,10 +3,12 @@
 
 use super::wire::{Faults, HOSTS, Link};
 use crate::errno::Errno;
-use crate::socket::Fd;
+use crate::mib::Counter;
+use crate::socket::{Fd, SocketOption};
+use crate::stack::Stack;
 use crate::tcp::recvmsg::TcpRecvFlags;
 use crate::tcp::sendmsg::TcpSendFlags;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use rstest::rstest;
@@ -91,6 +93,10 @@ fn settings(link: &mut Link, seed: u64) {
 fn transfer(seed: u64, faults: Faults, totals: [usize; 2], chunk: usize) -> Link {
     let mut link = Link::new(seed, faults, Duration::from_millis(5));
     settings(&mut link, seed);
+    transfer_over(link, seed, totals, chunk)
+}
+
+fn transfer_over(mut link: Link, seed: u64, totals: [usize; 2], chunk: usize) -> Link {
     let fds = open(&mut link);
     let mut sides = fds.map(Side::new);
     let end = link.now + Duration::from_secs(3600);
@@ -139,4 +145,60 @@ fn every_byte_arrives_once_and_in_order(#[case] faults: Faults) {
         let total = if chunk == 1 { 2000 } else { 200_000 };
         transfer(seed, faults, [total, total / 3], chunk);
     }
+}
+
+// While nobody listens, a packet goes from TCP to the device by a shorter way.
+#[rstest]
+#[case::a_clean_wire(Faults::default())]
+#[case::all_at_once(Faults { loss: 30, duplicate: 30, reorder: 100, corrupt: 20 })]
+fn what_is_sent_does_not_depend_on_the_journal(#[case] faults: Faults) {
+    for seed in 0..32 {
+        let [silent, journaled] = [false, true].map(|on| {
+            let mut link = Link::new(seed, faults, Duration::from_millis(5));
+            settings(&mut link, seed);
+            link.ends.iter_mut().for_each(|stack| stack.trace.set_on(on));
+            transfer_over(link, seed, [20_000, 3_000], 1460)
+        });
+        assert_eq!(silent.log.len(), journaled.log.len(), "seed {seed}");
+        assert!(silent.log == journaled.log, "seed {seed}");
+        for counter in Counter::ALL {
+            let counts =
+                [&silent, &journaled].map(|link| link.ends.each_ref().map(|end| end.mib.get(*counter)));
+            assert_eq!(counts[0], counts[1], "seed {seed}: {counter:?}");
+        }
+    }
+}
+
+fn option(stack: &mut Stack, fd: Fd, option: SocketOption, value: i32) {
+    stack.setsockopt(fd, option, value).expect("an option that can be set");
+}
+
+fn default_ttl(stack: &mut Stack) {
+    let command = crate::control::parse(&["sysctl", "-w", "net.ipv4.ip_default_ttl=3"]).expect("a command");
+    stack.control(Instant::ZERO, &command).expect("a command that is done");
+}
+
+// The headers of a connection are put together once: until something changes that stands in them.
+#[rstest]
+#[case::the_time_to_live(|stack: &mut Stack, fd: Fd| option(stack, fd, SocketOption::IpTtl, 3), 8, 3)]
+#[case::the_type_of_service(|stack: &mut Stack, fd: Fd| option(stack, fd, SocketOption::IpTos, 0x10), 1, 0x10)]
+#[case::whether_to_fragment(|stack: &mut Stack, fd: Fd| option(stack, fd, SocketOption::IpMtuDiscover, 0), 6, 0)]
+#[case::the_default_time_to_live(|stack: &mut Stack, _: Fd| default_ttl(stack), 8, 3)]
+fn a_change_shows_in_the_next_segment(
+    #[case] change: fn(&mut Stack, Fd),
+    #[case] at: usize,
+    #[case] value: u8,
+) {
+    let mut link = Link::new(0, Faults::default(), Duration::from_millis(5));
+    let [_, client] = open(&mut link);
+    let seen = [false, true].map(|changed| {
+        if changed {
+            change(&mut link.ends[1], client);
+        }
+        let sent = link.ends[1].tcp_send(link.now, 0, client, b"hello", TcpSendFlags::default());
+        assert_eq!(sent, Ok(5));
+        link.pass(Duration::from_secs(1));
+        link.log.iter().rfind(|(_, from, _)| *from == 1).map(|(_, _, packet)| packet[at] == value)
+    });
+    assert_eq!(seen, [Some(false), Some(true)]);
 }

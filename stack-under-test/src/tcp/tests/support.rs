@@ -28,7 +28,8 @@ pub(crate) fn bare_stack(seed: u64, pool: PoolConfig) -> Stack {
 
 /// A socket that is connected to nothing.
 pub(crate) fn idle_sock() -> TcpSock {
-    bare_stack(0, PoolConfig { skbs: 4, heads: 4, pages: 1, coherent_bytes: 4096 }).tcp_new_sock(0)
+    bare_stack(0, PoolConfig { skbs: 4, heads: 4, pages: 1, coherent_bytes: 4096 })
+        .tcp_new_sock(0, Default::default())
 }
 
 /// The packet of a received segment, as igb hands it up and TCP has taken the headers off; its bytes count from `seq`.

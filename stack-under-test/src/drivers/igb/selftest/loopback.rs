@@ -99,8 +99,7 @@ impl Igb {
         self.configure_mac(ctx);
         self.configure_tx_ring(ctx, 0);
         self.configure_rx_ring(ctx, 0);
-        let unused = self.rx[0].ring.unused();
-        self.alloc_rx_buffers(ctx, 0, unused);
+        self.alloc_rx_buffers(ctx, 0);
         true
     }
 
@@ -129,7 +128,7 @@ impl Igb {
         self.clean_rx_irq(ctx, 0, 2 * FRAMES);
         (self.queue_stats[0], self.vectors[0]) = counted;
         let mut good = 0;
-        while let Some(skb) = ctx.rx.pop_front(ctx.skbs) {
+        for skb in core::mem::take(ctx.rx) {
             good += u32::from(is_test_frame(ctx, &skb));
             ctx.skbs.consume(ctx.trace, skb);
         }

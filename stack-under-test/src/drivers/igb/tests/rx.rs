@@ -13,7 +13,7 @@ fn frame(len: usize) -> Vec<u8> {
 }
 
 fn bytes(rig: &mut Rig) -> Vec<u8> {
-    let skb = rig.rx.pop_front(&mut rig.skbs).expect("a frame");
+    let skb = rig.rx.remove(0);
     let mut bytes = std::vec![0; rig.skbs[&skb].len()];
     rig.skbs.copy_out(&skb, 0, &mut bytes);
     rig.skbs.consume(&mut rig.trace, skb);
@@ -76,7 +76,7 @@ fn the_device_s_word_for_the_checksum(
     let mut rig = Rig::up();
     rig.receive(0, &frame(len), DD | EOP | status);
     rig.poll();
-    let skb = rig.rx.pop_front(&mut rig.skbs).expect("a frame");
+    let skb = rig.rx.remove(0);
     assert_eq!(rig.skbs[&skb].ip_summed, summed);
     assert_eq!(rig.ethtool("rx_queue_0_csum_err"), csum_err);
 }

@@ -43,6 +43,35 @@ fn a_checksum_takes_a_context_descriptor_before(#[case] csum_offset: u16, #[case
     assert_eq!((rig.skbs.in_flight(), rig.igb.tx[0].has_work()), (0, false));
 }
 
+#[rstest]
+#[case::with_a_checksum(IpSummed::Partial, [20 | 14 << 9 | 0xA064 << 16, 0, 0x2020_0800, 0], 1 << 9)]
+#[case::without_one(IpSummed::None, [14 << 9 | 0xA064 << 16, 0, 0x2020_0000, 0], 0)]
+fn a_tag_takes_a_context_descriptor_of_its_own(
+    #[case] ip_summed: IpSummed,
+    #[case] context: [u32; 4],
+    #[case] options: u32,
+) {
+    let mut rig = Rig::up();
+    for _ in 0..2 {
+        let skb = rig.packet(74);
+        let meta = &mut rig.skbs[&skb];
+        (meta.vlan_tci, meta.ip_summed) = (Some(0xA064), ip_summed);
+        meta.network_header = meta.data_offset() + 14;
+        meta.csum_start = meta.data_offset() + 34;
+        meta.csum_offset = 16;
+        assert!(rig.xmit(skb, false));
+    }
+    // VLE, in each packet; PAYLEN does not count the tag.
+    for first in [0, 2] {
+        assert_eq!(rig.txd(first), context);
+        assert_eq!(rig.txd(first + 1)[2..], [LAST | 1 << 30 | 74, 74 << 14 | options]);
+    }
+    rig.done(1);
+    rig.done(3);
+    rig.poll();
+    assert_eq!((rig.skbs.in_flight(), rig.with(Igb::stats64).tx_bytes), (0, 148));
+}
+
 #[test]
 fn pieces_take_a_descriptor_each_and_the_last_one_reports() {
     let mut rig = Rig::up();

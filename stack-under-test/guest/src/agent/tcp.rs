@@ -1,15 +1,18 @@
 //! Calls on TCP sockets. The stack's never block: what waits is tried again here, and remembers how far it came.
 
 use super::{Agent, Application, Attempt, Pending, has, or_block, value};
-use crate::case::model::{OptionValue, Syscall};
-use crate::rig::{CallId, Returned};
+use crate::call::{CallId, OptionValue, Returned, Syscall};
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::SocketAddrV4;
 use stack_under_test::errno::Errno;
 use stack_under_test::socket::{Fd, SocketOption};
 use stack_under_test::stack::Stack;
 use stack_under_test::tcp::recvmsg::TcpRecvFlags;
 use stack_under_test::tcp::sendmsg::TcpSendFlags;
 use stack_under_test::time::{Duration, Instant};
-use std::net::SocketAddrV4;
 
 /// How far a call came that had to wait.
 #[derive(Debug, Default)]
@@ -150,7 +153,7 @@ fn receive(
         progress.received.clear();
         return Err(Pending::Blocks);
     }
-    let bytes = std::mem::take(&mut progress.received);
+    let bytes = core::mem::take(&mut progress.received);
     let count = if known.trunc { came } else { bytes.len() };
     Ok(Returned { payload: Some(bytes), ..value(i64::try_from(count).unwrap_or(i64::MAX)) })
 }

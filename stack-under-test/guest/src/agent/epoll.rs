@@ -2,8 +2,10 @@
 
 use super::tcp::Progress;
 use super::{Agent, Application, Attempt, Pending, value};
-use crate::case::model::{Ready, Syscall};
-use crate::rig::Returned;
+use crate::call::{Ready, Returned, Syscall};
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
 use stack_under_test::errno::Errno;
 use stack_under_test::socket::Fd;
 use stack_under_test::socket::epoll::{self, EpollCtl, EpollEvent};

@@ -4,8 +4,12 @@
 mod epoll;
 mod tcp;
 
-use crate::case::model::{OptionValue, SocketKind, Syscall};
-use crate::rig::{CallId, CallResult, Returned};
+use crate::call::{CallId, CallResult, OptionValue, Returned, SocketKind, Syscall};
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
 use stack_under_test::errno::Errno;
 use stack_under_test::socket::calls::Readiness;
 use stack_under_test::socket::receive::ReceiveFlags;
@@ -13,7 +17,6 @@ use stack_under_test::socket::{Fd, SocketOption};
 use stack_under_test::stack::Stack;
 use stack_under_test::time::{Duration, Instant};
 use stack_under_test::udp::output::SendFlags;
-use std::collections::BTreeMap;
 use tcp::Progress;
 
 /// A call that blocks.
@@ -35,7 +38,7 @@ pub struct Agent {
     /// What sets of sockets call them.
     labels: Vec<String>,
     /// Somebody else makes the calls, and asks whom to wake.
-    pub(super) retired: bool,
+    pub retired: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -145,7 +148,7 @@ impl Agent {
         if self.blocked.is_empty() {
             return ended;
         }
-        for mut blocked in std::mem::take(&mut self.blocked) {
+        for mut blocked in core::mem::take(&mut self.blocked) {
             let fd = socket_of(&blocked.call).and_then(|name| self.sockets.get(name)).map(|socket| socket.fd);
             let due = blocked.deadline.is_some_and(|deadline| deadline <= now);
             // A socket that was closed meanwhile wakes nobody; the call finds that out by itself.
@@ -265,7 +268,7 @@ impl Agent {
 }
 
 /// What getsockname and getpeername give.
-fn address(address: Result<std::net::SocketAddrV4, Errno>) -> Attempt {
+fn address(address: Result<core::net::SocketAddrV4, Errno>) -> Attempt {
     Ok(Returned { address: Some(address?), ..Returned::default() })
 }
 
@@ -301,7 +304,7 @@ fn send(
     stack: &mut Stack,
     (now, cpu): (Instant, u8),
     socket: Application,
-    (payload, to): (&[u8], Option<std::net::SocketAddrV4>),
+    (payload, to): (&[u8], Option<core::net::SocketAddrV4>),
     flags: &[String],
 ) -> Attempt {
     let known = SendFlags {

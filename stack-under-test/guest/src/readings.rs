@@ -1,23 +1,76 @@
 //! What an administrator could read of the stack, by the keys that a case uses; the same as on the linux rig.
 
-use crate::case::model::{RouteQuery, Source};
-use crate::case::symbols::TCP_CA_STATES;
-use crate::rig::{Reading, Readings, RigError};
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+use serde::{Deserialize, Serialize};
 use stack_under_test::control::tc::TC_H_ROOT;
+use stack_under_test::errno::Errno;
 use stack_under_test::netdev::NetdevStats;
 use stack_under_test::netdev::qdisc::QdiscListing;
-use stack_under_test::route::{FlowKey, OifId};
+use stack_under_test::route::FlowKey;
 use stack_under_test::socket::Fd;
 use stack_under_test::stack::Stack;
 use stack_under_test::time::Instant;
 
+/// The states of congestion avoidance, as `enum tcp_ca_state` names them, by their numbers from 0.
+pub const TCP_CA_STATES: &[&str] = &["Open", "Disorder", "CWR", "Recovery", "Loss"];
+
+/// Values of one source, by key.
+pub type Readings = BTreeMap<String, Reading>;
+
+/// A value that was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reading {
+    /// A counter or other number.
+    Number(i64),
+    /// Text: a state, an address.
+    Text(String),
+}
+
+/// What can be read of a stack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// `/proc/net/dev`.
+    Netdev,
+    /// `ethtool -S`.
+    Ethtool,
+    /// `/proc/net/snmp` and `netstat`.
+    Snmp,
+    /// `/proc/softirqs`.
+    Softirqs,
+    /// `tc -s qdisc`.
+    Qdisc,
+    /// `nft list ruleset`.
+    Nft,
+    /// `ip neigh`.
+    Neigh,
+    /// `ip route get`.
+    Route(RouteQuery),
+    /// The packet pool.
+    Skb,
+}
+
+/// `route: {to: …}`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RouteQuery {
+    /// The destination.
+    pub to: Ipv4Addr,
+    /// `from:`.
+    pub from: Option<Ipv4Addr>,
+    /// `tos:`.
+    pub tos: Option<u8>,
+    /// `mark:`.
+    pub mark: Option<u32>,
+}
+
 /// The values of a source.
-///
-/// # Errors
-/// [`RigError::Missing`] for a source that this stack does not have.
-pub fn read(stack: &mut Stack, now: Instant, source: &Source) -> Result<Readings, RigError> {
-    Ok(match source {
-        Source::Netdev => netdev(&stack.netdev_stats(now)),
+pub fn read(stack: &mut Stack, now: Instant, source: &Source) -> Readings {
+    match source {
+        Source::Netdev => all_netdevs(stack, now),
         Source::Ethtool => numbers(stack.ethtool_stats(now)),
         Source::Snmp => numbers(stack.snmp()),
         Source::Softirqs => softirqs(stack),
@@ -29,19 +82,15 @@ pub fn read(stack: &mut Stack, now: Instant, source: &Source) -> Result<Readings
             ("in_flight".to_owned(), stack.skbs_in_flight() as u64),
             ("copied_bytes".to_owned(), stack.copied_bytes()),
         ]),
-        Source::TcpInfo(_) => return Err(RigError::Missing("TCP_INFO is read of a socket".to_owned())),
-        Source::Journey(_) => {
-            return Err(RigError::Missing("a journey is not read as a list of values".to_owned()));
-        }
-    })
+    }
 }
 
 /// `TCP_INFO` of a socket, by the fields of `struct tcp_info`.
 ///
 /// # Errors
-/// [`RigError::Broken`] when the socket has none.
-pub fn tcp_info(stack: &Stack, fd: Fd) -> Result<Readings, RigError> {
-    let info = stack.tcp_info(fd).map_err(|errno| RigError::Broken(format!("TCP_INFO: {}", errno.name())))?;
+/// As getsockopt(2).
+pub fn tcp_info(stack: &Stack, fd: Fd) -> Result<Readings, Errno> {
+    let info = stack.tcp_info(fd)?;
     let mut readings = numbers(info.fields().map(|(name, value)| (name.to_owned(), value)));
     let ca_state = usize::try_from(info.ca_state).ok().and_then(|at| TCP_CA_STATES.get(at));
     for (key, text) in [("state", info.state_name()), ("ca_state", ca_state.unwrap_or(&"UNKNOWN"))] {
@@ -56,6 +105,15 @@ fn number(value: u64) -> Reading {
 
 fn numbers(values: impl IntoIterator<Item = (String, u64)>) -> Readings {
     values.into_iter().map(|(key, value)| (key, number(value))).collect()
+}
+
+/// Those of `eth0` by their names alone, those of a VLAN device as `eth0.100/rx_packets`.
+fn all_netdevs(stack: &mut Stack, now: Instant) -> Readings {
+    let mut readings = netdev(&stack.netdev_stats(now));
+    for (name, stats) in stack.vlans() {
+        readings.extend(netdev(&stats).into_iter().map(|(key, value)| (format!("{name}/{key}"), value)));
+    }
+    readings
 }
 
 /// By the names of `struct rtnl_link_stats64`.
@@ -88,7 +146,7 @@ fn netdev(stats: &NetdevStats) -> Readings {
 
 /// `NET_RX` over all CPUs, and `NET_RX/0` of one.
 fn softirqs(stack: &Stack) -> Readings {
-    let mut sums = std::collections::BTreeMap::<String, u64>::new();
+    let mut sums = BTreeMap::<String, u64>::new();
     for (row, cpu, runs) in stack.softirqs() {
         *sums.entry(row.to_owned()).or_default() += runs;
         sums.insert(format!("{row}/{cpu}"), runs);
@@ -135,7 +193,7 @@ fn nft(stack: &Stack) -> Readings {
 /// `192.0.2.2/state` and `192.0.2.2/lladdr`.
 fn neigh(stack: &Stack) -> Readings {
     let mut readings = Readings::new();
-    for neighbour in stack.neighbours().dump() {
+    for neighbour in stack.all_neighbours() {
         readings
             .insert(format!("{}/state", neighbour.addr), Reading::Text(neighbour.state.name().to_owned()));
         if let Some(mac) = neighbour.lladdr() {
@@ -159,9 +217,9 @@ fn route(stack: &mut Stack, now: Instant, query: &RouteQuery) -> Readings {
     match stack.route_get(now, &key) {
         Err(errno) => Readings::from([text("error", errno.name())]),
         Ok(route) => {
-            let dev = if route.oif == OifId::LO { "lo" } else { "eth0" };
+            let dev = stack.fib().link_name(route.oif).unwrap_or_default();
             let via = route.gateway.map(|gateway| text("via", gateway.to_string()));
-            let rest = [text("dev", dev.to_owned()), text("src", route.src.to_string())];
+            let rest = [text("dev", dev.to_string()), text("src", route.src.to_string())];
             via.into_iter().chain(rest).collect()
         }
     }

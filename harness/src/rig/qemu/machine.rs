@@ -1,0 +1,278 @@
+//! One QEMU with a guest in it: started with what is needed and nothing else, spoken to, and gone when the value is.
+//!
+//! It inherits its ends of the control channel and of the wire as standard input and output, and a pipe as standard error, on which the
+//! guest's serial line is too: so nothing lies in the file system, and nothing is left of it after a kill -9.
+
+use super::crash::Crash;
+use super::monitor::Monitor;
+use super::program::Qemu;
+use crate::rig::RigError;
+use crate::rig::linux::{descriptors, ioctl};
+use guest::packet;
+use std::io::{ErrorKind, PipeReader, Read, Write};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// What is kept of what QEMU and the guest say outside of the control channel.
+const SAID_MAX: usize = 256 * 1024;
+/// How long a QEMU that was killed takes to be gone.
+const END: Duration = Duration::from_secs(5);
+/// The guest's memory, in MiB.
+const MEMORY: u32 = 128;
+
+/// A running QEMU.
+pub struct Machine {
+    child: Child,
+    control: UnixStream,
+    monitor: Monitor,
+    /// The harness's end of the cable: a frame is a datagram.
+    pub wire: UnixDatagram,
+    received: Vec<u8>,
+    said: Arc<Mutex<Vec<u8>>>,
+    listener: Option<JoinHandle<()>>,
+    image: PathBuf,
+}
+
+/// How the CPU is to be had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Accel {
+    /// What is known to work: TCG.
+    #[default]
+    Auto,
+    /// QEMU's translator.
+    Tcg,
+    /// The kernel's virtual machine.
+    Kvm,
+}
+
+impl Machine {
+    /// Boots the image.
+    ///
+    /// # Errors
+    /// When QEMU cannot be started.
+    pub fn start(qemu: &Qemu, image: &Path, mac: [u8; 6], accel: Accel) -> Result<Self, RigError> {
+        let broken = |error: std::io::Error| RigError::Broken(format!("QEMU cannot be started: {error}"));
+        let (control, theirs) = UnixStream::pair().map_err(broken)?;
+        let (wire, their_wire) = UnixDatagram::pair().map_err(broken)?;
+        let (monitor, monitored) = UnixStream::pair().map_err(broken)?;
+        let (said, saying) = std::io::pipe().map_err(broken)?;
+        wire.set_nonblocking(true).map_err(broken)?;
+        let mut command = Command::new(&qemu.path);
+        command
+            .args(arguments(image, mac, accel, monitored.as_raw_fd()))
+            .stdin(OwnedFd::from(theirs))
+            .stdout(OwnedFd::from(their_wire))
+            .stderr(saying);
+        ioctl::die_with_parent(&mut command);
+        ioctl::inherit(&mut command, monitored.as_fd());
+        let child = descriptors::start(|| command.spawn()).map_err(broken)?;
+        drop((command, monitored));
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let listener = {
+            let heard = Arc::clone(&heard);
+            std::thread::spawn(move || listen(said, &heard))
+        };
+        Ok(Self {
+            child,
+            control,
+            monitor: Monitor::new(monitor),
+            wire,
+            received: Vec::new(),
+            said: heard,
+            listener: Some(listener),
+            image: image.to_owned(),
+        })
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// How the guest died, or that it does not listen.
+    pub fn send(&mut self, message: &[u8], deadline: Instant) -> Result<(), RigError> {
+        let mut bytes = Vec::with_capacity(message.len() + 16);
+        packet::write(message, &mut bytes);
+        let patience = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        let sent =
+            self.control.set_write_timeout(Some(patience)).and_then(|()| self.control.write_all(&bytes));
+        sent.map_err(|error| self.gone(&error))
+    }
+
+    /// Waits for the next message.
+    ///
+    /// # Errors
+    /// How the guest died, or that it does not answer.
+    pub fn receive(&mut self, deadline: Instant) -> Result<Vec<u8>, RigError> {
+        let mut bytes = [0; 16 * 1024];
+        loop {
+            match packet::take(&mut self.received) {
+                Ok(Some(message)) => return Ok(message),
+                Ok(None) => {}
+                Err(bad) => return Err(RigError::Broken(bad.to_string())),
+            }
+            let patience = deadline.saturating_duration_since(Instant::now());
+            if patience.is_zero() {
+                return Err(self.gone(&ErrorKind::TimedOut.into()));
+            }
+            let read =
+                self.control.set_read_timeout(Some(patience)).and_then(|()| self.control.read(&mut bytes));
+            match read {
+                Ok(0) => return Err(self.gone(&ErrorKind::UnexpectedEof.into())),
+                Ok(count) => self.received.extend_from_slice(&bytes[..count]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.gone(&error)),
+            }
+        }
+    }
+
+    /// Pulls the cable out of the NIC, or puts it back.
+    ///
+    /// # Errors
+    /// When QEMU does not do it.
+    pub fn set_link(&mut self, up: bool, deadline: Instant) -> Result<(), RigError> {
+        self.monitor.set_link(up, deadline).map_err(|error| self.gone(&error))
+    }
+
+    /// The process, for who wants to see it die.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What became of a guest with which one can speak no more.
+    fn gone(&mut self, error: &std::io::Error) -> RigError {
+        let silent = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+        let status = if silent { self.child.try_wait().ok().flatten() } else { self.wait(END) };
+        let said = self.heard();
+        if let Some(crash) = Crash::find(&said) {
+            return RigError::Broken(crash.explained(&self.image));
+        }
+        let tail = last_lines(&said);
+        RigError::Broken(match status {
+            None if silent => format!("the guest does not answer{tail}"),
+            None => format!("the guest closed the control channel, and QEMU runs on{tail}"),
+            Some(status) => format!("{}{tail}", ended(status)),
+        })
+    }
+
+    fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return Some(status),
+                Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(1)),
+                _ => return None,
+            }
+        }
+    }
+
+    /// All that was said outside of the control channel.
+    fn heard(&mut self) -> String {
+        if self.child.try_wait().is_ok_and(|status| status.is_some()) {
+            // It is dead: the pipe ends, and with it who listens.
+            if let Some(listener) = self.listener.take() {
+                let _ = listener.join();
+            }
+        }
+        String::from_utf8_lossy(&self.said.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(listener) = self.listener.take() {
+            let _ = listener.join();
+        }
+    }
+}
+
+/// How a QEMU ended that should have run on.
+fn ended(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        // With -no-reboot a triple fault is an orderly end.
+        (Some(0), _) => "the guest's CPU was reset (a triple fault), and QEMU ended".to_owned(),
+        (Some(code), _) => format!("QEMU ended with status {code}"),
+        (None, Some(signal)) => format!("QEMU was killed by signal {signal}"),
+        (None, None) => "QEMU ended".to_owned(),
+    }
+}
+
+fn last_lines(said: &str) -> String {
+    let lines: Vec<_> = said.lines().rev().take(8).collect();
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines: Vec<_> = lines.into_iter().rev().collect();
+    format!("; it said last:\n{}", lines.join("\n"))
+}
+
+fn listen(mut from: PipeReader, into: &Mutex<Vec<u8>>) {
+    let mut bytes = [0; 4096];
+    while let Ok(count) = from.read(&mut bytes) {
+        if count == 0 {
+            break;
+        }
+        let mut said = into.lock().unwrap_or_else(PoisonError::into_inner);
+        // A guest that floods the line is heard to the end, and kept up to a bound.
+        let room = SAID_MAX.saturating_sub(said.len()).min(count);
+        said.extend_from_slice(&bytes[..room]);
+    }
+}
+
+fn arguments(image: &Path, mac: [u8; 6], accel: Accel, monitor: RawFd) -> Vec<String> {
+    let [a, b, c, d, e, f] = mac;
+    let mac = format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
+    let accel = match accel {
+        Accel::Auto | Accel::Tcg => "tcg",
+        Accel::Kvm => "kvm",
+    };
+    let mut arguments: Vec<String> = [
+        "-machine",
+        "q35,pit=off,hpet=off,sata=off,smbus=off",
+        "-accel",
+        accel,
+        "-m",
+        &format!("{MEMORY}M"),
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-no-reboot",
+        "-bios",
+        "qboot.rom",
+        "-serial",
+        "file:/dev/stderr",
+        "-device",
+        "isa-debug-exit,iobase=0xf4,iosize=4",
+        // 0 and 1: the ends that it inherits.
+        "-chardev",
+        "socket,id=control,fd=0",
+        "-device",
+        "virtio-serial-pci,disable-legacy=on",
+        "-device",
+        "virtconsole,chardev=control",
+        "-chardev",
+        &format!("socket,id=monitor,fd={monitor}"),
+        "-mon",
+        "chardev=monitor,mode=readline",
+        "-netdev",
+        "dgram,id=wire,local.type=fd,local.str=1",
+        "-device",
+        &format!("igb,id=nic,netdev=wire,romfile=,mac={mac},addr=4.0"),
+    ]
+    .map(str::to_owned)
+    .into();
+    if accel == "tcg" {
+        // QEMU's time is that of its CPU, 1,024 ns an instruction: the device's timers need not be waited for.
+        arguments.extend(["-icount", "shift=10,sleep=on"].map(str::to_owned));
+    }
+    arguments.extend(["-kernel".to_owned(), image.display().to_string()]);
+    arguments
+}

@@ -1,0 +1,240 @@
+//! Our stack and driver as a guest on the bare machine, under QEMU, on a NIC that we did not write.
+//!
+//! ```text
+//! engine ─ calls, commands, time ─→ control channel ─→ agent ─→ Stack ─ registers ─→ QEMU's igb
+//!        ←─────────────── frames, each a datagram ──────────────────────────────────────┘
+//! ```
+//!
+//! The stack's clock is set by the harness, so that a minute of back-off costs nothing. The device's is QEMU's own: after each
+//! moment of the stack's clock it is given time until it is at rest.
+
+mod ability;
+mod crash;
+mod guest;
+mod image;
+mod machine;
+mod monitor;
+mod pool;
+pub mod program;
+
+pub use ability::missing;
+pub use machine::Accel;
+pub use pool::Pool;
+
+use crate::case::model::{Command, Nanos, RigKind, Source, Syscall, topology};
+use crate::rig::emu::journal::Journal;
+use crate::rig::emu::of_the_stack;
+use crate::rig::{CallId, CommandResult, Event, Finished, Journey, Readings, Rig, RigError, SeenFrame};
+use ::guest::protocol::{Answer, Identity, Reply, Request, State};
+use ::guest::readings::Source as OfTheStack;
+use guest::Guest;
+use stack_under_test::stack::Config;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// How long a command that resets the device may take until there is carrier again, by the stack's clock.
+const CARRIER_BOUND: Nanos = 10_000_000_000;
+/// So many frames arrive at one moment at most before the stack is let at them: a ring has room for 256.
+const AT_ONCE_MAX: u32 = 64;
+/// Of ids, ports, hashes.
+const SEED: u64 = 0;
+
+/// A trial's guest.
+pub struct QemuRig {
+    pool: Arc<Pool>,
+    /// `None` once it was given back.
+    guest: Option<Guest>,
+    state: State,
+    journal: Journal,
+    /// What happened and was not handed out yet, in the order of time.
+    events: VecDeque<Event>,
+    /// The first step, by the stack's clock.
+    origin: u64,
+    /// Whether something was done at this moment that the stack or the device has not seen to.
+    is_stirred: bool,
+}
+
+impl QemuRig {
+    /// A stack with the topology of `design.md`, up and with carrier, in a guest that waits for a trial or in a new one; its first
+    /// step is now.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn new(pool: &Arc<Pool>) -> Result<Self, RigError> {
+        let mut guest = pool.take()?;
+        let identity = Identity { ip: topology::SUT_IP, seed: SEED, cpus: Config::default().cpus };
+        let state = guest.begin(identity)?;
+        let mut journal = Journal::default();
+        journal.begin(state.now);
+        let (origin, events) = (state.now, VecDeque::new());
+        let pool = Arc::clone(pool);
+        Ok(Self { pool, guest: Some(guest), state, journal, events, origin, is_stirred: false })
+    }
+
+    fn guest(&mut self) -> Result<&mut Guest, RigError> {
+        self.guest.as_mut().ok_or_else(|| RigError::Broken("the trial is over".to_owned()))
+    }
+
+    /// Asks the guest, and takes over what has happened since.
+    fn ask(&mut self, request: &Request) -> Result<Answer, RigError> {
+        let Reply { answer, state } = self.guest()?.ask(request)?;
+        let origin = self.origin;
+        self.state = state;
+        self.take_frames()?;
+        for (call, at, result) in std::mem::take(&mut self.state.ended) {
+            self.events.push_back(Event::Returned { call, at: at.saturating_sub(origin), result });
+        }
+        match answer {
+            Answer::Refused(why) => Err(RigError::Broken(why)),
+            answer => Ok(answer),
+        }
+    }
+
+    /// The frames that left until now.
+    fn take_frames(&mut self) -> Result<(), RigError> {
+        let at = self.now();
+        let mut quiet = 0;
+        loop {
+            let frames = self.guest()?.frames()?;
+            let more = Guest::may_have_more(frames.len());
+            let none = frames.is_empty();
+            let seen = |bytes| Event::Frame(SeenFrame { at, late: 0, bytes, packet: None });
+            self.events.extend(frames.into_iter().map(seen));
+            if quiet == 0 && !more {
+                return Ok(());
+            }
+            // QEMU hands out the rest when it is at its own affairs, which it is on the way of a question.
+            quiet = if none { quiet - 1 } else { 2 };
+            if quiet == 0 {
+                return Ok(());
+            }
+            self.guest()?.ask(&Request::Read(OfTheStack::Skb))?;
+        }
+    }
+
+    fn go_on(&mut self, until: u64) -> Result<(), RigError> {
+        let stirred = std::mem::take(&mut self.is_stirred);
+        self.ask(&Request::Advance { limit: until, stirred }).map(drop)
+    }
+
+    /// Whether packets could leave, were it not for the cable or an administrator.
+    fn is_ready(&self) -> bool {
+        let has_cable = self.guest.as_ref().is_some_and(|guest| guest.has_cable);
+        self.state.settled && (self.state.carrier || !has_cable || !self.state.up)
+    }
+}
+
+impl Rig for QemuRig {
+    fn kind(&self) -> RigKind {
+        RigKind::Qemu
+    }
+
+    fn version(&self, of: &str) -> Option<String> {
+        (of == "qemu").then(|| self.pool.version().to_owned())
+    }
+
+    fn is_virtual(&self) -> bool {
+        true
+    }
+
+    fn now(&self) -> Nanos {
+        self.state.now.saturating_sub(self.origin)
+    }
+
+    fn start(&mut self, call: CallId, cpu: Option<u32>, syscall: &Syscall) -> Result<(), RigError> {
+        let cpu = u8::try_from(cpu.unwrap_or(0)).unwrap_or(u8::MAX);
+        self.is_stirred = true;
+        self.ask(&Request::Call(call, cpu, syscall.clone())).map(drop)
+    }
+
+    fn command(&mut self, command: &Command) -> Result<CommandResult, RigError> {
+        self.is_stirred = true;
+        if let Answer::Command(result) = self.ask(&Request::Command(command.words.clone()))? {
+            return Ok(result);
+        }
+        let bound = self.state.now.saturating_add(CARRIER_BOUND);
+        while !self.is_ready() {
+            if self.state.now >= bound {
+                let seconds = CARRIER_BOUND / 1_000_000_000;
+                let what = format!("no carrier {seconds} s after `{}`", command.words.join(" "));
+                return Err(RigError::Broken(what));
+            }
+            let next = self.state.due.map_or(bound, |due| due.clamp(self.state.now, bound));
+            self.go_on(next)?;
+        }
+        match self.ask(&Request::Printed)? {
+            Answer::Command(result) => Ok(result),
+            other => Err(RigError::Broken(format!("the guest prints {other:?}"))),
+        }
+    }
+
+    fn sysfs(&mut self, path: &str, value: &str) -> Result<CommandResult, RigError> {
+        self.is_stirred = true;
+        match self.ask(&Request::Sysfs(path.to_owned(), value.to_owned()))? {
+            Answer::Command(result) => Ok(result),
+            other => Err(RigError::Broken(format!("the guest writes {other:?}"))),
+        }
+    }
+
+    fn inject(&mut self, frame: &[u8]) -> Result<(), RigError> {
+        if !self.state.up || !self.state.carrier {
+            // A NIC that does not listen hears nothing. QEMU would keep the frame until it does.
+            return Ok(());
+        }
+        self.is_stirred = true;
+        if self.guest()?.on_the_way() >= AT_ONCE_MAX {
+            self.go_on(self.state.now)?;
+        }
+        self.guest()?.inject(frame)
+    }
+
+    fn set_link(&mut self, up: bool) -> Result<(), RigError> {
+        self.is_stirred = true;
+        self.guest()?.set_link(up)
+    }
+
+    fn advance(&mut self, until: Nanos) -> Result<Option<Event>, RigError> {
+        let until = self.origin.saturating_add(until);
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Ok(Some(event));
+            }
+            let is_due = self.state.due.is_some_and(|due| due <= until);
+            if self.state.now >= until && !is_due && !self.is_stirred {
+                return Ok(None);
+            }
+            self.go_on(until)?;
+        }
+    }
+
+    fn read(&mut self, source: &Source) -> Result<Readings, RigError> {
+        let request = match source {
+            Source::TcpInfo(name) => Request::TcpInfo(name.clone()),
+            source => Request::Read(of_the_stack(source)?),
+        };
+        match self.ask(&request)? {
+            Answer::Readings(readings) => Ok(readings),
+            other => Err(RigError::Broken(format!("the guest reads {other:?}"))),
+        }
+    }
+
+    fn journey(&mut self) -> Option<&Journey> {
+        if let Ok(Answer::Trace(tale)) = self.ask(&Request::Trace) {
+            self.journal.absorb_tale(tale);
+        }
+        Some(self.journal.journey())
+    }
+
+    fn finish(&mut self) -> Finished {
+        if let Some(guest) = self.guest.take() {
+            self.pool.give_back(guest);
+        }
+        Finished::default()
+    }
+}
+
+impl Drop for QemuRig {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}

@@ -1,0 +1,92 @@
+//! The QEMU of this machine: where it is, which version, and whether it has what the rig needs.
+
+use crate::rig::linux::command;
+use std::io::{self, ErrorKind, Read as _, Seek as _};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The program.
+pub const PROGRAM: &str = "qemu-system-x86_64";
+/// The first release of QEMU with `-device igb`.
+pub const WITH_IGB: u32 = 8;
+/// What gets it on Debian.
+pub const INSTALL: &str = "apt-get install qemu-system-x86 (Debian 12: from bookworm-backports)";
+/// How long a program may take to tell its version.
+const ANSWER_BOUND: Duration = Duration::from_secs(5);
+
+/// A QEMU that can run the guest.
+#[derive(Clone, Debug)]
+pub struct Qemu {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its version, as `10.0.2`.
+    pub version: String,
+}
+
+/// The QEMU of this machine.
+///
+/// # Errors
+/// Why there is none that would do.
+pub fn find() -> Result<Qemu, String> {
+    let path = command::find(PROGRAM).ok_or_else(|| format!("{PROGRAM} is not installed"))?;
+    let banner = said(&path, &["--version"]).map_err(|error| match error.kind() {
+        ErrorKind::TimedOut => format!("{PROGRAM} gave no version within {ANSWER_BOUND:?}"),
+        _ => format!("{PROGRAM} cannot be run: {error}"),
+    })?;
+    let version = version_in(&banner).ok_or_else(|| format!("{PROGRAM} gave no version that can be read"))?;
+    let devices = said(&path, &["-device", "help"]).unwrap_or_default();
+    if !devices.contains("\"igb\"") {
+        return Err(format!("QEMU {version} has no igb; {WITH_IGB} or newer has it"));
+    }
+    Ok(Qemu { path, version })
+}
+
+/// `QEMU emulator version 10.0.2 (Debian …)`.
+fn version_in(banner: &str) -> Option<String> {
+    let (_, rest) = banner.split_once(" version ")?;
+    let version: String = rest.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+    (!version.is_empty()).then_some(version)
+}
+
+/// What a program prints. One that does not end in time is killed.
+fn said(program: &PathBuf, arguments: &[&str]) -> io::Result<String> {
+    let mut printed = tempfile::tempfile()?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(printed.try_clone()?)
+        .stderr(Stdio::null())
+        .spawn()?;
+    let begin = Instant::now();
+    while child.try_wait()?.is_none() {
+        if begin.elapsed() > ANSWER_BOUND {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(ErrorKind::TimedOut.into());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut bytes = Vec::new();
+    printed.rewind()?;
+    printed.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::of_debian(
+        "QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2+deb13u1~bpo12+1)\n",
+        Some("10.0.2")
+    )]
+    #[case::plain("QEMU emulator version 8.2.91\n", Some("8.2.91"))]
+    #[case::of_another_program("ld version\n", None)]
+    #[case::nothing("", None)]
+    fn the_version_is_read_from_the_banner(#[case] banner: &str, #[case] version: Option<&str>) {
+        assert_eq!(version_in(banner).as_deref(), version);
+    }
+}

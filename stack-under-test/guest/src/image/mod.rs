@@ -1,0 +1,73 @@
+//! From the first instruction in 64-bit mode to the loop that serves the harness.
+
+mod bus;
+mod console;
+mod cpu;
+mod exception;
+mod heap;
+mod machine;
+mod pci;
+mod queue;
+mod serial;
+mod wrong;
+
+use alloc::vec::Vec;
+use core::arch::global_asm;
+use guest::packet;
+use guest::protocol::Request;
+use guest::server::Server;
+use serial::say;
+
+global_asm!(include_str!("../boot.s"), options(att_syntax));
+global_asm!(include_str!("../memory_functions.s"), options(att_syntax));
+global_asm!(include_str!("../interrupts.s"), options(att_syntax));
+
+/// Called by `boot.s` on a stack of its own, with all of the first 4 GiB mapped where it is.
+///
+/// `start_info` is the address of Xen's `hvm_start_info`, which QEMU fills in.
+// SAFETY: no other function has this name.
+#[unsafe(no_mangle)]
+extern "C" fn start(start_info: u64) -> ! {
+    serial::initialise();
+    cpu::initialise();
+    let memory = heap::initialise(start_info);
+    cpu::guard();
+    say!("wireproof guest: {} KiB of heap", memory / 1024);
+    let mut addresses = pci::Addresses::new();
+    let Some(console) = console::Console::find(&mut addresses) else {
+        panic!(
+            "there is no virtio console: start QEMU with -device virtio-serial-pci,disable-legacy=on -device virtconsole"
+        );
+    };
+    let Some(machine) = machine::Machine::new(&mut addresses) else {
+        panic!("there is no igb: start QEMU with -device igb");
+    };
+    cpu::open();
+    serve(console, Server::new(machine))
+}
+
+/// Does what the harness asks for, one request after the other. QEMU ends it.
+fn serve(mut console: console::Console, mut server: Server<machine::Machine>) -> ! {
+    loop {
+        let message = match packet::take(console.received()) {
+            Ok(Some(message)) => message,
+            Ok(None) => {
+                cpu::wait_unless(|| console.has_received());
+                continue;
+            }
+            Err(bad) => panic!("{bad}"),
+        };
+        let Some(request) = Request::decode(&message) else {
+            panic!("a request that this guest does not know: build harness and guest from one tree");
+        };
+        if let Request::GoWrong(wrong) = request {
+            wrong::go(wrong, &mut console);
+        }
+        // What is in use of the heap is compared from stack to stack: nothing of a conversation is kept.
+        drop(message);
+        console.forget();
+        let mut reply = Vec::new();
+        packet::write(&server.answer(request).encode(), &mut reply);
+        console.send(&reply);
+    }
+}

@@ -1,0 +1,164 @@
+//! How messages stand on the control channel: framed, versioned and checksummed, so that either side knows at once when the other
+//! is not what it takes it for, or bytes were lost.
+//!
+//! ```text
+//! "wp" | version, 1 byte | 0 | length of the message, 4 bytes, little-endian | CRC-32 of the message, 4 bytes | message
+//! ```
+
+use alloc::vec::Vec;
+use core::fmt;
+
+/// The version of all that is said; both sides are built from one tree, and one that is stale is found out.
+pub const VERSION: u8 = 1;
+/// The longest message in bytes; who announces a longer one is out of step.
+pub const MESSAGE_MAX: usize = 64 << 20;
+
+const MAGIC: [u8; 2] = *b"wp";
+const HEADER_BYTES: usize = 12;
+
+/// Why what came is not a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bad {
+    /// It does not begin as one: the sides are out of step, or somebody else speaks.
+    NotAMessage,
+    /// The other side speaks another version.
+    Version(u8),
+    /// It says that it is longer than [`MESSAGE_MAX`].
+    TooLong(u32),
+    /// Its checksum is wrong.
+    Checksum,
+}
+
+impl fmt::Display for Bad {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAMessage => f.write_str("what came on the control channel is no message"),
+            Self::Version(theirs) => {
+                write!(
+                    f,
+                    "the other side of the control channel speaks version {theirs}, not {VERSION}: build the image anew"
+                )
+            }
+            Self::TooLong(bytes) => {
+                write!(f, "a message on the control channel says that it has {bytes} bytes")
+            }
+            Self::Checksum => f.write_str("a message on the control channel is damaged"),
+        }
+    }
+}
+
+impl core::error::Error for Bad {}
+
+/// Appends a message to what is to be sent.
+///
+/// # Panics
+/// If it is longer than [`MESSAGE_MAX`].
+pub fn write(message: &[u8], out: &mut Vec<u8>) {
+    assert!(message.len() <= MESSAGE_MAX, "a message has its limit");
+    out.extend_from_slice(&MAGIC);
+    out.extend_from_slice(&[VERSION, 0]);
+    out.extend_from_slice(&(message.len() as u32).to_le_bytes());
+    out.extend_from_slice(&crc32(message).to_le_bytes());
+    out.extend_from_slice(message);
+}
+
+/// Takes the first message from the front of what came. `None`: it is not whole yet.
+///
+/// # Errors
+/// When it is none; nothing that follows can be understood then.
+pub fn take(received: &mut Vec<u8>) -> Result<Option<Vec<u8>>, Bad> {
+    let seen = received.len().min(2);
+    if received[..seen] != MAGIC[..seen] {
+        return Err(Bad::NotAMessage);
+    }
+    if let Some(&version) = received.get(2).filter(|&&version| version != VERSION) {
+        return Err(Bad::Version(version));
+    }
+    let Some(header) = received.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
+    let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let (bytes, checksum) = (word(4), word(8));
+    if bytes as usize > MESSAGE_MAX {
+        return Err(Bad::TooLong(bytes));
+    }
+    let end = HEADER_BYTES + bytes as usize;
+    if received.len() < end {
+        return Ok(None);
+    }
+    let message = received[HEADER_BYTES..end].to_vec();
+    received.drain(..end);
+    if crc32(&message) == checksum { Ok(Some(message)) } else { Err(Bad::Checksum) }
+}
+
+/// CRC-32 as Ethernet has it (IEEE 802.3, 3.2.9), by a table of 16 entries.
+fn crc32(bytes: &[u8]) -> u32 {
+    const TABLE: [u32; 16] = table();
+    let mut crc = u32::MAX;
+    for &byte in bytes {
+        crc = TABLE[((crc ^ u32::from(byte)) & 15) as usize] ^ (crc >> 4);
+        crc = TABLE[((crc ^ u32::from(byte >> 4)) & 15) as usize] ^ (crc >> 4);
+    }
+    !crc
+}
+
+const fn table() -> [u32; 16] {
+    let mut table = [0; 16];
+    let mut index = 0;
+    while index < 16 {
+        let mut crc = index as u32;
+        let mut bit = 0;
+        while bit < 4 {
+            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
+            bit += 1;
+        }
+        table[index] = crc;
+        index += 1;
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use rstest::rstest;
+
+    #[test]
+    fn the_checksum_is_that_of_the_standard() {
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+    }
+
+    #[test]
+    fn messages_come_out_as_they_went_in_however_they_are_cut() {
+        let messages = [vec![], vec![1; 3], (0..=255).collect::<Vec<u8>>()];
+        let mut sent = Vec::new();
+        for message in &messages {
+            write(message, &mut sent);
+        }
+        for step in [1, 5, 12, 13, sent.len()] {
+            let mut received = Vec::new();
+            let mut came = Vec::new();
+            for chunk in sent.chunks(step) {
+                received.extend_from_slice(chunk);
+                while let Some(message) = take(&mut received).expect("all of it is well-formed") {
+                    came.push(message);
+                }
+            }
+            assert_eq!(came, messages, "in steps of {step}");
+            assert!(received.is_empty());
+        }
+    }
+
+    #[rstest]
+    #[case::something_else(0, b'x', Bad::NotAMessage)]
+    #[case::another_version(2, 9, Bad::Version(9))]
+    #[case::far_too_long(7, 0xff, Bad::TooLong(0xff00_0002))]
+    #[case::a_damaged_checksum(8, 0, Bad::Checksum)]
+    #[case::a_damaged_message(12, 0, Bad::Checksum)]
+    fn what_is_no_message_is_told(#[case] at: usize, #[case] byte: u8, #[case] bad: Bad) {
+        let mut sent = Vec::new();
+        write(&[7, 7], &mut sent);
+        assert_ne!(sent[at], byte);
+        sent[at] = byte;
+        assert_eq!(take(&mut sent), Err(bad));
+    }
+}
