@@ -5,7 +5,8 @@ use crate::case::model::{CheckItem, RigKind, Trial};
 use crate::rig::linux::lab::{Lab, file::LabFile};
 use crate::rig::linux::wire::WireKind;
 use crate::rig::qemu::{self, Accel, QemuRig};
-use crate::rig::{Rig, RigError, emu, linux, peer};
+use crate::rig::vfio::lab::VfioLab;
+use crate::rig::{Rig, RigError, emu, linux, peer, vfio};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub struct With {
 pub fn factory(kind: RigKind, with: &With) -> Result<Box<dyn RigFactory>, String> {
     match kind {
         RigKind::Linux if with.lab.is_some() => lab(with),
+        RigKind::Vfio => taken(with),
         _ if with.lab.is_some() => {
             Err(format!("rig {} has no lab to describe; --lab is for linux and vfio", kind.name()))
         }
@@ -42,14 +44,25 @@ pub fn factory(kind: RigKind, with: &With) -> Result<Box<dyn RigFactory>, String
             let qemu = qemu::program::find().map_err(|why| format!("{why}; {hint}"))?;
             Ok(Box::new(QemuFactory(Arc::new(qemu::Pool::new(qemu, with.isolated, with.accel)?))))
         }
-        RigKind::Vfio => Err(format!("the {} rig is not built yet", kind.name())),
     }
+}
+
+fn read_lab(path: &Path) -> Result<LabFile, String> {
+    LabFile::read(path).map_err(|problems| format!("the lab cannot be used:\n{problems}"))
+}
+
+/// Our stack on a real port.
+fn taken(with: &With) -> Result<Box<dyn RigFactory>, String> {
+    let path = with
+        .lab
+        .as_deref()
+        .ok_or("it needs the description of a lab: --lab FILE, as fixtures/lab.example.yaml")?;
+    Ok(Box::new(VfioFactory(VfioLab::open(&read_lab(path)?)?)))
 }
 
 /// The linux rig on a pair of real ports.
 fn lab(with: &With) -> Result<Box<dyn RigFactory>, String> {
-    let path = with.lab.as_deref().unwrap_or_else(|| Path::new(""));
-    let file = LabFile::read(path).map_err(|problems| format!("the lab cannot be used:\n{problems}"))?;
+    let file = read_lab(with.lab.as_deref().unwrap_or_else(|| Path::new("")))?;
     if with.wire != WireKind::Auto {
         return Err("--wire is for the linux rig without --lab: a lab names its wire".to_owned());
     }
@@ -138,5 +151,29 @@ impl RigFactory for LabFactory {
 
     fn create(&self, _trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
         Ok(Box::new(linux::LinuxRig::in_a_lab(&self.0)?))
+    }
+}
+
+struct VfioFactory(VfioLab);
+
+impl RigFactory for VfioFactory {
+    fn kind(&self) -> RigKind {
+        RigKind::Vfio
+    }
+
+    fn missing(&self, trial: &Trial) -> Option<String> {
+        self.0.missing(trial)
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.0.notes().to_vec()
+    }
+
+    fn at_once(&self) -> Option<usize> {
+        Some(1)
+    }
+
+    fn create(&self, _trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
+        Ok(Box::new(vfio::VfioRig::new(self.0.shared())?))
     }
 }

@@ -80,7 +80,7 @@ pub fn skip_reason(trial: &Trial, rig: RigKind, max_wait: Duration) -> Option<St
         return Some("only the emulated NIC can be asked to misbehave".to_owned());
     }
     let waits = own_waits(trial);
-    if (rig == RigKind::Linux || trial.real_peer.is_some()) && waits > max_wait {
+    if (matches!(rig, RigKind::Linux | RigKind::Vfio) || trial.real_peer.is_some()) && waits > max_wait {
         return Some(format!("it waits for {waits:?} of real time, more than --max-wait {max_wait:?}"));
     }
     None

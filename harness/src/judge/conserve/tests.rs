@@ -21,6 +21,16 @@ fn came(bytes: &[u8]) -> Came<'_> {
     Came { bytes, tag_is_of_device: false, queue: Some(1) }
 }
 
+#[test]
+fn a_device_that_does_not_pad_counts_frames_as_they_are() {
+    let mut padded = arp_request();
+    padded.resize(60, 0);
+    let mut traffic = Traffic::new(Device::Hardware, vec![Frame::of(&padded)], Vec::new(), None);
+    assert_eq!(traffic.sent[0].with_fcs(), 64);
+    traffic.sent_unpadded();
+    assert_eq!(traffic.sent[0].with_fcs(), 46);
+}
+
 fn moved(counters: &[(&str, i64)]) -> Moved {
     counters.iter().map(|(name, is)| ((*name).to_owned(), *is)).collect()
 }

@@ -259,6 +259,13 @@ impl Traffic {
         traffic
     }
 
+    /// Sent frames were padded by who received them, and not by who sent them: QEMU's igb does so.
+    pub fn sent_unpadded(&mut self) {
+        for frame in self.sent.iter_mut().chain(&mut self.cut_off) {
+            frame.bytes = frame.unpadded;
+        }
+    }
+
     /// Received frames that were refused for a reason.
     pub fn refused_for(&self, reasons: &'static [DropReason]) -> impl Iterator<Item = &Frame> {
         self.refused.iter().filter(|(reason, _)| reasons.contains(reason)).map(|(_, frame)| frame)

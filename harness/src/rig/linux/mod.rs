@@ -19,8 +19,8 @@ mod epoll;
 mod features;
 pub(in crate::rig) mod ioctl;
 pub mod lab;
-mod moments;
-mod namespace;
+pub(in crate::rig) mod moments;
+pub(in crate::rig) mod namespace;
 mod netlink;
 mod offloads;
 mod options;
@@ -29,7 +29,7 @@ mod pins;
 mod qdisc;
 mod reader;
 pub mod rights;
-mod schedule;
+pub(in crate::rig) mod schedule;
 mod sockets;
 mod sources;
 mod tap;
@@ -42,6 +42,7 @@ pub use doctor::Finding;
 pub use sources::unavailable;
 
 use crate::case::model::{Command, Nanos, RigKind, Source, Syscall};
+use crate::rig::vfio::of_qemu;
 use crate::rig::{CallId, CallResult, CommandResult, Event, Finished, Journey};
 use crate::rig::{Reading, Readings, Rig, RigError};
 use agents::Agents;
@@ -203,6 +204,10 @@ impl Rig for LinuxRig {
             }
             "tap" => here(self.kind == WireKind::Tap),
             "veth" => here(self.kind == WireKind::Veth),
+            // A port of its making, not a machine of its making: a veth there is as anywhere.
+            "qemu" if self.in_a_lab && !self.namespace.run(tap::is_virtual).unwrap_or(true) => {
+                of_qemu::version()
+            }
             "virtual" => here(self.namespace.run(tap::is_virtual).unwrap_or(false)),
             _ => None,
         }
@@ -236,6 +241,10 @@ impl Rig for LinuxRig {
             let result = keep_the_wire(command::run(&words)?)?;
             Ok((result, away.come_back()?))
         })?;
+        if self.in_a_lab && self.dropped_before.is_none() {
+            // A card that was reset negotiates its link anew.
+            self.namespace.run(lab::settle)?;
+        }
         self.moments.took_time();
         let (result, after) = done?;
         self.default_qdisc = after;

@@ -132,6 +132,36 @@ impl Moments {
         }
     }
 
+    /// What happened by now and before a time, without waiting for it.
+    ///
+    /// # Errors
+    /// When the wire is gone.
+    pub fn ready(&mut self, until: Nanos) -> Result<Option<Event>, RigError> {
+        let event = match self.held.take() {
+            Some(held) => Some(held),
+            None => self.happenings.try_recv().ok().map(|happening| self.event(happening)).transpose()?,
+        };
+        match event {
+            Some(event) if event_at(&event) <= until => {
+                self.asked = event_at(&event) - late_of(&event).min(event_at(&event));
+                Ok(Some(event))
+            }
+            later => {
+                self.held = later;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The time until which somebody waited is over, by now.
+    pub fn passed(&mut self, until: Nanos, waited: bool) {
+        if waited {
+            let late = self.now().saturating_sub(until);
+            self.at_worst(late);
+        }
+        self.asked = until.max(self.asked);
+    }
+
     /// The next thing that happens before a time, or just after it.
     fn wait(&mut self, until: Nanos) -> Result<Option<Event>, RigError> {
         let deadline = self.origin() + Duration::from_nanos(until);

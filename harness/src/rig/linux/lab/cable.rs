@@ -11,6 +11,7 @@ use super::ports::Found;
 use super::program::{fails, output};
 use super::wire::{WirePort, open, open_to_send, send};
 use crate::case::model::topology;
+use crate::rig::vfio::of_qemu;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::sync::mpsc::{Receiver, channel};
@@ -25,8 +26,8 @@ const CARRIER: Duration = Duration::from_secs(10);
 const PROOF: Duration = Duration::from_secs(3);
 /// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(50);
-/// The MTU of the wire port, in bytes: frames of 9,216 bytes pass.
-const WIRE_MTU: u64 = topology::WIRE_BYTES as u64 - 14;
+/// The MTU of the wire port, in bytes: frames of 9,216 bytes pass, and what an igb sends at its largest MTU.
+const WIRE_MTU: u64 = topology::WIRE_BYTES as u64;
 /// The first EtherType for local experiments (IEEE 802).
 const EXPERIMENTAL: [u8; 2] = [0x88, 0xb5];
 /// Features that change what is on the cable, or what the harness would see of it, in the order in which they go off.
@@ -94,6 +95,10 @@ pub fn set_up_port(found: &Found) -> Result<Vec<String>, String> {
         features::as_on_a_cable(DEVICE).map_err(|e| e.to_string())?;
         let (name, kind) = (&found.name, &found.kind);
         notes.push(format!("{name} is a {kind}, with no hardware that cuts and sums: its offloads are off"));
+    }
+    if found.is_of_qemu() {
+        output(&of_qemu::LEFT_TO_THE_STACK)?;
+        notes.push(of_qemu::NOTE.to_owned());
     }
     notes.extend(pins::apply().map_err(|e| e.to_string())?);
     tap::configure().map_err(|e| e.to_string())?;
@@ -173,15 +178,32 @@ pub fn wait_for_carrier(port: &Namespace, wire: &Namespace, names: [&str; 2]) ->
 }
 
 fn has_carrier(namespace: &Namespace, device: &str) -> Result<bool, String> {
-    let folder = format!("/sys/class/net/{device}");
-    let read = move || {
-        let is = |file: &str, wanted: &str| {
-            std::fs::read_to_string(format!("{folder}/{file}")).is_ok_and(|text| text.trim() == wanted)
-        };
-        // A driver that knows nothing of states stays UNKNOWN.
-        is("carrier", "1") && (is("operstate", "up") || is("operstate", "unknown"))
+    let device = device.to_owned();
+    namespace.run(move || carries(&device)).map_err(|e| e.to_string())
+}
+
+/// Whether a device of the namespace of the calling thread has carrier, and the kernel has noticed.
+fn carries(device: &str) -> bool {
+    let is = |file: &str, wanted: &str| {
+        std::fs::read_to_string(format!("/sys/class/net/{device}/{file}"))
+            .is_ok_and(|text| text.trim() == wanted)
     };
-    namespace.run(read).map_err(|e| e.to_string())
+    // A driver that knows nothing of states stays UNKNOWN.
+    is("carrier", "1") && (is("operstate", "up") || is("operstate", "unknown"))
+}
+
+/// Waits until the port under test has carrier again after a command, if it is up; in its namespace. Where it has none in time, the
+/// case will find out.
+pub fn settle() {
+    let deadline = Instant::now() + CARRIER;
+    let is_up = || {
+        let flags = std::fs::read_to_string(format!("/sys/class/net/{DEVICE}/flags")).unwrap_or_default();
+        // IFF_UP.
+        u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).is_ok_and(|flags| flags & 1 != 0)
+    };
+    while is_up() && !carries(DEVICE) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Proves that the two ports are the ends of one cable: a frame of an experimental type each way.

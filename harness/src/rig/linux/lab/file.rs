@@ -2,10 +2,13 @@
 
 use crate::case::Problems;
 use crate::case::files::Files;
+use crate::case::model::{Action, Trial};
 use crate::case::problem::Problem;
 use crate::case::reader::{Read, Reader};
 use crate::case::shape::{Form, Key};
 use crate::case::yaml::Node;
+use crate::rig::vfio::binding::Address;
+use crate::rig::vfio::device::Interrupts;
 use std::path::Path;
 
 /// What a port may be although it looks like one that the machine needs.
@@ -39,18 +42,47 @@ const fn key(name: &'static str, form: Form, required: bool, about: &'static str
 }
 
 const KEYS: &[Key] = &[
-    key("port", Form::Name, true, "The name of the interface under test, as `ip link` shows it."),
+    key(
+        "port",
+        Form::Name,
+        true,
+        "The interface under test, as `ip link` shows it; for vfio, its PCI address does as well.",
+    ),
     key("wire", Form::Name, true, "The name of the interface at the other end of its cable."),
+    key(
+        "cable",
+        Form::OneOf(&["plain", "fixed"]),
+        false,
+        "`fixed`: pulled at the wire's end, the port does not see it.",
+    ),
+    key(
+        "interrupts",
+        Form::OneOf(&["msix", "intx"]),
+        false,
+        "For vfio: how the port tells of something; msix unless told.",
+    ),
+    key(
+        "sabotage",
+        Form::OneOf(&["memory"]),
+        false,
+        "For vfio, to see that it is seen: `memory` is taken from under the device.",
+    ),
     key("allow", Form::SomeOf(&["default_route", "address", "session"]), false, "What a port may be."),
 ];
 
 /// A lab, as its file describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabFile {
-    /// The interface under test.
+    /// The interface under test, or its PCI address.
     pub port: String,
     /// The interface at the other end of the cable.
     pub wire: String,
+    /// Something stands between the two, and the port under test keeps its link when the other end goes down.
+    pub fixed: bool,
+    /// How the port under test tells of something, where our driver has it.
+    pub interrupts: Interrupts,
+    /// Where our driver has the port, its memory is taken from under it once it is up: every trial must fail, and say why.
+    pub sabotaged: bool,
     /// What either may be.
     pub allow: Vec<Allowed>,
 }
@@ -81,16 +113,32 @@ fn lab(r: &mut Reader, tree: &Node) -> Read<LabFile> {
         None => Ok(Vec::new()),
         Some(list) => r.some_of(list, &ALLOW.map(Allowed::word)),
     };
-    let (port_name, wire_name) = (interface(r, port), interface(r, wire));
-    let (port_name, wire_name, allow) = (port_name?, wire_name?, allow?);
+    let cable = fields.get("cable").map_or(Ok("plain"), |node| r.one_of(node, &["plain", "fixed"]));
+    let interrupts = fields.get("interrupts").map_or(Ok("msix"), |node| r.one_of(node, &["msix", "intx"]));
+    let sabotage = fields.get("sabotage").map(|node| r.one_of(node, &["memory"]));
+    let port_name = match r.word(port) {
+        Ok(text) if Address::parse(text).is_some() => Ok(text.to_owned()),
+        _ => interface(r, port),
+    };
+    let wire_name = interface(r, wire);
+    let (port_name, wire_name, allow, fixed) = (port_name?, wire_name?, allow?, cable? == "fixed");
     if port_name == wire_name {
         let problem = Problem::at(&wire.span, format!("`{wire_name}` is the port under test"))
             .label("the same interface")
             .help("name the interface at the other end of the cable");
         return Err(r.report(problem));
     }
+    let interrupts = if interrupts? == "intx" { Interrupts::Intx } else { Interrupts::Msix };
+    let sabotaged = sabotage.transpose()?.is_some();
     let allow = ALLOW.into_iter().filter(|may| allow.contains(&may.word())).collect();
-    Ok(LabFile { port: port_name, wire: wire_name, allow })
+    Ok(LabFile { port: port_name, wire: wire_name, fixed, interrupts, sabotaged, allow })
+}
+
+/// Why a trial cannot run where the cable is fixed; `None`: it can.
+#[must_use]
+pub fn pulls_a_fixed_cable(fixed: bool, trial: &Trial) -> Option<String> {
+    let pulls = fixed && trial.steps.iter().any(|step| matches!(step.action, Action::Link(_)));
+    pulls.then(|| "the case pulls the cable, which is fixed in this lab".to_owned())
 }
 
 /// A name that Linux takes for an interface (`dev_valid_name`).
@@ -117,16 +165,22 @@ mod tests {
     fn the_example_is_right() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/lab.example.yaml");
         let lab = LabFile::read(&path).expect("it is right");
+        let plain = (false, Interrupts::Msix, false);
+        assert_eq!((lab.fixed, lab.interrupts, lab.sabotaged), plain);
         let (port, wire) = ("enp3s0f0".to_owned(), "enp3s0f1".to_owned());
-        assert_eq!(lab, LabFile { port, wire, allow: Vec::new() });
+        assert_eq!((lab.port, lab.wire, lab.allow), (port, wire, Vec::new()));
     }
 
     #[test]
     fn what_is_allowed_is_read() {
         let folder = tempfile::tempdir().expect("there is room for a folder");
         let path = folder.path().join("lab.yaml");
-        std::fs::write(&path, "port: p0\nwire: p1\nallow: [session, address]\n").expect("a file");
+        std::fs::write(&path, "port: 03:00.1\nwire: p1\ncable: fixed\ninterrupts: intx\nsabotage: memory\nallow: [session, address]\n")
+            .expect("a file");
         let lab = LabFile::read(&path).expect("it is right");
+        let asked = (true, Interrupts::Intx, true);
+        assert_eq!((lab.fixed, lab.interrupts, lab.sabotaged), asked);
+        assert_eq!(lab.port, "03:00.1");
         assert_eq!(lab.allow, [Allowed::Address, Allowed::Session]);
     }
 }

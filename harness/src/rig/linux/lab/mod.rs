@@ -9,17 +9,18 @@
 //! Both ports are taken once a run, as a real link takes seconds to come up.
 
 mod ability;
-mod cable;
+pub(in crate::rig) mod cable;
 pub mod file;
 mod hardware;
-mod ports;
-mod program;
+pub(in crate::rig) mod ports;
+pub(in crate::rig) mod program;
 mod reset;
-mod restore;
+pub(in crate::rig) mod restore;
 mod settings;
 mod statistics;
-mod wire;
+pub(in crate::rig) mod wire;
 
+pub use cable::settle;
 pub use restore::recover;
 pub use statistics::statistics;
 
@@ -28,6 +29,7 @@ use super::namespace::Namespace;
 use super::qdisc::StandIn;
 use super::tap::DEVICE;
 use crate::case::model::{CheckItem, Trial};
+use crate::rig::vfio::of_qemu;
 use ability::Ability;
 use cable::Place;
 use file::LabFile;
@@ -50,6 +52,8 @@ pub struct Lab {
     wire_namespace: Arc<Namespace>,
     wire: Option<WirePort>,
     ability: Option<Ability>,
+    /// Whether the port under test does not see its cable pulled.
+    fixed: bool,
     notes: Vec<String>,
     is_back: bool,
 }
@@ -89,16 +93,21 @@ impl Lab {
         let asked = file.clone();
         let look = move || {
             let done = recover();
-            (done, restore::free(&[&asked.port, &asked.wire]).and_then(|()| ports::survey(&asked)))
+            (
+                done,
+                restore::free(&[&asked.port, &asked.wire])
+                    .and_then(|()| ports::survey(&[&asked.port, &asked.wire], &asked.allow)),
+            )
         };
         let (done, found) = home.run(look).map_err(|e| e.to_string())?;
         let mut notes: Vec<_> = done.into_iter().map(|done| done.unwrap_or_else(|why| why)).collect();
         // Where a port is not there, what became of it is a part of the answer.
-        let ports = found.map_err(|why| notes.drain(..).chain([why]).collect::<Vec<_>>().join("\n"))?;
+        let found = found.map_err(|why| notes.drain(..).chain([why]).collect::<Vec<_>>().join("\n"))?;
+        let ports: [Found; 2] = found.try_into().map_err(|_| "there are not two ports".to_owned())?;
         let known = ports.clone();
         let (under_test, wire_namespace) = (cable::namespace()?, cable::namespace()?);
         let home_place = Place::of(&home)?;
-        let state = home.run(move || StateFile::write(&known)).map_err(|e| e.to_string())??;
+        let state = home.run(move || StateFile::write(&known, None)).map_err(|e| e.to_string())??;
         let mut lab = Self {
             ports,
             state,
@@ -112,6 +121,7 @@ impl Lab {
             wire_namespace: Arc::new(wire_namespace),
             wire: None,
             ability: None,
+            fixed: file.fixed,
             notes,
             is_back: false,
         };
@@ -182,7 +192,10 @@ impl Lab {
     /// Why the port cannot run a trial; `None`: it can.
     #[must_use]
     pub fn missing(&self, trial: &Trial) -> Option<String> {
-        self.ability.as_ref()?.missing(trial)
+        let of_qemu = || self.ports[0].is_of_qemu().then(|| of_qemu::missing(trial)).flatten();
+        file::pulls_a_fixed_cable(self.fixed, trial)
+            .or_else(of_qemu)
+            .or_else(|| self.ability.as_ref()?.missing(trial))
     }
 
     /// Why an item of a check cannot be read of this port; `None`: it can.
@@ -233,6 +246,9 @@ impl Lab {
             under_test.namespace = Arc::clone(&new);
         }
         moved?;
+        // What it is like is looked at with its cable in, as at the beginning: a card takes seconds.
+        let names = self.ports.each_ref().map(|port| port.name.as_str());
+        cable::wait_for_carrier(&new, &self.wire_namespace, names)?;
         let look = || Ok::<_, String>((cable::default_qdisc()?, reset::look()?));
         let (default_qdisc, base) = new.run(look).map_err(|e| e.to_string())??;
         (under_test.base, under_test.default_qdisc) = (Some(base), default_qdisc);

@@ -1,9 +1,10 @@
 //! The two ports as they are found: whether they may be taken, and all that is needed to put them back.
 
-use super::file::{Allowed, LabFile};
+use super::file::Allowed;
 use super::hardware::Hardware;
 use super::program::{items, json, output};
 use super::settings::{self, Values};
+use crate::rig::vfio::of_qemu;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::Path;
@@ -56,6 +57,12 @@ impl Found {
         self.flags.iter().any(|is| is == flag)
     }
 
+    /// Whether it is an igb that QEMU makes.
+    #[must_use]
+    pub fn is_of_qemu(&self) -> bool {
+        self.driver == "igb" && of_qemu::version().is_some()
+    }
+
     /// Whether it goes with its namespace, and does not fall back into the first one.
     #[must_use]
     pub fn is_virtual(&self) -> bool {
@@ -69,11 +76,11 @@ pub fn sysctl_folders(name: &str) -> [String; 4] {
     ["ipv4/conf", "ipv6/conf", "ipv4/neigh", "ipv6/neigh"].map(|part| format!("/proc/sys/net/{part}/{name}"))
 }
 
-/// Looks at both ports, in the namespace of the calling thread.
+/// Looks at the ports of these names, in the namespace of the calling thread.
 ///
 /// # Errors
 /// Why one of them cannot be taken, and what would help.
-pub fn survey(lab: &LabFile) -> Result<[Found; 2], String> {
+pub fn survey(names: &[&str], allow: &[Allowed]) -> Result<Vec<Found>, String> {
     let links = json(&["ip", "-j", "-d", "addr", "show"])?;
     let defaults = defaults()?;
     let session = session();
@@ -89,7 +96,7 @@ pub fn survey(lab: &LabFile) -> Result<[Found; 2], String> {
             (Allowed::Address, used_address(link)),
         ];
         for (may, why) in in_the_way {
-            if let Some(why) = why.filter(|_| !lab.allow.contains(&may)) {
+            if let Some(why) = why.filter(|_| !allow.contains(&may)) {
                 let word = may.word();
                 return Err(format!(
                     "port {name} is not taken: {why}. Is it the right one? If so, write `allow: [{word}]` into the file"
@@ -98,7 +105,7 @@ pub fn survey(lab: &LabFile) -> Result<[Found; 2], String> {
         }
         Ok(found(link, name))
     };
-    Ok([take(&lab.port)?, take(&lab.wire)?])
+    names.iter().map(|name| take(name)).collect()
 }
 
 fn find<'l>(links: &'l Value, name: &str) -> Result<&'l Value, String> {

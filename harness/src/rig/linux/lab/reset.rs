@@ -121,6 +121,8 @@ pub fn reset(base: &State) -> Result<(), String> {
             return sockets();
         }
         repair(base, &now);
+        // A card that was reset negotiates its link anew.
+        cable::settle();
     }
     Err(format!("what a trial left in the lab could not be removed: {}", left.join("; ")))
 }

@@ -4,9 +4,14 @@ use super::super::tap::DEVICE;
 use super::ports::{Found, device, sysctl_folders};
 use super::program::{fails, items, json, output};
 use super::settings::{self, Values};
+use crate::rig::vfio::binding::Binding;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long an interface may take to be there once its device has a driver.
+const INTERFACE: Duration = Duration::from_secs(10);
 
 /// What is written down before a port is touched.
 #[derive(Debug, Serialize, Deserialize)]
@@ -18,7 +23,10 @@ pub struct Record {
     /// The network namespace that they were found in.
     home: String,
     /// The ports.
-    ports: [Found; 2],
+    ports: Vec<Found>,
+    /// What the port under test was bound to, where its driver was taken from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    binding: Option<Binding>,
 }
 
 /// The file with the record of a lab, for as long as the ports are away.
@@ -53,12 +61,12 @@ impl StateFile {
     ///
     /// # Errors
     /// When another process has one of the ports; when it can be written nowhere.
-    pub fn write(ports: &[Found; 2]) -> Result<Self, String> {
-        let names = ports.each_ref().map(|port| port.name.as_str());
+    pub fn write(ports: &[Found], binding: Option<&Binding>) -> Result<Self, String> {
+        let names: Vec<_> = ports.iter().map(|port| port.name.as_str()).collect();
         free(&names)?;
         let pid = std::process::id();
         let began = began(pid).unwrap_or_default();
-        let record = Record { pid, began, home: home(), ports: ports.clone() };
+        let record = Record { pid, began, home: home(), ports: ports.to_vec(), binding: binding.cloned() };
         let text = serde_json::to_string_pretty(&record).map_err(|e| e.to_string())?;
         let mut why = String::new();
         for folder in folders() {
@@ -132,8 +140,17 @@ pub fn recover() -> Vec<Result<String, String>> {
         if alive {
             continue;
         }
-        let mut done: Vec<_> =
-            record.ports.iter().map(|port| recover_one(port, record.home == home())).collect();
+        let bound = record.binding.iter().map(|binding| {
+            let driver = binding.driver.as_deref().unwrap_or("no driver");
+            binding
+                .back()
+                .map(|()| format!("{} of a run that was killed has {driver} again", binding.address))
+        });
+        let mut done: Vec<_> = bound.collect();
+        if let Some(port) = record.binding.as_ref().and(record.ports.first()) {
+            wait_for(port);
+        }
+        done.extend(record.ports.iter().map(|port| recover_one(port, record.home == home())));
         let all_back = done.iter().all(Result::is_ok);
         for port in record.ports.iter().filter(|_| all_back) {
             done.extend(routes(port).into_iter().map(Err));
@@ -144,6 +161,14 @@ pub fn recover() -> Vec<Result<String, String>> {
         }
     }
     told
+}
+
+/// Waits until a port that was bound to its driver again has its interface.
+pub fn wait_for(port: &Found) {
+    let deadline = Instant::now() + INTERFACE;
+    while Instant::now() < deadline && !matches!(whereabouts(port), Ok(Some(_))) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Puts back one port of a run that was killed.
@@ -171,7 +196,10 @@ fn recover_one(port: &Found, at_home: bool) -> Result<String, String> {
 }
 
 /// What a port is called now, in the namespace of the calling thread: a card is found by its place, anything by its address.
-fn whereabouts(port: &Found) -> Result<Option<String>, String> {
+///
+/// # Errors
+/// When the interfaces cannot be listed.
+pub fn whereabouts(port: &Found) -> Result<Option<String>, String> {
     let links = json(&["ip", "-j", "-d", "link", "show"])?;
     let is_it = |link: &serde_json::Value| {
         let name = link["ifname"].as_str().unwrap_or_default();

@@ -11,7 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use pcap::{Active, Capture, Direction, Error, Precision};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -153,6 +153,7 @@ impl WirePort {
             lost_before: self.shared.lost.load(Ordering::Relaxed),
             namespace: Arc::clone(&self.namespace),
             name: self.name.clone(),
+            pulled: AtomicBool::new(false),
             detached: false,
         })
     }
@@ -178,6 +179,8 @@ pub struct Attached {
     lost_before: u64,
     namespace: Arc<Namespace>,
     name: String,
+    /// Whether the trial left the cable pulled.
+    pulled: AtomicBool,
     detached: bool,
 }
 
@@ -191,6 +194,7 @@ impl Wire for Attached {
 
     /// Sets the wire port down, and up again: the port under test sees the cable pulled.
     fn set_carrier(&self, up: bool) -> Result<(), RigError> {
+        self.pulled.store(!up, Ordering::Relaxed);
         let name = self.name.clone();
         let state = if up { "up" } else { "down" };
         let failed = self.namespace.run(move || fails(&["ip", "link", "set", "dev", &name, state]))?;
@@ -201,12 +205,13 @@ impl Wire for Attached {
         self.shared.lost.load(Ordering::Relaxed).saturating_sub(self.lost_before)
     }
 
-    /// Listens no longer; the reader reads on, for the next trial.
+    /// Listens no longer; the reader reads on, for the next trial, which finds the cable in.
     fn stop(&mut self) -> bool {
-        if !std::mem::replace(&mut self.detached, true) {
-            *self.shared.listener() = None;
+        if std::mem::replace(&mut self.detached, true) {
+            return true;
         }
-        true
+        *self.shared.listener() = None;
+        !self.pulled.load(Ordering::Relaxed) || self.set_carrier(true).is_ok()
     }
 }
 
@@ -263,7 +268,7 @@ fn read_all(capture: &mut Capture<Active>, shared: &Shared) -> Result<(), String
 }
 
 /// When a frame came, by the kernel's stamp of the real-time clock, with nanoseconds in the place of microseconds.
-fn instant(stamp: libc::timeval) -> Instant {
+pub fn instant(stamp: libc::timeval) -> Instant {
     let (now, clock) = (Instant::now(), SystemTime::now());
     let stamp = u64::try_from(stamp.tv_sec)
         .ok()

@@ -1,0 +1,96 @@
+"""Debian's newest kernel package that apt knows, fetched and unpacked; nothing of it is committed."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+PACKAGE = "linux-image-amd64"
+ZSTD_MAGIC = bytes.fromhex("28b52ffd")
+
+
+class Unavailable(Exception):
+    """The machine lacks something that the guest needs; the text says what would get it."""
+
+
+class Kernel:
+    """An unpacked kernel package: `vmlinux`, and the folder of its modules."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.vmlinux = folder / "vmlinux"
+        (self.modules,) = (folder / "lib/modules").iterdir()
+        self.release = self.modules.name
+
+
+def kernel(cache: Path) -> Kernel:
+    """The newest one; from the cache where apt cannot be asked, or knows nothing newer."""
+    have = sorted(path for path in (cache / "kernels").glob("*") if (path / "vmlinux").exists())
+    package = newest_package()
+    if package is None:
+        if have:
+            return Kernel(have[-1])
+        raise Unavailable(f"apt knows no {PACKAGE} with a kernel: this takes Debian 12 or 13, and `apt-get update`")
+    folder = cache / "kernels" / package.replace("+", "-")
+    if not (folder / "vmlinux").exists():
+        fetch(package, folder)
+    return Kernel(folder)
+
+
+def newest_package() -> str | None:
+    """The package that the newest version of the metapackage depends on (backports stand behind the stable one by default)."""
+    if shutil.which("apt-cache") is None:
+        return None
+    shown = run(["apt-cache", "show", PACKAGE], check=False).stdout
+    candidates = []
+    for stanza in shown.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line and line[0] != " ")
+        depends = fields.get("Depends", "").split(" ")[0]
+        if depends.startswith("linux-image-"):
+            candidates.append((fields["Version"], depends))
+    best = None
+    for candidate in candidates:
+        if best is None or run(["dpkg", "--compare-versions", candidate[0], "gt", best[0]], check=False).returncode == 0:
+            best = candidate
+    return best[1] if best else None
+
+
+def fetch(package: str, folder: Path) -> None:
+    """Downloads a package with apt and unpacks what is needed of it; no root."""
+    work = folder.with_name(folder.name + ".part")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    fetched = run(["apt-get", "download", package], cwd=work, check=False)
+    archives = list(work.glob("*.deb"))
+    if fetched.returncode != 0 or not archives:
+        said = fetched.stderr.strip().splitlines()[-1:] or ["apt-get said nothing"]
+        shutil.rmtree(work, ignore_errors=True)
+        raise Unavailable(f"no network for {package}: {said[0]}")
+    run(["dpkg-deb", "-x", str(archives[0]), str(work)])
+    archives[0].unlink()
+    (image,) = (work / "boot").glob("vmlinuz-*")
+    extract(image.read_bytes(), work / "vmlinux")
+    # Debian 13 has /usr/lib/modules in the package.
+    if (work / "usr/lib/modules").exists():
+        (work / "lib").mkdir(exist_ok=True)
+        shutil.move(work / "usr/lib/modules", work / "lib/modules")
+    shutil.rmtree(folder, ignore_errors=True)
+    work.rename(folder)
+
+
+def extract(image: bytes, into: Path) -> None:
+    """Takes the uncompressed kernel out of a bzImage: booted directly, it spares the guest a second."""
+    at = image.find(ZSTD_MAGIC)
+    while at >= 0:
+        # What follows the compressed part is no part of it, and zstd complains of that after it wrote everything.
+        plain = subprocess.run(["zstd", "-dcq"], input=image[at:], capture_output=True).stdout
+        if plain.startswith(b"\x7fELF"):
+            into.write_bytes(plain)
+            return
+        at = image.find(ZSTD_MAGIC, at + 1)
+    raise Unavailable("the kernel in the package is not compressed with zstd, as Debian's was so far")
+
+
+def run(words: list[str], check: bool = True, cwd: Path | None = None) -> subprocess.CompletedProcess:
+    environment = os.environ | {"LC_ALL": "C"}
+    return subprocess.run(words, check=check, cwd=cwd, env=environment, text=True, capture_output=True)
