@@ -4,7 +4,7 @@
 //! gives, a counter that a check asks for (see [`crate::run::differs`]). All others are judged here.
 
 use super::{Difference, Side};
-use crate::case::model::{Differs, RigKind, Trial};
+use crate::case::model::{Differs, RigKind, Trial, UDP_SEGMENTS};
 use crate::run::differs;
 
 /// Marks the differences that are listed for one of both rigs. Gives a sentence for each entry that only a comparison can
@@ -59,8 +59,13 @@ fn holds(entry: &Differs, side: &Side) -> bool {
 /// Whether an entry is about a difference.
 fn is_about(entry: &Differs, difference: &Difference) -> bool {
     let same_step = entry.step.is_none() || entry.step == difference.step;
-    let same_field = match &entry.field {
+    let same_field = match entry.field.as_deref() {
         None => entry.step.is_some(),
+        // Fragments where datagrams are on the other: in length, flags, and what they carry, and there are fewer datagrams.
+        Some(UDP_SEGMENTS) => {
+            let of_a_cut = ["frame", "payload", "udp.length", "udp.checksum"];
+            difference.field.starts_with("ipv4.") || of_a_cut.contains(&difference.field.as_str())
+        }
         Some(field) => differs::names(field, &difference.field),
     };
     same_step && same_field

@@ -25,6 +25,8 @@ const REST: Nanos = 2_000_000;
 /// How long it is waited for that, and how many frames may come.
 const AFTERWARDS: Nanos = 120_000_000_000;
 const FRAMES_AFTERWARDS: usize = 100_000;
+/// The MTU at first.
+const MTU: u64 = 1_500;
 /// Equations that a failure shows in full.
 const SHOWN: usize = 3;
 
@@ -48,6 +50,8 @@ pub struct Books {
     /// Frames that were injected while the cable was pulled, by their place in the record.
     unplugged: BTreeSet<usize>,
     is_unplugged: bool,
+    /// The largest MTU that a command has set.
+    mtu: u64,
 }
 
 impl Books {
@@ -73,6 +77,10 @@ impl Books {
     /// changed the number of its queues (Linux 6.12: `igb_reinit_queues` makes them anew, and what they counted is gone).
     pub fn ran(&mut self, rig: &mut dyn Rig, command: &Command, frames: usize) {
         let words: Vec<_> = command.words.iter().map(String::as_str).collect();
+        if let ["ip", "link", "set", rest @ ..] = words.as_slice() {
+            let number = rest.iter().skip_while(|word| **word != "mtu").nth(1);
+            self.mtu = self.mtu.max(number.and_then(|number| number.parse().ok()).unwrap_or(0));
+        }
         let renewed: &[Source] = match words.as_slice() {
             ["ethtool", "-L" | "--set-channels", ..] => &[Source::Netdev, Source::Ethtool, Source::Qdisc],
             ["tc" | "ethtool", ..] => &[Source::Qdisc],
@@ -153,7 +161,7 @@ impl Books {
             }
         }
         let lost = port.map(|port| port.lost.get(since.lost..).unwrap_or_default());
-        Traffic::new(device, sent, &came, lost)
+        Traffic::new(device, sent, &came, lost, self.mtu.max(MTU))
     }
 
     /// What does not add up at the end of a trial, whatever its case says. Where the port of the NIC can be seen, and it was not
@@ -243,7 +251,11 @@ impl<'t> Engine<'t> {
         let bound = self.rig.now().saturating_add(nanos(BOUND));
         loop {
             let frames: Vec<_> = self.record.frames().iter().collect();
-            let broken = self.books.broken(self.rig, groups, &frames)?;
+            let mut broken = self.books.broken(self.rig, groups, &frames)?;
+            broken.retain(|equation| {
+                let values = (equation.right().to_string(), equation.is.to_string());
+                !self.deviations.tolerates(None, &equation.field(), (&values.0, &values.1))
+            });
             let Some(failure) = failure(&broken) else { return Ok(()) };
             if self.rig.is_virtual() || self.rig.now() >= bound {
                 return Err(Failure { at: Some(step.at.clone()), ..failure }.untimed().into());

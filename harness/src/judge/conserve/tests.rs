@@ -14,7 +14,7 @@ fn traffic() -> Traffic {
     let sent = sent.iter().map(|bytes| Frame { queue: Some(0), ..Frame::of(bytes) }).collect();
     let ping = icmp_echo();
     let lost = [Lost { reason: DropReason::BadCrc, bytes: ping.clone() }];
-    Traffic::new(Device::Hardware, sent, &[&ping, &ping], Some(&lost))
+    Traffic::new(Device::Hardware, sent, &[&ping, &ping], Some(&lost), 1_500)
 }
 
 fn moved(counters: &[(&str, i64)]) -> Moved {
@@ -146,17 +146,17 @@ fn a_nic_refuses_what_a_tap_takes() {
     short[..6].copy_from_slice(&[2, 0, 0, 0, 0, 1]);
     other[..6].copy_from_slice(&[2, 0, 0, 0, 0, 9]);
     let came = [short.as_slice(), other.as_slice()];
-    let nic = Traffic::new(Device::Hardware, Vec::new(), &came, None);
+    let nic = Traffic::new(Device::Hardware, Vec::new(), &came, None, 1_500);
     let reasons: Vec<_> = nic.refused.iter().map(|(reason, _)| *reason).collect();
     assert_eq!((nic.accepted.len(), reasons), (0, vec![DropReason::Undersize, DropReason::Filtered]));
-    let tap = Traffic::new(Device::Virtual, Vec::new(), &came, None);
+    let tap = Traffic::new(Device::Virtual, Vec::new(), &came, None, 1_500);
     assert_eq!((tap.accepted.len(), tap.refused.len()), (2, 0));
 }
 
 #[test]
 fn what_the_cable_lost_was_taken_by_the_device() {
     let lost = [Lost { reason: DropReason::LinkDown, bytes: udp_hello() }];
-    let traffic = Traffic::new(Device::Hardware, Vec::new(), &[], Some(&lost));
+    let traffic = Traffic::new(Device::Hardware, Vec::new(), &[], Some(&lost), 1_500);
     let held =
         |group, name: &str, is| equations(group, &moved(&[(name, is)]), &traffic).iter().all(Equation::holds);
     assert!(held(Group::Netdev, "tx_packets", 1), "its completion was cleaned");
@@ -171,5 +171,5 @@ fn what_the_cable_lost_was_taken_by_the_device() {
 #[case::unknown(&[None, None], 0)]
 fn what_the_device_cut_is_counted_by_packet(#[case] packets: &[Option<u32>], #[case] cut: usize) {
     let sent = packets.iter().map(|packet| Frame { packet: *packet, ..Frame::of(&udp_hello()) }).collect();
-    assert_eq!(Traffic::new(Device::Hardware, sent, &[], None).cut().count(), cut);
+    assert_eq!(Traffic::new(Device::Hardware, sent, &[], None, 1_500).cut().count(), cut);
 }

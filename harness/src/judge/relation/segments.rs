@@ -9,7 +9,7 @@ use super::{Progress, Relation, Why};
 use crate::case::model;
 use crate::frame::decode::{Decoded, Ipv4View};
 use crate::frame::tcp::options::show;
-use crate::frame::tcp::{ACK, Bases, FIN, PSH, Segment, letters};
+use crate::frame::tcp::{ACK, Bases, FIN, LETTERS, PSH, Segment, letters};
 use crate::judge::pattern::PayloadDiff;
 use std::net::Ipv4Addr;
 
@@ -28,6 +28,9 @@ pub struct Segments {
     /// The packet that the next frame was sent as, by the journey.
     coming: Option<u32>,
     large: Option<Large>,
+    /// Flags that a cut may clear, a deviation that is listed; and where it did: those that are right, and those that came.
+    may_lack: u8,
+    excused: Option<(String, String)>,
 }
 
 /// The large packet that the frames are of at the moment.
@@ -88,7 +91,17 @@ impl Segments {
     /// A new one, for the stream that these bases are of.
     #[must_use]
     pub fn new(step: &model::Segments, bases: Bases) -> Self {
-        Self { step: step.clone(), bases, first: None, come: 0, frames: 0, coming: None, large: None }
+        Self {
+            step: step.clone(),
+            bases,
+            first: None,
+            come: 0,
+            frames: 0,
+            coming: None,
+            large: None,
+            may_lack: 0,
+            excused: None,
+        }
     }
 
     fn is_mine(&self, segment: &Segment) -> bool {
@@ -101,7 +114,7 @@ impl Segments {
         self.come + segment.length >= self.step.length
     }
 
-    fn fits(&self, d: &Decoded<'_>, ip: &Ipv4View<'_>, segment: &Segment) -> Broken {
+    fn fits(&mut self, d: &Decoded<'_>, ip: &Ipv4View<'_>, segment: &Segment) -> Broken {
         if let Some(problem) = d.problems.first() {
             return Err(format!("is malformed: {problem}"));
         }
@@ -156,7 +169,7 @@ impl Segments {
         }
     }
 
-    fn flags(&self, segment: &Segment) -> Broken {
+    fn flags(&mut self, segment: &Segment) -> Broken {
         let last = self.is_last(segment);
         let mut free = if self.step.push_on_last { 0 } else { PSH };
         if self.begins() {
@@ -170,6 +183,11 @@ impl Segments {
             wanted |= PSH;
         }
         if segment.flags & !free == wanted & !free {
+            return Ok(());
+        }
+        let missing = wanted & !free & !segment.flags;
+        if missing & !self.may_lack == 0 && (segment.flags | missing) & !free == wanted & !free {
+            self.excused = Some((letters(wanted), letters(wanted & !missing)));
             return Ok(());
         }
         Err(format!("has the flags {}, expected {}", letters(segment.flags), letters(wanted)))
@@ -214,6 +232,17 @@ fn agree<const N: usize>(pairs: [(&str, String, String); N], earlier: &str) -> B
 impl Relation for Segments {
     fn came_from(&mut self, packet: Option<u32>) {
         self.coming = packet;
+    }
+
+    fn excuse(&mut self, letters: &str) {
+        self.may_lack = LETTERS
+            .iter()
+            .filter(|(letter, _)| letters.contains(*letter))
+            .fold(0, |all, (_, flag)| all | flag);
+    }
+
+    fn excused(&self) -> Option<(String, String)> {
+        self.excused.clone()
     }
 
     fn push(&mut self, d: &Decoded<'_>) -> Progress {
