@@ -100,7 +100,8 @@ fn entry(r: &mut Reader, item: &Node) -> Read<Known> {
     let why = r.need(&entry, "because").and_then(|node| r.text(node))?.trim().to_owned();
     let step = entry.get("step").map(|node| r.word(node).map(str::to_owned)).transpose()?;
     let field = match r.need(&entry, "field")? {
-        node if node.text() == Some(UDP_SEGMENTS) => UDP_SEGMENTS.to_owned(),
+        // Both are about the trial as a whole.
+        node if [Some(UDP_SEGMENTS), Some("frame")].contains(&node.text()) => r.word(node)?.to_owned(),
         node => differing(r, node, &entry)?,
     };
     let lacks = entry.get("lacks").map(|node| r.word(node).map(str::to_owned)).transpose()?;

@@ -98,13 +98,13 @@ impl Clocks {
         }
     }
 
-    /// How far times may be apart: 1 ms; where only both are virtual a jiffy, by which each timer of a chain can be off, so a part
-    /// of it; in real time an eighth and 20 ms.
+    /// How far times may be apart: 1 ms; where both are virtual, but no more than that, two jiffies, the shortest timer of TCP, and a
+    /// part of the time, for each timer of a chain can be off by one; in real time an eighth and 20 ms.
     #[must_use]
     pub(super) fn slack(self, time: Nanos) -> Nanos {
         match self {
             Self::Alike => 1_000_000,
-            Self::Virtual => time / 32 + 4_000_000,
+            Self::Virtual => time / 32 + 8_000_000,
             Self::Real => time / 8 + 20_000_000,
         }
     }

@@ -94,7 +94,8 @@ fn is_about(differs: &Differs, step: Option<&str>, field: &str) -> bool {
 }
 
 /// Whether a deviation explains that this came where that was expected.
-fn goes_so_far(extent: &Extent, (expected, got): (&str, &str)) -> bool {
+#[must_use]
+pub fn goes_so_far(extent: &Extent, (expected, got): (&str, &str)) -> bool {
     match extent {
         Extent::Any => true,
         Extent::Is(values) => values.iter().any(|value| value == got),

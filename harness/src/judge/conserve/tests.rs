@@ -11,7 +11,9 @@ use rstest::rstest;
 /// came, once whole and once damaged.
 fn traffic() -> Traffic {
     let sent = [arp_request(), udp_hello(), tcp_syn()];
-    let sent = sent.iter().map(|bytes| Frame { queue: Some(0), ..Frame::of(bytes) }).collect();
+    let frame =
+        |(packet, bytes): (u32, &Vec<u8>)| Frame { queue: Some(0), packet: Some(packet), ..Frame::of(bytes) };
+    let sent = (0..).zip(&sent).map(frame).collect();
     let ping = icmp_echo();
     let lost = [Lost { reason: DropReason::BadCrc, bytes: ping.clone() }];
     Traffic::new(Device::Hardware, sent, &[&ping, &ping], Some(&lost), 1_500)

@@ -334,6 +334,37 @@ mod tests {
             .collect()
     }
 
+    #[rstest]
+    #[case::push_on_the_last(0x10, 1021, None)]
+    #[case::push_on_the_last_that_comes_too_early(
+        0x10,
+        1020,
+        Some("segment 3 has the sequence number 20, the next in order is 21")
+    )]
+    #[case::one_flag_more(0x12, 1021, Some("segment 3 has the flags S., expected P."))]
+    fn a_flag_that_may_be_missing_excuses_nothing_else(
+        #[case] flags: u8,
+        #[case] seq: u32,
+        #[case] told: Option<&str>,
+    ) {
+        let mut all = three();
+        (all[2].0, all[2].2) = (seq, flags);
+        let bases = Bases { ports: (Some(8080), Some(9)), seq: Some(1000), ack: 500 };
+        let mut segments = Segments::new(&model::Segments { push_on_last: true, ..step() }, bases);
+        segments.excuse("PF");
+        let last = frames(&all).iter().map(|frame| segments.push(&decode(frame))).last();
+        match told {
+            None => {
+                assert_eq!(last, Some(Progress::Complete));
+                assert_eq!(segments.excused(), Some(("P.".to_owned(), ".".to_owned())));
+            }
+            Some(told) => {
+                let Some(Progress::Failed(why)) = last else { panic!("it holds") };
+                assert_eq!(why.what, told);
+            }
+        }
+    }
+
     #[test]
     fn a_stretch_that_is_cut_right_is_complete() {
         assert_eq!(judge(&step(), &frames(&three())), Progress::Complete);
