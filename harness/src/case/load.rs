@@ -65,6 +65,9 @@ pub fn load_with(paths: &[PathBuf], grammar: CommandCheck) -> Result<Vec<Trial>,
         let mut case = Case { files: &mut files, problems: &mut problems, grammar };
         case.read(&path, &name, &mut trials);
     }
+    if problems.is_empty() {
+        super::known::add(&mut trials, paths, &mut files, &mut problems);
+    }
     if problems.is_empty() { Ok(trials) } else { Err(problems) }
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod files;
 mod form;
 mod frames;
 mod functions;
+mod known;
 mod load;
 mod names;
 mod peer;

@@ -135,9 +135,26 @@ pub struct Differs {
     pub step: Option<String>,
     /// The field that it is about.
     pub field: Option<String>,
+    /// How far it may be off.
+    pub extent: Extent,
     /// Why.
     pub why: String,
 }
+
+/// How far a known deviation goes: what is beyond it is a failure all the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// The field may have any value.
+    #[default]
+    Any,
+    /// The field has one of these values, as a case would write them; of [`UDP_SEGMENTS`] it is how many datagrams fewer there are.
+    Is(Vec<String>),
+    /// Of the letters that are expected (`P.`), some of these are not there.
+    Lacks(String),
+}
+
+/// The field of a deviation that is in the cut of large packets of UDP: fragments of one datagram, not datagrams.
+pub const UDP_SEGMENTS: &str = "udp.segments";
 
 /// Something that the emulated NIC does wrong on purpose.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -110,6 +110,20 @@ pub const DIFFERS: &[Key] = &[
     must("why", Form::Text, "Why."),
 ];
 
+/// An entry of `fixtures/qemu-differences.yaml`.
+pub const KNOWN: &[Key] = &[
+    must("when", Form::Text, "The versions that deviate: `qemu <= 10.0.2`."),
+    must("because", Form::Text, "What was observed."),
+    key("step", Form::Name, "The named step that it is about."),
+    must(
+        "field",
+        Form::Text,
+        "What differs, as in `differs:`; or `udp.segments`: fragments of one datagram come, not datagrams.",
+    ),
+    key("lacks", Form::Text, "Of the letters of the field, those that may be missing."),
+    must("cases", Form::Text, "The trials it shows in; with a value each, the field has that and no other."),
+];
+
 const SOCKET: Key = must("socket", Form::Name, "The socket, by the name that `as:` gave it.");
 const LENGTH: Key = must("length", Form::Number(0, PAYLOAD), "How many bytes at most.");
 const DATA: Key = must("payload", Form::Payload, "What is sent.");

@@ -2,9 +2,10 @@
 
 use super::checks::Matrix;
 use super::command::{CommandCheck, Commands};
+use super::differs::{condition, differing};
 use super::files::Files;
 use super::functions::FUNCTIONS;
-use super::model::{Action, Differs, Fault, Impairment, PORTS, RigKind, Step, Trial};
+use super::model::{Action, Differs, Extent, Fault, Impairment, RigKind, Step, Trial};
 use super::names::Names;
 use super::problem::{Problem, choose, nearest};
 use super::reader::{Fields, Read, Reader, Reported};
@@ -160,13 +161,14 @@ impl<'l> TrialReader<'l> {
             let entry = self.r.fields(item, "differs", &[DIFFERS])?;
             let (rig, why) = (self.r.need(&entry, "rig")?, self.r.need(&entry, "why")?);
             let rig = super::checks::rig(self.r.one_of(rig, super::shape::RIGS)?);
-            let when = entry.get("when").map(|node| self.version(node)).transpose()?;
+            let when = entry.get("when").map(|node| condition(&mut self.r, node)).transpose()?;
             let step = entry.get("step").map(|node| self.named_step(node)).transpose()?;
-            let field = entry.get("field").map(|node| self.differing(node, &entry)).transpose()?;
+            let field = entry.get("field").map(|node| differing(&mut self.r, node, &entry)).transpose()?;
             if step.is_none() && field.is_none() {
                 return self.r.wrong(item, "an entry with `step:`, `field:` or both", "say what deviates");
             }
-            found.push(Differs { rig, when, step, field, why: self.r.text(why)?.to_owned() });
+            let why = self.r.text(why)?.to_owned();
+            found.push(Differs { rig, when, step, field, extent: Extent::Any, why });
         }
         Ok(found)
     }
@@ -179,26 +181,6 @@ impl<'l> TrialReader<'l> {
         Err(self.r.report(
             Problem::at(&node.span, format!("no step has the name `{name}`")).help("give it with `as:`"),
         ))
-    }
-
-    /// `qemu <= 10.0.2`, `virtual`
-    fn version(&mut self, node: &Node) -> Read<String> {
-        let text = self.r.text(node)?;
-        let words: Vec<_> = text.split_whitespace().collect();
-        let signs = ["<", "<=", "=", "==", "!=", ">=", ">"];
-        match words[..] {
-            [_, sign, version]
-                if signs.contains(&sign) && version.starts_with(|c: char| c.is_ascii_digit()) =>
-            {
-                Ok(text.to_owned())
-            }
-            [port] if PORTS.contains(&port) => Ok(text.to_owned()),
-            _ => self.r.wrong(
-                node,
-                "a condition",
-                "such as `qemu <= 10.0.2` or `linux >= 6.18`, or one of `tap`, `veth`, `virtual`",
-            ),
-        }
     }
 
     /// A list of steps; reads on after one that is wrong.

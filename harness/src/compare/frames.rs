@@ -2,7 +2,7 @@
 
 use super::align::{Pair, align};
 use super::freedom::Freedom;
-use super::results::{bytes, slack};
+use super::results::{Clocks, bytes};
 use super::{Difference, Side};
 use crate::case::model::{Action, Expect, Location, Nanos, Step, Tolerance, Trial};
 use crate::frame::decode::Ipv4View;
@@ -27,7 +27,7 @@ pub fn compare(trial: &Trial, a: &Side, b: &Side, freedom: &mut Freedom) -> Vec<
     let (x, y) = (seen(trial, a, freedom), seen(trial, b, freedom));
     let cost = |i: usize, j: usize| cost(&x[i], &y[j]);
     let pairs = align(x.len(), y.len(), cost);
-    let both = Both { trial, sides: (a, b), is_virtual: a.observed.is_virtual && b.observed.is_virtual };
+    let both = Both { trial, sides: (a, b), clocks: Clocks::of(a, b) };
     let (mut found, mut last) = (Vec::new(), None);
     for pair in pairs {
         match pair {
@@ -124,7 +124,7 @@ fn alone(seen: &Seen<'_>, is_a: bool) -> Found {
 struct Both<'t> {
     trial: &'t Trial,
     sides: (&'t Side, &'t Side),
-    is_virtual: bool,
+    clocks: Clocks,
 }
 
 impl Both<'_> {
@@ -222,7 +222,9 @@ impl Both<'_> {
         };
         let since_a = a.frame.at.saturating_sub(origin.0);
         let since_b = b.frame.at.saturating_sub(origin.1);
-        let allowed = slack(since_a.max(since_b), self.is_virtual)
+        let allowed = self
+            .clocks
+            .slack(since_a.max(since_b))
             .max(self.step(a).map_or(0, stated))
             .saturating_add(a.frame.late)
             .saturating_add(b.frame.late);

@@ -4,7 +4,7 @@
 //! gives, a counter that a check asks for (see [`crate::run::differs`]). All others are judged here.
 
 use super::{Difference, Side};
-use crate::case::model::{Differs, RigKind, Trial};
+use crate::case::model::{Differs, Extent, RigKind, Trial, UDP_SEGMENTS};
 use crate::run::differs;
 
 /// Marks the differences that are listed for one of both rigs. Gives a sentence for each entry that only a comparison can
@@ -17,9 +17,23 @@ pub fn mark(trial: &Trial, (a, b): (&Side, &Side), differences: &mut [Difference
             continue;
         }
         let mut occurred = false;
-        for difference in differences.iter_mut().filter(|d| is_about(entry, d)) {
+        let goes_so_far = |d: &Difference| {
+            let (expected, got) = if entry.rig == a.rig { (&d.b, &d.a) } else { (&d.a, &d.b) };
+            let has_value =
+                matches!(entry.extent, Extent::Is(_)) && entry.field.as_deref() != Some(UDP_SEGMENTS);
+            !has_value || differs::goes_so_far(&entry.extent, (expected, got))
+        };
+        for difference in differences.iter_mut().filter(|d| is_about(entry, d) && goes_so_far(d)) {
             occurred = true;
             difference.why.get_or_insert_with(|| entry.why.trim().to_owned());
+        }
+        // Where the other rig deviates in the same, the two may well agree.
+        let alike = |other: &Differs| {
+            let same = (&other.step, &other.field) == (&entry.step, &entry.field);
+            other.rig != entry.rig && same && (holds(other, a) || holds(other, b))
+        };
+        if trial.differs.iter().any(alike) {
+            continue;
         }
         if !occurred && !differs::is_stated(trial, entry) && !failed(differences) {
             stale.push(format!(
@@ -59,8 +73,13 @@ fn holds(entry: &Differs, side: &Side) -> bool {
 /// Whether an entry is about a difference.
 fn is_about(entry: &Differs, difference: &Difference) -> bool {
     let same_step = entry.step.is_none() || entry.step == difference.step;
-    let same_field = match &entry.field {
+    let same_field = match entry.field.as_deref() {
         None => entry.step.is_some(),
+        // Fragments where datagrams are on the other: in length, flags, and what they carry, and there are fewer datagrams.
+        Some(UDP_SEGMENTS) => {
+            let of_a_cut = ["frame", "payload", "udp.length", "udp.checksum"];
+            difference.field.starts_with("ipv4.") || of_a_cut.contains(&difference.field.as_str())
+        }
         Some(field) => differs::names(field, &difference.field),
     };
     same_step && same_field

@@ -19,8 +19,8 @@ pub fn compare(trial: &Trial, a: &Side, b: &Side, freedom: &mut Freedom) -> Vec<
     });
     let made = a.observed.calls.iter().zip(&b.observed.calls);
     for ((step, call), (x, y)) in steps.zip(made) {
-        let is_virtual = a.observed.is_virtual && b.observed.is_virtual;
-        for found_here in of_call(call, (x, y), is_virtual, freedom) {
+        let clocks = Clocks::of(a, b);
+        for found_here in of_call(call, (x, y), clocks, freedom) {
             let name = step.name.clone().or_else(|| call.background.clone());
             found.push(difference(step, name, self::name(&call.call), found_here));
         }
@@ -55,7 +55,7 @@ fn difference(step: &Step, name: Option<String>, what: &str, (field, a, b, beyon
 type Found = (&'static str, String, String, Option<Nanos>);
 
 /// The fields in which a call differs.
-fn of_call(made: &CallStep, (a, b): (&Call, &Call), is_virtual: bool, freedom: &mut Freedom) -> Vec<Found> {
+fn of_call(made: &CallStep, (a, b): (&Call, &Call), clocks: Clocks, freedom: &mut Freedom) -> Vec<Found> {
     // One that was not waited for may or may not have come back.
     let (call, wanted) = (&made.call, &made.outcome);
     let (Some((a_at, a_result)), Some((b_at, b_result))) = (&a.ended, &b.ended) else { return Vec::new() };
@@ -71,17 +71,43 @@ fn of_call(made: &CallStep, (a, b): (&Call, &Call), is_virtual: bool, freedom: &
         None | Some((_, Tolerance::Default)) => 0,
         Some((delay, tolerance)) => 2 * nanos(outcome::slack(tolerance, delay, false)),
     };
-    let allowed = slack(x.max(y), is_virtual).max(stated);
+    let allowed = clocks.slack(x.max(y)).max(stated);
     if x.abs_diff(y) > allowed {
         found.push(("took", show_time(x), show_time(y), Some(x.abs_diff(y) - allowed)));
     }
     found
 }
 
-/// How far times may be apart: an eighth and 20 ms; where both are virtual 1 ms.
-#[must_use]
-pub(super) fn slack(time: Nanos, is_virtual: bool) -> Nanos {
-    if is_virtual { 1_000_000 } else { time / 8 + 20_000_000 }
+/// How the times of two rigs go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Clocks {
+    /// Both are one rig, in virtual time.
+    Alike,
+    /// Both are virtual, but on one of them the clock stands still while the NIC works.
+    Virtual,
+    /// One is that of the machine.
+    Real,
+}
+
+impl Clocks {
+    pub(super) fn of(a: &Side, b: &Side) -> Self {
+        match a.observed.is_virtual && b.observed.is_virtual {
+            true if a.rig == b.rig => Self::Alike,
+            true => Self::Virtual,
+            false => Self::Real,
+        }
+    }
+
+    /// How far times may be apart: 1 ms; where both are virtual, but no more than that, two jiffies, the shortest timer of TCP, and a
+    /// part of the time, for each timer of a chain can be off by one; in real time an eighth and 20 ms.
+    #[must_use]
+    pub(super) fn slack(self, time: Nanos) -> Nanos {
+        match self {
+            Self::Alike => 1_000_000,
+            Self::Virtual => time / 32 + 8_000_000,
+            Self::Real => time / 8 + 20_000_000,
+        }
+    }
 }
 
 fn error(result: &CallResult) -> String {
@@ -183,7 +209,7 @@ mod tests {
         let close = Syscall::Close { socket: "s".into() };
         let socket = CallStep { call: close, cpu: None, background: None, outcome: Default::default() };
         let a = call(returned(|_| {}), 0);
-        let found = of_call(&socket, (&a, &call(b, took)), false, &mut Freedom::default());
+        let found = of_call(&socket, (&a, &call(b, took)), Clocks::Real, &mut Freedom::default());
         assert_eq!(found.iter().map(|f| f.0).collect::<Vec<_>>().join(" "), fields);
     }
 }

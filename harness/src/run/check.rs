@@ -97,6 +97,17 @@ fn is_difference(item: &CheckItem) -> bool {
         && !matches!(last, "backlog" | "backlog_bytes" | "backlog_packets" | "qlen" | "in_flight")
 }
 
+/// An item that does not hold.
+#[derive(Debug)]
+pub struct Wrong<'c> {
+    /// Which.
+    pub item: &'c CheckItem,
+    /// What it is, as a case would write it; empty where there is nothing.
+    pub got: String,
+    /// What is wrong, in a sentence.
+    pub what: String,
+}
+
 /// The items that do not hold now: each with what is wrong. Every source is read once.
 ///
 /// # Errors
@@ -105,7 +116,7 @@ pub fn wrong<'c>(
     rig: &mut dyn Rig,
     baseline: &Baseline,
     items: &[&'c CheckItem],
-) -> Result<Vec<(&'c CheckItem, String)>, RigError> {
+) -> Result<Vec<Wrong<'c>>, RigError> {
     let mut read: BTreeMap<&Source, Result<Readings, String>> = BTreeMap::new();
     let mut wrong = Vec::new();
     for &item in items {
@@ -115,7 +126,7 @@ pub fn wrong<'c>(
                 Some(journey) => path::wrong(journey, query, item, now, is_virtual),
                 None => Some("this rig keeps no journey".to_owned()),
             };
-            wrong.extend(what.map(|what| (item, what)));
+            wrong.extend(what.map(|what| Wrong { item, got: String::new(), what }));
             continue;
         }
         if !read.contains_key(&item.source) {
@@ -126,13 +137,25 @@ pub fn wrong<'c>(
             };
             read.insert(&item.source, readings);
         }
-        let what = match &read[&item.source] {
-            Ok(readings) => holds(&item.expected, baseline.since(item, readings)).err(),
-            Err(missing) => Some(missing.clone()),
+        let (got, what) = match &read[&item.source] {
+            Ok(readings) => {
+                let value = baseline.since(item, readings);
+                (value.as_ref().map(text), holds(&item.expected, value).err())
+            }
+            Err(missing) => (None, Some(missing.clone())),
         };
-        wrong.extend(what.map(|what| (item, format!("{} {}: {what}", source_name(&item.source), item.key))));
+        let told = |what| format!("{} {}: {what}", source_name(&item.source), item.key);
+        wrong.extend(what.map(|what| Wrong { item, got: got.unwrap_or_default(), what: told(what) }));
     }
     Ok(wrong)
+}
+
+/// A value as a case would write it.
+fn text(value: &Reading) -> String {
+    match value {
+        Reading::Number(number) => number.to_string(),
+        Reading::Text(text) => text.clone(),
+    }
 }
 
 /// The key of a source in a case.

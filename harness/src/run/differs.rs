@@ -1,8 +1,9 @@
 //! Known deviations of a rig: tolerated where they are listed, and an error when they do not occur.
 
 use super::check;
+use super::datagrams::Datagrams;
 use super::verdict::Failure;
-use crate::case::model::{Action, CheckItem, Differs, Outcome, RigKind, Step, Trial};
+use crate::case::model::{Action, CheckItem, Differs, Extent, Outcome, RigKind, Step, Trial, UDP_SEGMENTS};
 use crate::frame::FrameSpec;
 use crate::rig::Rig;
 use std::cmp::Ordering;
@@ -26,21 +27,39 @@ impl<'t> Deviations<'t> {
         Self { trial, listed: trial.differs.iter().filter(here).map(|differs| (differs, false)).collect() }
     }
 
-    /// Whether a difference in this step and field is listed; if so, it has occurred.
-    pub fn tolerates(&mut self, step: Option<&str>, field: Option<&str>) -> bool {
+    /// Whether a difference in this step and field, between what was expected and what came, is listed; if so, it has occurred.
+    pub fn tolerates(&mut self, step: Option<&str>, field: &str, values: (&str, &str)) -> bool {
         let mut tolerated = false;
         for (differs, occurred) in &mut self.listed {
-            let same_step = differs.step.is_none() || differs.step.as_deref() == step;
-            let same_field = match &differs.field {
-                None => differs.step.is_some(),
-                Some(listed) => field.is_some_and(|field| names(listed, field)),
-            };
-            if same_step && same_field {
+            if is_about(differs, step, field) && goes_so_far(&differs.extent, values) {
                 *occurred = true;
                 tolerated = true;
             }
         }
         tolerated
+    }
+
+    /// The letters of a field that may be missing in this step.
+    #[must_use]
+    pub fn lacking(&self, step: Option<&str>, field: &str) -> String {
+        let letters = |(differs, _): &(&Differs, bool)| match &differs.extent {
+            Extent::Lacks(letters) if is_about(differs, step, field) => Some(letters.clone()),
+            _ => None,
+        };
+        self.listed.iter().filter_map(letters).collect()
+    }
+
+    /// What is listed of the cut of large packets of UDP.
+    #[must_use]
+    pub fn datagrams(&self) -> Option<Datagrams> {
+        self.listed.iter().find_map(|(differs, _)| Datagrams::listed(differs))
+    }
+
+    /// Large packets of UDP were cut as it is listed.
+    pub fn datagrams_occurred(&mut self) {
+        for (differs, occurred) in &mut self.listed {
+            *occurred |= differs.field.as_deref() == Some(UDP_SEGMENTS);
+        }
     }
 
     /// Whether none is listed for this rig.
@@ -64,6 +83,38 @@ impl<'t> Deviations<'t> {
     }
 }
 
+/// Whether an entry is about this step and field.
+fn is_about(differs: &Differs, step: Option<&str>, field: &str) -> bool {
+    let same_step = differs.step.is_none() || differs.step.as_deref() == step;
+    let same_field = match &differs.field {
+        None => differs.step.is_some(),
+        Some(listed) => names(listed, field),
+    };
+    same_step && same_field
+}
+
+/// Whether a deviation explains that this came where that was expected.
+#[must_use]
+pub fn goes_so_far(extent: &Extent, (expected, got): (&str, &str)) -> bool {
+    match extent {
+        Extent::Any => true,
+        Extent::Is(values) => values.iter().any(|value| value == got),
+        Extent::Lacks(letters) => {
+            // `-` stands for no letter at all.
+            let (mut there, mut missing) = (got.chars().filter(|c| *c != '-').peekable(), false);
+            for letter in expected.chars() {
+                if there.next_if_eq(&letter).is_none() {
+                    if !letters.contains(letter) {
+                        return false;
+                    }
+                    missing = true;
+                }
+            }
+            missing && there.next().is_none()
+        }
+    }
+}
+
 /// Whether a field that is listed, perhaps without the source before it, is this one.
 #[must_use]
 pub fn names(listed: &str, field: &str) -> bool {
@@ -75,11 +126,20 @@ pub fn names(listed: &str, field: &str) -> bool {
 /// What it does not state only a comparison sees.
 #[must_use]
 pub fn is_stated(trial: &Trial, entry: &Differs) -> bool {
-    let Some(field) = &entry.field else { return true };
+    let Some(field) = entry.field.as_ref().filter(|field| *field != UDP_SEGMENTS) else { return true };
     let steps = trial.steps.iter().filter(|step| {
         entry.step.is_none() || entry.step == step.name || entry.step.as_deref() == background(step)
     });
-    steps.into_iter().any(|step| states(&step.action, field, entry.rig))
+    let valued = matches!(entry.extent, Extent::Is(_));
+    steps.into_iter().any(|step| match &step.action {
+        // Which equation an entry without a value is about is not known.
+        Action::Conserve(groups) if valued => {
+            groups.iter().filter_map(|group| group.source()).any(|source| {
+                field.strip_prefix(check::source_name(&source)).is_some_and(|rest| rest.starts_with('.'))
+            })
+        }
+        action => states(action, field, entry.rig),
+    })
 }
 
 fn background(step: &Step) -> Option<&str> {
@@ -90,12 +150,14 @@ fn background(step: &Step) -> Option<&str> {
 fn states(action: &Action, field: &str, rig: RigKind) -> bool {
     let pattern = |spec: &FrameSpec| {
         spec.fields.iter().any(|f| names(field, &f.field.name()))
+            || spec.tcp.is_some() && field == "tcp.flags"
             || field == "payload" && spec.payload.is_some()
     };
     match action {
         Action::Expect(expect) => pattern(&expect.pattern) || field == "time" && expect.after.is_some(),
         Action::AnyOrder(expects) => expects.iter().any(|e| pattern(&e.pattern)),
         Action::Fragments(fragments) => pattern(&fragments.pattern) || field == "payload",
+        Action::Segments(_) => field == "tcp.flags",
         Action::Order(order) => names(field, &order.of.name()),
         Action::Call(call) => outcome(&call.outcome, field),
         Action::Join(join) => outcome(&join.outcome, field),
@@ -174,6 +236,30 @@ mod tests {
         #[case] expected: bool,
     ) {
         assert_eq!(holds(when, |_| Some(here.to_owned())), expected);
+    }
+
+    #[rstest]
+    #[case::one_of_them("P.", ".", "PF", true)]
+    #[case::both("FP.", ".", "PF", true)]
+    #[case::all_there_is("P", "-", "P", true)]
+    #[case::one_that_is_not_listed("FP.", ".", "P", false)]
+    #[case::one_too_many(".", "P.", "P", false)]
+    #[case::another_in_its_place("P.", "F.", "P", false)]
+    #[case::nothing("P.", "P.", "P", false)]
+    fn letters_may_be_missing_where_they_are_listed(
+        #[case] expected: &str,
+        #[case] got: &str,
+        #[case] letters: &str,
+        #[case] tolerated: bool,
+    ) {
+        assert_eq!(goes_so_far(&Extent::Lacks(letters.to_owned()), (expected, got)), tolerated);
+    }
+
+    #[rstest]
+    #[case::that_value("46", true)]
+    #[case::another("64", false)]
+    fn a_value_is_the_one_that_is_listed(#[case] got: &str, #[case] tolerated: bool) {
+        assert_eq!(goes_so_far(&Extent::Is(vec!["46".to_owned()]), ("60", got)), tolerated);
     }
 
     #[test]

@@ -4,8 +4,9 @@
 //! inbox, calls that end go to their table, and the automatic peer answers.
 
 use super::calls::Calls;
-use super::check::{self, Baseline};
+use super::check::{self, Baseline, Wrong};
 use super::conserve::Books;
+use super::datagrams::{Datagrams, Part};
 use super::differs::Deviations;
 use super::flows::Flows;
 use super::lateness::Excuse;
@@ -68,6 +69,8 @@ pub struct Engine<'t> {
     /// The frame that each named `expect` took.
     named_frames: BTreeMap<&'t str, usize>,
     pub(super) deviations: Deviations<'t>,
+    /// Large packets of UDP, where a deviation in how they are cut is listed.
+    pub(super) datagrams: Option<Datagrams>,
     /// The TCP connections.
     pub(super) flows: Flows,
     automatic_arp: bool,
@@ -115,6 +118,7 @@ impl<'t> Engine<'t> {
             calls: Calls::default(),
             times: BTreeMap::new(),
             named_frames: BTreeMap::new(),
+            datagrams: deviations.datagrams(),
             deviations,
             flows: Flows::default(),
             baseline: Baseline::default(),
@@ -164,6 +168,11 @@ impl<'t> Engine<'t> {
         let first = self.inbox.iter().find(|i| self.record.frame(**i).at <= end);
         if let (Some(&first), None) = (first, &trial.real_peer) {
             return Err(self.unexplained(first).into());
+        }
+        if let Some(datagrams) = &self.datagrams
+            && datagrams.occurred().map_err(Failure::new)?
+        {
+            self.deviations.datagrams_occurred();
         }
         self.deviations.all_occurred()?;
         Ok(())
@@ -321,13 +330,13 @@ impl<'t> Engine<'t> {
                 self.drain(self.rig.now().saturating_add(nanos(CHECK_PAUSE)))?;
                 continue;
             }
-            wrong.retain(|(item, _)| {
+            wrong.retain(|Wrong { item, got, .. }| {
                 let field = format!("{}.{}", check::source_name(&item.source), item.key);
-                !self.deviations.tolerates(None, Some(&field))
+                !self.deviations.tolerates(None, &field, ("", got))
             });
-            let Some((item, first)) = wrong.first() else { return Ok(()) };
-            let rest = wrong[1..].iter().map(|(_, what)| what.clone());
-            return Err(Failure::at(&item.at, first.clone()).with(rest).untimed().into());
+            let Some(first) = wrong.first() else { return Ok(()) };
+            let rest = wrong[1..].iter().map(|wrong| wrong.what.clone());
+            return Err(Failure::at(&first.item.at, first.what.clone()).with(rest).untimed().into());
         }
     }
 
@@ -414,10 +423,23 @@ impl<'t> Engine<'t> {
         match answer {
             Some(reply) => self.send(reply, Sender::AutomaticPeer, Explained::Automatic),
             None => {
-                self.inbox.push_back(index);
+                if !self.is_of_another(index)? {
+                    self.inbox.push_back(index);
+                }
                 Ok(())
             }
         }
+    }
+
+    /// Whether a frame is a later fragment of a large packet of UDP, where a deviation in the cut of those is listed: no step is about
+    /// it.
+    fn is_of_another(&mut self, index: usize) -> Result<bool, Stop> {
+        let Some(datagrams) = &mut self.datagrams else { return Ok(false) };
+        let part = datagrams.came(&frame::decode(&self.record.frame(index).bytes)).map_err(Failure::new)?;
+        if part == Part::Later {
+            self.record.explain(index, Explained::Step(self.index));
+        }
+        Ok(part == Part::Later)
     }
 
     /// The failure for a frame that no step explains.

@@ -6,6 +6,7 @@ pub mod canary;
 pub mod check;
 pub mod conserve;
 pub mod covers;
+pub mod datagrams;
 pub mod differs;
 pub mod engine;
 mod expect;

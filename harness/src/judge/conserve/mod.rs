@@ -70,6 +70,16 @@ impl Equation {
         Self { counter, is, counts, terms: Vec::new() }
     }
 
+    /// The counter as `differs:` names it: `ethtool.tx_bytes`, `qdisc.root/bytes`, and of a sum `ethtool.tx_queue_*_bytes`.
+    #[must_use]
+    pub fn field(&self) -> String {
+        self.counter
+            .strip_prefix("the sum of ")
+            .unwrap_or(&self.counter)
+            .replacen(' ', ".", 1)
+            .replace(' ', "/")
+    }
+
     /// What the frames make it.
     #[must_use]
     pub fn right(&self) -> i64 {

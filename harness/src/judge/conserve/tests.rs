@@ -11,10 +11,12 @@ use rstest::rstest;
 /// came, once whole and once damaged.
 fn traffic() -> Traffic {
     let sent = [arp_request(), udp_hello(), tcp_syn()];
-    let sent = sent.iter().map(|bytes| Frame { queue: Some(0), ..Frame::of(bytes) }).collect();
+    let frame =
+        |(packet, bytes): (u32, &Vec<u8>)| Frame { queue: Some(0), packet: Some(packet), ..Frame::of(bytes) };
+    let sent = (0..).zip(&sent).map(frame).collect();
     let ping = icmp_echo();
     let lost = [Lost { reason: DropReason::BadCrc, bytes: ping.clone() }];
-    Traffic::new(Device::Hardware, sent, vec![came(&ping), came(&ping)], Some(&lost))
+    Traffic::new(Device::Hardware, sent, vec![came(&ping), came(&ping)], Some(&lost), 1_500)
 }
 
 fn came(bytes: &[u8]) -> Came<'_> {
@@ -25,7 +27,7 @@ fn came(bytes: &[u8]) -> Came<'_> {
 fn a_device_that_does_not_pad_counts_frames_as_they_are() {
     let mut padded = arp_request();
     padded.resize(60, 0);
-    let mut traffic = Traffic::new(Device::Hardware, vec![Frame::of(&padded)], Vec::new(), None);
+    let mut traffic = Traffic::new(Device::Hardware, vec![Frame::of(&padded)], Vec::new(), None, 1_500);
     assert_eq!(traffic.sent[0].with_fcs(), 64);
     traffic.sent_unpadded();
     assert_eq!(traffic.sent[0].with_fcs(), 46);
@@ -160,17 +162,17 @@ fn a_nic_refuses_what_a_tap_takes() {
     short[..6].copy_from_slice(&[2, 0, 0, 0, 0, 1]);
     other[..6].copy_from_slice(&[2, 0, 0, 0, 0, 9]);
     let came = vec![came(&short), came(&other)];
-    let nic = Traffic::new(Device::Hardware, Vec::new(), came.clone(), None);
+    let nic = Traffic::new(Device::Hardware, Vec::new(), came.clone(), None, 1_500);
     let reasons: Vec<_> = nic.refused.iter().map(|(reason, _)| *reason).collect();
     assert_eq!((nic.accepted.len(), reasons), (0, vec![DropReason::Undersize, DropReason::Filtered]));
-    let tap = Traffic::new(Device::Virtual, Vec::new(), came, None);
+    let tap = Traffic::new(Device::Virtual, Vec::new(), came, None, 1_500);
     assert_eq!((tap.accepted.len(), tap.refused.len()), (2, 0));
 }
 
 #[test]
 fn what_the_cable_lost_was_taken_by_the_device() {
     let lost = [Lost { reason: DropReason::LinkDown, bytes: udp_hello() }];
-    let traffic = Traffic::new(Device::Hardware, Vec::new(), vec![], Some(&lost));
+    let traffic = Traffic::new(Device::Hardware, Vec::new(), vec![], Some(&lost), 1_500);
     let held =
         |group, name: &str, is| equations(group, &moved(&[(name, is)]), &traffic).iter().all(Equation::holds);
     assert!(held(Group::Netdev, "tx_packets", 1), "its completion was cleaned");
@@ -185,7 +187,7 @@ fn what_the_cable_lost_was_taken_by_the_device() {
 #[case::unknown(&[None, None], 0)]
 fn what_the_device_cut_is_counted_by_packet(#[case] packets: &[Option<u32>], #[case] cut: usize) {
     let sent = packets.iter().map(|packet| Frame { packet: *packet, ..Frame::of(&udp_hello()) }).collect();
-    assert_eq!(Traffic::new(Device::Hardware, sent, vec![], None).cut().count(), cut);
+    assert_eq!(Traffic::new(Device::Hardware, sent, vec![], None, 1_500).cut().count(), cut);
 }
 
 /// A frame of 64 bytes with a tag: the driver sees it, or what is left without it, padded again.

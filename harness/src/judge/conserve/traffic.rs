@@ -230,9 +230,15 @@ pub struct Traffic {
 
 impl Traffic {
     /// Frames on a device: sent ones with all that is known of them, those that came to it, and what its port lost of both.
-    /// Without a port, what is lost is what a NIC would not take.
+    /// Without a port, what is lost is what a NIC would not take; `mtu` is the largest that it had.
     #[must_use]
-    pub fn new(device: Device, sent: Vec<Frame>, came: Vec<Came<'_>>, lost: Option<&[Lost]>) -> Self {
+    pub fn new(
+        device: Device,
+        sent: Vec<Frame>,
+        came: Vec<Came<'_>>,
+        lost: Option<&[Lost]>,
+        mtu: u64,
+    ) -> Self {
         let tells = lost.is_some();
         let by_mac = |frame: &Frame| device == Device::Hardware && frame.pause.is_some();
         let (pauses_sent, sent) = sent.into_iter().partition(by_mac);
@@ -248,6 +254,9 @@ impl Traffic {
                 // The port tells of those that its MAC kept to itself.
                 Some(_) if by_mac(&frame) => traffic.pauses_obeyed.push(frame),
                 Some(found) => traffic.refused.push((found.reason, frame)),
+                None if !tells && device == Device::Hardware && frame.with_fcs() > longest(mtu) => {
+                    traffic.refused.push((DropReason::Oversize, frame));
+                }
                 None => match refused(device, &frame, tells) {
                     Some(reason) => traffic.refused.push((reason, frame)),
                     None if by_mac(&frame) => traffic.pauses_obeyed.push(frame),
@@ -292,6 +301,11 @@ impl Traffic {
         let own = |frame: &Frame| frame.cast != Cast::Unicast || frame.to == SUT_MAC;
         self.accepted.iter().filter(move |frame| frame.is_ipv4 && own(frame))
     }
+}
+
+/// The longest frame with FCS that a driver has its NIC take at an MTU (Linux 6.12 `igb_set_frame_size`: two tags, and 1,536 at least).
+fn longest(mtu: u64) -> u64 {
+    (mtu + ETH_HEADER as u64 + FCS + 8).max(1_536)
 }
 
 /// Why a NIC does not take a frame, as far as that is to be seen of the frame: it is shorter than any can be, or (where the

@@ -54,6 +54,19 @@ pub trait Relation {
     /// where the rig keeps no journey. Frames of the same number were one packet until they were cut.
     fn came_from(&mut self, _packet: Option<u32>) {}
 
+    /// Told before the first: letters of flags that may be missing, a deviation that is listed.
+    fn excuse(&mut self, _letters: &str) {}
+
+    /// Flags that were expected and flags that came, where letters were missing that may be.
+    fn excused(&self) -> Option<(String, String)> {
+        None
+    }
+
+    /// How many frames have not come, where that is known.
+    fn missing(&self) -> usize {
+        0
+    }
+
     /// Takes the next frame of the wire. After `Complete` or `Failed` there is nothing more to push.
     fn push(&mut self, frame: &Decoded<'_>) -> Progress;
 

@@ -67,6 +67,10 @@ impl Relation for Order {
         if self.seen.len() == self.is.len() { Progress::Complete } else { Progress::NeedMore }
     }
 
+    fn missing(&self) -> usize {
+        self.is.len().saturating_sub(self.seen.len())
+    }
+
     fn awaited(&self) -> String {
         format!(
             "{} of {} frames came, with {} [{}]; still missing: [{}]",

@@ -10,7 +10,7 @@ use crate::case::model;
 use crate::frame::Layer;
 use crate::frame::decode::{Decoded, Ipv4View};
 use crate::frame::tcp::options::show;
-use crate::frame::tcp::{ACK, Bases, FIN, PSH, Segment, letters};
+use crate::frame::tcp::{ACK, Bases, FIN, LETTERS, PSH, Segment, letters};
 use crate::judge::pattern::PayloadDiff;
 use std::net::Ipv4Addr;
 
@@ -29,6 +29,9 @@ pub struct Segments {
     /// The packet that the next frame was sent as, by the journey.
     coming: Option<u32>,
     large: Option<Large>,
+    /// Flags that a cut may clear, a deviation that is listed; and where it did: those that are right, and those that came.
+    may_lack: u8,
+    excused: Option<(String, String)>,
 }
 
 /// The large packet that the frames are of at the moment.
@@ -89,7 +92,17 @@ impl Segments {
     /// A new one, for the stream that these bases are of.
     #[must_use]
     pub fn new(step: &model::Segments, bases: Bases) -> Self {
-        Self { step: step.clone(), bases, first: None, come: 0, frames: 0, coming: None, large: None }
+        Self {
+            step: step.clone(),
+            bases,
+            first: None,
+            come: 0,
+            frames: 0,
+            coming: None,
+            large: None,
+            may_lack: 0,
+            excused: None,
+        }
     }
 
     fn is_mine(&self, segment: &Segment) -> bool {
@@ -102,7 +115,7 @@ impl Segments {
         self.come + segment.length >= self.step.length
     }
 
-    fn fits(&self, d: &Decoded<'_>, ip: &Ipv4View<'_>, segment: &Segment) -> Broken {
+    fn fits(&mut self, d: &Decoded<'_>, ip: &Ipv4View<'_>, segment: &Segment) -> Broken {
         if let Some(problem) = d.problems.first() {
             return Err(format!("is malformed: {problem}"));
         }
@@ -162,7 +175,7 @@ impl Segments {
         }
     }
 
-    fn flags(&self, segment: &Segment) -> Broken {
+    fn flags(&mut self, segment: &Segment) -> Broken {
         let last = self.is_last(segment);
         let mut free = if self.step.push_on_last { 0 } else { PSH };
         if self.begins() {
@@ -176,6 +189,11 @@ impl Segments {
             wanted |= PSH;
         }
         if segment.flags & !free == wanted & !free {
+            return Ok(());
+        }
+        let missing = wanted & !free & !segment.flags;
+        if missing & !self.may_lack == 0 && (segment.flags | missing) & !free == wanted & !free {
+            self.excused = Some((letters(wanted), letters(wanted & !missing)));
             return Ok(());
         }
         Err(format!("has the flags {}, expected {}", letters(segment.flags), letters(wanted)))
@@ -220,6 +238,17 @@ fn agree<const N: usize>(pairs: [(&str, String, String); N], earlier: &str) -> B
 impl Relation for Segments {
     fn came_from(&mut self, packet: Option<u32>) {
         self.coming = packet;
+    }
+
+    fn excuse(&mut self, letters: &str) {
+        self.may_lack = LETTERS
+            .iter()
+            .filter(|(letter, _)| letters.contains(*letter))
+            .fold(0, |all, (_, flag)| all | flag);
+    }
+
+    fn excused(&self) -> Option<(String, String)> {
+        self.excused.clone()
     }
 
     fn push(&mut self, d: &Decoded<'_>) -> Progress {
@@ -310,6 +339,37 @@ mod tests {
         all.iter()
             .map(|(seq, id, flags, window, payload)| frame(*seq, *id, *flags, *window, payload))
             .collect()
+    }
+
+    #[rstest]
+    #[case::push_on_the_last(0x10, 1021, None)]
+    #[case::push_on_the_last_that_comes_too_early(
+        0x10,
+        1020,
+        Some("segment 3 has the sequence number 20, the next in order is 21")
+    )]
+    #[case::one_flag_more(0x12, 1021, Some("segment 3 has the flags S., expected P."))]
+    fn a_flag_that_may_be_missing_excuses_nothing_else(
+        #[case] flags: u8,
+        #[case] seq: u32,
+        #[case] told: Option<&str>,
+    ) {
+        let mut all = three();
+        (all[2].0, all[2].2) = (seq, flags);
+        let bases = Bases { ports: (Some(8080), Some(9)), seq: Some(1000), ack: 500 };
+        let mut segments = Segments::new(&model::Segments { push_on_last: true, ..step() }, bases);
+        segments.excuse("PF");
+        let last = frames(&all).iter().map(|frame| segments.push(&decode(frame))).last();
+        match told {
+            None => {
+                assert_eq!(last, Some(Progress::Complete));
+                assert_eq!(segments.excused(), Some(("P.".to_owned(), ".".to_owned())));
+            }
+            Some(told) => {
+                let Some(Progress::Failed(why)) = last else { panic!("it holds") };
+                assert_eq!(why.what, told);
+            }
+        }
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::case::model::{
-    After, CallStep, CheckItem, Differs, Expect, Expected, Fragments, Location, Order, Outcome, Payload,
-    RigKind, Source, SourceFile, Syscall, Tolerance,
+    After, CallStep, CheckItem, Differs, Expect, Expected, Extent, Fragments, Location, Order, Outcome,
+    Payload, RigKind, Source, SourceFile, Syscall, Tolerance,
 };
 use crate::frame::{FieldSpec, FrameSpec, Layer, Value, build, field};
 use crate::rig::{CallId, CallResult, CommandResult, Finished, Journey, Reading, Readings, Returned};
@@ -414,6 +414,7 @@ fn a_listed_deviation(#[case] port: u64, #[case] result: Result<(), &str>) {
         when: None,
         step: None,
         field: Some("udp.dst_port".to_owned()),
+        extent: Extent::Any,
         why: "made up".to_owned(),
     });
     let mut rig = Scripted::default().sends(MS, frame_to(port));

@@ -26,8 +26,10 @@ const NOT_BACK: u64 = 13;
 /// How far the test is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Rings, and the PHY into loopback.
+    /// Rings, and the PHY looks for its link, as after every reset.
     SetUp,
+    /// The PHY is asked to look for its link (`igb_setup_link`); QEMU's takes in nothing, not even what it sends itself, without one.
+    Link,
     /// The PHY is asked for loopback.
     Phy,
     /// Frames of a round are sent.
@@ -49,13 +51,17 @@ impl Igb {
                 if !self.set_up_test_rings(ctx) {
                     return self.test_done(ctx, LOOPBACK, NOT_SENT);
                 }
-                self.phy.set_loopback(ctx.now);
-                self.test_goes_on(Stage::Loopback(Step::Phy), ctx.now);
+                self.phy.set_up(ctx.now, self.flow_control.requested);
+                self.test_goes_on(Stage::Loopback(Step::Link), ctx.now);
             }
-            Step::Phy | Step::Leave(_) => {
+            Step::Link | Step::Phy | Step::Leave(_) => {
                 self.run_phy(ctx);
                 if let Some(next) = self.phy.deadline() {
                     return self.test_goes_on(Stage::Loopback(step), next);
+                }
+                if step == Step::Link {
+                    self.phy.set_loopback(ctx.now);
+                    return self.test_goes_on(Stage::Loopback(Step::Phy), ctx.now);
                 }
                 if let Step::Leave(result) = step {
                     return self.test_done(ctx, LOOPBACK, result);

@@ -1,0 +1,205 @@
+//! What QEMU's NIC does otherwise than an 82576, kept as data in `fixtures/qemu-differences.yaml`: the entries that a trial is
+//! named in become deviations of it, as if its case listed them in `differs:`.
+
+use super::differs::{condition, differing};
+use super::files::Files;
+use super::model::{Differs, Extent, RigKind, Trial, UDP_SEGMENTS};
+use super::problem::{Problem, Problems, nearest};
+use super::reader::{Read, Reader};
+use super::shape::KNOWN;
+use super::yaml::{Kind, Node};
+use std::path::{Path, PathBuf};
+
+/// The folder of the suite that the file is about, and the file, from the folder around it.
+const SUITE: &str = "cases";
+const FILE: &str = "fixtures/qemu-differences.yaml";
+
+/// A deviation, and the trials that it shows in.
+struct Known {
+    differs: Differs,
+    /// The name of a trial, or of a case: then all of its rows.
+    cases: Vec<Shows>,
+}
+
+/// Where a deviation shows, and how far it goes there.
+struct Shows {
+    at: Node,
+    name: String,
+    extent: Extent,
+}
+
+/// Adds what is known to the trials of a suite that it shows in. `paths` is where they were read from.
+pub(super) fn add(trials: &mut [Trial], paths: &[PathBuf], files: &mut Files, problems: &mut Problems) {
+    let Some(root) = trials.iter().find_map(root) else { return };
+    let path = root.join(FILE);
+    if !path.exists() {
+        return;
+    }
+    let all = paths.iter().any(|path| path.is_dir() && path.file_name().is_some_and(|name| name == SUITE));
+    match files.read(&path, None) {
+        Ok((_, tree)) => add_of(&tree, trials, all, problems),
+        Err(list) => list.into_iter().for_each(|problem| problems.push(problem)),
+    }
+}
+
+/// The folder around the suite that a trial is of.
+fn root(trial: &Trial) -> Option<PathBuf> {
+    let path = std::fs::canonicalize(&trial.file.path).ok().filter(|_| is_of_the_suite(trial))?;
+    path.ancestors().nth(3).map(Path::to_path_buf)
+}
+
+/// Whether a trial is one of the suite, and not another one of the same name.
+fn is_of_the_suite(trial: &Trial) -> bool {
+    trial.file.path.ends_with(Path::new(SUITE).join(format!("{}.yaml", trial.case)))
+}
+
+/// Adds what stands in a file; `all`: these are all trials that there are, and who is not among them does not exist.
+fn add_of(tree: &Node, trials: &mut [Trial], all: bool, problems: &mut Problems) {
+    let known = read(tree, problems);
+    for Known { differs, cases } in known {
+        for Shows { at, name, extent } in cases {
+            let case = name.split('[').next().unwrap_or_default();
+            let is_read = trials.iter().any(|trial| trial.case == case && is_of_the_suite(trial));
+            let named =
+                |trial: &&mut Trial| is_of_the_suite(trial) && (trial.case == name || trial.name() == name);
+            let mut found = false;
+            for trial in trials.iter_mut().filter(named) {
+                found = true;
+                if let Some(step) = differs.step.as_deref().filter(|step| !has(trial, step)) {
+                    let what = format!("no step of {name} has the name `{step}`");
+                    problems.push(Problem::at(&at.span, what).help("give it with `as:`"));
+                }
+                trial.differs.push(Differs { extent: extent.clone(), ..differs.clone() });
+            }
+            if !found && (all || is_read) {
+                let names: Vec<String> = trials.iter().map(Trial::name).collect();
+                let near = nearest(&name, names.iter().map(String::as_str));
+                let help = near
+                    .map_or("`wireproof list` has all".to_owned(), |near| format!("did you mean `{near}`?"));
+                problems.push(Problem::at(&at.span, format!("there is no trial `{name}`")).help(help));
+            }
+        }
+    }
+}
+
+fn has(trial: &Trial, step: &str) -> bool {
+    trial.steps.iter().any(|s| s.name.as_deref() == Some(step))
+}
+
+fn read(tree: &Node, problems: &mut Problems) -> Vec<Known> {
+    let mut r = Reader::default();
+    let items = r.list(tree, "a list of `{when: …, because: …, field: …, cases: …}`").unwrap_or_default();
+    let known = items.iter().filter_map(|item| entry(&mut r, item).ok()).collect();
+    r.problems.iter().for_each(|problem| problems.push(problem.clone()));
+    known
+}
+
+fn entry(r: &mut Reader, item: &Node) -> Read<Known> {
+    let entry = r.fields(item, "a known difference", &[KNOWN])?;
+    let when = r.need(&entry, "when").and_then(|node| condition(r, node))?;
+    let why = r.need(&entry, "because").and_then(|node| r.text(node))?.trim().to_owned();
+    let step = entry.get("step").map(|node| r.word(node).map(str::to_owned)).transpose()?;
+    let field = match r.need(&entry, "field")? {
+        // Both are about the trial as a whole.
+        node if [Some(UDP_SEGMENTS), Some("frame")].contains(&node.text()) => r.word(node)?.to_owned(),
+        node => differing(r, node, &entry)?,
+    };
+    let lacks = entry.get("lacks").map(|node| r.word(node).map(str::to_owned)).transpose()?;
+    let extent = lacks.map_or(Extent::Any, Extent::Lacks);
+    let cases = r.need(&entry, "cases")?;
+    let cases = match &cases.kind {
+        Kind::Map(rows) => rows
+            .iter()
+            .map(|(name, value)| {
+                let is = Extent::Is(values(r, value)?);
+                Ok(Shows { at: name.clone(), name: r.text(name)?.to_owned(), extent: is })
+            })
+            .collect::<Read<Vec<_>>>()?,
+        _ => r
+            .list(cases, "names of trials, or these with the values that they have")?
+            .iter()
+            .map(|name| {
+                Ok(Shows { at: name.clone(), name: r.text(name)?.to_owned(), extent: extent.clone() })
+            })
+            .collect::<Read<Vec<_>>>()?,
+    };
+    let differs = Differs { rig: RigKind::Qemu, when: Some(when), step, field: Some(field), extent, why };
+    Ok(Known { differs, cases })
+}
+
+/// A value, or a list of those that follow one another, as they stand there, be they numbers or words.
+fn values(r: &mut Reader, node: &Node) -> Read<Vec<String>> {
+    let list = if let Kind::List(items) = &node.kind { items } else { std::slice::from_ref(node) };
+    let text = |item: &Node| item.text().map(str::to_owned);
+    match list.iter().map(text).collect() {
+        Some(values) => Ok(values),
+        None => r.wrong(node, "a value", "the one that the field has in this trial, or a list of several"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::model::SourceFile;
+    use crate::case::yaml::parse;
+    use rstest::rstest;
+    use std::sync::Arc;
+
+    fn added(text: &str, all: bool) -> (Vec<Trial>, String) {
+        let folder = tempfile::tempdir().expect("there is room");
+        let place = folder.path().join("cases/udp");
+        std::fs::create_dir_all(&place).expect("there is room");
+        let case =
+            "about: A.\nmatrix: {n: [1, 2]}\nsteps:\n  - expect: {udp: {dst_port: \"${n}\"}, as: it}\n";
+        std::fs::write(place.join("a.yaml"), case).expect("there is room");
+        let mut trials = crate::case::load(&[place.join("a.yaml")]).expect("it is right");
+        let mut problems = Problems::default();
+        let file = SourceFile { path: "known.yaml".into(), text: text.to_owned() };
+        let tree = parse(&Arc::new(file)).expect("it is YAML");
+        add_of(&tree, &mut trials, all, &mut problems);
+        (trials, problems.render(false))
+    }
+
+    #[rstest]
+    #[case::a_row("[\"udp/a[n=2]\"]", "field: udp.dst_port", &[0, 1])]
+    #[case::all_rows("[udp/a]", "field: udp.dst_port", &[1, 1])]
+    #[case::with_a_value("{\"udp/a[n=1]\": 5}", "field: ethtool.tx_bytes", &[1, 0])]
+    #[case::another_case_that_was_not_read("[udp/b]", "field: udp.dst_port", &[0, 0])]
+    fn what_is_known_is_added_where_it_shows(
+        #[case] cases: &str,
+        #[case] field: &str,
+        #[case] added_to: &[usize],
+    ) {
+        let text = format!("- {{when: qemu <= 10.0.2, because: Why., {field}, cases: {cases}}}\n");
+        let (trials, said) = added(&text, false);
+        assert_eq!(said, "");
+        assert_eq!(trials.iter().map(|t| t.differs.len()).collect::<Vec<_>>(), added_to);
+    }
+
+    #[rstest]
+    #[case::a_row_that_is_not_there(
+        "field: udp.dst_port, cases: [\"udp/a[n=3]\"]",
+        false,
+        "there is no trial `udp/a[n=3]`"
+    )]
+    #[case::a_case_that_is_not_there(
+        "field: udp.dst_port, cases: [udp/b]",
+        true,
+        "there is no trial `udp/b`"
+    )]
+    #[case::a_field_that_is_not_there(
+        "field: udp.dest, cases: [udp/a]",
+        false,
+        "there is no field `udp.dest`"
+    )]
+    #[case::a_step_that_is_not_there(
+        "step: that, field: frame, cases: [udp/a]",
+        false,
+        "no step of udp/a has the name `that`"
+    )]
+    #[case::no_cases("field: udp.dst_port", false, "cases")]
+    fn what_is_wrong_with_the_list_is_told(#[case] entry: &str, #[case] all: bool, #[case] told: &str) {
+        let (_, said) = added(&format!("- {{when: qemu <= 10.0.2, because: Why., {entry}}}\n"), all);
+        assert!(said.contains(told), "{said}");
+    }
+}
