@@ -7,28 +7,45 @@ use std::time::Duration;
 
 /// The second of three trials goes wrong in this way; the others run in boots of their own.
 fn accident(kind: &str, words: &[&str]) -> Result<Ended, Failed> {
-    let run = Run::of_three()?.with("WIREPROOF_GUEST_GOES_WRONG", format!("{kind}@second"));
+    let run = Run::of_three()?.with("WIREPROOF_GUEST_GOES_WRONG", format!("{kind}@cases/second"));
     let ended = run.whole(&[&["--jobs", "1"], words].concat())?;
-    ended.expect(1, &["FAIL  qemu  second", "second.yaml:6:5", "2 passed, 1 failed"])?;
+    ended.expect(1, &["FAIL  qemu  cases/second", "second.yaml:4:5", "2 passed, 1 failed"])?;
     Ok(ended)
 }
 
 pub fn panic() -> Outcome {
     let ended = accident("panic", &[])?;
-    let told =
-        ["the guest panicked: ", "asked to panic", "rip 0x", "rsp 0x", "wireproof_guest::image::wrong::go"];
+    let told = [
+        "the guest panicked: ",
+        "asked to panic",
+        "rip 0x",
+        "rsp 0x",
+        "go (",
+        "image/wrong.rs:",
+        "wireproof_guest::image::serve",
+    ];
     ended.expect(1, &told)
 }
 
 pub fn page_fault() -> Outcome {
     let ended = accident("page-fault", &[])?;
-    let told = ["exception 14, page fault (#PF)", "cr2 0x8", "rax 0x", "wireproof_guest::image::wrong::go"];
+    let told = [
+        "exception 14, page fault (#PF)",
+        "cr2 0x8",
+        "rax 0x",
+        "go (",
+        "image/wrong.rs:",
+        "wireproof_guest::image::serve",
+    ];
     ended.expect(1, &told)
 }
 
 pub fn recursion() -> Outcome {
     let ended = accident("recursion", &[])?;
-    ended.expect(1, &["the stack may have overflown", "wireproof_guest::image::wrong::deeper"])
+    ended.expect(
+        1,
+        &["cr2 0x", "below the end of the stack: it has overflown", "wireproof_guest::image::wrong::deeper"],
+    )
 }
 
 pub fn triple_fault() -> Outcome {

@@ -1,7 +1,7 @@
 //! A QEMU, or an image, that is no good.
 
 use crate::Outcome;
-use crate::run::Run;
+use crate::run::{CASE, Run};
 use libtest_mimic::Failed;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -65,9 +65,8 @@ pub fn ends_at_once() -> Outcome {
 /// After three boots in vain no more are tried.
 pub fn hangs_at_start() -> Outcome {
     let run = with_liar("exec /bin/sleep 600")?;
-    let text = std::fs::read_to_string(run.folder.path().join("cases/first.yaml"))?;
     for more in 0..20 {
-        std::fs::write(run.folder.path().join(format!("cases/more_{more}.yaml")), &text)?;
+        std::fs::write(run.folder.path().join(format!("cases/more_{more}.yaml")), CASE)?;
     }
     let ended = run.whole(&["--jobs", "1", "--patience", "500ms"])?;
     let told = ["the guest does not answer", "QEMU is not started any more: 3 boots", "0 passed, 23 failed"];

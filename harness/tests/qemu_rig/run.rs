@@ -12,6 +12,16 @@ const MARK: &str = "WIREPROOF_TEST_OF_QEMU";
 /// How long a run may take in all, on a machine that others use too. The image may be built in it.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// A case that sends a datagram; its first system call is in line 4.
+pub const CASE: &str = r#"about: Sends a datagram.
+steps:
+  - run: "ip neigh replace ${peer.ip} lladdr ${peer.mac} dev eth0 nud permanent"
+  - socket: {as: s, type: udp}
+  - sendto: {socket: s, to: "${peer.ip}:7", payload: "hello", returns: 5}
+  - expect: {ipv4: {dst: "${peer.ip}"}, payload: "hello"}
+  - check: {netdev: {tx_packets: 1}}
+"#;
+
 /// The tree.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -48,9 +58,8 @@ impl Run {
     /// One with three cases that send a datagram each: `first`, `second`, `third`.
     pub fn of_three() -> Result<Self, Failed> {
         let run = Self::new()?;
-        let text = std::fs::read_to_string(root().join("cases/udp/one_datagram.yaml"))?;
         for name in ["first", "second", "third"] {
-            std::fs::write(run.folder.path().join(format!("cases/{name}.yaml")), &text)?;
+            std::fs::write(run.folder.path().join(format!("cases/{name}.yaml")), CASE)?;
         }
         Ok(run)
     }
@@ -119,8 +128,13 @@ impl Run {
     pub fn qemu(&self) -> Result<i32, Failed> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
-            if let Some((number, _)) = self.processes().iter().find(|(_, name)| name.starts_with("qemu")) {
-                return Ok(*number);
+            // Not one that is asked for its version.
+            let boots = |number: i32| {
+                std::fs::read_to_string(format!("/proc/{number}/cmdline"))
+                    .is_ok_and(|words| words.starts_with("/") && words.contains("\0-kernel\0"))
+            };
+            if let Some((number, _)) = self.processes().into_iter().find(|(number, _)| boots(*number)) {
+                return Ok(number);
             }
             std::thread::sleep(Duration::from_millis(2));
         }

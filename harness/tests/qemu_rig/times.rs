@@ -1,7 +1,7 @@
 //! Real time, and how long things take.
 
 use crate::Outcome;
-use crate::run::{Run, root};
+use crate::run::{CASE, Run, root};
 use harness::case::model::{Action, Trial};
 use harness::rig::qemu::{Options, Pool, QemuRig, program};
 use harness::rig::{Event, Rig as _};
@@ -32,8 +32,7 @@ fn judge(what: &str, mut times: Vec<Duration>, limit: Duration) -> Outcome {
 /// first.
 pub fn real() -> Outcome {
     let run = Run::new()?;
-    let case = std::fs::read_to_string(root().join("cases/udp/one_datagram.yaml"))?;
-    std::fs::write(run.folder.path().join("cases/datagram.yaml"), case)?;
+    std::fs::write(run.folder.path().join("cases/datagram.yaml"), CASE)?;
     let waits = "about: Asks twice.\npeer: {arp: manual}\nsteps:\n  - socket: {as: s, type: udp}\n  \
                  - sendto: {socket: s, to: \"${peer.ip}:7\", payload: \"x\"}\n  \
                  - expect: {as: one, arp: {op: request}}\n  \

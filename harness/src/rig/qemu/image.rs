@@ -37,10 +37,10 @@ pub fn source() -> Result<String, String> {
         let path = PathBuf::from(named);
         return is_image(&path).map(|()| format!("{NAMED} names {}", path.display()));
     }
-    let tree = tree()?;
+    tree()?;
     let cargo = cargo();
     match command::find(&cargo.to_string_lossy()) {
-        Some(cargo) => Ok(format!("{} builds it in {}", cargo.display(), tree.display())),
+        Some(cargo) => Ok(format!("{} builds it where its sources are newer", cargo.display())),
         None => Err(format!("cargo, which builds it, is not installed, and {NAMED} names none")),
     }
 }
