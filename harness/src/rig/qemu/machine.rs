@@ -41,6 +41,7 @@ pub struct Machine {
     said: Arc<Mutex<Vec<u8>>>,
     listener: Option<JoinHandle<()>>,
     image: PathBuf,
+    accel: Accel,
 }
 
 impl Machine {
@@ -79,6 +80,7 @@ impl Machine {
             said: heard,
             listener: Some(listener),
             image: image.to_owned(),
+            accel,
         })
     }
 
@@ -146,7 +148,10 @@ impl Machine {
                 first_lines(&said)
             ));
         }
-        let tail = last_lines(&said);
+        let mut tail = last_lines(&said);
+        if self.accel == Accel::Kvm {
+            tail.push_str("\nit ran on this machine's KVM; --accel tcg does without");
+        }
         RigError::Broken(match status {
             None if silent => format!("the guest does not answer{tail}"),
             None => format!("the guest closed the control channel, and QEMU runs on{tail}"),
