@@ -12,20 +12,25 @@ use std::time::{Duration, Instant};
 const FIRST_FRAME: Duration = Duration::from_millis(300);
 const OVERHEAD: Duration = Duration::from_millis(50);
 
-/// Times are judged where the machine is there for that: in CI, and where somebody asks for it.
-fn are_judged() -> bool {
-    std::env::var("CI").is_ok_and(|value| value == "true")
-        || std::env::var_os("WIREPROOF_JUDGE_TIMES").is_some()
+/// In CI, where much else runs at the same time, so many times the limit is allowed for.
+const SLACK: u32 = 4;
+
+/// What a median may be: the limit itself where somebody asks for that on a quiet machine (`WIREPROOF_JUDGE_TIMES`), more in CI, and
+/// elsewhere anything.
+fn allowed(limit: Duration) -> Option<Duration> {
+    let ci = std::env::var("CI").is_ok_and(|value| value == "true");
+    let asked = std::env::var_os("WIREPROOF_JUDGE_TIMES").map(|_| limit);
+    asked.or(ci.then_some(limit * SLACK))
 }
 
 fn judge(what: &str, mut times: Vec<Duration>, limit: Duration) -> Outcome {
     times.sort_unstable();
     let median = times[times.len() / 2];
     println!("{what}: median {median:?} of {}, worst {:?}", times.len(), times[times.len() - 1]);
-    if are_judged() && median > limit {
-        return Err(format!("{what}: the median is {median:?}, more than {limit:?}").into());
+    match allowed(limit).filter(|allowed| median > *allowed) {
+        Some(allowed) => Err(format!("{what}: the median is {median:?}, more than {allowed:?}").into()),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// A wait of a case takes as long as it says, and not where the harness sets the clock. A resent ARP request comes a second after the
