@@ -2,6 +2,7 @@
 //! alike, with the same frames and the same counters.
 
 use harness::case::{self, model::RigKind, model::Trial};
+use harness::rig::qemu::Options;
 use harness::run::record::From;
 use harness::run::{RigFactory, execute, rigs, trial::skip_reason};
 use libtest_mimic::{Arguments, Failed, Trial as Test};
@@ -23,7 +24,10 @@ type Left = BTreeMap<String, [String; 3]>;
 
 fn main() -> ExitCode {
     let name = "qemu::the_order_of_trials_changes_nothing";
-    let with = |isolated| rigs::factory(RigKind::Qemu, &rigs::With { isolated, ..rigs::With::default() });
+    let with = |isolated| {
+        let qemu = Options { isolated, ..Options::default() };
+        rigs::factory(RigKind::Qemu, &rigs::With { qemu, ..rigs::With::default() })
+    };
     let test = match with(false).and_then(|shared| Ok((shared, with(true)?))) {
         Ok((shared, alone)) => Test::test(name, move || order(shared.as_ref(), alone.as_ref())),
         Err(why) if std::env::var_os("CI").is_some_and(|ci| ci == "true") => {

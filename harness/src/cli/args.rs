@@ -7,7 +7,7 @@ use super::simulate::SimulateArgs;
 use crate::case::model::RigKind;
 use crate::report::progress::Format;
 use crate::rig::linux::wire::WireKind;
-use crate::rig::qemu::Accel;
+use crate::rig::qemu::{Accel, ClockKind, Options};
 use crate::run::governor::Governor;
 use crate::run::rigs::With;
 use clap::{Args, Parser, Subcommand};
@@ -76,6 +76,9 @@ pub struct TrialArguments {
     /// How the CPU of the qemu rig is had
     #[arg(long, value_name = "KIND", default_value = "auto")]
     pub accel: Accel,
+    /// How long the guest of the qemu rig may take to answer before it is taken to hang
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub patience: Duration,
     /// Only trials whose name contains this text
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,
@@ -95,8 +98,9 @@ pub struct TrialArguments {
 }
 
 impl TrialArguments {
-    fn with(&self, lab: Option<PathBuf>) -> With {
-        With { wire: self.wire, lab, isolated: self.isolate, accel: self.accel }
+    fn with(&self, lab: Option<PathBuf>, clock: ClockKind) -> With {
+        let (isolated, accel, patience) = (self.isolate, self.accel, self.patience);
+        With { wire: self.wire, lab, qemu: Options { isolated, accel, clock, patience } }
     }
 }
 
@@ -109,6 +113,9 @@ pub struct RunArguments {
     /// The rig to run on
     #[arg(long, value_name = "NAME", default_value = "emu")]
     pub rig: RigKind,
+    /// Whom the clock of the stack follows, on the qemu rig: the harness, which skips what it waits for, or real time
+    #[arg(long, value_name = "KIND", default_value = "virtual")]
+    pub clock: ClockKind,
     /// Also write results to this file, for CI
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
@@ -118,7 +125,7 @@ impl RunArguments {
     /// What the rig is to be made with.
     #[must_use]
     pub fn with(&self) -> With {
-        self.trials.with(self.trials.lab.clone())
+        self.trials.with(self.trials.lab.clone(), self.clock)
     }
 }
 
@@ -149,7 +156,7 @@ impl CompareArguments {
     #[must_use]
     pub fn with(&self, rig: RigKind) -> With {
         let lab = self.trials.lab.clone().filter(|_| rig != RigKind::Emu);
-        self.trials.with(lab)
+        self.trials.with(lab, ClockKind::Virtual)
     }
 
     /// Worker threads on a rig, as many as a run has there unless told otherwise.

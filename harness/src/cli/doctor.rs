@@ -4,16 +4,10 @@ use super::CANNOT;
 use crate::case::model::RigKind;
 use crate::report::output::put;
 use crate::rig::linux::doctor::{Finding, doctor as linux};
+use crate::rig::qemu::{image, program};
 use clap::ValueEnum as _;
 use std::fmt::Write as _;
-use std::io::{self, ErrorKind, Read as _, Seek as _};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-
-/// The first release of QEMU with `-device igb`.
-const QEMU_WITH_IGB: u32 = 8;
-/// How long a program may take to tell its version.
-const ANSWER_BOUND: Duration = Duration::from_secs(5);
+use std::io;
 
 /// Tells about one rig, or about all. The exit status is 2 when one rig was asked for and cannot run.
 ///
@@ -25,13 +19,18 @@ pub fn run(rig: Option<RigKind>) -> io::Result<u8> {
     let mut usable = true;
     for kind in rigs {
         let findings = findings(kind);
-        let ready = match kind {
-            // Which ports there are to take only the description of a lab says.
-            RigKind::Vfio => findings.iter().all(|finding| finding.ok),
-            _ => crate::run::rigs::factory(kind, &crate::run::rigs::With::default()).is_ok(),
+        // Which ports there are to take only the description of a lab says.
+        let missing = match kind {
+            RigKind::Vfio => None,
+            _ => crate::run::rigs::factory(kind, &crate::run::rigs::With::default()).err(),
         };
+        let all_found = findings.iter().all(|finding| finding.ok);
+        let ready = missing.is_none() && (kind != RigKind::Vfio || all_found);
         usable &= ready;
         let _ = writeln!(out, "{}: {}", kind.name(), if ready { "ready" } else { "not ready" });
+        if let Some(why) = missing.filter(|_| all_found) {
+            let _ = writeln!(out, "  missing {why}");
+        }
         for finding in findings {
             let mark = if finding.ok { "ok     " } else { "missing" };
             let _ = writeln!(out, "  {mark} {}: {}", finding.what, finding.detail);
@@ -50,7 +49,7 @@ fn findings(kind: RigKind) -> Vec<Finding> {
             vec![finding("everything", true, "it is part of this program; nothing else is needed", None)]
         }
         RigKind::Linux => linux(),
-        RigKind::Qemu => vec![qemu(), not_built()],
+        RigKind::Qemu => qemu(),
         RigKind::Vfio => crate::rig::vfio::doctor::doctor(),
     }
 }
@@ -59,67 +58,23 @@ fn finding(what: &str, ok: bool, detail: &str, remedy: Option<&str>) -> Finding 
     Finding { what: what.to_owned(), ok, detail: detail.to_owned(), remedy: remedy.map(str::to_owned) }
 }
 
-fn not_built() -> Finding {
-    finding("the rig itself", false, "not built yet in this version of wireproof", None)
-}
-
-/// QEMU, in a version that has igb.
-fn qemu() -> Finding {
-    let what_is_needed = format!("qemu-system-x86_64 {QEMU_WITH_IGB} or newer with -device igb");
-    let install = "apt-get install qemu-system-x86";
-    let version = match said("qemu-system-x86_64", &["--version"], ANSWER_BOUND) {
-        Ok(version) => version,
-        Err(error) if error.kind() == ErrorKind::TimedOut => {
-            let what = format!("installed, but gave no version within {ANSWER_BOUND:?}");
-            return finding(&what_is_needed, false, &what, Some(install));
-        }
-        Err(_) => return finding(&what_is_needed, false, "not installed", Some(install)),
+/// What the qemu rig needs, and what it can make use of.
+fn qemu() -> Vec<Finding> {
+    let what = format!("{} {} or newer with -device igb", program::PROGRAM, program::WITH_IGB);
+    let found = match program::find() {
+        Ok(qemu) => finding(&what, true, &format!("version {}, {}", qemu.version, qemu.path.display()), None),
+        Err(why) => finding(&what, false, &why, Some(program::INSTALL)),
     };
-    let version = version.lines().next().unwrap_or_default().to_owned();
-    let devices = said("qemu-system-x86_64", &["-device", "help"], ANSWER_BOUND).unwrap_or_default();
-    if devices.contains("\"igb\"") {
-        finding(&what_is_needed, true, &version, None)
-    } else {
-        finding(&what_is_needed, false, &format!("{version}, without igb"), Some(install))
-    }
-}
-
-/// What a program prints. One that does not end in time is killed.
-fn said(program: &str, arguments: &[&str], bound: Duration) -> io::Result<String> {
-    let mut printed = tempfile::tempfile()?;
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(printed.try_clone()?)
-        .stderr(Stdio::null())
-        .spawn()?;
-    let begin = Instant::now();
-    while child.try_wait()?.is_none() {
-        if begin.elapsed() > bound {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(ErrorKind::TimedOut.into());
+    // TCG is part of QEMU: acceleration is never missing.
+    let acceleration = match program::kvm() {
+        Ok(()) => "tcg, which is the default; --accel kvm may work, for /dev/kvm can be opened".to_owned(),
+        Err(why) => format!("tcg, which is the default; --accel kvm cannot be had: {why}"),
+    };
+    let image = match image::source() {
+        Ok(source) => finding("the guest's image", true, &source, None),
+        Err(why) => {
+            finding("the guest's image", false, &why, Some("rustup's stable toolchain: https://rustup.rs"))
         }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let mut bytes = Vec::new();
-    printed.rewind()?;
-    printed.read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_program_prints_is_read_whole() {
-        assert_eq!(said("echo", &["one", "two"], ANSWER_BOUND).unwrap(), "one two\n");
-    }
-
-    #[test]
-    fn a_program_that_does_not_end_is_not_waited_for() {
-        let error = said("sleep", &["600"], Duration::from_millis(50)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::TimedOut);
-    }
+    };
+    vec![found, finding("acceleration", true, &acceleration, None), image]
 }

@@ -6,6 +6,7 @@ use crate::case;
 use crate::report::again::Again;
 use crate::report::output::complain;
 use crate::report::progress::Progress;
+use crate::rig::qemu::ClockKind;
 use crate::run::governor::Governor;
 use crate::run::pool::{self, Options};
 use crate::run::{RigFactory, TrialReport, Verdict, artifacts, rigs};
@@ -82,6 +83,9 @@ fn again(arguments: &RunArguments) -> Again {
     let mut again = Again::this_program();
     if arguments.trials.out != Path::new(DEFAULT_OUT) {
         again = again.with("--out", &arguments.trials.out.display().to_string());
+    }
+    if arguments.clock == ClockKind::Real {
+        again = again.with("--clock", "real");
     }
     if arguments.trials.max_wait != DEFAULT_MAX_WAIT {
         again = again.with("--max-wait", &format!("{}us", arguments.trials.max_wait.as_micros()));

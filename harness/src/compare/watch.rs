@@ -73,6 +73,10 @@ impl RigFactory for Watching {
         self.inner.kind()
     }
 
+    fn is_virtual(&self) -> bool {
+        self.inner.is_virtual()
+    }
+
     fn missing(&self, trial: &Trial) -> Option<String> {
         let real = trial.real_peer.map(|_| "its peer is real, and never does the same twice".to_owned());
         real.or_else(|| self.inner.missing(trial))

@@ -8,6 +8,11 @@ pub trait RigFactory: Send + Sync {
     /// Which of the four.
     fn kind(&self) -> RigKind;
 
+    /// Whether its rigs' time is virtual, so that waiting is free; a trial with a real peer is in real time on any rig.
+    fn is_virtual(&self) -> bool {
+        self.kind() == RigKind::Emu
+    }
+
     /// What a trial needs that this machine does not have; it is skipped with this reason. `None`: it can run.
     fn missing(&self, trial: &Trial) -> Option<String>;
 

@@ -4,7 +4,7 @@ use super::factory::RigFactory;
 use crate::case::model::{CheckItem, RigKind, Trial};
 use crate::rig::linux::lab::{Lab, file::LabFile};
 use crate::rig::linux::wire::WireKind;
-use crate::rig::qemu::{self, Accel, QemuRig};
+use crate::rig::qemu::{self, ClockKind, QemuRig};
 use crate::rig::vfio::lab::VfioLab;
 use crate::rig::{Rig, RigError, emu, linux, peer, vfio};
 use std::path::{Path, PathBuf};
@@ -17,10 +17,8 @@ pub struct With {
     pub wire: WireKind,
     /// The description of a lab.
     pub lab: Option<PathBuf>,
-    /// A boot of its own for each trial, on the qemu rig.
-    pub isolated: bool,
-    /// How the CPU of the qemu rig is had.
-    pub accel: Accel,
+    /// Of the qemu rig.
+    pub qemu: qemu::Options,
 }
 
 /// The factory of a rig.
@@ -34,6 +32,9 @@ pub fn factory(kind: RigKind, with: &With) -> Result<Box<dyn RigFactory>, String
         _ if with.lab.is_some() => {
             Err(format!("rig {} has no lab to describe; --lab is for linux and vfio", kind.name()))
         }
+        _ if with.qemu.clock == ClockKind::Real && kind != RigKind::Qemu => {
+            Err(format!("rig {} has no choice of clocks; --clock real is for qemu", kind.name()))
+        }
         RigKind::Emu => Ok(Box::new(EmuFactory)),
         RigKind::Linux => match linux::unusable(with.wire) {
             None => Ok(Box::new(LinuxFactory { wire: with.wire })),
@@ -42,7 +43,7 @@ pub fn factory(kind: RigKind, with: &With) -> Result<Box<dyn RigFactory>, String
         RigKind::Qemu => {
             let hint = "`wireproof doctor --rig qemu` says more";
             let qemu = qemu::program::find().map_err(|why| format!("{why}; {hint}"))?;
-            Ok(Box::new(QemuFactory(Arc::new(qemu::Pool::new(qemu, with.isolated, with.accel)?))))
+            Ok(Box::new(QemuFactory(Arc::new(qemu::Pool::new(qemu, with.qemu)?))))
         }
     }
 }
@@ -99,8 +100,12 @@ impl RigFactory for QemuFactory {
         qemu::missing(trial)
     }
 
-    fn create(&self, _trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
-        Ok(Box::new(QemuRig::new(&self.0)?))
+    fn is_virtual(&self) -> bool {
+        self.0.clock() == ClockKind::Virtual
+    }
+
+    fn create(&self, trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
+        Ok(Box::new(QemuRig::new(&self.0, &trial.name())?))
     }
 }
 

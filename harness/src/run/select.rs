@@ -65,9 +65,9 @@ pub fn smallest_tolerance(trial: &Trial) -> Option<Duration> {
     trial.steps.iter().filter_map(of_a_step).min()
 }
 
-/// Why a rig does not run a trial; `None`: it does.
+/// Why a rig, whose time is virtual or not, does not run a trial; `None`: it does.
 #[must_use]
-pub fn skip_reason(trial: &Trial, rig: RigKind, max_wait: Duration) -> Option<String> {
+pub fn skip_reason(trial: &Trial, (rig, is_virtual): (RigKind, bool), max_wait: Duration) -> Option<String> {
     if let Some(rigs) = &trial.rigs
         && !rigs.contains(&rig)
     {
@@ -80,7 +80,7 @@ pub fn skip_reason(trial: &Trial, rig: RigKind, max_wait: Duration) -> Option<St
         return Some("only the emulated NIC can be asked to misbehave".to_owned());
     }
     let waits = own_waits(trial);
-    if (matches!(rig, RigKind::Linux | RigKind::Vfio) || trial.real_peer.is_some()) && waits > max_wait {
+    if (!is_virtual || trial.real_peer.is_some()) && waits > max_wait {
         return Some(format!("it waits for {waits:?} of real time, more than --max-wait {max_wait:?}"));
     }
     None
@@ -103,7 +103,7 @@ mod tests {
         let text = format!("about: A case.\nrigs: {rigs}\nsteps:\n  - wait: 1s\n");
         std::fs::write(&path, text).expect("it can be written");
         let trials = crate::case::load(&[path]).expect("the case is right");
-        let reason = |rig| skip_reason(&trials[0], rig, Duration::from_secs(10));
+        let reason = |rig| skip_reason(&trials[0], (rig, rig == RigKind::Emu), Duration::from_secs(10));
         assert_eq!(reason(RigKind::Linux), Some(format!("the case is for {limit}")));
         assert_eq!(reason(RigKind::Emu), None);
     }

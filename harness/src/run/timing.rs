@@ -38,6 +38,12 @@ impl Timing {
         }
     }
 
+    /// Of one trial in virtual time, whose waits cost nothing, and for which nobody can be late.
+    #[must_use]
+    pub fn in_virtual_time(took: Nanos) -> Self {
+        Self { overhead: vec![took], ..Self::default() }
+    }
+
     /// That of more trials.
     pub fn add(&mut self, other: &Self) {
         self.overhead.extend(&other.overhead);
@@ -53,7 +59,7 @@ impl Timing {
         self.harness.iter().copied().max().unwrap_or(0)
     }
 
-    /// It in two lines; nothing of a run in virtual time.
+    /// It in two lines, of which virtual time has the first alone; nothing of a run whose trials took no time worth telling.
     #[must_use]
     pub fn summary(&self) -> Vec<String> {
         if self.overhead.is_empty() {
@@ -66,6 +72,9 @@ impl Timing {
             ms(all.p99),
             ms(all.worst)
         );
+        if self.harness.is_empty() {
+            return vec![overhead];
+        }
         let mut late = "late:".to_owned();
         let kinds = [
             ("captured", &self.captured),
@@ -112,6 +121,11 @@ mod tests {
         for overhead in [41_000_000, 20_000_000, 80_000_000] {
             all.add(&Timing::of(&Record::default(), overhead, (0, 2_000_000)));
         }
+        let mut virtual_time = Timing::in_virtual_time(3_000_000);
+        virtual_time.add(&Timing::in_virtual_time(5_000_000));
+        let told =
+            "overhead beyond a trial's own waits: median 3.00 ms, 99th percentile 5.00 ms, worst 5.00 ms";
+        assert_eq!(virtual_time.summary(), [told]);
         let summary = all.summary();
         assert!(
             summary[0].ends_with("median 41.00 ms, 99th percentile 80.00 ms, worst 80.00 ms"),

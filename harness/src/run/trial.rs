@@ -46,7 +46,7 @@ pub struct TrialReport {
     pub waited: Duration,
     /// How late the harness was at worst.
     pub late: Nanos,
-    /// On a rig in real time, what that cost.
+    /// On a rig in real time, what that cost; on one in virtual time that runs outside of this process, how long it took.
     pub timing: Option<Timing>,
 }
 
@@ -98,7 +98,7 @@ pub fn execute(
     report.skipped_checks.clone_from(unread.reasons());
     let begin = Instant::now();
     // Before the rig is made, for its threads may be more urgent than others.
-    let canaries = (factory.kind() != RigKind::Emu).then(Canaries::watch);
+    let canaries = (!factory.is_virtual()).then(Canaries::watch);
     let machine =
         |ago| canaries.as_ref().map_or(0, |c| nanos(c.worst_of_the_last(Duration::from_nanos(ago))));
     let run = AssertUnwindSafe(|| on_a_rig(factory, trial, (&unread, &machine), cancelled, &mut report));
@@ -112,6 +112,9 @@ pub fn execute(
         let overhead = nanos(took.saturating_sub(report.waited));
         let late = (report.late, machine(nanos(took)));
         report.timing = Some(Timing::of(&report.record, overhead, late));
+    } else if factory.kind() != RigKind::Emu {
+        // Virtual waits cost nothing: whatever it took is overhead.
+        report.timing = Some(Timing::in_virtual_time(nanos(begin.elapsed())));
     }
     report
 }
@@ -123,7 +126,7 @@ pub fn skip_reason(factory: &dyn RigFactory, trial: &Trial, max_wait: Duration) 
 }
 
 fn left_out(factory: &dyn RigFactory, trial: &Trial, unread: &Unread, max_wait: Duration) -> Option<String> {
-    select::skip_reason(trial, factory.kind(), max_wait)
+    select::skip_reason(trial, (factory.kind(), factory.is_virtual()), max_wait)
         .or_else(|| factory.missing(trial))
         .or_else(|| unread.nothing_left(trial))
 }

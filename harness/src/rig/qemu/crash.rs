@@ -110,7 +110,7 @@ fn calls(crash: &Crash, image: &Path) -> Result<Vec<String>, String> {
     let returns = crash.stack.iter().filter(|&&word| follows_a_call(code, word.wrapping_sub(text.address())));
     // The call lies before the address to which it returns.
     let addresses = running.into_iter().chain(returns.map(|address| address - 1));
-    Ok(addresses.map(|address| named(&loader, address)).take(CALLS_MAX).collect())
+    Ok(addresses.flat_map(|address| named(&loader, address)).take(CALLS_MAX).collect())
 }
 
 /// Whether the instruction before this offset of the code is a call: then a word of the stack that points here may be the address
@@ -125,12 +125,28 @@ fn follows_a_call(code: &[u8], offset: u64) -> bool {
     at(5) == Some(0xe8) || indirect(2) || indirect(3) || indirect(4) || indirect(6) || indirect(7)
 }
 
-fn named(loader: &Loader, address: u64) -> String {
+/// The function at an address, and before it those that were inlined there, from the innermost on.
+fn named(loader: &Loader, address: u64) -> Vec<String> {
+    let mut found: Vec<(Option<String>, String)> = Vec::new();
+    let mut frames = loader.find_frames(address).ok();
+    while let Some(frame) = frames.as_mut().and_then(|frames| frames.next().ok().flatten()) {
+        let name = frame.function.as_ref().and_then(|function| function.demangle().ok().map(String::from));
+        let place = frame.location.and_then(|place| Some(format!(" ({}:{})", place.file?, place.line?)));
+        found.push((name, place.unwrap_or_default()));
+    }
+    if found.is_empty() {
+        found.push((None, String::new()));
+    }
+    // The outermost is the one that has a symbol, with its modules.
     let symbol =
         loader.find_symbol(address).map(|name| addr2line::demangle_auto(name.into(), None).into_owned());
-    let place = loader.find_location(address).ok().flatten();
-    let line = place.as_ref().and_then(|place| Some(format!(" ({}:{})", place.file?, place.line?)));
-    format!("{address:#x} {}{}", symbol.as_deref().unwrap_or("?"), line.unwrap_or_default())
+    if let (Some(outermost), Some(symbol)) = (found.last_mut(), symbol) {
+        outermost.0 = Some(symbol);
+    }
+    let told = |(name, place): (Option<String>, String)| {
+        format!("{address:#x} {}{place}", name.as_deref().unwrap_or("?"))
+    };
+    found.into_iter().map(told).collect()
 }
 
 #[cfg(test)]

@@ -8,8 +8,6 @@ use std::io::ErrorKind;
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
-/// How long an answer may take, in real time. The most that is asked for at once takes some hundredths of it.
-pub const PATIENCE: Duration = Duration::from_secs(10);
 /// How long QEMU may take to take a frame from the cable; what it does not take then, its NIC has no room for.
 const TAKES: Duration = Duration::from_millis(50);
 /// The longest frame that a NIC with jumbo frames sends, with room.
@@ -20,6 +18,8 @@ const MAY_BE_MORE: usize = 8;
 /// A guest.
 pub struct Guest {
     machine: Machine,
+    /// How long an answer may take, in real time.
+    patience: Duration,
     /// Whether it was asked and has not answered: then nobody can go on with it.
     owes_an_answer: bool,
     /// Bytes of the heap in use before the first stack: before each it is as many.
@@ -33,8 +33,8 @@ pub struct Guest {
 impl Guest {
     /// A guest that boots.
     #[must_use]
-    pub fn new(machine: Machine) -> Self {
-        Self { machine, owes_an_answer: false, heap: None, has_cable: true, injected: 0 }
+    pub fn new(machine: Machine, patience: Duration) -> Self {
+        Self { machine, patience, owes_an_answer: false, heap: None, has_cable: true, injected: 0 }
     }
 
     /// A new stack that is up; what the one before has sent is gone. How things stand with it.
@@ -59,16 +59,16 @@ impl Guest {
         }
     }
 
+    /// Whether a stack has come up on it.
+    #[must_use]
+    pub fn has_served(&self) -> bool {
+        self.heap.is_some()
+    }
+
     /// Whether another trial may follow.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         !self.owes_an_answer
-    }
-
-    /// The process.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.machine.id()
     }
 
     /// Asks, and waits for the answer. What was injected before has arrived then.
@@ -78,7 +78,7 @@ impl Guest {
     pub fn ask(&mut self, request: &Request) -> Result<Reply, RigError> {
         self.deliver();
         self.owes_an_answer = true;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         self.machine.send(&request.encode(), deadline)?;
         let message = self.machine.receive(deadline)?;
         let reply = Reply::decode(&message).ok_or_else(|| {
@@ -86,15 +86,6 @@ impl Guest {
         })?;
         self.owes_an_answer = false;
         Ok(reply)
-    }
-
-    /// Sends without waiting for an answer: for who wants to see it go wrong.
-    ///
-    /// # Errors
-    /// As [`Guest::ask`].
-    pub fn tell(&mut self, request: &Request) -> Result<(), RigError> {
-        self.owes_an_answer = true;
-        self.machine.send(&request.encode(), Instant::now() + PATIENCE)
     }
 
     /// Frames that the NIC has sent.
@@ -125,7 +116,7 @@ impl Guest {
     /// # Errors
     /// When QEMU takes none.
     pub fn inject(&mut self, frame: &[u8]) -> Result<(), RigError> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         loop {
             match self.machine.wire.send(frame) {
                 Ok(_) => {
@@ -165,7 +156,7 @@ impl Guest {
     /// When QEMU does not do it.
     pub fn set_link(&mut self, up: bool) -> Result<(), RigError> {
         self.deliver();
-        self.machine.set_link(up, Instant::now() + PATIENCE)?;
+        self.machine.set_link(up, Instant::now() + self.patience)?;
         self.has_cable = up;
         Ok(())
     }

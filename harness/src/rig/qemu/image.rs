@@ -1,5 +1,7 @@
 //! The guest's image: built when it is stale, once in a run.
 
+use crate::rig::linux::{command, ioctl};
+use object::{Architecture, Object as _, ObjectSection as _, SectionKind};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -26,24 +28,57 @@ pub fn image() -> Result<&'static Path, String> {
     IMAGE.get_or_init(build).as_deref().map_err(Clone::clone)
 }
 
+/// Where the image comes from, without building it, for people.
+///
+/// # Errors
+/// Why it can come from nowhere.
+pub fn source() -> Result<String, String> {
+    if let Some(named) = std::env::var_os(NAMED) {
+        let path = PathBuf::from(named);
+        return is_image(&path).map(|()| format!("{NAMED} names {}", path.display()));
+    }
+    tree()?;
+    let cargo = cargo();
+    match command::find(&cargo.to_string_lossy()) {
+        Some(cargo) => Ok(format!("{} builds it where its sources are newer", cargo.display())),
+        None => Err(format!("cargo, which builds it, is not installed, and {NAMED} names none")),
+    }
+}
+
+/// Whether a file can be booted: a program for this architecture without an operating system has the shape of one with.
+fn is_image(path: &Path) -> Result<(), String> {
+    let wrong = |why: String| format!("{NAMED} names {}, {why}", path.display());
+    let bytes = std::fs::read(path).map_err(|error| wrong(format!("which cannot be read: {error}")))?;
+    let file = object::File::parse(&*bytes).map_err(|_| wrong("which is no ELF image".to_owned()))?;
+    let has_entry = file.sections().any(|section| section.kind() == SectionKind::Note);
+    if file.architecture() != Architecture::X86_64 || !has_entry {
+        let make = "cargo build -p guest --profile guest --features image";
+        return Err(wrong(format!("which is no guest that QEMU could boot; `{make}` builds one")));
+    }
+    Ok(())
+}
+
+/// The sources.
+fn tree() -> Result<PathBuf, String> {
+    let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    if tree.join("stack-under-test/guest/Cargo.toml").is_file() {
+        return Ok(tree);
+    }
+    Err(format!("the guest's sources are gone; set {NAMED} to an image that was built from them"))
+}
+
+fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))
+}
+
 fn build() -> Result<PathBuf, String> {
     if let Some(named) = std::env::var_os(NAMED) {
         let path = PathBuf::from(named);
-        return if path.is_file() {
-            Ok(path)
-        } else {
-            Err(format!("{NAMED} names {}, and there is no such file", path.display()))
-        };
+        return is_image(&path).map(|()| path);
     }
-    let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    if !tree.join("stack-under-test/guest/Cargo.toml").is_file() {
-        return Err(format!(
-            "the guest's sources are gone; set {NAMED} to an image that was built from them"
-        ));
-    }
+    let tree = tree()?;
     let target = tree.join("target");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut command = Command::new(cargo);
+    let mut command = Command::new(cargo());
     command
         .current_dir(&tree)
         .args([
@@ -63,11 +98,28 @@ fn build() -> Result<PathBuf, String> {
     for variable in NOT_FOR_IT {
         command.env_remove(variable);
     }
-    let output =
-        command.output().map_err(|error| format!("the guest's image cannot be built: cargo: {error}"))?;
+    ioctl::die_with_parent(&mut command);
+    let output = command.output().map_err(|error| {
+        format!("the guest's image cannot be built: cargo: {error}; install Rust's stable toolchain, or set {NAMED} to an image")
+    })?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(format!("the guest's image does not build:\n{}", said.trim_end()));
     }
     Ok(target.join("guest/wireproof-guest"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::what_is_not_there("no-such-file", "which cannot be read: No such file")]
+    #[case::a_text("Cargo.toml", "which is no ELF image")]
+    fn what_is_no_image_is_told_before_it_is_booted(#[case] name: &str, #[case] told: &str) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        let why = is_image(&path).unwrap_err();
+        assert!(why.starts_with("WIREPROOF_GUEST names ") && why.contains(told), "{why}");
+    }
 }

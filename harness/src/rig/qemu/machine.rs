@@ -5,9 +5,11 @@
 
 use super::crash::Crash;
 use super::monitor::Monitor;
+use super::options::Accel;
 use super::program::Qemu;
+use super::starter;
 use crate::rig::RigError;
-use crate::rig::linux::{descriptors, ioctl};
+use crate::rig::linux::ioctl;
 use guest::packet;
 use std::io::{ErrorKind, PipeReader, Read, Write};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
@@ -23,6 +25,8 @@ use std::time::{Duration, Instant};
 const SAID_MAX: usize = 256 * 1024;
 /// How long a QEMU that was killed takes to be gone.
 const END: Duration = Duration::from_secs(5);
+/// What QEMU says when the kernel cannot execute what the guest does.
+const KVM_GAVE_UP: &str = "KVM internal error";
 /// The guest's memory, in MiB.
 const MEMORY: u32 = 128;
 
@@ -37,18 +41,7 @@ pub struct Machine {
     said: Arc<Mutex<Vec<u8>>>,
     listener: Option<JoinHandle<()>>,
     image: PathBuf,
-}
-
-/// How the CPU is to be had.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Accel {
-    /// What is known to work: TCG.
-    #[default]
-    Auto,
-    /// QEMU's translator.
-    Tcg,
-    /// The kernel's virtual machine.
-    Kvm,
+    accel: Accel,
 }
 
 impl Machine {
@@ -71,8 +64,8 @@ impl Machine {
             .stderr(saying);
         ioctl::die_with_parent(&mut command);
         ioctl::inherit(&mut command, monitored.as_fd());
-        let child = descriptors::start(|| command.spawn()).map_err(broken)?;
-        drop((command, monitored));
+        let child = starter::start(command).map_err(broken)?;
+        drop(monitored);
         let heard = Arc::new(Mutex::new(Vec::new()));
         let listener = {
             let heard = Arc::clone(&heard);
@@ -87,6 +80,7 @@ impl Machine {
             said: heard,
             listener: Some(listener),
             image: image.to_owned(),
+            accel,
         })
     }
 
@@ -113,7 +107,9 @@ impl Machine {
             match packet::take(&mut self.received) {
                 Ok(Some(message)) => return Ok(message),
                 Ok(None) => {}
-                Err(bad) => return Err(RigError::Broken(bad.to_string())),
+                Err(bad) => {
+                    return Err(RigError::Broken(format!("the guest cannot be understood any more: {bad}")));
+                }
             }
             let patience = deadline.saturating_duration_since(Instant::now());
             if patience.is_zero() {
@@ -138,12 +134,6 @@ impl Machine {
         self.monitor.set_link(up, deadline).map_err(|error| self.gone(&error))
     }
 
-    /// The process, for who wants to see it die.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// What became of a guest with which one can speak no more.
     fn gone(&mut self, error: &std::io::Error) -> RigError {
         let silent = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
@@ -152,7 +142,16 @@ impl Machine {
         if let Some(crash) = Crash::find(&said) {
             return RigError::Broken(crash.explained(&self.image));
         }
-        let tail = last_lines(&said);
+        if said.contains(KVM_GAVE_UP) {
+            return RigError::Broken(format!(
+                "this machine's KVM cannot run the guest; use --accel tcg. QEMU said:\n{}",
+                first_lines(&said)
+            ));
+        }
+        let mut tail = last_lines(&said);
+        if self.accel == Accel::Kvm {
+            tail.push_str("\nit ran on this machine's KVM; --accel tcg does without");
+        }
         RigError::Broken(match status {
             None if silent => format!("the guest does not answer{tail}"),
             None => format!("the guest closed the control channel, and QEMU runs on{tail}"),
@@ -202,6 +201,10 @@ fn ended(status: ExitStatus) -> String {
         (None, Some(signal)) => format!("QEMU was killed by signal {signal}"),
         (None, None) => "QEMU ended".to_owned(),
     }
+}
+
+fn first_lines(said: &str) -> String {
+    said.lines().skip_while(|line| !line.contains(KVM_GAVE_UP)).take(2).collect::<Vec<_>>().join("\n")
 }
 
 fn last_lines(said: &str) -> String {

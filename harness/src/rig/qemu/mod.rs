@@ -6,27 +6,32 @@
 //! ```
 //!
 //! The stack's clock is set by the harness, so that a minute of back-off costs nothing. The device's is QEMU's own: after each
-//! moment of the stack's clock it is given time until it is at rest.
+//! moment of the stack's clock it is given time until it is at rest. With `--clock real` the harness lets the stack's clock follow the
+//! one on the wall, in small steps.
 
 mod ability;
+mod clock;
 mod crash;
 mod guest;
-mod image;
+pub mod image;
 mod machine;
 mod monitor;
+mod options;
 mod pool;
 pub mod program;
+mod starter;
 
 pub use ability::missing;
-pub use machine::Accel;
+pub use options::{Accel, ClockKind, Options, PATIENCE};
 pub use pool::Pool;
 
 use crate::case::model::{Command, Nanos, RigKind, Source, Syscall, topology};
 use crate::rig::emu::journal::Journal;
 use crate::rig::emu::of_the_stack;
 use crate::rig::{CallId, CommandResult, Event, Finished, Journey, Readings, Rig, RigError, SeenFrame};
-use ::guest::protocol::{Answer, Identity, Reply, Request, State};
+use ::guest::protocol::{Answer, Identity, Reply, Request, State, Wrong};
 use ::guest::readings::Source as OfTheStack;
+use clock::Clock;
 use guest::Guest;
 use stack_under_test::stack::Config;
 use std::collections::VecDeque;
@@ -52,23 +57,27 @@ pub struct QemuRig {
     origin: u64,
     /// Whether something was done at this moment that the stack or the device has not seen to.
     is_stirred: bool,
+    clock: Clock,
+    /// How the guest is to go wrong at the next call, for tests of the rig.
+    accident: Option<Wrong>,
 }
 
 impl QemuRig {
     /// A stack with the topology of `design.md`, up and with carrier, in a guest that waits for a trial or in a new one; its first
-    /// step is now.
+    /// step is now. `trial` is the name of the trial.
     ///
     /// # Errors
     /// When it does not come up.
-    pub fn new(pool: &Arc<Pool>) -> Result<Self, RigError> {
-        let mut guest = pool.take()?;
+    pub fn new(pool: &Arc<Pool>, trial: &str) -> Result<Self, RigError> {
         let identity = Identity { ip: topology::SUT_IP, seed: SEED, cpus: Config::default().cpus };
-        let state = guest.begin(identity)?;
+        let (guest, state) = pool.begin(identity)?;
         let mut journal = Journal::default();
         journal.begin(state.now);
         let (origin, events) = (state.now, VecDeque::new());
+        let (clock, accident) = (Clock::new(pool.clock()), pool.accident(trial));
         let pool = Arc::clone(pool);
-        Ok(Self { pool, guest: Some(guest), state, journal, events, origin, is_stirred: false })
+        let guest = Some(guest);
+        Ok(Self { pool, guest, state, journal, events, origin, is_stirred: false, clock, accident })
     }
 
     fn guest(&mut self) -> Result<&mut Guest, RigError> {
@@ -92,13 +101,14 @@ impl QemuRig {
 
     /// The frames that left until now.
     fn take_frames(&mut self) -> Result<(), RigError> {
-        let at = self.now();
+        // They left at the time of the stack's clock, or a little later.
+        let (at, late) = (self.now(), self.clock.late_for(self.stack_time()));
         let mut quiet = 0;
         loop {
             let frames = self.guest()?.frames()?;
             let more = Guest::may_have_more(frames.len());
             let none = frames.is_empty();
-            let seen = |bytes| Event::Frame(SeenFrame { at, late: 0, bytes, packet: None });
+            let seen = |bytes| Event::Frame(SeenFrame { at, late, bytes, packet: None });
             self.events.extend(frames.into_iter().map(seen));
             if quiet == 0 && !more {
                 return Ok(());
@@ -115,6 +125,53 @@ impl QemuRig {
     fn go_on(&mut self, until: u64) -> Result<(), RigError> {
         let stirred = std::mem::take(&mut self.is_stirred);
         self.ask(&Request::Advance { limit: until, stirred }).map(drop)
+    }
+
+    /// The stack's clock, since the first step.
+    fn stack_time(&self) -> Nanos {
+        self.state.now.saturating_sub(self.origin)
+    }
+
+    /// When something is due next, since the first step.
+    fn due(&self) -> Option<Nanos> {
+        self.state.due.map(|due| due.saturating_sub(self.origin))
+    }
+
+    /// In real time, brings the stack's clock to the time that it is.
+    fn catch_up(&mut self) -> Result<(), RigError> {
+        let Some(now) = self.clock.elapsed() else { return Ok(()) };
+        let now = self.origin.saturating_add(now);
+        while self.state.now < now || self.is_stirred {
+            if let Some(due) = self.due() {
+                self.clock.late_for(due);
+            }
+            self.go_on(now)?;
+        }
+        Ok(())
+    }
+
+    /// In real time, lets time pass up to `until` or the next event, which is handed out.
+    fn follow(&mut self, until: Nanos) -> Result<Option<Event>, RigError> {
+        loop {
+            self.catch_up()?;
+            if let Some(event) = self.events.pop_front() {
+                return Ok(Some(event));
+            }
+            if self.now() >= until {
+                return Ok(None);
+            }
+            self.clock.sleep(self.due(), until);
+        }
+    }
+
+    /// Lets time pass until something is due, or `bound` by the stack's clock.
+    fn step(&mut self, bound: u64) -> Result<(), RigError> {
+        let next = self.state.due.map_or(bound, |due| due.clamp(self.state.now, bound));
+        if self.clock.elapsed().is_none() {
+            return self.go_on(next);
+        }
+        self.clock.sleep(self.due(), next.saturating_sub(self.origin));
+        self.catch_up()
     }
 
     /// Whether packets could leave, were it not for the cable or an administrator.
@@ -134,20 +191,25 @@ impl Rig for QemuRig {
     }
 
     fn is_virtual(&self) -> bool {
-        true
+        self.clock.elapsed().is_none()
     }
 
     fn now(&self) -> Nanos {
-        self.state.now.saturating_sub(self.origin)
+        self.clock.elapsed().unwrap_or_else(|| self.stack_time())
     }
 
     fn start(&mut self, call: CallId, cpu: Option<u32>, syscall: &Syscall) -> Result<(), RigError> {
         let cpu = u8::try_from(cpu.unwrap_or(0)).unwrap_or(u8::MAX);
+        if let Some(wrong) = self.accident.take() {
+            self.ask(&Request::GoWrong(wrong))?;
+        }
+        self.catch_up()?;
         self.is_stirred = true;
         self.ask(&Request::Call(call, cpu, syscall.clone())).map(drop)
     }
 
     fn command(&mut self, command: &Command) -> Result<CommandResult, RigError> {
+        self.catch_up()?;
         self.is_stirred = true;
         if let Answer::Command(result) = self.ask(&Request::Command(command.words.clone()))? {
             return Ok(result);
@@ -159,8 +221,7 @@ impl Rig for QemuRig {
                 let what = format!("no carrier {seconds} s after `{}`", command.words.join(" "));
                 return Err(RigError::Broken(what));
             }
-            let next = self.state.due.map_or(bound, |due| due.clamp(self.state.now, bound));
-            self.go_on(next)?;
+            self.step(bound)?;
         }
         match self.ask(&Request::Printed)? {
             Answer::Command(result) => Ok(result),
@@ -169,6 +230,7 @@ impl Rig for QemuRig {
     }
 
     fn sysfs(&mut self, path: &str, value: &str) -> Result<CommandResult, RigError> {
+        self.catch_up()?;
         self.is_stirred = true;
         match self.ask(&Request::Sysfs(path.to_owned(), value.to_owned()))? {
             Answer::Command(result) => Ok(result),
@@ -181,19 +243,31 @@ impl Rig for QemuRig {
             // A NIC that does not listen hears nothing. QEMU would keep the frame until it does.
             return Ok(());
         }
+        let wanted = self.now();
+        self.catch_up()?;
         self.is_stirred = true;
         if self.guest()?.on_the_way() >= AT_ONCE_MAX {
             self.go_on(self.state.now)?;
         }
-        self.guest()?.inject(frame)
+        self.guest()?.inject(frame)?;
+        self.clock.injected(wanted);
+        Ok(())
+    }
+
+    fn last_lateness(&self) -> Nanos {
+        self.clock.injected_late()
     }
 
     fn set_link(&mut self, up: bool) -> Result<(), RigError> {
+        self.catch_up()?;
         self.is_stirred = true;
         self.guest()?.set_link(up)
     }
 
     fn advance(&mut self, until: Nanos) -> Result<Option<Event>, RigError> {
+        if !self.is_virtual() {
+            return self.follow(until);
+        }
         let until = self.origin.saturating_add(until);
         loop {
             if let Some(event) = self.events.pop_front() {
@@ -229,7 +303,7 @@ impl Rig for QemuRig {
         if let Some(guest) = self.guest.take() {
             self.pool.give_back(guest);
         }
-        Finished::default()
+        Finished { lateness: self.clock.worst(), ..Finished::default() }
     }
 }
 

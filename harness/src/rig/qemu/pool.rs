@@ -2,21 +2,32 @@
 
 use super::guest::Guest;
 use super::image;
-use super::machine::{Accel, Machine};
-use super::program::Qemu;
+use super::machine::Machine;
+use super::options::{Accel, Accident, ClockKind, Options};
+use super::program::{self, Qemu};
 use crate::case::model::topology;
 use crate::rig::RigError;
+use guest::protocol::{Identity, State, Wrong};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// After so many boots one after the other of which none came up, no more are tried.
+const BOOTS_IN_VAIN: u32 = 3;
 
 /// The guests of a run. Those that wait end with it.
 pub struct Pool {
     qemu: Qemu,
     image: &'static Path,
-    /// Each trial has a boot of its own.
-    isolated: bool,
-    accel: Accel,
-    idle: Mutex<Vec<Guest>>,
+    options: Options,
+    accident: Option<Accident>,
+    inside: Mutex<Inside>,
+}
+
+#[derive(Default)]
+struct Inside {
+    idle: Vec<Guest>,
+    /// Boots that did not come up since one did.
+    in_vain: u32,
 }
 
 impl Pool {
@@ -24,26 +35,48 @@ impl Pool {
     ///
     /// # Errors
     /// Why there can be no guests.
-    pub fn new(qemu: Qemu, isolated: bool, accel: Accel) -> Result<Self, String> {
-        Ok(Self { qemu, image: image::image()?, isolated, accel, idle: Mutex::default() })
+    pub fn new(qemu: Qemu, options: Options) -> Result<Self, String> {
+        if options.accel == Accel::Kvm {
+            program::kvm().map_err(|why| format!("--accel kvm: {why}; --accel tcg needs nothing"))?;
+        }
+        let accident = Accident::asked_for()?;
+        Ok(Self { qemu, image: image::image()?, options, accident, inside: Mutex::default() })
     }
 
-    /// A guest that waits, or one that boots.
+    /// A guest that waits, or a new one, with a new stack that is up, and how things stand with it.
     ///
     /// # Errors
-    /// When QEMU cannot be started.
-    pub fn take(&self) -> Result<Guest, RigError> {
-        let waiting = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        match waiting {
-            Some(guest) => Ok(guest),
-            None => Ok(Guest::new(Machine::start(&self.qemu, self.image, topology::SUT_MAC, self.accel)?)),
+    /// When QEMU cannot be started, or the stack does not come up.
+    pub fn begin(&self, identity: Identity) -> Result<(Guest, State), RigError> {
+        let waiting = self.inside().idle.pop();
+        let mut guest = match waiting {
+            Some(guest) => guest,
+            None => self.boot()?,
+        };
+        let is_new = !guest.has_served();
+        let begun = guest.begin(identity);
+        if is_new {
+            let mut inside = self.inside();
+            inside.in_vain = if begun.is_ok() { 0 } else { inside.in_vain + 1 };
         }
+        begun.map(|state| (guest, state))
+    }
+
+    fn boot(&self) -> Result<Guest, RigError> {
+        let in_vain = self.inside().in_vain;
+        if in_vain >= BOOTS_IN_VAIN {
+            return Err(RigError::Broken(format!(
+                "QEMU is not started any more: {in_vain} boots one after the other did not come up, as the trials before say"
+            )));
+        }
+        let machine = Machine::start(&self.qemu, self.image, topology::SUT_MAC, self.options.accel)?;
+        Ok(Guest::new(machine, self.options.patience))
     }
 
     /// A guest whose trial is over. One with which nobody can go on ends here.
     pub fn give_back(&self, guest: Guest) {
-        if guest.is_healthy() && !self.isolated {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(guest);
+        if guest.is_healthy() && !self.options.isolated {
+            self.inside().idle.push(guest);
         }
     }
 
@@ -51,5 +84,21 @@ impl Pool {
     #[must_use]
     pub fn version(&self) -> &str {
         &self.qemu.version
+    }
+
+    /// Whom the stack's clock follows.
+    #[must_use]
+    pub fn clock(&self) -> ClockKind {
+        self.options.clock
+    }
+
+    /// How the guest is to go wrong in a trial, for tests of the rig.
+    #[must_use]
+    pub fn accident(&self, trial: &str) -> Option<Wrong> {
+        self.accident.as_ref().and_then(|accident| accident.of(trial))
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::rig::linux::command;
 use std::io::{self, ErrorKind, Read as _, Seek as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,8 @@ pub const PROGRAM: &str = "qemu-system-x86_64";
 pub const WITH_IGB: u32 = 8;
 /// What gets it on Debian.
 pub const INSTALL: &str = "apt-get install qemu-system-x86 (Debian 12: from bookworm-backports)";
+/// How virtual machines are had from the kernel.
+const KVM: &str = "/dev/kvm";
 /// How long a program may take to tell its version.
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
 
@@ -29,17 +31,34 @@ pub struct Qemu {
 /// # Errors
 /// Why there is none that would do.
 pub fn find() -> Result<Qemu, String> {
-    let path = command::find(PROGRAM).ok_or_else(|| format!("{PROGRAM} is not installed"))?;
-    let banner = said(&path, &["--version"]).map_err(|error| match error.kind() {
+    let path = command::find(PROGRAM).ok_or_else(|| {
+        format!("{PROGRAM} is not installed; version {WITH_IGB} or newer is needed: {INSTALL}")
+    })?;
+    let banner = said(&path, &["--version"], ANSWER_BOUND).map_err(|error| match error.kind() {
         ErrorKind::TimedOut => format!("{PROGRAM} gave no version within {ANSWER_BOUND:?}"),
         _ => format!("{PROGRAM} cannot be run: {error}"),
     })?;
     let version = version_in(&banner).ok_or_else(|| format!("{PROGRAM} gave no version that can be read"))?;
-    let devices = said(&path, &["-device", "help"]).unwrap_or_default();
+    let devices = said(&path, &["-device", "help"], ANSWER_BOUND).unwrap_or_default();
     if !devices.contains("\"igb\"") {
-        return Err(format!("QEMU {version} has no igb; {WITH_IGB} or newer has it"));
+        return Err(format!("QEMU {version} has no igb; {WITH_IGB} or newer has it: {INSTALL}"));
     }
     Ok(Qemu { path, version })
+}
+
+/// Whether the kernel lets this user have virtual machines.
+///
+/// # Errors
+/// Why not, and what would change it.
+pub fn kvm() -> Result<(), String> {
+    let opened = std::fs::OpenOptions::new().read(true).write(true).open(KVM);
+    opened.map(drop).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => format!("there is no {KVM}: this machine has no virtualisation, or hides it"),
+        ErrorKind::PermissionDenied => {
+            format!("{KVM} may not be opened; `sudo usermod -aG kvm $USER`, and a new login, allow it")
+        }
+        _ => format!("{KVM} cannot be opened: {error}"),
+    })
 }
 
 /// `QEMU emulator version 10.0.2 (Debian …)`.
@@ -50,7 +69,7 @@ fn version_in(banner: &str) -> Option<String> {
 }
 
 /// What a program prints. One that does not end in time is killed.
-fn said(program: &PathBuf, arguments: &[&str]) -> io::Result<String> {
+fn said(program: &Path, arguments: &[&str], bound: Duration) -> io::Result<String> {
     let mut printed = tempfile::tempfile()?;
     let mut child = Command::new(program)
         .args(arguments)
@@ -60,7 +79,7 @@ fn said(program: &PathBuf, arguments: &[&str]) -> io::Result<String> {
         .spawn()?;
     let begin = Instant::now();
     while child.try_wait()?.is_none() {
-        if begin.elapsed() > ANSWER_BOUND {
+        if begin.elapsed() > bound {
             let _ = child.kill();
             let _ = child.wait();
             return Err(ErrorKind::TimedOut.into());
@@ -77,6 +96,17 @@ fn said(program: &PathBuf, arguments: &[&str]) -> io::Result<String> {
 mod tests {
     use super::*;
     use rstest::rstest;
+
+    #[test]
+    fn what_a_program_prints_is_read_whole() {
+        assert_eq!(said(Path::new("echo"), &["one", "two"], ANSWER_BOUND).unwrap(), "one two\n");
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_not_waited_for() {
+        let error = said(Path::new("sleep"), &["600"], Duration::from_millis(50)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+    }
 
     #[rstest]
     #[case::of_debian(

@@ -1,6 +1,7 @@
 //! The CPU: its descriptor tables, its local APIC, pages that must not be touched, and how to leave QEMU.
 
 use core::ptr::{addr_of, addr_of_mut, read_volatile, write_volatile};
+use core::sync::atomic::{AtomicU64, Ordering};
 use x86_64::VirtAddr;
 use x86_64::instructions::port::Port;
 use x86_64::instructions::segmentation::{CS, Segment};
@@ -43,6 +44,13 @@ unsafe extern "C" {
 const LAPIC: usize = 0xfee0_0000;
 const SPURIOUS_VECTOR: usize = 0xf0;
 const TASK_PRIORITY: usize = 0x80;
+// The timer of the local APIC (Intel SDM, volume 3, 11.5.4).
+const TIMER: usize = 0x320;
+const TIMER_INITIAL: usize = 0x380;
+const TIMER_CURRENT: usize = 0x390;
+const TIMER_DIVIDE: usize = 0x3e0;
+const MASKED: u32 = 1 << 16;
+const BY_ONE: u32 = 0b1011;
 
 /// Loads the tables, and switches the local APIC on. Interrupts stay off until somebody waits for one.
 pub fn initialise() {
@@ -122,7 +130,42 @@ pub fn open() {
     x86_64::instructions::interrupts::enable();
 }
 
-/// The time stamp counter; under `-icount` it counts nanoseconds of QEMU's time.
+/// Ticks of the time stamp counter in a microsecond.
+static TICKS: AtomicU64 = AtomicU64::new(1000);
+
+/// Measures how fast the time stamp counter runs, against the local APIC's timer, which counts nanoseconds in QEMU and in KVM. Under
+/// `-icount` both count QEMU's time; under KVM the counter runs as fast as that of the machine.
+pub fn calibrate() {
+    /// For so many nanoseconds.
+    const MEASURED: u64 = 1_000_000;
+    /// A timer that stands still is not watched for longer.
+    const LOOKS_MAX: u32 = 10_000_000;
+    // SAFETY: registers of the local APIC, which are mapped. The timer is masked, so that no interrupt comes of it.
+    unsafe {
+        write_volatile((LAPIC + TIMER) as *mut u32, MASKED);
+        write_volatile((LAPIC + TIMER_DIVIDE) as *mut u32, BY_ONE);
+        write_volatile((LAPIC + TIMER_INITIAL) as *mut u32, u32::MAX);
+    }
+    // SAFETY: as above.
+    let left = || u64::from(unsafe { read_volatile((LAPIC + TIMER_CURRENT) as *const u32) });
+    let (first, begin) = (left(), tsc());
+    for _ in 0..LOOKS_MAX {
+        let passed = first.saturating_sub(left());
+        if passed >= MEASURED {
+            TICKS.store(((tsc() - begin) * 1000 / passed).max(1), Ordering::Relaxed);
+            break;
+        }
+    }
+    // SAFETY: as above; zero stops it.
+    unsafe { write_volatile((LAPIC + TIMER_INITIAL) as *mut u32, 0) }
+}
+
+/// Nanoseconds since the time stamp counter was `begin`: of QEMU's time, or under KVM of the machine's.
+pub fn nanoseconds_since(begin: u64) -> u64 {
+    tsc().wrapping_sub(begin).saturating_mul(1000) / TICKS.load(Ordering::Relaxed)
+}
+
+/// The time stamp counter.
 pub fn tsc() -> u64 {
     // SAFETY: every CPU of this architecture has it.
     unsafe { core::arch::x86_64::_rdtsc() }

@@ -9,9 +9,12 @@ use core::ptr::addr_of;
 /// Of the stack, how much is told: enough for some twenty calls.
 const STACK_BYTES: usize = 4096;
 
+const PAGE_BYTES: u64 = 4096;
+
 unsafe extern "C" {
     static __stack_top: u8;
     static __image_start: u8;
+    static __stack_guard: u8;
 }
 
 /// What `interrupts.s` pushes, from the last to the first.
@@ -36,10 +39,13 @@ extern "C" fn exception(registers: &Registers) -> ! {
     let fault_address: u64;
     // SAFETY: reads CR2.
     unsafe { asm!("mov {}, cr2", out(reg) fault_address, options(nomem, nostack)) };
+    let guard = addr_of!(__stack_guard) as u64;
+    let overflow = registers.vector == 14 && (guard..guard + PAGE_BYTES).contains(&fault_address);
     say!(
-        "wireproof-guest exception {} error {:#x} cr2 {fault_address:#x}",
+        "wireproof-guest exception {} error {:#x} cr2 {fault_address:#x}{}",
         registers.vector,
-        registers.error
+        registers.error,
+        if overflow { ", below the end of the stack: it has overflown" } else { "" }
     );
     let Registers { rip, rsp, rflags, .. } = registers;
     say!("register rip {rip:#x}\nregister rsp {rsp:#x}\nregister rflags {rflags:#x}");
@@ -72,10 +78,11 @@ fn tell_stack(rsp: u64) {
         say!("end");
         return;
     }
-    let mut at = rsp & !7;
+    // What lies in the guard page, or below it, cannot be read.
+    let mut at = (rsp & !7).max(addr_of!(__stack_guard) as u64 + PAGE_BYTES);
     let end = top.min(at + STACK_BYTES as u64);
     while at < end {
-        // SAFETY: within the image, whose memory is mapped; the guard page lies below `bottom..top`'s used part.
+        // SAFETY: within the image, whose memory is mapped, and above the guard page.
         say!("stack {at:#x} {:#x}", unsafe { *(at as *const u64) });
         at += 8;
     }

@@ -13,8 +13,8 @@ use guest::server::Platform;
 use stack_under_test::dma::{DmaMemory, PAGE_BYTES};
 use stack_under_test::stack::{Config, Stack};
 
-/// How long the NIC is watched for an interrupt before it is taken to be at rest, in nanoseconds of QEMU's time: longer than a driver
-/// may have it hold one back (10 ms).
+/// How long the NIC is watched for an interrupt before it is taken to be at rest, in nanoseconds of QEMU's time (under KVM, of the
+/// machine's): longer than a driver may have it hold one back (10 ms).
 const REST: u64 = 12_000_000;
 /// The same when it looks for its link, which takes QEMU's igb 500 ms.
 const LOOKS_FOR_LINK: u64 = 600_000_000;
@@ -86,7 +86,7 @@ impl Platform for Machine {
         }
         let begin = cpu::tsc();
         let rest = if looks_for_link { LOOKS_FOR_LINK } else { REST };
-        while !self.has_interrupt() && cpu::tsc() - begin < rest {
+        while !self.has_interrupt() && cpu::nanoseconds_since(begin) < rest {
             // A CPU that halts has QEMU's threads wait for each other; one that counts does not.
             for count in 0..COUNTS {
                 core::hint::black_box(count);

@@ -32,6 +32,7 @@ extern "C" fn start(start_info: u64) -> ! {
     cpu::initialise();
     let memory = heap::initialise(start_info);
     cpu::guard();
+    cpu::calibrate();
     say!("wireproof guest: {} KiB of heap", memory / 1024);
     let mut addresses = pci::Addresses::new();
     let Some(console) = console::Console::find(&mut addresses) else {

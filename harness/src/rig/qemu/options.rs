@@ -1,0 +1,107 @@
+//! What a run on the qemu rig can choose.
+
+use guest::protocol::Wrong;
+use std::time::Duration;
+
+/// How long an answer may take, in real time, unless told. The most that is asked for at once takes some hundredths of it.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How the CPU is to be had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Accel {
+    /// What is known to work: TCG.
+    #[default]
+    Auto,
+    /// QEMU's translator.
+    Tcg,
+    /// The kernel's virtual machine.
+    Kvm,
+}
+
+/// Whom the stack's clock follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ClockKind {
+    /// The harness, which sets it: a minute of back-off costs nothing.
+    #[default]
+    Virtual,
+    /// The clock on the wall.
+    Real,
+}
+
+/// The choices of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// A boot of its own for each trial.
+    pub isolated: bool,
+    /// How the CPU is had.
+    pub accel: Accel,
+    /// Whom the stack's clock follows.
+    pub clock: ClockKind,
+    /// How long the guest may take to answer, in real time.
+    pub patience: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { isolated: false, accel: Accel::Auto, clock: ClockKind::Virtual, patience: PATIENCE }
+    }
+}
+
+/// For tests of the rig: `WIREPROOF_GUEST_GOES_WRONG=hang@udp/one_datagram` has the guest go wrong at the first system call of the trial
+/// of that name.
+const VARIABLE: &str = "WIREPROOF_GUEST_GOES_WRONG";
+
+/// A trial in which the guest is to go wrong, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accident {
+    /// How.
+    wrong: Wrong,
+    /// The name of the trial.
+    trial: String,
+}
+
+impl Accident {
+    /// The one that the environment asks for.
+    ///
+    /// # Errors
+    /// When what it asks for is none.
+    pub fn asked_for() -> Result<Option<Self>, String> {
+        std::env::var(VARIABLE).ok().map(|text| Self::read(&text)).transpose()
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        let kinds = "panic, page-fault, triple-fault, hang, recursion, flood";
+        let wanted = || format!("{VARIABLE} is {text:?}, not KIND@TRIAL, with one of these kinds: {kinds}");
+        let (kind, trial) = text.split_once('@').ok_or_else(wanted)?;
+        let wrong = match kind {
+            "panic" => Wrong::Panic,
+            "page-fault" => Wrong::PageFault,
+            "triple-fault" => Wrong::TripleFault,
+            "hang" => Wrong::Hang,
+            "recursion" => Wrong::Recursion,
+            "flood" => Wrong::Flood,
+            _ => return Err(wanted()),
+        };
+        Ok(Self { wrong, trial: trial.to_owned() })
+    }
+
+    /// How the guest is to go wrong in this trial. `None`: it is not.
+    #[must_use]
+    pub fn of(&self, trial: &str) -> Option<Wrong> {
+        (self.trial == trial).then_some(self.wrong)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_accident_befalls_one_trial_and_a_word_that_is_none_is_refused() {
+        let accident = Accident::read("page-fault@a/b[x=1]").unwrap();
+        assert_eq!(accident.of("a/b[x=1]"), Some(Wrong::PageFault));
+        assert_eq!(accident.of("a/b[x=2]"), None);
+        assert!(Accident::read("sleep@a/b").unwrap_err().contains("page-fault, triple-fault"));
+        assert!(Accident::read("panic").is_err());
+    }
+}

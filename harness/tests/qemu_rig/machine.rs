@@ -1,0 +1,84 @@
+//! A QEMU, or an image, that is no good.
+
+use crate::Outcome;
+use crate::run::{CASE, Run};
+use libtest_mimic::Failed;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+/// A run that finds this script in the place of QEMU.
+fn with_qemu(script: &str) -> Result<Run, Failed> {
+    let run = Run::of_three()?;
+    let folder = run.folder.path().join("programs");
+    std::fs::create_dir(&folder)?;
+    let qemu = folder.join("qemu-system-x86_64");
+    std::fs::write(&qemu, format!("#!/bin/sh\n{script}\n"))?;
+    std::fs::set_permissions(&qemu, std::fs::Permissions::from_mode(0o755))?;
+    let path = std::env::var("PATH")?;
+    Ok(run.with("PATH", format!("{}:{path}", folder.display())))
+}
+
+/// One that says of itself what the harness wants to hear, and then does this.
+fn with_liar(does: &str) -> Result<Run, Failed> {
+    with_qemu(&format!(
+        "case \"$1\" in\n--version) echo 'QEMU emulator version 10.0.2' ;;\n-device) echo 'name \"igb\"' ;;\n*) {does} ;;\nesac"
+    ))
+}
+
+/// A file that may not be executed is no program; the usual folders are looked through all the same, so this stands for a machine
+/// without QEMU only where there is none.
+pub fn missing() -> Outcome {
+    let run = Run::of_three()?.with("PATH", "/nowhere");
+    if harness::rig::qemu::program::find().is_ok_and(|qemu| qemu.path.starts_with("/usr")) {
+        return missing_in_doctor_of(&with_qemu("exit 1")?);
+    }
+    let told =
+        ["qemu-system-x86_64 is not installed", "apt-get install qemu-system-x86", "doctor --rig qemu"];
+    run.whole(&[])?.expect(2, &told)
+}
+
+/// A QEMU that cannot be run is as good as none.
+fn missing_in_doctor_of(run: &Run) -> Outcome {
+    run.whole(&[])?.expect(2, &["gave no version that can be read", "doctor --rig qemu"])?;
+    let begin = std::time::Instant::now();
+    let ended = run.end(run.start(&["doctor", "--rig", "qemu"])?, begin)?;
+    ended.expect(
+        2,
+        &["qemu: not ready", "missing qemu-system-x86_64 8 or newer", "apt-get install qemu-system-x86"],
+    )
+}
+
+pub fn too_old() -> Outcome {
+    let script = "case \"$1\" in --version) echo 'QEMU emulator version 7.2.0 (Debian)' ;; *) echo 'name \"e1000e\"' ;; esac";
+    let run = with_qemu(script)?;
+    run.whole(&[])?.expect(2, &["QEMU 7.2.0 has no igb; 8 or newer has it", "bookworm-backports"])?;
+    let begin = std::time::Instant::now();
+    let ended = run.end(run.start(&["doctor", "--rig", "qemu"])?, begin)?;
+    ended.expect(2, &["qemu: not ready", "QEMU 7.2.0 has no igb", "get it with: apt-get install"])
+}
+
+pub fn ends_at_once() -> Outcome {
+    let ended = with_liar("echo 'qemu: no room' >&2; exit 3")?.whole(&["--jobs", "1"])?;
+    ended.expect(1, &["QEMU ended with status 3; it said last:", "qemu: no room", "0 passed, 3 failed"])
+}
+
+/// After three boots in vain no more are tried.
+pub fn hangs_at_start() -> Outcome {
+    let run = with_liar("exec /bin/sleep 600")?;
+    for more in 0..20 {
+        std::fs::write(run.folder.path().join(format!("cases/more_{more}.yaml")), CASE)?;
+    }
+    let ended = run.whole(&["--jobs", "1", "--patience", "500ms"])?;
+    let told = ["the guest does not answer", "QEMU is not started any more: 3 boots", "0 passed, 23 failed"];
+    ended.expect(1, &told)?;
+    assert!(ended.took < Duration::from_secs(100), "it took {:?}", ended.took);
+    Ok(())
+}
+
+pub fn no_image() -> Outcome {
+    let run = Run::of_three()?;
+    let text = run.folder.path().join("cases/first.yaml").display().to_string();
+    run.with("WIREPROOF_GUEST", text).whole(&[])?.expect(2, &["which is no ELF image"])?;
+    let program = Run::of_three()?.with("WIREPROOF_GUEST", "/no/such/file");
+    program.whole(&[])?.expect(2, &["/no/such/file, which cannot be read"])
+}

@@ -1,0 +1,63 @@
+//! The qemu rig when things go wrong, as whoever runs the program sees it: what died is told as what it is, the rest of the run goes on,
+//! and nothing is left.
+//!
+//! Needs `qemu-system-x86_64` with igb; without it the tests are ignored with the reason, and with `CI=true` they fail.
+
+mod accidents;
+mod ends;
+mod machine;
+mod run;
+mod times;
+
+use harness::rig::qemu::program;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+type Outcome = Result<(), Failed>;
+type Test = fn() -> Outcome;
+
+const POWERLESS: &str = "a_user_without_any_right_runs_it";
+
+/// All tests; those of QEMUs that are no good need none.
+const TESTS: &[(&str, Test)] = &[
+    ("a_panic_is_told_with_registers_and_calls", accidents::panic),
+    ("a_page_fault_is_told_with_its_address", accidents::page_fault),
+    ("a_stack_that_overflows_is_told_as_such", accidents::recursion),
+    ("a_triple_fault_is_told_as_such", accidents::triple_fault),
+    ("a_guest_that_hangs_is_given_up_within_its_deadline", accidents::hang),
+    ("a_guest_that_floods_the_channel_is_not_listened_to", accidents::flood),
+    ("a_qemu_that_is_killed_in_a_trial_is_told_as_such", ends::qemu_killed),
+    ("an_interrupted_run_leaves_no_qemu", ends::interrupted),
+    ("a_run_that_is_killed_leaves_no_qemu", ends::killed),
+    (POWERLESS, ends::powerless),
+    ("an_image_that_is_none_is_refused_before_the_run", machine::no_image),
+    ("real_time_is_a_choice_and_takes_its_time", times::real),
+    ("a_guest_sends_its_first_frame_in_little_time", times::first_frame),
+    ("a_trial_in_a_guest_that_is_there_costs_little", times::overhead),
+];
+
+const WITHOUT_QEMU: &[(&str, Test)] = &[
+    ("a_qemu_that_is_missing_is_told_with_what_gets_it", machine::missing),
+    ("a_qemu_without_igb_is_told_with_what_gets_one", machine::too_old),
+    ("a_qemu_that_ends_at_once_fails_what_runs", machine::ends_at_once),
+    ("a_qemu_that_hangs_at_start_is_given_up", machine::hangs_at_start),
+    ("real_time_is_refused_on_a_rig_that_has_no_choice", times::refused),
+];
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let missing = program::find().err();
+    let ci = std::env::var("CI").is_ok_and(|value| value == "true");
+    let with = TESTS.iter().map(|&(name, test)| match &missing {
+        Some(why) if ci => {
+            let why = why.clone();
+            Trial::test(name, move || Err(Failed::from(why)))
+        }
+        Some(why) => Trial::test(name, test).with_ignored_flag(true).with_kind(format!("skipped: {why}")),
+        None if name == POWERLESS && !nix::unistd::geteuid().is_root() => Trial::test(name, test)
+            .with_ignored_flag(true)
+            .with_kind("skipped: only root can become somebody else"),
+        None => Trial::test(name, test),
+    });
+    let without = WITHOUT_QEMU.iter().map(|&(name, test)| Trial::test(name, test));
+    libtest_mimic::run(&arguments, with.chain(without).collect()).exit();
+}
