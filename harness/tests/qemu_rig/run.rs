@@ -2,6 +2,8 @@
 
 use crate::Outcome;
 use libtest_mimic::Failed;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -151,6 +153,9 @@ impl Run {
                 return Ok(());
             }
             if Instant::now() > deadline {
+                for (number, _) in &processes {
+                    let _ = kill(Pid::from_raw(*number), Signal::SIGKILL);
+                }
                 return Err(format!("it left {files} files and {processes:?}").into());
             }
             std::thread::sleep(Duration::from_millis(10));
