@@ -56,7 +56,7 @@ fn a_case_that_no_rig_passes_is_wrong() {
 
 #[rstest]
 #[case::one_rig(&["--rig", "emu"], "compare needs two rigs, not 1")]
-#[case::a_rig_that_is_not_built(&["--rig", "emu", "--rig", "qemu"], "rig qemu: ")]
+#[case::a_rig_that_is_not_built(&["--rig", "emu", "--rig", "vfio"], "rig vfio: ")]
 #[case::no_such_case(&["--rig", "emu", "--rig", "emu", "--filter", "no such"], "nothing ran")]
 #[case::a_bad_case(&["fixtures/bad-cases/differs_in_no_field.yaml", "--rig", "emu", "--rig", "emu"], "no field")]
 fn what_cannot_be_compared_is_told(#[case] arguments: &[&str], #[case] said: &str) {
