@@ -44,6 +44,8 @@ pub struct Nic {
     pub(crate) phy: Phy,
     pub(crate) nvm: Nvm,
     pub(crate) in_reset: bool,
+    /// The cable is back for good then: the latest end of the flaps so far.
+    pub(crate) flaps_until: u64,
     pub(crate) faults: Plan,
     /// The card is no longer there.
     is_removed: bool,
@@ -70,6 +72,7 @@ impl Nic {
             phy: Phy::new(config.partner),
             nvm: Nvm::new(config.mac),
             in_reset: false,
+            flaps_until: 0,
             faults: Plan::default(),
             is_removed: false,
             observations: Vec::new(),
@@ -332,7 +335,8 @@ impl Nic {
             Event::Moderated(vector) => self.send_message(vector.into()),
             Event::Message(vector) => self.message_arrived(vector.into(), io),
             Event::Fault(index) => self.fault_due(index.into(), io),
-            Event::CableBack => self.set_link(true),
+            Event::CableBack if self.now >= self.flaps_until => self.set_link(true),
+            Event::CableBack => {}
         }
     }
 }

@@ -96,7 +96,8 @@ impl Nic {
             }
             Some(Fault::Removal { .. }) => self.remove(),
             Some(Fault::LinkFlap { for_ns, .. }) => {
-                self.agenda.plan(self.now + for_ns, Event::CableBack);
+                self.flaps_until = self.flaps_until.max(self.now.saturating_add(for_ns));
+                self.agenda.plan(self.flaps_until, Event::CableBack);
                 self.set_link(false);
             }
             _ => {}

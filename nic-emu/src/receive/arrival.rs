@@ -30,6 +30,9 @@ impl Nic {
 
     fn arrive(&mut self, done: u64, frame: Arriving) {
         if self.receive.arriving.len() >= ARRIVING_MAX {
+            self.count_seen(&frame.bytes);
+            self.count(counter::MPC, 1);
+            self.raise_cause(icr::RXO);
             return self.drop_frame(DropReason::FifoFull, frame.bytes);
         }
         self.receive.arriving.push_back(frame);

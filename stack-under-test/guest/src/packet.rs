@@ -13,6 +13,12 @@ pub const VERSION: u8 = 1;
 /// The longest message in bytes; who announces a longer one is out of step.
 pub const MESSAGE_MAX: usize = 64 << 20;
 
+/// So many bytes of a message the guest sends before it waits for [`OPEN`]: what its console cannot hand to the harness at once QEMU
+/// drops, and a socket has room for some 200 KB.
+pub const WINDOW: usize = 64 * 1024;
+/// The harness has taken all of a window, and more is to come.
+pub const OPEN: u8 = b'+';
+
 const MAGIC: [u8; 2] = *b"wp";
 const HEADER_BYTES: usize = 12;
 
@@ -89,6 +95,14 @@ pub fn take(received: &mut Vec<u8>) -> Result<Option<Vec<u8>>, Bad> {
     if crc32(&message) == checksum { Ok(Some(message)) } else { Err(Bad::Checksum) }
 }
 
+/// How many windows of the message that begins here may have been opened by now: those that came whole, but for the last.
+#[must_use]
+pub fn windows_to_open(received: &[u8], opened: usize) -> usize {
+    let Some(length) = received.get(4..8).and_then(|bytes| bytes.first_chunk()) else { return opened };
+    let end = HEADER_BYTES.saturating_add(u32::from_le_bytes(*length) as usize);
+    (received.len() / WINDOW).min(end.saturating_sub(1) / WINDOW)
+}
+
 /// CRC-32 as Ethernet has it (IEEE 802.3, 3.2.9), by a table of 16 entries.
 fn crc32(bytes: &[u8]) -> u32 {
     const TABLE: [u32; 16] = table();
@@ -146,6 +160,18 @@ mod tests {
             assert_eq!(came, messages, "in steps of {step}");
             assert!(received.is_empty());
         }
+    }
+
+    #[rstest]
+    #[case::of_a_short_message(100, 112, 0)]
+    #[case::before_the_first_is_full(3 * WINDOW, WINDOW - 1, 0)]
+    #[case::of_a_long_message(3 * WINDOW, 2 * WINDOW + 5, 2)]
+    #[case::at_its_end(3 * WINDOW, 3 * WINDOW + 12, 3)]
+    #[case::none_behind_the_last(WINDOW - 12, WINDOW, 0)]
+    fn a_window_is_opened_when_more_is_to_come(#[case] len: usize, #[case] came: usize, #[case] open: usize) {
+        let mut sent = Vec::new();
+        write(&vec![0; len], &mut sent);
+        assert_eq!(windows_to_open(&sent[..came], 0), open);
     }
 
     #[rstest]

@@ -130,6 +130,12 @@ impl IndexMut<&Skb> for SkbPool {
 }
 
 impl SkbPool {
+    /// How many linear buffers there are in all.
+    #[must_use]
+    pub fn all_heads(&self) -> u32 {
+        self.heads
+    }
+
     /// Divides `mem` up as `config` says.
     ///
     /// # Panics

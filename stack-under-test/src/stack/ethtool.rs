@@ -85,9 +85,18 @@ impl Stack {
                 .ok_or_else(|| netlink(Errno::EINVAL, "requested ring size exceeds maximum")),
         };
         let (rx, tx) = (size(rx, rx_now)?, size(tx, tx_now)?);
+        self.buffers_for(rx, self.dev.igb.queue_pairs())?;
         let (igb, mut ctx) = self.driver();
         igb.set_ringparam(&mut ctx, tx, rx);
         Ok(())
+    }
+
+    /// Whether there are as many buffers as receive rings of this size would take: all were taken at the start.
+    fn buffers_for(&self, ring: u16, queues: u16) -> Result<(), Refusal> {
+        if u32::from(ring) * u32::from(queues) <= self.skbs.all_heads() {
+            return Ok(());
+        }
+        Err(Refusal::new(Errno::ENOMEM, format!("netlink error: {}", Errno::ENOMEM.strerror())))
     }
 
     /// `ethnl_set_pause`: what stays as it is does not reach the driver.
@@ -128,6 +137,7 @@ impl Stack {
             let explained = "requested channel counts are too low for existing indirection table settings";
             return Err(netlink(Errno::EINVAL, explained));
         }
+        self.buffers_for(self.dev.igb.ringparam().1, count)?;
         let (igb, mut ctx) = self.driver();
         igb.set_channels(&mut ctx, count).map_err(|errno| Refusal::new(errno, errno.strerror()))?;
         self.follow_carrier();

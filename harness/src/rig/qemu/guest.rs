@@ -20,7 +20,7 @@ pub struct Guest {
     machine: Machine,
     /// How long an answer may take, in real time.
     patience: Duration,
-    /// Whether it was asked and has not answered: then nobody can go on with it.
+    /// Whether it was asked, or QEMU was, and has not answered: then nobody can go on with it.
     owes_an_answer: bool,
     /// Bytes of the heap in use before the first stack: before each it is as many.
     heap: Option<u64>,
@@ -76,6 +76,10 @@ impl Guest {
     /// # Errors
     /// What became of a guest that does not answer.
     pub fn ask(&mut self, request: &Request) -> Result<Reply, RigError> {
+        if self.owes_an_answer {
+            // What became of it was told when it did not answer.
+            return Err(RigError::Broken("the guest does not answer".to_owned()));
+        }
         self.deliver();
         self.owes_an_answer = true;
         let deadline = Instant::now() + self.patience;
@@ -126,7 +130,10 @@ impl Guest {
                 Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_micros(50));
                 }
-                Err(error) => return Err(RigError::Broken(format!("QEMU takes no frame: {error}"))),
+                Err(error) => {
+                    self.owes_an_answer = true;
+                    return Err(RigError::Broken(format!("QEMU takes no frame: {error}")));
+                }
             }
         }
     }
@@ -156,7 +163,9 @@ impl Guest {
     /// When QEMU does not do it.
     pub fn set_link(&mut self, up: bool) -> Result<(), RigError> {
         self.deliver();
+        let before = std::mem::replace(&mut self.owes_an_answer, true);
         self.machine.set_link(up, Instant::now() + self.patience)?;
+        self.owes_an_answer = before;
         self.has_cable = up;
         Ok(())
     }

@@ -102,7 +102,7 @@ impl Machine {
     /// # Errors
     /// How the guest died, or that it does not answer.
     pub fn receive(&mut self, deadline: Instant) -> Result<Vec<u8>, RigError> {
-        let mut bytes = [0; 16 * 1024];
+        let (mut bytes, mut opened) = ([0; 16 * 1024], 0);
         loop {
             match packet::take(&mut self.received) {
                 Ok(Some(message)) => return Ok(message),
@@ -122,6 +122,12 @@ impl Machine {
                 Ok(count) => self.received.extend_from_slice(&bytes[..count]),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(self.gone(&error)),
+            }
+            let ready = packet::windows_to_open(&self.received, opened);
+            if ready > opened {
+                let window = vec![packet::OPEN; ready - opened];
+                opened = ready;
+                self.control.write_all(&window).map_err(|error| self.gone(&error))?;
             }
         }
     }
@@ -155,6 +161,9 @@ impl Machine {
         RigError::Broken(match status {
             None if silent => format!("the guest does not answer{tail}"),
             None => format!("the guest closed the control channel, and QEMU runs on{tail}"),
+            Some(status) if status.code() == Some(0) && said.contains(TERMINATED) => {
+                format!("QEMU was ended{tail}")
+            }
             Some(status) => format!("{}{tail}", ended(status)),
         })
     }
@@ -191,6 +200,9 @@ impl Drop for Machine {
         }
     }
 }
+
+/// What QEMU says when a signal asks it to end.
+const TERMINATED: &str = "terminating on signal";
 
 /// How a QEMU ended that should have run on.
 fn ended(status: ExitStatus) -> String {

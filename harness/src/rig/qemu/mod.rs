@@ -58,6 +58,8 @@ pub struct QemuRig {
     /// Whether something was done at this moment that the stack or the device has not seen to.
     is_stirred: bool,
     clock: Clock,
+    /// Why the journal is not whole.
+    trouble: Option<String>,
     /// How the guest is to go wrong at the next call, for tests of the rig.
     accident: Option<Wrong>,
 }
@@ -77,7 +79,8 @@ impl QemuRig {
         let (clock, accident) = (Clock::new(pool.clock()), pool.accident(trial));
         let pool = Arc::clone(pool);
         let guest = Some(guest);
-        Ok(Self { pool, guest, state, journal, events, origin, is_stirred: false, clock, accident })
+        let (is_stirred, trouble) = (false, None);
+        Ok(Self { pool, guest, state, journal, events, origin, is_stirred, clock, trouble, accident })
     }
 
     fn guest(&mut self) -> Result<&mut Guest, RigError> {
@@ -293,8 +296,12 @@ impl Rig for QemuRig {
     }
 
     fn journey(&mut self) -> Option<&Journey> {
-        if let Ok(Answer::Trace(tale)) = self.ask(&Request::Trace) {
-            self.journal.absorb_tale(tale);
+        if self.trouble.is_none() {
+            match self.ask(&Request::Trace) {
+                Ok(Answer::Trace(tale)) => self.journal.absorb_tale(tale),
+                Ok(other) => self.trouble = Some(format!("the guest tells {other:?}")),
+                Err(error) => self.trouble = Some(error.to_string()),
+            }
         }
         Some(self.journal.journey())
     }
@@ -303,7 +310,8 @@ impl Rig for QemuRig {
         if let Some(guest) = self.guest.take() {
             self.pool.give_back(guest);
         }
-        Finished { lateness: self.clock.worst(), ..Finished::default() }
+        let violations = self.trouble.take().into_iter().collect();
+        Finished { violations, lateness: self.clock.worst(), ..Finished::default() }
     }
 }
 

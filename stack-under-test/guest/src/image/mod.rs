@@ -69,6 +69,6 @@ fn serve(mut console: console::Console, mut server: Server<machine::Machine>) ->
         console.forget();
         let mut reply = Vec::new();
         packet::write(&server.answer(request).encode(), &mut reply);
-        console.send(&reply);
+        console.send_message(&reply);
     }
 }

@@ -177,12 +177,14 @@ impl Igb {
         self.hw.wr32(bus, IAM, INT_ALL);
     }
 
-    /// Makes the device send every queue's interrupt: whatever was lost comes again.
+    /// Makes the device send every queue's interrupt: whatever was lost comes again. A message that was lost has masked its vector
+    /// (EIAM), so they are enabled first; Linux does not, and its queue stays deaf.
     pub(super) fn kick(&mut self, ctx: &mut DriverCtx<'_>) {
         if !self.config.msix {
             return self.hw.wr32(ctx.bus, ICS, INT_RXDMT0);
         }
         let queues = self.eims_mask() & !EIMS_OTHER;
+        self.hw.wr32(ctx.bus, EIMS, queues);
         self.hw.wr32(ctx.bus, EICS, queues);
     }
 }

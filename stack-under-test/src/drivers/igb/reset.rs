@@ -8,7 +8,9 @@ use crate::time::{Duration, Instant};
 
 const MASTER_DISABLE_POLLS: u16 = 800;
 const MASTER_DISABLE_EVERY: Duration = Duration::from_micros(100);
-const RESET_POLLS: u16 = 10;
+/// A second in all: a device that is not back by then is given up. Linux looks 10 times, and goes on regardless.
+const RESET_POLLS: u16 = 1000;
+const AUTO_READ_POLLS: u16 = 10;
 const RESET_EVERY: Duration = Duration::from_millis(1);
 /// The quiet time that Linux leaves before a reset, and between stopping a queue and setting it up (10 to 20 ms there).
 pub(super) const QUIET: Duration = Duration::from_millis(10);
@@ -124,7 +126,12 @@ impl Igb {
     fn poll_reset(&mut self, ctx: &mut DriverCtx<'_>, polls: u16) {
         let in_reset = self.hw.rd32(ctx.bus, CTRL) & CTRL_RST != 0;
         let read = self.hw.rd32(ctx.bus, EECD) & EECD_AUTO_RD != 0;
-        if (in_reset || !read) && polls + 1 < RESET_POLLS {
+        // The polls for the NVM begin when the reset is over, after all of those for it.
+        let (polls, most) = match in_reset {
+            true => (polls, RESET_POLLS),
+            false => (polls.max(RESET_POLLS), RESET_POLLS + AUTO_READ_POLLS),
+        };
+        if (in_reset || !read) && polls + 1 < most {
             self.phase = Phase::Reset { next: ctx.now + RESET_EVERY, polls: polls + 1 };
             return;
         }

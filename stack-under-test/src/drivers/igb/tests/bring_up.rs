@@ -49,7 +49,7 @@ fn a_wait_ends_and_has_a_name(#[case] spoil: fn(&mut FakeBus), #[case] fault: Fa
     let mut rig = Rig::new(Config::default());
     spoil(&mut rig.bus);
     rig.with(Igb::probe);
-    rig.pass(Duration::from_millis(150));
+    rig.pass(Duration::from_millis(1_150));
     assert_eq!((rig.igb.faults(fault), rig.igb.last_fault()), (1, Some(fault)));
     assert_eq!(rig.igb.is_probed(), goes_on);
     assert_eq!(rig.with(Igb::open).err(), (!goes_on).then_some(Errno::EIO));
@@ -79,7 +79,8 @@ fn open_programs_rings_and_interrupts() {
     assert_eq!((rig.bus.get(0x1700), rig.bus.get(0x1740)), (0x8181, 0x8000));
     assert!(rig.bus.first(0x1514, 0xC000_0011) < rig.bus.first(0x1740, 0));
     let registers = [0x152C, 0x1530, 0x1524, 0x00D0].map(|reg| rig.bus.get(reg));
-    assert_eq!(registers, [3, 3, 3, 0x5000_0004]);
+    // EIMS was written once more, for the queues alone, when the link came up.
+    assert_eq!(registers, [3, 3, 2, 0x5000_0004]);
     // Enabled last, and after the tail of the receive ring.
     assert!(rig.bus.first(RDT, 255) < rig.bus.first(0x1524, 3));
 }
