@@ -2,7 +2,7 @@
 
 use super::bus::{self, FIRST_INTERRUPT, GuestBus};
 use super::pci::Addresses;
-use super::{cpu, heap};
+use super::{cpu, heap, processor};
 use alloc::alloc::{Layout, alloc};
 use alloc::boxed::Box;
 use alloc::vec;
@@ -49,7 +49,7 @@ impl Machine {
     }
 
     fn has_interrupt(&self) -> bool {
-        (FIRST_INTERRUPT..).zip(&self.told).any(|(vector, told)| cpu::seen(vector) != *told)
+        (FIRST_INTERRUPT..).zip(&self.told).any(|(vector, told)| processor::of(0).unwrap().seen(vector) != *told)
     }
 }
 
@@ -67,7 +67,7 @@ impl Platform for Machine {
 
     fn interrupts(&mut self, take: &mut dyn FnMut(u16)) {
         for (vector, told) in self.told.iter_mut().enumerate() {
-            let seen = cpu::seen(FIRST_INTERRUPT + vector as u8);
+            let seen = processor::of(0).unwrap().seen(FIRST_INTERRUPT + vector as u8);
             if *told != seen {
                 // A message that came twice before anybody looked is one: so is it with a CPU that has interrupts masked.
                 *told = seen;

@@ -6,9 +6,13 @@ mod cpu;
 mod exception;
 mod heap;
 mod machine;
+mod mailbox;
+mod pages;
 mod pci;
+mod processor;
 mod queue;
 mod serial;
+mod smp;
 mod wrong;
 
 use alloc::vec::Vec;
@@ -19,6 +23,7 @@ use guest::server::Server;
 use serial::say;
 
 global_asm!(include_str!("../boot.s"), options(att_syntax));
+global_asm!(include_str!("../trampoline.s"), options(att_syntax));
 global_asm!(include_str!("../memory_functions.s"), options(att_syntax));
 global_asm!(include_str!("../interrupts.s"), options(att_syntax));
 
@@ -29,11 +34,12 @@ global_asm!(include_str!("../interrupts.s"), options(att_syntax));
 #[unsafe(no_mangle)]
 extern "C" fn start(start_info: u64) -> ! {
     serial::initialise();
-    cpu::initialise();
+    processor::initialise();
     let memory = heap::initialise(start_info);
-    cpu::guard();
+    pages::guard();
     cpu::calibrate();
-    say!("wireproof guest: {} KiB of heap", memory / 1024);
+    let cpus = smp::start();
+    say!("wireproof guest: {} KiB of heap, {cpus} CPUs", memory / 1024);
     let mut addresses = pci::Addresses::new();
     let Some(console) = console::Console::find(&mut addresses) else {
         panic!(
