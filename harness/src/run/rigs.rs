@@ -105,7 +105,7 @@ impl RigFactory for QemuFactory {
     }
 
     fn create(&self, trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
-        Ok(Box::new(QemuRig::new(&self.0, &trial.name())?))
+        Ok(Box::new(QemuRig::new(&self.0, &trial.name(), qemu::Cpus::of(trial))?))
     }
 }
 

@@ -67,8 +67,8 @@ fn serve(mut console: console::Console, mut server: Server<machine::Machine>) ->
         let Some(request) = Request::decode(&message) else {
             panic!("a request that this guest does not know: build harness and guest from one tree");
         };
-        if let Request::GoWrong(wrong) = request {
-            wrong::go(wrong, &mut console);
+        if let Request::GoWrong(wrong, cpu) = request {
+            smp::on(cpu, &mut || wrong::go(wrong, &mut console));
         }
         // What is in use of the heap is compared from stack to stack: nothing of a conversation is kept.
         drop(message);

@@ -1,0 +1,51 @@
+//! The CPUs that a trial asks for: QEMU has as many as the stack works on, which for most trials is one.
+
+use crate::case::model::{Action, Command, Trial};
+use stack_under_test::stack::Config;
+
+/// The most that the case language can name.
+const MAX: u8 = 64;
+
+/// CPUs of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cpus {
+    /// As many as the stack has: those of the topology, or more where a call is made on a higher one.
+    pub of_the_stack: u8,
+    /// As many as the machine needs: on the others nothing happens.
+    pub at_work: u8,
+}
+
+impl Default for Cpus {
+    /// The topology of `design.md`, and all on its first CPU.
+    fn default() -> Self {
+        Self { of_the_stack: Config::default().cpus, at_work: 1 }
+    }
+}
+
+impl Cpus {
+    /// Those that a trial asks for: by the CPU that makes a call, and by queue pairs, whose vectors are spread over all CPUs.
+    #[must_use]
+    pub fn of(trial: &Trial) -> Self {
+        let calls = trial.steps.iter().filter_map(|step| match &step.action {
+            Action::Call(call) => call.cpu,
+            _ => None,
+        });
+        let callers = calls.max().map_or(1, |cpu| u8::try_from(cpu + 1).unwrap_or(MAX).min(MAX));
+        let of_the_stack = Self::default().of_the_stack.max(callers);
+        let commands = trial.steps.iter().filter_map(|step| match &step.action {
+            Action::Run(commands) => Some(commands),
+            _ => None,
+        });
+        let pairs = commands.flatten().filter_map(queue_pairs).max().unwrap_or(1);
+        let interrupted = u8::try_from(pairs).unwrap_or(MAX).min(of_the_stack);
+        Self { of_the_stack, at_work: callers.max(interrupted).max(1) }
+    }
+}
+
+/// The queue pairs that a command asks for: `ethtool -L eth0 combined 4`.
+fn queue_pairs(command: &Command) -> Option<u32> {
+    let words: Vec<&str> = command.words.iter().map(String::as_str).collect();
+    let ["ethtool", "-L" | "--set-channels", _, channels @ ..] = words.as_slice() else { return None };
+    let numbers = channels.chunks_exact(2).filter(|pair| pair[0] == "combined");
+    numbers.filter_map(|pair| pair[1].parse().ok()).max()
+}
