@@ -3,8 +3,8 @@
 use crate::Outcome;
 use crate::run::{CASE, Run, root};
 use harness::case::model::{Action, Trial};
-use harness::rig::qemu::{Cpus, Options, Pool, QemuRig, program};
-use harness::rig::{Event, Rig as _};
+use harness::rig::qemu::{Options, Pool, QemuRig, program};
+use harness::rig::{Cpus, Event, Rig as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

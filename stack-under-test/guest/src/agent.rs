@@ -188,8 +188,7 @@ impl Agent {
             cpus.on(blocked.cpu, &mut || {
                 let at = (now, blocked.cpu);
                 stack.run_on(blocked.cpu);
-                attempt =
-                    self.attempt(stack, at, &blocked.call, blocked.deadline, &mut blocked.progress);
+                attempt = self.attempt(stack, at, &blocked.call, blocked.deadline, &mut blocked.progress);
             });
             match attempt {
                 Ok(returned) => ended.push((blocked.id, Ok(returned))),

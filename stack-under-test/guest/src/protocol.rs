@@ -50,6 +50,8 @@ pub struct Identity {
     pub seed: u64,
     /// Its CPUs, 1 to 64. Those on which nothing is done the machine need not have.
     pub cpus: u8,
+    /// How long the harness waits for an answer, in seconds of real time.
+    pub patience: u16,
 }
 
 /// What one CPU of the machine has done since the stack began, as seen by its own local APIC.
@@ -78,6 +80,8 @@ pub enum Wrong {
     Recursion,
     /// It says more than anybody asked for.
     Flood,
+    /// The NIC's vectors go to this CPU, whatever their affinity is.
+    Astray,
 }
 
 /// What the guest tells.

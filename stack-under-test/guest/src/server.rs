@@ -70,6 +70,11 @@ impl<P: Platform> Server<P> {
         Self { platform, running: None, at_rest: 0 }
     }
 
+    /// The machine.
+    pub fn platform(&mut self) -> &mut P {
+        &mut self.platform
+    }
+
     /// Does what is asked for.
     pub fn answer(&mut self, request: Request) -> Reply {
         let answer = match request {
@@ -239,7 +244,9 @@ impl Running {
                 ),
             },
             Request::Trace => Answer::Trace(Tale::of(self.stack.trace_mut().take())),
-            Request::Begin(_) | Request::GoWrong(..) => Answer::Refused("this is done elsewhere".into()),
+            // It has, if it came back.
+            Request::GoWrong(..) => Answer::Done,
+            Request::Begin(_) => Answer::Refused("this is done elsewhere".into()),
         }
     }
 

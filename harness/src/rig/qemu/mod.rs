@@ -11,7 +11,6 @@
 
 mod ability;
 mod clock;
-mod cpus;
 mod crash;
 mod guest;
 pub mod image;
@@ -23,14 +22,13 @@ pub mod program;
 mod starter;
 
 pub use ability::missing;
-pub use cpus::Cpus;
 pub use options::{Accel, ClockKind, Options, PATIENCE};
 pub use pool::Pool;
 
 use crate::case::model::{Command, Nanos, RigKind, Source, Syscall, topology};
 use crate::rig::emu::journal::Journal;
 use crate::rig::emu::of_the_stack;
-use crate::rig::{CallId, CommandResult, Event, Finished, Journey, Readings, Rig, RigError, SeenFrame};
+use crate::rig::{CallId, CommandResult, Cpus, Event, Finished, Journey, Readings, Rig, RigError, SeenFrame};
 use ::guest::protocol::{Answer, CpuReading, Identity, Reply, Request, State, Wrong};
 use ::guest::readings::Source as OfTheStack;
 use clock::Clock;
@@ -72,7 +70,8 @@ impl QemuRig {
     /// # Errors
     /// When it does not come up.
     pub fn new(pool: &Arc<Pool>, trial: &str, cpus: Cpus) -> Result<Self, RigError> {
-        let identity = Identity { ip: topology::SUT_IP, seed: SEED, cpus: cpus.of_the_stack };
+        let patience = u16::try_from(pool.patience().as_secs()).unwrap_or(u16::MAX);
+        let identity = Identity { ip: topology::SUT_IP, seed: SEED, cpus: cpus.of_the_stack, patience };
         let (guest, state) = pool.begin(cpus.at_work, identity)?;
         let mut journal = Journal::default();
         journal.begin(state.now);

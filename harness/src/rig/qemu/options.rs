@@ -72,8 +72,12 @@ impl Accident {
     }
 
     fn read(text: &str) -> Result<Self, String> {
-        let kinds = "panic, page-fault, triple-fault, hang, recursion, flood";
-        let wanted = || format!("{VARIABLE} is {text:?}, not KIND@TRIAL or KIND:CPU@TRIAL, with one of these kinds: {kinds}");
+        let kinds = "panic, page-fault, triple-fault, hang, recursion, flood, astray";
+        let wanted = || {
+            format!(
+                "{VARIABLE} is {text:?}, not KIND@TRIAL or KIND:CPU@TRIAL, with one of these kinds: {kinds}"
+            )
+        };
         let (kind, trial) = text.split_once('@').ok_or_else(wanted)?;
         let (kind, cpu) = kind.split_once(':').unwrap_or((kind, "0"));
         let cpu = cpu.parse().map_err(|_| wanted())?;
@@ -84,6 +88,7 @@ impl Accident {
             "hang" => Wrong::Hang,
             "recursion" => Wrong::Recursion,
             "flood" => Wrong::Flood,
+            "astray" => Wrong::Astray,
             _ => return Err(wanted()),
         };
         Ok(Self { wrong, cpu, trial: trial.to_owned() })

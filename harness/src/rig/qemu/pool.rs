@@ -10,6 +10,7 @@ use crate::rig::RigError;
 use guest::protocol::{Identity, State, Wrong};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// After so many boots one after the other of which none came up, no more are tried.
 const BOOTS_IN_VAIN: u32 = 3;
@@ -96,6 +97,12 @@ impl Pool {
     #[must_use]
     pub fn clock(&self) -> ClockKind {
         self.options.clock
+    }
+
+    /// How long a guest may take to answer, in real time.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.options.patience
     }
 
     /// How the guest is to go wrong in a trial, and on which CPU, for tests of the rig.

@@ -33,13 +33,13 @@ fn tell() -> Option<&'static Processor> {
     processor::current()
 }
 
-/// On which CPU, where there are several.
+/// On which CPU, where there are several: ` (on CPU 2)`.
 struct On(Option<&'static Processor>);
 
 impl fmt::Display for On {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.filter(|_| processor::count() > 1) {
-            Some(processor) => write!(f, "on CPU {}", processor.number),
+            Some(processor) => write!(f, " (on CPU {})", processor.number),
             None => Ok(()),
         }
     }
@@ -91,8 +91,7 @@ extern "C" fn exception(registers: &Registers) -> ! {
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     let processor = tell();
-    say!("wireproof-guest panic {info}");
-    say!("{}", On(processor));
+    say!("wireproof-guest panic {info}{}", On(processor));
     let (rip, rsp, rbp): (u64, u64, u64);
     // SAFETY: reads registers.
     unsafe {

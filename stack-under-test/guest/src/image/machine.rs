@@ -67,7 +67,8 @@ impl Machine {
         let memory = NonNull::new(unsafe { alloc(layout) })
             .expect("QEMU needs -m with more memory for the stack's buffers");
         let count = usize::from(vectors.count);
-        let told = |processor| Told { processor, interrupts: vec![0; count], began: vec![0; count], works: 0 };
+        let told =
+            |processor| Told { processor, interrupts: vec![0; count], began: vec![0; count], works: 0 };
         let cpus = (0..processor::count()).filter_map(processor::of).map(told).collect();
         Some(Self { bus, vectors, affinity: vec![0; count], cpus, memory, bytes })
     }
@@ -111,6 +112,12 @@ impl Machine {
             }
         }
     }
+
+    /// Has all vectors go to one CPU.
+    pub fn lead_astray(&self, cpu: u8) {
+        let to = processor::of(cpu).map_or(0, |processor| processor.apic_id);
+        (0..self.vectors.count).for_each(|vector| self.vectors.aim(vector, to));
+    }
 }
 
 impl Cpus for Machine {
@@ -131,6 +138,7 @@ impl Platform for Machine {
         };
         let stack = Stack::new(&config, memory, Box::new(self.bus.clone()));
         self.aim(&stack);
+        smp::be_patient(identity.patience);
         stack
     }
 

@@ -18,7 +18,7 @@ mod wrong;
 use alloc::vec::Vec;
 use core::arch::global_asm;
 use guest::packet;
-use guest::protocol::Request;
+use guest::protocol::{Request, Wrong};
 use guest::server::Server;
 use serial::say;
 
@@ -67,7 +67,9 @@ fn serve(mut console: console::Console, mut server: Server<machine::Machine>) ->
         let Some(request) = Request::decode(&message) else {
             panic!("a request that this guest does not know: build harness and guest from one tree");
         };
-        if let Request::GoWrong(wrong, cpu) = request {
+        if let Request::GoWrong(Wrong::Astray, cpu) = request {
+            server.platform().lead_astray(cpu);
+        } else if let Request::GoWrong(wrong, cpu) = request {
             smp::on(cpu, &mut || wrong::go(wrong, &mut console));
         }
         // What is in use of the heap is compared from stack to stack: nothing of a conversation is kept.

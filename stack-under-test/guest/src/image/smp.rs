@@ -1,13 +1,13 @@
 //! Several CPUs: those that QEMU has besides the first are started, wait, and do what they are told while the first waits for them.
 
 use super::cpu::{self, Signal};
+use super::exception;
 use super::mailbox::Progress;
 use super::pages::PAGE;
 use super::processor::{self, CPUS_MAX, Processor};
-use super::exception;
 use core::hint::spin_loop;
 use core::ptr::{addr_of, copy_nonoverlapping};
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use x86_64::instructions::port::Port;
 
 /// Where a CPU begins: a page below 1 MiB that is nobody's once QEMU's loader is done.
@@ -15,11 +15,11 @@ const BEGIN: usize = 0x8000;
 /// The interrupt that says that work lies there.
 const WORK: u8 = 0x31;
 
-/// How long a CPU may take until it waits for work, in nanoseconds of QEMU's time, and how long until it takes what lies there.
+/// How long a CPU may take until it waits for work, and to tell where it is, in nanoseconds of QEMU's time.
 const STARTS: u64 = 1_000_000_000;
-const TAKES: u64 = 1_000_000_000;
-/// How long it may work. Some hundred million instructions; the longest call has a hundredth of that.
-const WORKS: u64 = 200_000_000_000;
+const TELLS: u64 = 1_000_000_000;
+/// How often it is looked whether work is done before somebody asks for the time.
+const LOOKS: u32 = 256;
 /// What a CPU needs between INIT and SIPI, and between two of these (Intel SDM, volume 3, 9.4.4.1).
 const AFTER_INIT: u64 = 10_000_000;
 const AFTER_STARTUP: u64 = 200_000;
@@ -36,6 +36,8 @@ static processor_stack: AtomicU64 = AtomicU64::new(0);
 // SAFETY: as above.
 #[unsafe(no_mangle)]
 static processor_number: AtomicU64 = AtomicU64::new(0);
+/// How long work may take, in seconds of real time: QEMU's time passes fast where nothing happens, and slowly where much does.
+static PATIENCE: AtomicU16 = AtomicU16::new(5);
 /// It waits for work.
 static IS_THERE: AtomicBool = AtomicBool::new(false);
 
@@ -60,7 +62,10 @@ fn cpus() -> u16 {
 /// If one does not start, or there are more than the stack can have.
 pub fn start() -> u8 {
     let cpus = cpus().max(1);
-    assert!(usize::from(cpus) <= CPUS_MAX, "{cpus} CPUs, and the stack can have {CPUS_MAX}: start QEMU with fewer");
+    assert!(
+        usize::from(cpus) <= CPUS_MAX,
+        "{cpus} CPUs, and the stack can have {CPUS_MAX}: start QEMU with fewer"
+    );
     let cpus = cpus as u8;
     if cpus > 1 {
         let bytes = addr_of!(trampoline_end) as usize - addr_of!(trampoline) as usize;
@@ -144,20 +149,48 @@ pub fn on(number: u8, work: &mut dyn FnMut()) {
     // SAFETY: it is waited for, or nothing goes on.
     unsafe { processor.mailbox.post(&mut work) }
     cpu::signal(processor.apic_id, Signal::Interrupt(WORK));
-    if !waits(TAKES, || processor.mailbox.progress() != Progress::Posted) {
-        panic!("CPU {number} does not answer: what it was to do lies there for {} ms of QEMU's time", TAKES / 1_000_000);
-    }
-    if !waits(WORKS, || processor.mailbox.progress() == Progress::Done) {
-        give_up(processor);
-    }
+    await_done(processor);
     let (after, by) = processor.mailbox.done();
-    assert!(after == before + 1 && by == processor.apic_id, "the work of CPU {number} was done by the local APIC {by}");
+    assert!(
+        after == before + 1 && by == processor.apic_id,
+        "the work of CPU {number} was done by the local APIC {by}"
+    );
 }
 
-/// A CPU that does not end its work tells itself where it is; if it cannot, its number is told.
+/// Whoever waits for an answer of this guest does so for this many seconds: a CPU has half of that.
+pub fn be_patient(seconds: u16) {
+    PATIENCE.store((seconds / 2).max(1), Ordering::Relaxed);
+}
+
+/// Waits until a CPU has done its work.
+fn await_done(processor: &Processor) {
+    let (mut begin, mut passed) = (None, 0);
+    loop {
+        for _ in 0..LOOKS {
+            if processor.mailbox.progress() == Progress::Done {
+                return;
+            }
+            // PAUSE: where CPUs take turns, the next has its own.
+            spin_loop();
+        }
+        let now = cpu::second();
+        // The first second has begun before.
+        passed += u16::from(begin.replace(now).is_some_and(|before| before != now));
+        if passed > PATIENCE.load(Ordering::Relaxed) {
+            give_up(processor);
+        }
+    }
+}
+
+/// A CPU that does not end its work tells itself where it is; of one that cannot, the number is told.
 fn give_up(processor: &Processor) -> ! {
-    exception::ask(processor.number);
+    let number = processor.number;
+    exception::ask(number);
+    let progress = processor.mailbox.progress();
     cpu::signal(processor.apic_id, Signal::Nmi);
-    waits(TAKES, || false);
-    panic!("CPU {} does not end its work, and does not hear an NMI", processor.number);
+    waits(TELLS, || false);
+    match progress {
+        Progress::Posted => panic!("CPU {number} does not answer, and does not hear an NMI"),
+        _ => panic!("CPU {number} does not end its work, and does not hear an NMI"),
+    }
 }

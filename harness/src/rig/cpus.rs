@@ -1,4 +1,4 @@
-//! The CPUs that a trial asks for: QEMU has as many as the stack works on, which for most trials is one.
+//! The CPUs that a trial asks for: the stack's, and those of a machine that has only as many as the stack works on.
 
 use crate::case::model::{Action, Command, Trial};
 use stack_under_test::stack::Config;
@@ -48,4 +48,31 @@ fn queue_pairs(command: &Command) -> Option<u32> {
     let ["ethtool", "-L" | "--set-channels", _, channels @ ..] = words.as_slice() else { return None };
     let numbers = channels.chunks_exact(2).filter(|pair| pair[0] == "combined");
     numbers.filter_map(|pair| pair[1].parse().ok()).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const CALL: &str = "{socket: s, to: \"${peer.ip}:7\", payload: \"x\", cpu";
+
+    #[rstest]
+    #[case::that_names_none("  - run: \"ip addr show\"".into(), (4, 1))]
+    #[case::on_the_first(format!("  - sendto: {CALL}: 0}}"), (4, 1))]
+    #[case::on_the_third(format!("  - sendto: {CALL}: 2}}\n  - sendto: {CALL}: 1}}"), (4, 3))]
+    #[case::beyond_the_topology(format!("  - sendto: {CALL}: 7}}"), (8, 8))]
+    #[case::on_the_last(format!("  - sendto: {CALL}: 63}}"), (64, 64))]
+    #[case::with_two_vectors("  - run: [\"ethtool -L eth0 combined 2\", \"ethtool -L eth0 combined 1\"]".into(), (4, 2))]
+    #[case::with_more_vectors_than_cpus("  - run: \"ethtool -L eth0 combined 8\"".into(), (4, 4))]
+    #[case::with_vectors_for_all(format!("  - run: \"ethtool -L eth0 combined 8\"\n  - sendto: {CALL}: 5}}"), (6, 6))]
+    fn a_trial_asks_for_the_cpus_that_work_in_it(#[case] steps: String, #[case] cpus: (u8, u8)) {
+        let folder = tempfile::tempdir().expect("there is room");
+        let file = folder.path().join("a.yaml");
+        let head = "about: Asks.\nsteps:\n  - socket: {as: s, type: udp}\n";
+        std::fs::write(&file, format!("{head}{steps}\n")).expect("it can be written");
+        let trials = crate::case::load(&[file]).unwrap_or_else(|wrong| panic!("{}", wrong.render(false)));
+        let asked = Cpus::of(&trials[0]);
+        assert_eq!((asked.of_the_stack, asked.at_work), cpus);
+    }
 }
