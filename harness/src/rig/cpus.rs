@@ -58,7 +58,7 @@ mod tests {
     const CALL: &str = "{socket: s, to: \"${peer.ip}:7\", payload: \"x\", cpu";
 
     #[rstest]
-    #[case::that_names_none("  - run: \"ip addr show\"".into(), (4, 1))]
+    #[case::that_names_none("  - run: \"ethtool -l eth0\"".into(), (4, 1))]
     #[case::on_the_first(format!("  - sendto: {CALL}: 0}}"), (4, 1))]
     #[case::on_the_third(format!("  - sendto: {CALL}: 2}}\n  - sendto: {CALL}: 1}}"), (4, 3))]
     #[case::beyond_the_topology(format!("  - sendto: {CALL}: 7}}"), (8, 8))]
