@@ -22,7 +22,7 @@ pub use host::Host;
 pub use lent::{Access, Lent};
 
 use crate::case::model::{Command, Nanos, RigKind, Source, Syscall, Trial};
-use crate::rig::{CallId, CommandResult, Event, Finished, Journey, Port, Readings, Rig, RigError};
+use crate::rig::{CallId, CommandResult, Event, Finished, Journey, Port, Readings, Reset, Rig, RigError};
 use apps::{App, Apps};
 use guest::agent::Agent;
 use guest::{command, readings};
@@ -248,6 +248,10 @@ impl Rig for EmuRig {
     fn port(&mut self) -> Option<Port> {
         let machine = self.machine.borrow();
         self.ledger.as_ref().map(|ledger| ledger.port(machine.counted.sizes(&machine.nic)))
+    }
+
+    fn resets(&self) -> &[Reset] {
+        self.ledger.as_ref().map(Ledger::resets).unwrap_or_default()
     }
 
     fn journey(&mut self) -> Option<&Journey> {

@@ -242,7 +242,7 @@ impl Rig for QemuRig {
     }
 
     fn inject(&mut self, frame: &[u8]) -> Result<(), RigError> {
-        if !self.state.up || !self.state.carrier {
+        if !self.hears() {
             // A NIC that does not listen hears nothing. QEMU would keep the frame until it does.
             return Ok(());
         }
@@ -255,6 +255,10 @@ impl Rig for QemuRig {
         self.guest()?.inject(frame)?;
         self.clock.injected(wanted);
         Ok(())
+    }
+
+    fn hears(&self) -> bool {
+        self.state.up && self.state.carrier
     }
 
     fn last_lateness(&self) -> Nanos {
