@@ -271,7 +271,7 @@ impl Traffic {
                 }
                 None => match refused(device, &frame, tells) {
                     Some(reason) => traffic.refused.push((reason, frame)),
-                    None if by_mac(&frame) => traffic.pauses_obeyed.push(frame),
+                    None if by_mac(&frame) && queue.is_none() => traffic.pauses_obeyed.push(frame),
                     None => traffic.accepted.push(frame),
                 },
             }

@@ -11,6 +11,8 @@ const COUNTED_BY_QDISC: &str = "sch_direct_xmit";
 const COUNTED_BY_TCP: &str = "__tcp_transmit_skb";
 /// Where IP has counted a packet, or a layer above it.
 const COUNTED_BY_IP: [&str; 4] = ["__ip_local_out", "ip_output", "udp_sendmsg", COUNTED_BY_TCP];
+/// Where a packet goes back up to this host.
+const TO_OURSELVES: &str = "loopback_xmit";
 /// The reason of those that a reset found in the rings.
 const IN_A_RING: &str = "DEV_RESET";
 
@@ -25,6 +27,8 @@ pub struct Losses {
     pub below_tcp: usize,
     /// Those that a reset found in the rings: what the wire has seen of them, the driver has not counted.
     pub in_rings: BTreeSet<u32>,
+    /// How many went over the loopback, which IP counts both ways.
+    pub looped: usize,
     /// Why packets were dropped.
     pub reasons: BTreeSet<&'static str>,
 }
@@ -35,6 +39,8 @@ impl Losses {
     pub fn of(journey: &Journey) -> Self {
         let mut losses = Self::default();
         for packet in &journey.packets {
+            let went_back = |m: &Moment| m.what == What::Function(TO_OURSELVES);
+            losses.looped += usize::from(packet.moments.iter().any(went_back));
             let Some(reason) = dropped(packet) else { continue };
             let passed = |name| packet.moments.iter().rev().find(|m| m.what == What::Function(name));
             let behind_qdisc = passed(COUNTED_BY_QDISC).map(|moment| moment.at);

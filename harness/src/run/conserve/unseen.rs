@@ -77,6 +77,8 @@ pub struct Unseen {
     pub reset_without_link: bool,
     /// The driver made counters anew.
     was_renewed: bool,
+    /// A command has changed which stations the NIC listens to, or its own.
+    changed_filters: bool,
     /// A command that may reset a device was done.
     may_be_reset: bool,
     /// The trial sends datagrams that are cut.
@@ -104,6 +106,9 @@ impl Unseen {
             ["ip", "link", "set", ..] => true,
             _ => false,
         };
+        let filters = ["promisc", "allmulticast", "address"];
+        self.changed_filters |=
+            words.first() == Some(&"ip") && words.iter().any(|word| filters.contains(word));
         self.was_renewed |= renewed && words.first() == Some(&"ethtool");
     }
 
@@ -114,6 +119,15 @@ impl Unseen {
         let mut doubts = Doubts::default();
         if let Some(losses) = seen.losses {
             lost(&mut doubts, losses, seen.port.is_some(), since_reset, !traffic.cut_off.is_empty());
+        }
+        if traffic.accepted.iter().any(|frame| frame.tag > 0) {
+            let why = "a frame with a VLAN tag was taken in, and nothing tells whether a VLAN device of this host heard it";
+            doubts.add(Way::In, BELOW_IP, why);
+        }
+        if self.changed_filters {
+            let why = "the NIC listens to other stations than at first, and nothing tells which frames were for this host";
+            doubts.add(Way::In, BELOW_IP, why);
+            doubts.add(Way::In, if seen.port.is_none() { NIC } else { &[] }, why);
         }
         if self.reset_without_link {
             let why = "the device was reset without a link: what it had counted since is not read then (igb_update_stats)";
@@ -181,6 +195,12 @@ fn lost(doubts: &mut Doubts, losses: &Losses, sees_port: bool, since_reset: bool
         |count: usize, where_| format!("packets that it has counted were dropped {where_} ({why}): {count}");
     if losses.below_ip > 0 {
         doubts.add(Way::Out, BELOW_IP, say(losses.below_ip, "on their way to the wire"));
+    }
+    if losses.looped > 0 {
+        let why = format!("packets that it has counted went over the loopback: {}", losses.looped);
+        doubts.add(Way::Out, BELOW_IP, why.clone());
+        doubts.add(Way::In, BELOW_IP, why.clone());
+        doubts.add(Way::Out, BELOW_TCP, why);
     }
     if losses.below_tcp > 0 {
         doubts.add(Way::Out, BELOW_TCP, say(losses.below_tcp, "on their way to the wire"));

@@ -211,13 +211,14 @@ impl Igb {
     /// probe is under way.
     ///
     /// # Errors
-    /// `ENOMEM` without memory for the rings, `ENODEV` when the device is gone or was not probed, `EIO` when it is none that is
-    /// known. One whose last reset did not end is reset again.
+    /// `ENOMEM` without memory for the rings, `ENODEV` when the device is gone or was not probed, `EIO` when the probe
+    /// has failed. One whose last reset did not end is reset again.
     pub fn open(&mut self, ctx: &mut DriverCtx<'_>) -> Result<(), Errno> {
         if self.hw.removed || self.phase == Phase::Unprobed {
             return Err(Errno::ENODEV);
         }
-        if self.phase == Phase::Failed && ids::mac_of(self.config.device).is_none() {
+        let found = ids::mac_of(self.config.device).is_some() && is_valid_ether_addr(self.mac);
+        if self.phase == Phase::Failed && !found {
             return Err(Errno::EIO);
         }
         if self.test_opens() {
