@@ -58,11 +58,11 @@ mod tests {
     }
 
     #[rstest]
-    #[case::nothing_happens(&[&[("a", 3)]], 0, false)]
-    #[case::it_goes_on(&[&[("a", 5)], &[("a", 9)]], 6, false)]
-    #[case::it_begins_anew(&[&[("a", 5)], &[("a", 1)], &[("a", 2)]], 4, true)]
-    #[case::it_goes_and_comes_back(&[&[("a", 5)], &[], &[("a", 9)]], 11, true)]
-    fn stretches_add_up(#[case] seen: &[&[(&str, i64)]], #[case] moved: i64, #[case] renewed: bool) {
+    #[case::nothing_happens(vec![vec![("a", 3)]], 0, false)]
+    #[case::it_goes_on(vec![vec![("a", 5)], vec![("a", 9)]], 6, false)]
+    #[case::it_begins_anew(vec![vec![("a", 5)], vec![("a", 1)], vec![("a", 2)]], 4, true)]
+    #[case::it_goes_and_comes_back(vec![vec![("a", 5)], vec![], vec![("a", 9)]], 11, true)]
+    fn stretches_add_up(#[case] seen: Vec<Vec<(&str, i64)>>, #[case] moved: i64, #[case] renewed: bool) {
         let mut account = Account::open(&readings(&[("a", 3)]));
         let any = seen.iter().fold(false, |any, now| account.observe(&readings(now)) | any);
         assert_eq!((account.moved().get("a").copied().unwrap_or(0), any), (moved, renewed));
