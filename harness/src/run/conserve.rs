@@ -152,13 +152,13 @@ impl Books {
         }
     }
 
-    /// The equations of these groups that do not hold, over these frames. Those that cannot be decided are set aside and counted.
+    /// The equations of these groups that do not hold, over these frames; and of those that cannot be decided, why.
     fn broken(
         &mut self,
         rig: &mut dyn Rig,
         groups: &[Group],
         frames: &[&WireFrame],
-    ) -> Result<(Vec<Equation>, SkippedChecks), RigError> {
+    ) -> Result<Vec<(Equation, Option<String>)>, RigError> {
         let is_virtual_device = rig.version("virtual").is_some();
         let device = if is_virtual_device { Device::Virtual } else { Device::Hardware };
         let mut readings = BTreeMap::new();
@@ -180,7 +180,7 @@ impl Books {
         let traffic = self.traffic(&seen, None);
         let doubts =
             self.unseen.doubts(&seen, &traffic, (self.mtus.unwrap_or((MTU, MTU)).0, since.is_some()));
-        let (mut broken, mut undecided) = (Vec::new(), SkippedChecks::new());
+        let mut broken = Vec::new();
         for &group in groups {
             let since = since.filter(|_| group == Group::Qdisc);
             let moved = match (group.source(), since) {
@@ -199,13 +199,11 @@ impl Books {
                 traffic.sent_unpadded();
             }
             for equation in equations(group, &moved, &traffic).into_iter().filter(|e| !e.holds()) {
-                match doubts.about(group, &equation) {
-                    Some(why) => *undecided.entry(format!("conserve: {why}")).or_default() += 1,
-                    None => broken.push(equation),
-                }
+                let why = doubts.about(group, &equation).map(|why| format!("conserve: {why}"));
+                broken.push((equation, why));
             }
         }
-        Ok((broken, undecided))
+        Ok(broken)
     }
 
     /// The last reset, when packets that the root qdisc had counted were lost by then, and none after it.
@@ -284,7 +282,7 @@ impl Books {
         }
         let Some(later) = come_to_rest(rig)? else { return Ok(None) };
         let frames: Vec<_> = record.frames().iter().chain(&later).collect();
-        let (broken, undecided) = self.broken(rig, &ALWAYS, &frames)?;
+        let (broken, undecided) = decided(self.broken(rig, &ALWAYS, &frames)?);
         // Those that a step has asked for are told already.
         let told: Vec<_> = self.undecided.keys().cloned().collect();
         self.set_aside(undecided.into_iter().filter(|(why, _)| !told.contains(why)).collect());
@@ -325,6 +323,18 @@ fn differences(before: &Readings, now: &Readings) -> Moved {
     account.moved().clone()
 }
 
+/// The equations that certainly do not hold, and the others counted by the reason.
+fn decided(broken: Vec<(Equation, Option<String>)>) -> (Vec<Equation>, SkippedChecks) {
+    let (mut certain, mut undecided) = (Vec::new(), SkippedChecks::new());
+    for (equation, why) in broken {
+        match why {
+            Some(why) => *undecided.entry(why).or_default() += 1,
+            None => certain.push(equation),
+        }
+    }
+    (certain, undecided)
+}
+
 /// What a failure says of equations that do not hold: the first in its message, all in its lines.
 fn failure(broken: &[Equation]) -> Option<Failure> {
     let first = broken.first()?;
@@ -344,11 +354,12 @@ impl<'t> Engine<'t> {
         let bound = self.rig.now().saturating_add(nanos(bound));
         loop {
             let frames: Vec<_> = self.record.frames().iter().collect();
-            let (mut broken, undecided) = self.books.broken(self.rig, groups, &frames)?;
-            broken.retain(|equation| {
+            let mut broken = self.books.broken(self.rig, groups, &frames)?;
+            broken.retain(|(equation, _)| {
                 let values = (equation.right().to_string(), equation.is.to_string());
                 !self.deviations.tolerates(None, &equation.field(), (&values.0, &values.1))
             });
+            let (broken, undecided) = decided(broken);
             let Some(failure) = failure(&broken) else {
                 self.books.set_aside(undecided);
                 return Ok(());
