@@ -6,7 +6,7 @@ use crate::rig::linux::lab::{Lab, file::LabFile};
 use crate::rig::linux::wire::WireKind;
 use crate::rig::qemu::{self, ClockKind, QemuRig};
 use crate::rig::vfio::lab::VfioLab;
-use crate::rig::{Rig, RigError, emu, linux, peer, vfio};
+use crate::rig::{Cpus, Rig, RigError, emu, linux, peer, vfio};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -105,7 +105,7 @@ impl RigFactory for QemuFactory {
     }
 
     fn create(&self, trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
-        Ok(Box::new(QemuRig::new(&self.0, &trial.name())?))
+        Ok(Box::new(QemuRig::new(&self.0, &trial.name(), Cpus::of(trial))?))
     }
 }
 

@@ -4,6 +4,7 @@
 //! Needs `qemu-system-x86_64` with igb; without it the tests are ignored with the reason, and with `CI=true` they fail.
 
 mod accidents;
+mod cpus;
 mod ends;
 mod machine;
 mod run;
@@ -28,6 +29,16 @@ const TESTS: &[(&str, Test)] = &[
     ("a_qemu_that_is_killed_in_a_trial_is_told_as_such", ends::qemu_killed),
     ("an_interrupted_run_leaves_no_qemu", ends::interrupted),
     ("a_run_that_is_killed_leaves_no_qemu", ends::killed),
+    ("a_case_that_asks_for_one_cpu_has_one", cpus::one),
+    ("each_of_four_cpus_sends_and_has_its_own_vector", cpus::each_works),
+    ("as_many_cpus_as_a_case_can_name_boot", cpus::many),
+    ("a_panic_on_another_cpu_is_told_with_its_number", cpus::panic),
+    ("a_page_fault_on_another_cpu_is_told_with_its_number", cpus::page_fault),
+    ("a_stack_of_another_cpu_that_overflows_is_told_as_such", cpus::recursion),
+    ("another_cpu_that_hangs_is_told_with_its_number", cpus::hang),
+    ("a_triple_fault_of_another_cpu_is_told_as_such", cpus::triple_fault),
+    ("an_interrupt_at_another_cpu_than_its_own_is_found_out", cpus::astray),
+    ("work_for_a_cpu_that_is_not_there_is_found_out", cpus::beyond),
     (POWERLESS, ends::powerless),
     ("an_image_that_is_none_is_refused_before_the_run", machine::no_image),
     ("real_time_is_a_choice_and_takes_its_time", times::real),

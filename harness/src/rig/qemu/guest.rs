@@ -59,6 +59,12 @@ impl Guest {
         }
     }
 
+    /// How many CPUs its machine has.
+    #[must_use]
+    pub fn cpus(&self) -> u8 {
+        self.machine.hardware.cpus
+    }
+
     /// Whether a stack has come up on it.
     #[must_use]
     pub fn has_served(&self) -> bool {

@@ -30,6 +30,17 @@ const KVM_GAVE_UP: &str = "KVM internal error";
 /// The guest's memory, in MiB.
 const MEMORY: u32 = 128;
 
+/// What a QEMU has.
+#[derive(Clone, Copy, Debug)]
+pub struct Hardware {
+    /// The station address of its NIC.
+    pub mac: [u8; 6],
+    /// Its CPUs, 1 or more.
+    pub cpus: u8,
+    /// How they are had.
+    pub accel: Accel,
+}
+
 /// A running QEMU.
 pub struct Machine {
     child: Child,
@@ -41,7 +52,8 @@ pub struct Machine {
     said: Arc<Mutex<Vec<u8>>>,
     listener: Option<JoinHandle<()>>,
     image: PathBuf,
-    accel: Accel,
+    /// What it has.
+    pub hardware: Hardware,
 }
 
 impl Machine {
@@ -49,7 +61,7 @@ impl Machine {
     ///
     /// # Errors
     /// When QEMU cannot be started.
-    pub fn start(qemu: &Qemu, image: &Path, mac: [u8; 6], accel: Accel) -> Result<Self, RigError> {
+    pub fn start(qemu: &Qemu, image: &Path, hardware: Hardware) -> Result<Self, RigError> {
         let broken = |error: std::io::Error| RigError::Broken(format!("QEMU cannot be started: {error}"));
         let (control, theirs) = UnixStream::pair().map_err(broken)?;
         let (wire, their_wire) = UnixDatagram::pair().map_err(broken)?;
@@ -58,7 +70,7 @@ impl Machine {
         wire.set_nonblocking(true).map_err(broken)?;
         let mut command = Command::new(&qemu.path);
         command
-            .args(arguments(image, mac, accel, monitored.as_raw_fd()))
+            .args(arguments(image, hardware, monitored.as_raw_fd()))
             .stdin(OwnedFd::from(theirs))
             .stdout(OwnedFd::from(their_wire))
             .stderr(saying);
@@ -80,7 +92,7 @@ impl Machine {
             said: heard,
             listener: Some(listener),
             image: image.to_owned(),
-            accel,
+            hardware,
         })
     }
 
@@ -155,7 +167,7 @@ impl Machine {
             ));
         }
         let mut tail = last_lines(&said);
-        if self.accel == Accel::Kvm {
+        if self.hardware.accel == Accel::Kvm {
             tail.push_str("\nit ran on this machine's KVM; --accel tcg does without");
         }
         RigError::Broken(match status {
@@ -241,7 +253,8 @@ fn listen(mut from: PipeReader, into: &Mutex<Vec<u8>>) {
     }
 }
 
-fn arguments(image: &Path, mac: [u8; 6], accel: Accel, monitor: RawFd) -> Vec<String> {
+fn arguments(image: &Path, hardware: Hardware, monitor: RawFd) -> Vec<String> {
+    let Hardware { mac, cpus, accel } = hardware;
     let [a, b, c, d, e, f] = mac;
     let mac = format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
     let accel = match accel {
@@ -253,6 +266,9 @@ fn arguments(image: &Path, mac: [u8; 6], accel: Accel, monitor: RawFd) -> Vec<St
         "q35,pit=off,hpet=off,sata=off,smbus=off",
         "-accel",
         accel,
+        // One socket: so the numbers of the local APICs are those of the CPUs.
+        "-smp",
+        &format!("{cpus},sockets=1,cores={cpus},threads=1"),
         "-m",
         &format!("{MEMORY}M"),
         "-nodefaults",

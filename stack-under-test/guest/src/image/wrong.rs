@@ -8,6 +8,8 @@ use guest::protocol::Wrong;
 /// Goes wrong. It comes back only from saying too much.
 pub fn go(wrong: Wrong, console: &mut Console) {
     match wrong {
+        // This is the machine's.
+        Wrong::Astray => {}
         Wrong::Panic => panic!("asked to panic"),
         Wrong::PageFault => {
             // SAFETY: page 0 is not mapped, and that is the point.
