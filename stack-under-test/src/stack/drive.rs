@@ -44,6 +44,9 @@ impl Stack {
     /// The device sent the message of this vector.
     pub fn interrupt(&mut self, now: Instant, vector: u16) {
         let cpu = (usize::from(vector.saturating_sub(1)) % self.cpus.len()) as u8;
+        if let Some(taken) = self.dev.interrupts.get_mut(usize::from(vector)) {
+            *taken += 1;
+        }
         self.enter(now, cpu, Context::HardIrq);
         let (igb, mut ctx) = self.driver();
         let result = igb.interrupt(&mut ctx, vector);
