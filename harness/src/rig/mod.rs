@@ -11,6 +11,7 @@ pub mod linux;
 pub mod peer;
 pub mod port;
 pub mod qemu;
+pub mod stop;
 pub mod vfio;
 
 pub use guest::call::{CallId, CallResult, CommandResult, Returned};

@@ -17,6 +17,10 @@ pub fn go(wrong: Wrong, console: &mut Console) {
         Wrong::Hang => loop {
             core::hint::spin_loop();
         },
+        Wrong::Deaf => {
+            cpu::take_no_nmi();
+            hears_nothing()
+        }
         Wrong::Recursion => {
             say!("{}", deeper(1));
         }
@@ -25,6 +29,14 @@ pub fn go(wrong: Wrong, console: &mut Console) {
                 console.send(&[b'x'; 4096]);
             }
         }
+    }
+}
+
+/// Has a name of its own, so that one can see whether it is told.
+#[inline(never)]
+fn hears_nothing() -> ! {
+    loop {
+        core::hint::spin_loop();
     }
 }
 
