@@ -81,17 +81,12 @@ fn kvm(qemu: Option<&program::Qemu>) -> String {
     if let Err(why) = program::kvm() {
         return format!("cannot be had: {why}");
     }
-    match (qemu, image::built()) {
-        (Some(qemu), Some(image)) => match acceleration::try_kvm(qemu, &image) {
+    match (qemu, image::image()) {
+        (Some(qemu), Ok(image)) => match acceleration::try_kvm(qemu, image) {
             Ok(()) => "can be had: it boots the guest".to_owned(),
             Err(why) => format!("cannot be had: {why}"),
         },
         (None, _) => format!("was not tried: {} opens, and there is no QEMU", program::KVM),
-        (_, None) => {
-            format!(
-                "was not tried: {} opens, and the guest's image is built by the first run; ask again then",
-                program::KVM
-            )
-        }
+        (_, Err(_)) => format!("was not tried: {} opens, and there is no image to boot", program::KVM),
     }
 }

@@ -10,8 +10,6 @@ use std::sync::OnceLock;
 
 /// Names an image to boot in place of the one that is built.
 const NAMED: &str = "WIREPROOF_GUEST";
-/// Where the image is, in the target directory.
-const BUILT: &str = "guest/wireproof-guest";
 /// What must not reach the build: it is a program for the bare machine, not for this one.
 const NOT_FOR_IT: [&str; 6] = [
     "RUSTFLAGS",
@@ -89,16 +87,6 @@ fn note(mut notes: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-/// The image, if there is one that need not be built first. It may be older than its sources.
-#[must_use]
-pub fn built() -> Option<PathBuf> {
-    let path = match std::env::var_os(NAMED) {
-        Some(named) => PathBuf::from(named),
-        None => tree().ok()?.join("target").join(BUILT),
-    };
-    is_image(&path).ok().map(|()| path)
-}
-
 /// The sources.
 fn tree() -> Result<PathBuf, String> {
     let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -147,7 +135,7 @@ fn build() -> Result<PathBuf, String> {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(format!("the guest's image does not build:\n{}", said.trim_end()));
     }
-    Ok(target.join(BUILT))
+    Ok(target.join("guest/wireproof-guest"))
 }
 
 #[cfg(test)]

@@ -169,7 +169,8 @@ impl Machine {
         let silent = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
         let status = if silent { self.child.try_wait().ok().flatten() } else { self.wait(END) };
         let mut said = self.heard();
-        if silent && status.is_none() && Crash::find(&said).is_none() {
+        let is_unknown = Crash::find(&said).is_none() && !said.contains(KVM_GAVE_UP);
+        if silent && status.is_none() && is_unknown {
             match self.where_it_hangs() {
                 Ok(crash) if !crash.registers.is_empty() => {
                     return RigError::Broken(crash.explained(&self.image));
