@@ -21,14 +21,8 @@ pub fn compare(trial: &Trial, a: &Side, b: &Side) -> Option<Difference> {
     if !a.observed.counts_interrupts() || !b.observed.counts_interrupts() {
         return None;
     }
-    let wrong = |side: &Side| {
-        let taken = taken(side);
-        broken(&taken, &side.observed.traffic, times(trial, side.rig)).map_err(|why| (why, taken))
-    };
-    let told = |side: &Side| match wrong(side) {
-        Ok(()) => shown(&taken(side)),
-        Err((why, taken)) => format!("{}: {why}", shown(&taken)),
-    };
+    let wrong = |side: &Side| broken(&taken(side), &side.observed.traffic, times(trial, side.rig));
+    let told = |side: &Side| wrong(side).err().unwrap_or_else(|| shown(&taken(side)));
     (wrong(a).is_err() || wrong(b).is_err()).then(|| Difference {
         what: "interrupts against frames".to_owned(),
         at: None,
@@ -75,13 +69,17 @@ fn broken(taken: &[(String, u64)], traffic: &Traffic, times: u64) -> Result<(), 
     if let Some((vector, count)) = taken.iter().find(|(_, count)| *count > most) {
         let twice = if times > 1 { format!(", {times} for each") } else { String::new() };
         return Err(format!(
-            "{count} of {vector} are more than {} frames and {kicks} kicks of the watchdog can have caused{twice}",
+            "{count} of {vector}, more than frames ({}) and kicks of the watchdog ({kicks}) can have caused{twice}",
             traffic.frames
         ));
     }
     let all: u64 = taken.iter().map(|(_, count)| count).sum();
     if all < traffic.bursts {
-        return Err(format!("frames were sent at {} times, and each ends with one", traffic.bursts));
+        return Err(format!(
+            "{}, fewer than the times at which frames were sent ({})",
+            shown(taken),
+            traffic.bursts
+        ));
     }
     Ok(())
 }
