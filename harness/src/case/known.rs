@@ -127,6 +127,10 @@ fn entry(r: &mut Reader, item: &Node) -> Read<Known> {
     let extent = lacks.map(Extent::Lacks).or(times.map(Extent::Times)).unwrap_or_default();
     let cases = r.need(&entry, "cases")?;
     let everywhere = cases.text() == Some(EVERYWHERE);
+    if everywhere != times.is_some() || times.is_some() && !field.starts_with("interrupts.") {
+        let help = "they go together, for a field `interrupts.…`: what else may be anything in any trial would never be noticed";
+        return r.wrong(cases, "`cases: all` with `times:`, or the trials that it shows in", help);
+    }
     if super::checks::is_empty(cases) {
         return r.wrong(
             cases,
@@ -233,6 +237,8 @@ mod tests {
         false,
         "has no key `when`"
     )]
+    #[case::anything_anywhere("field: netdev.tx_packets, cases: all", false, "they go together")]
+    #[case::times_of_a_counter("times: 2, field: netdev.tx_packets, cases: all", false, "they go together")]
     #[case::too_many_times("times: 1, field: interrupts.eth0, cases: all", false, "2")]
     #[case::a_field_that_is_not_there(
         "field: udp.dest, cases: [udp/a]",
@@ -274,7 +280,7 @@ mod tests {
         let place = folder.path().join("cases/udp");
         std::fs::create_dir_all(&place).expect("there is room");
         std::fs::write(place.join("a.yaml"), "about: A.\nsteps:\n  - wait: 1ms\n").expect("there is room");
-        assert!(crate::case::load(&[place.clone()]).is_ok(), "who has no fixtures has no list");
+        assert!(crate::case::load(std::slice::from_ref(&place)).is_ok(), "who has no fixtures has no list");
         std::fs::create_dir(folder.path().join("fixtures")).expect("there is room");
         let said = crate::case::load(&[place]).expect_err("it is gone").render(false);
         assert!(said.contains("qemu-differences.yaml") && said.contains("get it from"), "{said}");
