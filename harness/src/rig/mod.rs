@@ -12,6 +12,7 @@ pub mod linux;
 pub mod peer;
 pub mod port;
 pub mod qemu;
+pub mod stop;
 pub mod vfio;
 
 pub use cpus::Cpus;

@@ -23,6 +23,7 @@ pub mod select;
 pub mod timing;
 pub mod trial;
 pub mod unread;
+mod unstated;
 pub mod verdict;
 
 pub use factory::RigFactory;

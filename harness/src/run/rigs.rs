@@ -104,6 +104,10 @@ impl RigFactory for QemuFactory {
         self.0.clock() == ClockKind::Virtual
     }
 
+    fn notes(&self) -> Vec<String> {
+        self.0.note().map(str::to_owned).into_iter().collect()
+    }
+
     fn create(&self, trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
         Ok(Box::new(QemuRig::new(&self.0, &trial.name(), Cpus::of(trial))?))
     }

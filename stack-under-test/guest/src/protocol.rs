@@ -8,6 +8,10 @@ use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
+/// The messages that this guest and its harness know: 16 digits that change with the sources that define them. The image has it in a
+/// note.
+pub const PROTOCOL: &str = env!("WIREPROOF_PROTOCOL");
+
 /// What the harness asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
@@ -76,6 +80,8 @@ pub enum Wrong {
     TripleFault,
     /// It answers no more.
     Hang,
+    /// The same, and it does not take an NMI either.
+    Deaf,
     /// It calls itself until its stack is used up.
     Recursion,
     /// It says more than anybody asked for.

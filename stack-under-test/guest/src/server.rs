@@ -197,7 +197,8 @@ impl Running {
             }
             self.let_applications_go_on(platform);
             let is_due = self.next_due().is_some_and(|at| at <= now.0);
-            let looks_for_link = self.stack.is_up() && !self.stack.carrier();
+            // Not before the driver has its interrupts on: it is to hear of the link as from a NIC that takes its time.
+            let looks_for_link = self.stack.is_up() && self.stack.is_settled() && !self.stack.carrier();
             if !is_due && !platform.rest(looks_for_link) {
                 return Ok(());
             }

@@ -73,6 +73,9 @@ impl Stack {
 
     /// The device sent the message of this vector.
     pub fn interrupt(&mut self, now: Instant, vector: u16) {
+        if let Some(taken) = self.dev.interrupts.get_mut(usize::from(vector)) {
+            *taken += 1;
+        }
         self.enter(now, self.cpu_of_vector(vector), Context::HardIrq);
         let (igb, mut ctx) = self.driver();
         let result = igb.interrupt(&mut ctx, vector);

@@ -10,9 +10,11 @@
 //! one on the wall, in small steps.
 
 mod ability;
+pub mod acceleration;
 mod clock;
 mod crash;
 mod guest;
+mod hang;
 pub mod image;
 mod machine;
 mod monitor;

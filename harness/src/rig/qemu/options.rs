@@ -9,10 +9,10 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// How the CPU is to be had.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Accel {
-    /// What is known to work: TCG.
-    #[default]
+    /// KVM where it boots the guest, and TCG where it does not.
     Auto,
-    /// QEMU's translator.
+    /// QEMU's translator, which works everywhere.
+    #[default]
     Tcg,
     /// The kernel's virtual machine.
     Kvm,
@@ -43,7 +43,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { isolated: false, accel: Accel::Auto, clock: ClockKind::Virtual, patience: PATIENCE }
+        Self { isolated: false, accel: Accel::Tcg, clock: ClockKind::Virtual, patience: PATIENCE }
     }
 }
 
@@ -72,7 +72,7 @@ impl Accident {
     }
 
     fn read(text: &str) -> Result<Self, String> {
-        let kinds = "panic, page-fault, triple-fault, hang, recursion, flood, astray";
+        let kinds = "panic, page-fault, triple-fault, hang, deaf, recursion, flood, astray";
         let wanted = || {
             format!(
                 "{VARIABLE} is {text:?}, not KIND@TRIAL or KIND:CPU@TRIAL, with one of these kinds: {kinds}"
@@ -86,6 +86,7 @@ impl Accident {
             "page-fault" => Wrong::PageFault,
             "triple-fault" => Wrong::TripleFault,
             "hang" => Wrong::Hang,
+            "deaf" => Wrong::Deaf,
             "recursion" => Wrong::Recursion,
             "flood" => Wrong::Flood,
             "astray" => Wrong::Astray,

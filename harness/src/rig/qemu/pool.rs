@@ -1,5 +1,6 @@
 //! Guests that have booted and wait for a trial: one boot serves many.
 
+use super::acceleration;
 use super::guest::Guest;
 use super::image;
 use super::machine::{Hardware, Machine};
@@ -21,6 +22,8 @@ pub struct Pool {
     image: &'static Path,
     options: Options,
     accident: Option<Accident>,
+    /// Why the CPU is had as it is, where that was left open.
+    note: Option<String>,
     inside: Mutex<Inside>,
 }
 
@@ -36,12 +39,18 @@ impl Pool {
     ///
     /// # Errors
     /// Why there can be no guests.
-    pub fn new(qemu: Qemu, options: Options) -> Result<Self, String> {
+    pub fn new(qemu: Qemu, mut options: Options) -> Result<Self, String> {
         if options.accel == Accel::Kvm {
             program::kvm().map_err(|why| format!("--accel kvm: {why}; --accel tcg needs nothing"))?;
         }
         let accident = Accident::asked_for()?;
-        Ok(Self { qemu, image: image::image()?, options, accident, inside: Mutex::default() })
+        let image = image::image()?;
+        let mut note = None;
+        if options.accel == Accel::Auto {
+            let (accel, why) = acceleration::choose(&qemu, image);
+            (options.accel, note) = (accel, Some(why));
+        }
+        Ok(Self { qemu, image, options, accident, note, inside: Mutex::default() })
     }
 
     /// A guest that waits, or a new one, on a machine with so many CPUs; with a new stack that is up, and how things stand with it.
@@ -85,6 +94,12 @@ impl Pool {
         if guest.is_healthy() && !self.options.isolated {
             self.inside().idle.push(guest);
         }
+    }
+
+    /// What people should know before the run.
+    #[must_use]
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
     /// QEMU's version.

@@ -20,6 +20,9 @@ const TIMER: usize = 0x320;
 const TIMER_INITIAL: usize = 0x380;
 const TIMER_CURRENT: usize = 0x390;
 const TIMER_DIVIDE: usize = 0x3e0;
+/// The local vector of LINT1, and its delivery mode for NMIs.
+const LINT1: usize = 0x360;
+const DELIVER_NMI: u32 = 0b100 << 8;
 const MASKED: u32 = 1 << 16;
 const BY_ONE: u32 = 0b1011;
 
@@ -95,9 +98,17 @@ pub fn wait_unless(is_there: impl FnOnce() -> bool) {
     }
 }
 
-/// Lets interrupts in.
+/// Lets interrupts in, and NMIs by LINT1: so somebody outside can ask where a CPU is that does not answer.
 pub fn open() {
+    // SAFETY: a register of the local APIC, which is mapped.
+    unsafe { write_volatile((LAPIC + LINT1) as *mut u32, DELIVER_NMI) }
     x86_64::instructions::interrupts::enable();
+}
+
+/// Lets no NMI in any more.
+pub fn take_no_nmi() {
+    // SAFETY: as above.
+    unsafe { write_volatile((LAPIC + LINT1) as *mut u32, MASKED) }
 }
 
 /// Ticks of the time stamp counter in a microsecond.

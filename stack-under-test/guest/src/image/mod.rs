@@ -18,7 +18,7 @@ mod wrong;
 use alloc::vec::Vec;
 use core::arch::global_asm;
 use guest::packet;
-use guest::protocol::{Request, Wrong};
+use guest::protocol::{PROTOCOL, Request, Wrong};
 use guest::server::Server;
 use serial::say;
 
@@ -26,6 +26,30 @@ global_asm!(include_str!("../boot.s"), options(att_syntax));
 global_asm!(include_str!("../trampoline.s"), options(att_syntax));
 global_asm!(include_str!("../memory_functions.s"), options(att_syntax));
 global_asm!(include_str!("../interrupts.s"), options(att_syntax));
+
+/// A note (System V ABI) beside that of PVH: which protocol this image speaks, so that the harness boots no other.
+#[repr(C)]
+struct Note {
+    name_bytes: u32,
+    description_bytes: u32,
+    kind: u32,
+    name: [u8; 12],
+    description: [u8; 16],
+}
+
+// SAFETY: the linker script keeps the section among the notes, and nobody writes there.
+#[unsafe(link_section = ".note.wireproof")]
+#[used]
+static NOTE: Note = Note {
+    name_bytes: 10,
+    description_bytes: 16,
+    kind: 1,
+    name: *b"wireproof\0\0\0",
+    description: match PROTOCOL.as_bytes().first_chunk() {
+        Some(digits) => *digits,
+        None => panic!("the protocol has 16 digits"),
+    },
+};
 
 /// Called by `boot.s` on a stack of its own, with all of the first 4 GiB mapped where it is.
 ///

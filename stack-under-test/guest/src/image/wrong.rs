@@ -19,6 +19,10 @@ pub fn go(wrong: Wrong, console: &mut Console) {
         Wrong::Hang => loop {
             core::hint::spin_loop();
         },
+        Wrong::Deaf => {
+            cpu::take_no_nmi();
+            hears_nothing()
+        }
         Wrong::Recursion => {
             say!("{}", deeper(1));
         }
@@ -27,6 +31,14 @@ pub fn go(wrong: Wrong, console: &mut Console) {
                 console.send(&[b'x'; 4096]);
             }
         }
+    }
+}
+
+/// Has a name of its own, so that one can see whether it is told.
+#[inline(never)]
+fn hears_nothing() -> ! {
+    loop {
+        core::hint::spin_loop();
     }
 }
 
