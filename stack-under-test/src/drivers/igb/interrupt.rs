@@ -122,7 +122,7 @@ impl Igb {
     /// What belongs to no queue.
     fn causes(&mut self, ctx: &DriverCtx<'_>, icr: u32) {
         if icr & INT_DRSTA != 0 {
-            self.reset_requested = true;
+            self.recover();
         }
         if icr & INT_DOUTSYNC != 0 {
             self.stats.out_of_sync();

@@ -111,6 +111,8 @@ struct Link {
     full_duplex: bool,
     /// The PHY has to be asked: the device said that the link changed, or there is none.
     get_status: bool,
+    /// The driver reset the device by itself, and does not tell that the link is away for it: until then, or until it is back.
+    held_until: Option<Instant>,
 }
 
 /// One port of an 82576.
@@ -129,6 +131,8 @@ pub struct Igb {
     phase: Phase,
     want_up: bool,
     reset_requested: bool,
+    /// The driver wants the reset itself, to get the device out of something: [`Igb::recover`].
+    recovering: bool,
     /// Ring sizes changed: the rings' own memory is to be taken anew.
     resize: bool,
     /// How many queue pairs there are to be, after the next reset.
@@ -175,6 +179,7 @@ impl Igb {
             phase: Phase::Unprobed,
             want_up: false,
             reset_requested: false,
+            recovering: false,
             resize: false,
             new_queue_pairs: None,
             indirection: rss::spread(queue_pairs),
@@ -238,6 +243,7 @@ impl Igb {
     /// is left is dropped with [`DropReason::DevReset`] once it let go of memory; this goes on in [`Igb::timer`].
     pub fn stop(&mut self, ctx: &mut DriverCtx<'_>) {
         self.end_test(ctx);
+        self.tell_carrier();
         self.want_up = false;
         if self.running() || matches!(self.phase, Phase::TxOff { .. }) {
             self.down(ctx);
@@ -295,15 +301,17 @@ impl Igb {
         matches!(self.phase, Phase::Up)
     }
 
-    /// Whether nothing is under way: the device is up, or down, or given up.
+    /// Whether nothing is under way: the device is up, or down, or given up, and waits for no link that a reset of its own took.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         matches!(self.phase, Phase::Unprobed | Phase::Up | Phase::Down | Phase::Failed)
             && !self.reset_requested
             && self.test.is_none()
+            && self.link.held_until.is_none()
     }
 
-    /// Whether there is a link (`netif_carrier_ok`).
+    /// Whether there is a link (`netif_carrier_ok`). While the driver resets the device by itself, the link is away and this stays
+    /// as it was, so that what waits above is not dropped.
     #[must_use]
     pub fn carrier(&self) -> bool {
         self.link.carrier
@@ -317,7 +325,8 @@ impl Igb {
     /// The speed in Mb/s and whether the link is full duplex; `None` without a link.
     #[must_use]
     pub fn link_speed(&self) -> Option<(u16, bool)> {
-        self.link.carrier.then_some((self.link.speed, self.link.full_duplex))
+        (self.link.carrier && self.link.held_until.is_none())
+            .then_some((self.link.speed, self.link.full_duplex))
     }
 
     /// The station address; zero before the probe found one.
@@ -350,7 +359,8 @@ impl Igb {
         if self.reset_requested && self.phase == Phase::Up {
             return Some(Instant::ZERO);
         }
-        earliest(self.phase.deadline(), earliest(self.phy.deadline(), self.watchdog_at))
+        let link = earliest(self.watchdog_at, self.link.held_until);
+        earliest(self.phase.deadline(), earliest(self.phy.deadline(), link))
     }
 
     /// Does what is due at `ctx.now`.
@@ -358,6 +368,12 @@ impl Igb {
         self.advance(ctx);
         self.run_phy(ctx);
         self.watchdog(ctx);
+        if self.link.held_until.is_some_and(|until| until <= ctx.now) {
+            self.tell_carrier();
+            if self.is_up() {
+                self.wake_queues(ctx);
+            }
+        }
         self.advance(ctx);
     }
 
@@ -365,6 +381,13 @@ impl Igb {
     #[inline]
     fn running(&self) -> bool {
         matches!(self.phase, Phase::Up | Phase::Quiesce { .. })
+    }
+
+    /// A lost link that was kept from the layer above is told now.
+    fn tell_carrier(&mut self) {
+        if self.link.held_until.take().is_some() {
+            self.set_carrier(false);
+        }
     }
 
     fn set_carrier(&mut self, carrier: bool) {

@@ -38,6 +38,8 @@ struct FakeBus {
     mii: [u16; 32],
     /// All registers read all ones.
     gone: bool,
+    /// STATUS.LU.
+    has_link: bool,
     /// STATUS.GIO_MASTER_ENABLE stays.
     master_stuck: bool,
     /// CTRL.RST stays.
@@ -65,6 +67,7 @@ impl FakeBus {
             lent: Vec::new(),
             mii,
             gone: false,
+            has_link: true,
             master_stuck: false,
             reset_stuck: false,
             mdic_stuck: false,
@@ -99,7 +102,7 @@ impl Bus for FakeBus {
             CTRL if !self.reset_stuck => self.get(CTRL) & !(1 << 26),
             0x0008 => {
                 let master = self.get(CTRL) & 4 == 0 || self.master_stuck;
-                self.get(0x0008) | 0x83 | u32::from(master) << 19
+                self.get(0x0008) | 0x81 | u32::from(self.has_link) << 1 | u32::from(master) << 19
             }
             MDIC if self.mdic_stuck => self.get(MDIC) & !(1 << 28),
             // Semaphore, causes and counters change when they are read.

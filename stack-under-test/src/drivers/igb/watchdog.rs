@@ -43,7 +43,8 @@ impl Igb {
 
     fn watchdog_knows_link(&mut self, ctx: &mut DriverCtx<'_>, link: bool) {
         ctx.trace.function(0, "igb_watchdog_task");
-        if link && !self.link.carrier {
+        let held = self.link.held_until.is_some();
+        if link && (held || !self.link.carrier) {
             let status = self.hw.rd32(ctx.bus, STATUS);
             self.link.speed = match status >> STATUS_SPEED_SHIFT & 3 {
                 0 => 10,
@@ -51,8 +52,12 @@ impl Igb {
                 _ => 1000,
             };
             self.link.full_duplex = status & STATUS_FD != 0;
+            self.link.held_until = None;
             self.set_carrier(true);
-        } else if !link && self.link.carrier {
+            if held {
+                self.wake_queues(ctx);
+            }
+        } else if !link && self.link.carrier && !held {
             self.link.speed = 0;
             self.set_carrier(false);
         }
@@ -61,8 +66,7 @@ impl Igb {
             if !self.link.carrier && self.tx[q].has_work() {
                 // The link went with packets in the ring: only a reset gets them out.
                 self.stats.tx_timeout();
-                self.reset_requested = true;
-                return;
+                return self.recover();
             }
             if self.tx_timed_out(ctx, q) {
                 return self.tx_timeout(ctx);
@@ -83,7 +87,7 @@ impl Igb {
     pub fn tx_timeout(&mut self, ctx: &mut DriverCtx<'_>) {
         if self.is_up() {
             self.stats.tx_timeout();
-            self.reset_requested = true;
+            self.recover();
             self.kick(ctx);
         }
     }

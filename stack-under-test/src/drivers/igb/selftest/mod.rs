@@ -85,6 +85,7 @@ impl Igb {
             return;
         }
         self.test = Some(SelfTest { stage: Stage::Registers, was_up: self.want_up, results, icr: 0 });
+        self.tell_carrier();
         self.want_up = false;
         if self.running() || matches!(self.phase, Phase::TxOff { .. }) {
             self.down(ctx);
