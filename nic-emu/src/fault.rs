@@ -74,6 +74,38 @@ pub enum Fault {
         /// Which of its reads, of at most 2 KiB each.
         which: Which,
     },
+    /// A receive write-back of a queue comes late; those behind it wait.
+    LateReceiveWriteBack {
+        /// Receive queue.
+        queue: u16,
+        /// Which of its write-backs.
+        which: Which,
+        /// How much later.
+        by_ns: u64,
+    },
+    /// A receive write-back of a queue never reaches memory: `RDH` moves and the interrupt comes, and DD does not.
+    LostReceiveWriteBack {
+        /// Receive queue.
+        queue: u16,
+        /// Which of its write-backs.
+        which: Which,
+    },
+    /// A fetch of free receive descriptors fails. The queue stands still until it is enabled anew, and no cause says so; its frames stay
+    /// in the packet buffer, and those behind them.
+    ReceiveFetchError {
+        /// Receive queue.
+        queue: u16,
+        /// Which of its fetches.
+        which: Which,
+    },
+    /// The host refuses a write of received data. Writes are posted: the NIC never learns of it, and the descriptor says that a good
+    /// frame is there.
+    RefusedReceiveDma {
+        /// Receive queue.
+        queue: u16,
+        /// Which of its writes, one a buffer.
+        which: Which,
+    },
     /// The link is lost and found again.
     LinkFlap {
         /// Loss.
@@ -125,6 +157,7 @@ impl Fault {
             Self::SpuriousInterrupt { at: time, .. }
             | Self::Removal { at: time }
             | Self::LateWriteBack { by_ns: time, .. }
+            | Self::LateReceiveWriteBack { by_ns: time, .. }
             | Self::SlowReset { by_ns: time, .. } => *time = (*time).min(TIME_MAX),
             Self::LinkFlap { at, for_ns } => (*at, *for_ns) = ((*at).min(TIME_MAX), (*for_ns).min(TIME_MAX)),
             _ => {}
@@ -149,6 +182,10 @@ pub(crate) enum Happening {
     WriteBack(u16),
     DescriptorFetch(u16),
     DataRead(u16),
+    /// Of a receive queue; the two kinds of fault count by themselves.
+    ReceiveWriteBack(u16),
+    ReceiveFetch(u16),
+    DataWrite(u16),
     FrameIn,
     FrameOut,
     Reset,
@@ -194,7 +231,13 @@ fn concerns(fault: &Fault, happening: Happening) -> Option<Which> {
         | (Fault::LateWriteBack { queue: of, which, .. }, Happening::WriteBack(is))
         | (Fault::LostWriteBack { queue: of, which }, Happening::WriteBack(is))
         | (Fault::DescriptorFetchError { queue: of, which }, Happening::DescriptorFetch(is))
-        | (Fault::RefusedDma { queue: of, which }, Happening::DataRead(is)) => (of == is).then_some(which),
+        | (Fault::RefusedDma { queue: of, which }, Happening::DataRead(is))
+        | (Fault::LateReceiveWriteBack { queue: of, which, .. }, Happening::ReceiveWriteBack(is))
+        | (Fault::LostReceiveWriteBack { queue: of, which }, Happening::ReceiveWriteBack(is))
+        | (Fault::ReceiveFetchError { queue: of, which }, Happening::ReceiveFetch(is))
+        | (Fault::RefusedReceiveDma { queue: of, which }, Happening::DataWrite(is)) => {
+            (of == is).then_some(which)
+        }
         (
             Fault::CorruptedReceivedFrame { which } | Fault::LostReceivedFrame { which },
             Happening::FrameIn,

@@ -9,7 +9,10 @@ use super::yaml::{Kind, Node};
 const TIME: Form = Form::Number(0, i64::MAX);
 const VECTOR: Key =
     must("vector", Form::Number(0, 24), "The MSI-X vector: 0 for the link, n for queue pair n - 1.");
-const QUEUE: Key = must("queue", Form::Number(0, 15), "The transmit queue.");
+const QUEUE: Key =
+    must("queue", Form::Number(0, 7), "The transmit queue, one of those that the driver can have.");
+const RX_QUEUE: Key =
+    must("queue", Form::Number(0, 7), "The receive queue, one of those that the driver can have.");
 const AT: Key = must("at_ns", TIME, "When, in nanoseconds after the first step.");
 const BY: Key = must("by_ns", TIME, "How much later, in nanoseconds.");
 const FOR: Key = must("for_ns", TIME, "For how long, in nanoseconds.");
@@ -36,6 +39,26 @@ pub const FAULT: &[Key] = &[
         "refused_dma",
         Form::Keys(&[&[QUEUE, NTH, PER_MILLE, SEED]]),
         "The machine refuses a read of packet data: the frame is lost.",
+    ),
+    key(
+        "late_receive_write_back",
+        Form::Keys(&[&[RX_QUEUE, BY, NTH, PER_MILLE, SEED]]),
+        "The descriptor of a received frame is written back late.",
+    ),
+    key(
+        "lost_receive_write_back",
+        Form::Keys(&[&[RX_QUEUE, NTH, PER_MILLE, SEED]]),
+        "The descriptor of a received frame is never written back, though `RDH` moves and the interrupt comes.",
+    ),
+    key(
+        "receive_descriptor_fetch_error",
+        Form::Keys(&[&[RX_QUEUE, NTH, PER_MILLE, SEED]]),
+        "A fetch of free receive descriptors fails: frames stay in the NIC until it is reset.",
+    ),
+    key(
+        "refused_receive_dma",
+        Form::Keys(&[&[RX_QUEUE, NTH, PER_MILLE, SEED]]),
+        "The machine refuses a write of a received frame, and the NIC does not learn of it: the buffer is as it was.",
     ),
     key("link_flap", Form::Keys(&[&[AT, FOR]]), "The cable is pulled and put back; autonegotiation follows."),
     key(

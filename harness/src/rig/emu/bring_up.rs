@@ -154,6 +154,12 @@ fn planned(wanted: &Wanted) -> Result<Fault, RigError> {
         "lost_write_back" => Fault::LostWriteBack { queue: queue()?, which: which()? },
         "descriptor_fetch_error" => Fault::DescriptorFetchError { queue: queue()?, which: which()? },
         "refused_dma" => Fault::RefusedDma { queue: queue()?, which: which()? },
+        "late_receive_write_back" => {
+            Fault::LateReceiveWriteBack { queue: queue()?, which: which()?, by_ns: number("by_ns")? }
+        }
+        "lost_receive_write_back" => Fault::LostReceiveWriteBack { queue: queue()?, which: which()? },
+        "receive_descriptor_fetch_error" => Fault::ReceiveFetchError { queue: queue()?, which: which()? },
+        "refused_receive_dma" => Fault::RefusedReceiveDma { queue: queue()?, which: which()? },
         "link_flap" => Fault::LinkFlap { at: number("at_ns")?, for_ns: number("for_ns")? },
         "corrupted_received_frame" => Fault::CorruptedReceivedFrame { which: which()? },
         "lost_received_frame" => Fault::LostReceivedFrame { which: which()? },

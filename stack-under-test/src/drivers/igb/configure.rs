@@ -61,6 +61,7 @@ impl Igb {
         self.irq_enable(ctx);
         self.link.get_status = true;
         self.watchdog_at = Some(ctx.now);
+        self.rx_watch.begin();
         if self.link.held_until.is_none() {
             self.wake_queues(ctx);
         }

@@ -29,10 +29,14 @@ pub enum Fault {
     TxHang,
     /// A receive descriptor claims more bytes than its buffer has, or never ends its packet.
     RxDescriptor,
+    /// A receive descriptor that the device was done with did not come back within two seconds. Its frame is lost.
+    RxWriteBack,
+    /// Frames that the device took reached no receive ring for longer than two seconds. The device is reset.
+    RxHang,
 }
 
 impl Fault {
-    pub(super) const COUNT: usize = Self::RxDescriptor as usize + 1;
+    pub(super) const COUNT: usize = Self::RxHang as usize + 1;
 }
 
 /// The way to the registers.

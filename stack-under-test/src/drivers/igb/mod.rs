@@ -6,7 +6,7 @@
 //!
 //! The way of a packet: `xmit.rs` and `xmit_row.rs` (out), `clean_tx.rs` (completion), `clean_rx.rs` and `rx_row.rs` (in). The way of the device:
 //! `reset.rs` (probe, down, reset), `configure.rs` (up), `filter.rs`, `vlan.rs` and `rss.rs` (which frames, to which queue), `phy.rs`, `pause.rs`
-//! and `watchdog.rs` (link, hang, statistics). What an administrator sets and tries: `settings.rs`, `selftest/`.
+//! `watchdog.rs` and `rx_hang.rs` (link, hang, statistics). What an administrator sets and tries: `settings.rs`, `selftest/`.
 
 mod clean_rx;
 mod clean_tx;
@@ -23,6 +23,7 @@ mod regs;
 mod reset;
 mod ring;
 mod rss;
+mod rx_hang;
 mod rx_row;
 mod selftest;
 mod settings;
@@ -50,6 +51,7 @@ use itr::Itr;
 use phy::Phy;
 use reset::Phase;
 use ring::{RxRing, TxRing};
+use rx_hang::RxWatch;
 use settings::{max_queue_pairs, ring_size};
 use stats::{HwStats, QueueStats};
 
@@ -148,6 +150,7 @@ pub struct Igb {
     flow_control: pause::FlowControl,
     watchdog_at: Option<Instant>,
     watchdog_waits_for_phy: bool,
+    rx_watch: RxWatch,
     stats: HwStats,
     /// The self-test that is under way, and the results of the last.
     test: Option<selftest::SelfTest>,
@@ -192,6 +195,7 @@ impl Igb {
             flow_control: pause::FlowControl::default(),
             watchdog_at: None,
             watchdog_waits_for_phy: false,
+            rx_watch: RxWatch::default(),
             stats: HwStats::default(),
             test: None,
             test_results: None,

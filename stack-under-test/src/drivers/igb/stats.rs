@@ -2,6 +2,7 @@
 
 use super::Igb;
 use super::regs::*;
+use super::rx_hang::Counts;
 use crate::netdev::{DriverCtx, NetdevStats};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -48,6 +49,9 @@ const CLEARED: &[u32] = &[
     0x40EC, 0x4100, 0x4104, 0x4108, 0x410C, 0x4110, 0x4118, 0x411C, 0x4120, 0x4124,
 ];
 
+/// Frames that the device has put into memory.
+const RPTHC: u32 = 0x4104;
+
 /// Read only after a reset, to be cleared.
 const CLEARED_AT_RESET: &[u32] = &[0x403C, 0x4128, 0x412C, 0x4130, 0x4134, 0x4138, 0x4228];
 
@@ -74,6 +78,17 @@ impl Default for HwStats {
 impl HwStats {
     fn get(&self, counter: Counter) -> u64 {
         self.values[counter as usize]
+    }
+
+    /// Frames that came in, by the device's counts of them. What is for management is not for the host.
+    pub(super) fn receive_counts(&self) -> Counts {
+        let to_host = CLEARED.iter().position(|&register| register == RPTHC);
+        Counts {
+            arrived: self.get(Counter::GPRC).saturating_sub(self.get(Counter::MGTPRC)),
+            missed: self.get(Counter::MPC),
+            to_host: to_host.map_or(0, |at| self.unshown[at]),
+            ..Counts::default()
+        }
     }
 
     /// `tx_timeout_count`.

@@ -73,6 +73,9 @@ impl Igb {
             }
             self.tx[q].detect_hang = true;
         }
+        if self.link.carrier && !self.reset_requested {
+            self.watch_receive(ctx);
+        }
         self.kick(ctx);
     }
 
