@@ -138,6 +138,15 @@ pub enum Fault {
         /// When.
         at: u64,
     },
+    /// One register cannot be read for a time: it gives all ones, and a read has no side effects. The others are as ever.
+    AllOnes {
+        /// Its offset in BAR 0.
+        register: u32,
+        /// From when on.
+        at: u64,
+        /// For how long.
+        for_ns: u64,
+    },
     /// A `CTRL.RST` takes longer than it should.
     SlowReset {
         /// Which of them.
@@ -159,7 +168,9 @@ impl Fault {
             | Self::LateWriteBack { by_ns: time, .. }
             | Self::LateReceiveWriteBack { by_ns: time, .. }
             | Self::SlowReset { by_ns: time, .. } => *time = (*time).min(TIME_MAX),
-            Self::LinkFlap { at, for_ns } => (*at, *for_ns) = ((*at).min(TIME_MAX), (*for_ns).min(TIME_MAX)),
+            Self::LinkFlap { at, for_ns } | Self::AllOnes { at, for_ns, .. } => {
+                (*at, *for_ns) = ((*at).min(TIME_MAX), (*for_ns).min(TIME_MAX));
+            }
             _ => {}
         }
         self
@@ -168,7 +179,10 @@ impl Fault {
     /// When it happens by itself, after it was armed.
     pub(crate) const fn due(&self) -> Option<u64> {
         match *self {
-            Self::SpuriousInterrupt { at, .. } | Self::LinkFlap { at, .. } | Self::Removal { at } => Some(at),
+            Self::SpuriousInterrupt { at, .. }
+            | Self::LinkFlap { at, .. }
+            | Self::Removal { at }
+            | Self::AllOnes { at, .. } => Some(at),
             _ => None,
         }
     }

@@ -21,7 +21,7 @@ pub use bring_up::Identity;
 pub use host::Host;
 pub use lent::{Access, Lent};
 
-use crate::case::model::{Command, Nanos, RigKind, Source, Syscall, Trial};
+use crate::case::model::{Command, Interrupts, Nanos, RigKind, Source, Syscall, Trial};
 use crate::rig::{CallId, CommandResult, Event, Finished, Journey, Port, Readings, Rig, RigError};
 use apps::{App, Apps};
 use guest::agent::Agent;
@@ -71,7 +71,7 @@ impl EmuRig {
     /// # Errors
     /// When it does not come up, or the trial asks for a fault that the NIC cannot make.
     pub fn new(trial: &Trial) -> Result<Self, RigError> {
-        bring_up::rig(&trial.faults)
+        bring_up::rig(&trial.faults, trial.interrupts)
     }
 
     /// The same without a trial.
@@ -79,7 +79,7 @@ impl EmuRig {
     /// # Errors
     /// When it does not come up.
     pub fn without_faults() -> Result<Self, RigError> {
-        bring_up::rig(&[])
+        bring_up::rig(&[], Interrupts::Msix)
     }
 
     /// From now on nothing is traced or kept: what runs for long would be told at length.

@@ -73,6 +73,8 @@ pub struct Config {
     pub device: u16,
     /// Whether the machine delivers MSI-X messages. Without, there is one interrupt for all, and one queue pair.
     pub msix: bool,
+    /// Of the one interrupt without MSI-X: it is a message of this device alone (MSI), not a line that is shared (INTx).
+    pub msi: bool,
     /// The station address, or `None` for the one that the device read from its NVM.
     pub mac: Option<[u8; 6]>,
     /// Transmit descriptors a queue; made a multiple of 8 within [`MIN_RING`] and [`MAX_RING`].
@@ -93,6 +95,7 @@ impl Default for Config {
         Self {
             device: ids::DEV_ID_82576,
             msix: true,
+            msi: false,
             mac: None,
             tx_ring: 256,
             rx_ring: 256,
@@ -150,6 +153,8 @@ pub struct Igb {
     flow_control: pause::FlowControl,
     watchdog_at: Option<Instant>,
     watchdog_waits_for_phy: bool,
+    /// An interrupt came, and ICR read all ones.
+    icr_unread: bool,
     rx_watch: RxWatch,
     stats: HwStats,
     /// The self-test that is under way, and the results of the last.
@@ -195,6 +200,7 @@ impl Igb {
             flow_control: pause::FlowControl::default(),
             watchdog_at: None,
             watchdog_waits_for_phy: false,
+            icr_unread: false,
             rx_watch: RxWatch::default(),
             stats: HwStats::default(),
             test: None,

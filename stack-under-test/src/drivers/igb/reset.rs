@@ -14,6 +14,8 @@ const AUTO_READ_POLLS: u16 = 10;
 const RESET_EVERY: Duration = Duration::from_millis(1);
 /// How long a link may be away for a reset of the driver's own before that is told: autonegotiation takes 1 to 3 s.
 const HOLD: Duration = Duration::from_secs(10);
+/// The size of the receive packet buffer in KiB, after a reset.
+const RXPBS_KB: u32 = 64;
 /// The quiet time that Linux leaves before a reset, and between stopping a queue and setting it up (10 to 20 ms there).
 pub(super) const QUIET: Duration = Duration::from_millis(10);
 
@@ -147,7 +149,8 @@ impl Igb {
 
     fn poll_reset(&mut self, ctx: &mut DriverCtx<'_>, polls: u16) {
         let in_reset = self.hw.rd32(ctx.bus, CTRL) & CTRL_RST != 0;
-        let read = self.hw.rd32(ctx.bus, EECD) & EECD_AUTO_RD != 0;
+        let eecd = self.hw.try_rd32(ctx.bus, EECD);
+        let read = eecd.is_some_and(|eecd| eecd & EECD_AUTO_RD != 0) && self.has_mac(ctx);
         // The polls for the NVM begin when the reset is over, after all of those for it.
         let (polls, most) = match in_reset {
             true => (polls, RESET_POLLS),
@@ -217,6 +220,12 @@ impl Igb {
         self.phase = Phase::Failed;
     }
 
+    /// Whether the station address can be read, where it has to be.
+    fn has_mac(&mut self, ctx: &mut DriverCtx<'_>) -> bool {
+        let mut has = |reg| self.hw.try_rd32(ctx.bus, reg).is_some();
+        self.config.mac.is_some() || has(RAL0) && has(RAH0)
+    }
+
     /// The configured address, or the one that the device read from its NVM. Whether there is a valid one.
     fn find_mac(&mut self, ctx: &mut DriverCtx<'_>) -> bool {
         if let Some(mac) = self.config.mac {
@@ -243,7 +252,7 @@ impl Igb {
         self.hw.wr32(bus, FCAH, 0x0100);
         self.hw.wr32(bus, FCAL, 0x00C2_8001);
         self.hw.wr32(bus, FCTTV, 0xFFFF);
-        let rx_kb = self.hw.rd32(bus, RXPBS) & 0x7F;
+        let rx_kb = self.hw.try_rd32(bus, RXPBS).unwrap_or(RXPBS_KB) & 0x7F;
         let high = (rx_kb << 10).saturating_sub(self.max_frame() + super::filter::JUMBO_FRAME) & !15;
         self.hw.wr32(bus, FCRTL, high.saturating_sub(16) | FCRTL_XONE);
         self.hw.wr32(bus, FCRTH, high);

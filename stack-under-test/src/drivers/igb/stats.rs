@@ -110,6 +110,8 @@ impl Igb {
         }
         let copper = self.hw.rd32(ctx.bus, CTRL_EXT) & CTRL_EXT_LINK_MODE == 0;
         let management = self.hw.rd32(ctx.bus, MANC) & MANC_EN_BMC2OS != 0;
+        // Reading the upper half of a pair clears the lower one: not while that cannot be read.
+        let mut unread = u32::MAX;
         for &(register, counter) in REGISTERS {
             let read = match counter {
                 Counter::RXERRC | Counter::TNCRS => copper,
@@ -117,22 +119,28 @@ impl Igb {
                 _ => true,
             };
             if read {
-                let value = self.hw.rd32(ctx.bus, register);
+                // One that is full stays at all ones: not within two seconds.
+                let value = self.hw.try_rd32(ctx.bus, register);
                 if self.hw.removed {
                     return;
                 }
-                self.stats.values[counter as usize] += u64::from(value);
+                unread = if value.is_none() { register } else { unread };
+                self.stats.values[counter as usize] += u64::from(value.unwrap_or(0));
             }
         }
         for (&register, sum) in CLEARED.iter().zip(&mut self.stats.unshown) {
-            let value = self.hw.rd32(ctx.bus, register);
+            if unread.checked_add(4) == Some(register) {
+                continue;
+            }
+            let value = self.hw.try_rd32(ctx.bus, register);
             if self.hw.removed {
                 return;
             }
-            *sum += u64::from(value);
+            unread = if value.is_none() { register } else { unread };
+            *sum += u64::from(value.unwrap_or(0));
         }
         for q in 0..self.rx.len() {
-            let drops = self.hw.rd32(ctx.bus, rxq(q as u32) + Q_RQDPC);
+            let drops = self.hw.try_rd32(ctx.bus, rxq(q as u32) + Q_RQDPC).unwrap_or(0);
             if !self.hw.removed {
                 self.queue_stats[q].rx_drops += u64::from(drops);
             }

@@ -3,6 +3,7 @@
 //! Offsets and bits are written out here, from the register table of the datasheet's descendants, so that a slip in the
 //! driver's own table shows.
 
+mod all_ones;
 mod bring_up;
 mod link;
 mod row;
@@ -38,6 +39,8 @@ struct FakeBus {
     mii: [u16; 32],
     /// All registers read all ones.
     gone: bool,
+    /// A register that reads all ones.
+    ones: Option<u32>,
     /// STATUS.LU.
     has_link: bool,
     /// STATUS.GIO_MASTER_ENABLE stays.
@@ -67,6 +70,7 @@ impl FakeBus {
             lent: Vec::new(),
             mii,
             gone: false,
+            ones: None,
             has_link: true,
             master_stuck: false,
             reset_stuck: false,
@@ -95,7 +99,7 @@ impl FakeBus {
 impl Bus for FakeBus {
     fn read32(&mut self, offset: u32) -> u32 {
         self.reads += 1;
-        if self.gone {
+        if self.gone || self.ones == Some(offset) {
             return u32::MAX;
         }
         match offset {

@@ -8,6 +8,8 @@ use crate::time::Duration;
 
 /// Between two runs.
 const EVERY: Duration = Duration::from_secs(2);
+/// Until the link's speed is asked for again, of a register that cannot be read.
+const SOON: Duration = Duration::from_millis(10);
 /// A stopped queue that gets nothing done for this long is a transmit time-out (igb's `watchdog_timeo`).
 const TX_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -45,7 +47,11 @@ impl Igb {
         ctx.trace.function(0, "igb_watchdog_task");
         let held = self.link.held_until.is_some();
         if link && (held || !self.link.carrier) {
-            let status = self.hw.rd32(ctx.bus, STATUS);
+            let Some(status) = self.hw.try_rd32(ctx.bus, STATUS) else {
+                self.link.get_status = true;
+                self.watchdog_at = Some(ctx.now + SOON);
+                return;
+            };
             self.link.speed = match status >> STATUS_SPEED_SHIFT & 3 {
                 0 => 10,
                 1 => 100,

@@ -179,7 +179,7 @@ impl Igb {
             }
         }
         let eerd = self.hw.rd32(ctx.bus, EERD);
-        if eerd & EERD_DONE != 0 {
+        if eerd & EERD_DONE != 0 && eerd != u32::MAX {
             phy::release(&mut self.hw, ctx.bus, SWFW_EEP);
             let sum = sum.wrapping_add((eerd >> 16) as u16);
             return self.test_goes_on(Stage::Eeprom { word: word + 1, sum, polls: 0 }, ctx.now);
