@@ -7,6 +7,7 @@
 //! - `cost STACK sender BYTES`: the same, the sender alone, which leaves checksums and segmentation to the device.
 //! - `cost wireproof transmit BURSTS`, `receive BURSTS`: the driver alone, in bursts of 32 of the smallest packets.
 //! - `cost STACK connections COUNT`: open, 1 KB, close; both ends, checksums in software.
+//! - `cost wireproof five COUNT`: the same in five frames, by applications that ask for it.
 //!
 //! STACK is `wireproof` or `smoltcp`. Instructions are collected inside [`counting::measured`] only (callgrind's
 //! `--toggle-collect`), so that the device's own work, which lies between, is left out.
@@ -64,8 +65,9 @@ fn main() {
         ["sender", bytes] => sender(ours, number(bytes)),
         ["transmit", bursts] if ours => driver::transmit(number(bursts)),
         ["receive", bursts] if ours => driver::receive(number(bursts)),
-        ["connections", count] => connections(ours, number(count)),
-        _ => panic!("datagrams BYTES BURSTS, bulk BYTES [IDLE], sender BYTES, connections COUNT"),
+        ["connections", count] => connections(ours, number(count), stream::Pair::open_send_close),
+        ["five", count] if ours => connections(ours, number(count), stream::Pair::open_send_close_in_five),
+        _ => panic!("datagrams BYTES BURSTS, bulk BYTES [IDLE], sender BYTES, connections COUNT, five COUNT"),
     }
 }
 
@@ -141,14 +143,14 @@ fn our_transfer(offloads: &str, server_counts: Counted, bytes: usize, idle: usiz
     println!("copied_per_byte {:.3}", (pair.copied_bytes() - copied) as f64 / bytes as f64);
 }
 
-fn connections(ours: bool, count: usize) {
+fn connections(ours: bool, count: usize, one: fn(&mut stream::Pair, &[u8])) {
     let payload = counting_bytes(1024);
     let frames = if ours {
         let mut pair = stream::Pair::new(IN_SOFTWARE, Counted::Yes);
-        (0..WARM_UP_CONNECTIONS).for_each(|_| pair.open_send_close(&payload));
+        (0..WARM_UP_CONNECTIONS).for_each(|_| one(&mut pair, &payload));
         counting::begin();
         let before = pair.frames();
-        (0..count).for_each(|_| pair.open_send_close(&payload));
+        (0..count).for_each(|_| one(&mut pair, &payload));
         pair.frames() - before
     } else {
         let mut pair = smol_stream::Pair::new(true, Counted::Yes, 0);

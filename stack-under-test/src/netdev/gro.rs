@@ -135,11 +135,11 @@ impl Stack {
         self.trace_skb::<true>(&skb, "dev_gro_receive");
         if self.gro.held.is_empty()
             && self.skbs[&skb].vlan_tci.is_none()
-            && let Some(seg) = self.tcp_v4_early_parse(&skb)
+            && let Some(seg) = &self.tcp_v4_early_parse(&skb)
         {
             // There is nothing to merge with, and nothing to hold.
             self.trace_skb::<true>(&skb, "tcp_gro_receive");
-            return self.tcp_v4_early_rcv(skb, &seg);
+            return self.tcp_v4_early_rcv(skb, seg);
         }
         self.dev_gro_receive(skb);
     }

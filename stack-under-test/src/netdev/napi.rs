@@ -40,6 +40,12 @@ impl Stack {
     /// [`Self::do_softirq`], whoever raised what is pending.
     #[inline(never)]
     pub(crate) fn do_softirq_now(&mut self) {
+        self.irq_exit();
+    }
+
+    /// [`Self::do_softirq`] at the end of an interrupt, which nearly always raised something.
+    #[inline(always)]
+    pub(crate) fn irq_exit(&mut self) {
         let before = self.trace.context;
         for _ in 0..MAX_SOFTIRQ_RESTART {
             let pending = self.cpus[usize::from(self.cpu)].softirq.take_all();
@@ -67,16 +73,17 @@ impl Stack {
     }
 
     /// `net_rx_action`: polls who asked for it, each at most 64 packets, at most 300 in all.
-    #[inline(never)]
+    #[inline(always)]
     fn net_rx_action(&mut self) {
         let cpu = usize::from(self.cpu);
         let mut budget = NETDEV_BUDGET;
         if !self.backlog.is_empty() {
             budget -= self.process_backlog(NAPI_POLL_WEIGHT);
         }
-        let rounds = self.cpus[cpu].poll_list.len();
-        for _ in 0..rounds {
-            let Some(napi) = self.cpus[cpu].take_napi() else { break };
+        // Once around: what is put back has its turn when the softirq runs again.
+        let mut rounds = self.cpus[cpu].poll_list.len();
+        while let Some(napi) = self.cpus[cpu].take_napi() {
+            rounds -= 1;
             let work = self.napi_poll(napi);
             if work >= NAPI_POLL_WEIGHT {
                 self.cpus[cpu].poll_list.push(napi);
@@ -86,6 +93,9 @@ impl Stack {
             budget = budget.saturating_sub(work);
             if budget == 0 {
                 self.cpus[cpu].time_squeeze += 1;
+                break;
+            }
+            if rounds == 0 {
                 break;
             }
         }

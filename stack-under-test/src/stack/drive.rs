@@ -51,7 +51,9 @@ impl Stack {
             self.napi_schedule(napi);
         }
         self.follow_carrier();
-        self.do_softirq();
+        if self.softirq_raised {
+            self.irq_exit();
+        }
         self.settle();
     }
 
@@ -163,8 +165,15 @@ impl Stack {
     }
 
     /// `linkwatch`: the device takes packets while it is up with carrier. Without, what its qdisc holds is dropped.
+    #[inline(always)]
     pub(crate) fn follow_carrier(&mut self) {
-        let Some(_) = self.dev.igb.take_carrier_change() else { return };
+        if self.dev.igb.take_carrier_change().is_some() {
+            self.linkwatch_event();
+        }
+    }
+
+    #[inline(never)]
+    fn linkwatch_event(&mut self) {
         let carrier = self.dev.igb.carrier();
         for oif in self.interfaces() {
             self.fib.set_carrier(oif, carrier);
