@@ -40,7 +40,7 @@ pub(super) enum Phase {
     Test { next: Instant },
     /// Running.
     Up,
-    /// Given up; the last fault says why.
+    /// Given up; the last fault says why. Unless the device is gone, the next `ip link set up` or reset tries again.
     Failed,
 }
 
@@ -74,6 +74,10 @@ impl Igb {
                 Phase::Reset { next, polls } if next <= ctx.now => self.poll_reset(ctx, polls),
                 Phase::Test { next } if next <= ctx.now => self.run_test(ctx),
                 Phase::TxOff { until } if until <= ctx.now => self.up(ctx),
+                Phase::Failed if self.reset_requested && !self.hw.removed => {
+                    self.reset_requested = false;
+                    self.start_reset(ctx);
+                }
                 Phase::Up if self.reset_requested => {
                     self.reset_requested = false;
                     self.down(ctx);
@@ -150,7 +154,8 @@ impl Igb {
     fn poll_reset(&mut self, ctx: &mut DriverCtx<'_>, polls: u16) {
         let in_reset = self.hw.rd32(ctx.bus, CTRL) & CTRL_RST != 0;
         let eecd = self.hw.try_rd32(ctx.bus, EECD);
-        let read = eecd.is_some_and(|eecd| eecd & EECD_AUTO_RD != 0) && self.has_mac(ctx);
+        let is_read = |eecd| eecd & EECD_AUTO_RD != 0;
+        let read = !in_reset && eecd.is_some_and(is_read) && self.has_mac(ctx);
         // The polls for the NVM begin when the reset is over, after all of those for it.
         let (polls, most) = match in_reset {
             true => (polls, RESET_POLLS),
@@ -162,7 +167,11 @@ impl Igb {
         }
         if in_reset {
             self.hw.fault(Fault::ResetTimeout);
-            return self.give_up(ctx);
+            // Linux goes on regardless, and resets it again at the next occasion.
+            let wanted = self.want_up || self.test.as_ref().is_some_and(|test| test.was_up());
+            self.give_up(ctx);
+            self.want_up = wanted;
+            return;
         }
         if !read {
             self.hw.fault(Fault::AutoReadTimeout);
