@@ -1,5 +1,6 @@
 //! The whole stack on the emulated NIC, with the smallest frames: whether the wire of 1 Gbit/s ever idles between two of them.
 
+use harness::case::model::Interrupts;
 use harness::rig::emu::{Host, Identity};
 use rstest::rstest;
 use stack_under_test::errno::Errno;
@@ -71,7 +72,7 @@ fn a_ring_that_is_too_small_shows_gaps(#[case] commands: &[&str]) {
 /// Without MSI-X one interrupt tells of everything: link, sent and received.
 #[test]
 fn one_interrupt_for_all_does_as_well() {
-    let identity = Identity { msix: false, ..Identity::default() };
+    let identity = Identity { interrupts: Interrupts::Intx, ..Identity::default() };
     let commands = ["ip neigh replace 192.0.2.2 lladdr 02:00:00:00:00:02 dev eth0 nud permanent".to_owned()];
     let mut host = Host::new(&identity, &commands).unwrap();
     let socket = host.stack().0.socket_udp().unwrap();

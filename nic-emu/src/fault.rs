@@ -74,6 +74,38 @@ pub enum Fault {
         /// Which of its reads, of at most 2 KiB each.
         which: Which,
     },
+    /// A receive write-back of a queue comes late; those behind it wait.
+    LateReceiveWriteBack {
+        /// Receive queue.
+        queue: u16,
+        /// Which of its write-backs.
+        which: Which,
+        /// How much later.
+        by_ns: u64,
+    },
+    /// A receive write-back of a queue never reaches memory: `RDH` moves and the interrupt comes, and DD does not.
+    LostReceiveWriteBack {
+        /// Receive queue.
+        queue: u16,
+        /// Which of its write-backs.
+        which: Which,
+    },
+    /// A fetch of free receive descriptors fails. The queue stands still until it is enabled anew, and no cause says so; its frames stay
+    /// in the packet buffer, and those behind them.
+    ReceiveFetchError {
+        /// Receive queue.
+        queue: u16,
+        /// Which of its fetches.
+        which: Which,
+    },
+    /// The host refuses a write of received data. Writes are posted: the NIC never learns of it, and the descriptor says that a good
+    /// frame is there.
+    RefusedReceiveDma {
+        /// Receive queue.
+        queue: u16,
+        /// Which of its writes, one a buffer.
+        which: Which,
+    },
     /// The link is lost and found again.
     LinkFlap {
         /// Loss.
@@ -106,6 +138,15 @@ pub enum Fault {
         /// When.
         at: u64,
     },
+    /// One register cannot be read for a time: it gives all ones, and a read has no side effects. The others are as ever.
+    AllOnes {
+        /// Its offset in BAR 0.
+        register: u32,
+        /// From when on.
+        at: u64,
+        /// For how long.
+        for_ns: u64,
+    },
     /// A `CTRL.RST` takes longer than it should.
     SlowReset {
         /// Which of them.
@@ -125,8 +166,11 @@ impl Fault {
             Self::SpuriousInterrupt { at: time, .. }
             | Self::Removal { at: time }
             | Self::LateWriteBack { by_ns: time, .. }
+            | Self::LateReceiveWriteBack { by_ns: time, .. }
             | Self::SlowReset { by_ns: time, .. } => *time = (*time).min(TIME_MAX),
-            Self::LinkFlap { at, for_ns } => (*at, *for_ns) = ((*at).min(TIME_MAX), (*for_ns).min(TIME_MAX)),
+            Self::LinkFlap { at, for_ns } | Self::AllOnes { at, for_ns, .. } => {
+                (*at, *for_ns) = ((*at).min(TIME_MAX), (*for_ns).min(TIME_MAX));
+            }
             _ => {}
         }
         self
@@ -135,7 +179,10 @@ impl Fault {
     /// When it happens by itself, after it was armed.
     pub(crate) const fn due(&self) -> Option<u64> {
         match *self {
-            Self::SpuriousInterrupt { at, .. } | Self::LinkFlap { at, .. } | Self::Removal { at } => Some(at),
+            Self::SpuriousInterrupt { at, .. }
+            | Self::LinkFlap { at, .. }
+            | Self::Removal { at }
+            | Self::AllOnes { at, .. } => Some(at),
             _ => None,
         }
     }
@@ -149,6 +196,10 @@ pub(crate) enum Happening {
     WriteBack(u16),
     DescriptorFetch(u16),
     DataRead(u16),
+    /// Of a receive queue; the two kinds of fault count by themselves.
+    ReceiveWriteBack(u16),
+    ReceiveFetch(u16),
+    DataWrite(u16),
     FrameIn,
     FrameOut,
     Reset,
@@ -194,7 +245,13 @@ fn concerns(fault: &Fault, happening: Happening) -> Option<Which> {
         | (Fault::LateWriteBack { queue: of, which, .. }, Happening::WriteBack(is))
         | (Fault::LostWriteBack { queue: of, which }, Happening::WriteBack(is))
         | (Fault::DescriptorFetchError { queue: of, which }, Happening::DescriptorFetch(is))
-        | (Fault::RefusedDma { queue: of, which }, Happening::DataRead(is)) => (of == is).then_some(which),
+        | (Fault::RefusedDma { queue: of, which }, Happening::DataRead(is))
+        | (Fault::LateReceiveWriteBack { queue: of, which, .. }, Happening::ReceiveWriteBack(is))
+        | (Fault::LostReceiveWriteBack { queue: of, which }, Happening::ReceiveWriteBack(is))
+        | (Fault::ReceiveFetchError { queue: of, which }, Happening::ReceiveFetch(is))
+        | (Fault::RefusedReceiveDma { queue: of, which }, Happening::DataWrite(is)) => {
+            (of == is).then_some(which)
+        }
         (
             Fault::CorruptedReceivedFrame { which } | Fault::LostReceivedFrame { which },
             Happening::FrameIn,

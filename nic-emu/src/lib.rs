@@ -57,4 +57,6 @@ pub use host::{DmaFault, DropReason, Dropped, HostMemory, Msix, Output, Received
 pub use link::{LinkMode, Speed};
 pub use nic::Nic;
 pub use observation::{Observation, Rule};
-pub use registers::{Access, BAR_BYTES, Register, register_access, register_name, registers};
+pub use registers::{
+    Access, BAR_BYTES, Register, register_access, register_name, register_offset, registers,
+};

@@ -47,6 +47,8 @@ pub struct Nic {
     /// The cable is back for good then: the latest end of the flaps so far.
     pub(crate) flaps_until: u64,
     pub(crate) faults: Plan,
+    /// Registers that read all ones, and until when.
+    pub(crate) all_ones: Vec<(u32, u64)>,
     /// The card is no longer there.
     is_removed: bool,
     observations: Vec<Observation>,
@@ -74,6 +76,7 @@ impl Nic {
             in_reset: false,
             flaps_until: 0,
             faults: Plan::default(),
+            all_ones: Vec::new(),
             is_removed: false,
             observations: Vec::new(),
             dropped: Vec::new(),
@@ -148,6 +151,9 @@ impl Nic {
             return u32::MAX;
         }
         let offset = canonical(offset);
+        if self.all_ones.iter().any(|&(register, until)| register == offset && self.now < until) {
+            return u32::MAX;
+        }
         match offset {
             offset::STATUS => self.read_status(),
             offset::EERD | offset::EEWR | offset::MDIC => self.registers.get(offset),

@@ -2,7 +2,7 @@
 
 mod machine;
 
-use machine::{MAC, Machine, TX_RING, frame};
+use machine::{BUFFERS, MAC, Machine, RX_RING, TX_RING, frame};
 use nic_emu::{Config, DropReason, Fault, Rule, Which};
 use rstest::rstest;
 
@@ -129,4 +129,64 @@ fn a_slow_reset_is_over_later() {
     assert_eq!(machine.rules(), [Rule::AccessDuringReset]);
     machine.wait(100_000);
     assert_eq!(machine.read(0) & 1 << 26, 0);
+}
+
+/// Sends this many frames to the machine, one after the other.
+fn receive(machine: &mut Machine, count: usize) {
+    for _ in 0..count {
+        let now = machine.nic.now();
+        machine.nic.receive(now, &frame(100));
+        machine.run();
+    }
+}
+
+/// DD of each of the first receive descriptors.
+fn done(machine: &Machine, count: u64) -> Vec<bool> {
+    (0..count).map(|index| machine.ram.word(RX_RING + 16 * index + 8) & 1 != 0).collect()
+}
+
+#[test]
+fn a_lost_receive_write_back_leaves_dd_clear_and_moves_the_head() {
+    let mut machine = armed(Fault::LostReceiveWriteBack { queue: 0, which: SECOND });
+    receive(&mut machine, 3);
+    assert_eq!(done(&machine, 3), [true, false, true]);
+    assert_eq!((machine.read(0xC010), machine.read(0x4104)), (3, 3));
+}
+
+#[test]
+fn a_late_receive_write_back_holds_up_those_behind_it() {
+    let fault = Fault::LateReceiveWriteBack { queue: 0, which: SECOND, by_ns: 1_000_000 };
+    let mut machine = armed(fault);
+    for _ in 0..3 {
+        machine.nic.receive(machine.nic.now(), &frame(100));
+    }
+    machine.wait(500_000);
+    assert_eq!((done(&machine, 3), machine.read(0xC010)), (vec![true, false, false], 1));
+    machine.wait(600_000);
+    assert_eq!((done(&machine, 3), machine.read(0xC010)), (vec![true, true, true], 3));
+}
+
+#[test]
+fn refused_received_data_leaves_the_buffer_and_completes_its_descriptor() {
+    let mut machine = armed(Fault::RefusedReceiveDma { queue: 0, which: SECOND });
+    receive(&mut machine, 3);
+    let received = |nth: u64| machine.ram.word(BUFFERS + 2048 * nth);
+    assert_ne!((received(0), received(2)), (0, 0));
+    assert_eq!((received(1), done(&machine, 3)), (0, vec![true; 3]));
+    assert_eq!(machine.rules(), []);
+}
+
+#[rstest]
+#[case::status(0x0008)]
+#[case::a_counter_that_reading_clears(0x4074)]
+#[case::a_queue_s_second_offset(0x2810)]
+fn one_register_reads_all_ones_for_a_time_and_keeps_its_value(#[case] register: u32) {
+    let mut machine = Machine::up();
+    receive(&mut machine, 2);
+    let value = machine.nic.peek32(register);
+    machine.nic.arm_faults(&[Fault::AllOnes { register, at: 1000, for_ns: 1000 }]);
+    machine.wait(1500);
+    assert_eq!((machine.read(register), machine.read(0x00D0) == u32::MAX), (u32::MAX, false));
+    machine.wait(1000);
+    assert_eq!(machine.read(register), value);
 }

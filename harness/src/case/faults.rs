@@ -1,7 +1,7 @@
 //! What a case asks the emulated NIC to do wrong.
 
 use super::model::Fault;
-use super::problem::Problem;
+use super::problem::{Problem, nearest};
 use super::reader::{Read, Reader};
 use super::shape::{Form, Key, key, must};
 use super::yaml::{Kind, Node};
@@ -9,10 +9,15 @@ use super::yaml::{Kind, Node};
 const TIME: Form = Form::Number(0, i64::MAX);
 const VECTOR: Key =
     must("vector", Form::Number(0, 24), "The MSI-X vector: 0 for the link, n for queue pair n - 1.");
-const QUEUE: Key = must("queue", Form::Number(0, 15), "The transmit queue.");
+const QUEUE: Key =
+    must("queue", Form::Number(0, 7), "The transmit queue, one of those that the driver can have.");
+const RX_QUEUE: Key =
+    must("queue", Form::Number(0, 7), "The receive queue, one of those that the driver can have.");
 const AT: Key = must("at_ns", TIME, "When, in nanoseconds after the first step.");
 const BY: Key = must("by_ns", TIME, "How much later, in nanoseconds.");
 const FOR: Key = must("for_ns", TIME, "For how long, in nanoseconds.");
+const REGISTER: Key =
+    must("register", Form::Name, "The datasheet's name of a register: `STATUS`, or of an array `RDH(1)`.");
 const NTH: Key = key("nth", Form::Number(1, u32::MAX as i64), "Which one since the first step, from 1 on.");
 const PER_MILLE: Key = key("per_mille", Form::Number(0, 1000), "How many of thousand, in place of `nth`.");
 const SEED: Key = key("seed", Form::Number(0, i64::MAX), "Which of them `per_mille` strikes.");
@@ -37,6 +42,26 @@ pub const FAULT: &[Key] = &[
         Form::Keys(&[&[QUEUE, NTH, PER_MILLE, SEED]]),
         "The machine refuses a read of packet data: the frame is lost.",
     ),
+    key(
+        "late_receive_write_back",
+        Form::Keys(&[&[RX_QUEUE, BY, NTH, PER_MILLE, SEED]]),
+        "The descriptor of a received frame is written back late.",
+    ),
+    key(
+        "lost_receive_write_back",
+        Form::Keys(&[&[RX_QUEUE, NTH, PER_MILLE, SEED]]),
+        "The descriptor of a received frame is never written back, though `RDH` moves and the interrupt comes.",
+    ),
+    key(
+        "receive_descriptor_fetch_error",
+        Form::Keys(&[&[RX_QUEUE, NTH, PER_MILLE, SEED]]),
+        "A fetch of free receive descriptors fails: frames stay in the NIC until it is reset.",
+    ),
+    key(
+        "refused_receive_dma",
+        Form::Keys(&[&[RX_QUEUE, NTH, PER_MILLE, SEED]]),
+        "The machine refuses a write of a received frame, and the NIC does not learn of it: the buffer is as it was.",
+    ),
     key("link_flap", Form::Keys(&[&[AT, FOR]]), "The cable is pulled and put back; autonegotiation follows."),
     key(
         "corrupted_received_frame",
@@ -55,6 +80,11 @@ pub const FAULT: &[Key] = &[
         "A frame that the NIC sent is not on the wire.",
     ),
     key("removal", Form::Keys(&[&[AT]]), "The card is pulled out: its registers read all ones."),
+    key(
+        "all_ones",
+        Form::Keys(&[&[REGISTER, AT, FOR]]),
+        "One register reads all ones for a time; the card is there, and its other registers are as ever.",
+    ),
     key("slow_reset", Form::Keys(&[&[BY, NTH, PER_MILLE, SEED]]), "A reset of the device takes longer."),
 ];
 
@@ -84,6 +114,8 @@ fn fault(r: &mut Reader, kind: &Node, arguments: &Node) -> Read<Fault> {
         let given = if key.required { Some(r.need(&fields, key.name)?) } else { fields.get(key.name) };
         if let (Some(node), Form::Number(least, most)) = (given, key.form) {
             numbers.insert(key.name.to_owned(), r.number(node, least, most)?.unsigned_abs());
+        } else if let (Some(node), Form::Name) = (given, key.form) {
+            numbers.insert(key.name.to_owned(), register(r, node)?);
         }
     }
     let counts = keys.iter().copied().flatten().any(|key| key.name == "nth");
@@ -94,4 +126,19 @@ fn fault(r: &mut Reader, kind: &Node, arguments: &Node) -> Read<Fault> {
         return Err(r.report(problem));
     }
     Ok(Fault { kind: name.to_owned(), arguments: numbers })
+}
+
+/// The offset of a register, by its name.
+fn register(r: &mut Reader, node: &Node) -> Read<u64> {
+    let name = r.word(node)?;
+    if let Some(offset) = nic_emu::register_offset(name) {
+        return Ok(offset.into());
+    }
+    let names: Vec<_> = nic_emu::registers().map(|register| register.name).collect();
+    let near = nearest(name, names.iter().copied());
+    let help = near.map_or("the datasheet's name: `STATUS`, `RDH(1)`".to_owned(), |near| {
+        format!("did you mean `{near}`?")
+    });
+    let problem = Problem::at(&node.span, format!("the 82576 has no register `{name}`"));
+    Err(r.report(problem.label("unknown").help(help)))
 }

@@ -105,6 +105,8 @@ pub struct Trial {
     pub differs: Vec<Differs>,
     /// What the emulated NIC is to do wrong: a name and its numbers.
     pub faults: Vec<Fault>,
+    /// How the emulated NIC tells of something.
+    pub interrupts: Interrupts,
     /// What happens, in order.
     pub steps: Vec<Step>,
 }
@@ -161,6 +163,24 @@ pub enum Extent {
 
 /// The field of a deviation that is in the cut of large packets of UDP: fragments of one datagram, not datagrams.
 pub const UDP_SEGMENTS: &str = "udp.segments";
+
+/// How a NIC tells of something: Linux's igb takes the first of them that a machine has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Interrupts {
+    /// MSI-X: a message for each queue pair, and one for the link.
+    #[default]
+    Msix,
+    /// MSI: one message for all, and one queue pair.
+    Msi,
+    /// A line for all, which other devices share, and one queue pair.
+    Intx,
+}
+
+impl Interrupts {
+    /// All of them, by their names in a case.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("msix", Self::Msix), ("msi", Self::Msi), ("intx", Self::Intx)];
+}
 
 /// Something that the emulated NIC does wrong on purpose.
 #[derive(Clone, Debug, PartialEq, Eq)]

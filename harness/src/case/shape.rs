@@ -70,6 +70,9 @@ pub const POLL_EVENTS: &[&str] =
 /// Longest payload of a case in bytes.
 pub const PAYLOAD: i64 = 16 << 20;
 
+/// How the emulated NIC can tell of something.
+pub const INTERRUPTS: &[&str] = &["msix", "msi", "intx"];
+
 /// The keys of a case.
 pub const CASE: &[Key] = &[
     must("about", Form::Text, "What it shows, in a sentence."),
@@ -81,6 +84,11 @@ pub const CASE: &[Key] = &[
     key("matrix", Form::Matrix, "Lists whose product gives the rows, each a trial."),
     key("differs", Form::ListOf(&[DIFFERS]), "Known deviations of one rig."),
     key("faults", Form::Faults, "What the emulated NIC does wrong."),
+    key(
+        "interrupts",
+        Form::OneOf(INTERRUPTS),
+        "How the emulated NIC tells of something: `msix` unless told, one message for all, or a line that is shared.",
+    ),
     must("steps", Form::Steps, "What happens, in order."),
 ];
 /// `rigs: {…}`

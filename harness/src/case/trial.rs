@@ -5,12 +5,12 @@ use super::command::{CommandCheck, Commands};
 use super::differs::{condition, differing};
 use super::files::Files;
 use super::functions::FUNCTIONS;
-use super::model::{Action, Differs, Extent, Fault, Impairment, RigKind, Step, Trial};
+use super::model::{Action, Differs, Extent, Fault, Impairment, Interrupts, RigKind, Step, Trial};
 use super::names::Names;
 use super::problem::{Problem, choose, nearest};
 use super::reader::{Fields, Read, Reader, Reported};
 use super::rigs::Rigs;
-use super::shape::{CASE, DIFFERS, STEPS, StepShape, keys_of};
+use super::shape::{CASE, DIFFERS, INTERRUPTS, STEPS, StepShape, keys_of};
 use super::substitute::Variables;
 use super::value::Patterns;
 use super::yaml::{Kind, Node};
@@ -106,6 +106,7 @@ impl<'l> TrialReader<'l> {
             self.r.report(problem);
         }
         let differs = self.differs(&fields);
+        let interrupts = self.interrupts(&fields);
         let (about, covers, refs, faults) = head?;
         read?;
         Ok(Trial {
@@ -121,6 +122,7 @@ impl<'l> TrialReader<'l> {
             real_peer: self.real_peer,
             differs: differs?,
             faults,
+            interrupts: interrupts?,
             steps,
         })
     }
@@ -152,6 +154,15 @@ impl<'l> TrialReader<'l> {
         let faults =
             fields.get("faults").map_or(Ok(Vec::new()), |node| super::faults::faults(&mut self.r, node))?;
         Ok((about, covers, refs, faults))
+    }
+
+    fn interrupts(&mut self, fields: &Fields<'_>) -> Read<Interrupts> {
+        let Some(node) = fields.get("interrupts") else { return Ok(Interrupts::default()) };
+        let word = self.r.one_of(node, INTERRUPTS)?;
+        Ok(Interrupts::ALL
+            .iter()
+            .find(|(name, _)| *name == word)
+            .map_or_else(Interrupts::default, |(_, kind)| *kind))
     }
 
     fn differs(&mut self, fields: &Fields<'_>) -> Read<Vec<Differs>> {
@@ -397,6 +408,7 @@ impl<'l> TrialReader<'l> {
                 fields.get("faults").is_some_and(|node| !super::checks::is_empty(node)),
                 "they are the case's",
             ),
+            ("interrupts", fields.get("interrupts").is_some(), "they are the case's"),
             (
                 "differs",
                 fields.get("differs").is_some_and(|n| !super::checks::is_empty(n)),

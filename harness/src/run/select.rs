@@ -1,7 +1,7 @@
 //! What is known of a trial before it runs: whether this rig can run it, and what it is about.
 
 use super::outcome::slack;
-use crate::case::model::{Action, Expect, RigKind, Step, Tolerance, Trial};
+use crate::case::model::{Action, Expect, Interrupts, RigKind, Step, Tolerance, Trial};
 use crate::frame::Layer;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -78,6 +78,9 @@ pub fn skip_reason(trial: &Trial, (rig, is_virtual): (RigKind, bool), max_wait: 
     }
     if rig != RigKind::Emu && !trial.faults.is_empty() {
         return Some("only the emulated NIC can be asked to misbehave".to_owned());
+    }
+    if rig != RigKind::Emu && trial.interrupts != Interrupts::Msix {
+        return Some("only the emulated NIC can be told how to interrupt".to_owned());
     }
     let waits = own_waits(trial);
     if (!is_virtual || trial.real_peer.is_some()) && waits > max_wait {

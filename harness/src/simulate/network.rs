@@ -2,7 +2,7 @@
 
 use super::plan::Plan;
 use super::wire::Wire;
-use crate::case::model::topology;
+use crate::case::model::{Interrupts, topology};
 use crate::frame::decode;
 use crate::frame::summary::summary;
 use crate::report::ladder::seconds;
@@ -40,8 +40,13 @@ impl Network {
         let macs = [topology::SUT_MAC, topology::PEER_MAC];
         let host = |nth: usize| {
             let seed = plan.seed.wrapping_mul(2) + nth as u64;
-            let identity =
-                Identity { mac: macs[nth], ip: HOSTS[nth], seed, cpus: plan.hosts[nth].cpus, msix: true };
+            let identity = Identity {
+                mac: macs[nth],
+                ip: HOSTS[nth],
+                seed,
+                cpus: plan.hosts[nth].cpus,
+                interrupts: Interrupts::Msix,
+            };
             Host::new(&identity, &plan.hosts[nth].commands)
         };
         let hosts = [host(0)?, host(1)?];

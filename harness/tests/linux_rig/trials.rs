@@ -3,8 +3,8 @@
 use crate::Outcome;
 use crate::bench::{location, peer, sendto, wire};
 use harness::case::model::{
-    Action, After, CallStep, Command, Expect, Fragments, OptionValue, Payload, SocketKind, Step, Syscall,
-    Tolerance, Trial,
+    Action, After, CallStep, Command, Expect, Fragments, Interrupts, OptionValue, Payload, SocketKind, Step,
+    Syscall, Tolerance, Trial,
 };
 use harness::case::model::{Check, CheckItem, Expected, Outcome as Wanted, RigKind, Source};
 use harness::case::rigs::Rigs;
@@ -57,6 +57,7 @@ fn named(actions: Vec<(Option<&str>, Action)>) -> Trial {
         charged_as_igb: false,
         differs: Vec::new(),
         faults: Vec::new(),
+        interrupts: Interrupts::Msix,
         real_peer: None,
         steps: actions.into_iter().map(step).collect(),
     }

@@ -95,6 +95,11 @@ impl Nic {
                 io.out.interrupts.push(Msix { at: self.now, vector });
             }
             Some(Fault::Removal { .. }) => self.remove(),
+            Some(Fault::AllOnes { register, for_ns, .. }) => {
+                let until = self.now.saturating_add(for_ns);
+                self.all_ones.retain(|&(_, until)| self.now < until);
+                self.all_ones.push((crate::registers::canonical(register), until));
+            }
             Some(Fault::LinkFlap { for_ns, .. }) => {
                 self.flaps_until = self.flaps_until.max(self.now.saturating_add(for_ns));
                 self.agenda.plan(self.flaps_until, Event::CableBack);

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::descriptor::{Free, PIF, RXE, STRIPCRC, VP, Verdict, Written};
 use super::{Accepted, parse};
 use crate::agenda::Event;
+use crate::fault::Happening;
 use crate::host::{DropReason, Received};
 use crate::nic::{Io, Nic};
 use crate::observation::Rule;
@@ -141,7 +142,8 @@ impl Nic {
         let count = job.descriptors.len();
         for (place, (free, data)) in job.descriptors.iter().zip(job.data.chunks(job.buffer_bytes)).enumerate()
         {
-            if io.memory.write(free.buffer, data).is_err() {
+            let is_refused = self.faults.strike(Happening::DataWrite(job.queue as u16)).is_some();
+            if !is_refused && io.memory.write(free.buffer, data).is_err() {
                 let text = format!(
                     "queue {} descriptor {}: {} received bytes cannot be written to {:#x}",
                     job.queue,

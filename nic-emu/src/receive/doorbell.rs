@@ -6,6 +6,7 @@ use alloc::vec;
 use super::Queue;
 use super::descriptor::{self, Free};
 use crate::agenda::Event;
+use crate::fault::Happening;
 use crate::nic::{Io, Nic};
 use crate::observation::Rule;
 use crate::registers::bit::dctl;
@@ -103,7 +104,7 @@ impl Nic {
         // A frame that waits may need more than PTHRESH has brought.
         let wanted = wants_descriptors(control, state.cache.len(), available)
             || !self.receive.fifo.is_empty() && state.cache.len() < CACHE_MAX;
-        let idle = !state.fetching && wanted;
+        let idle = !state.fetching && !state.is_stalled && wanted;
         if idle && self.is_bus_master() && self.is_receive_queue_enabled(queue) && available > 0 {
             self.receive.queues[queue].fetching = true;
             let at = self.after(self.config.latency.descriptor_fetch_ns);
@@ -118,6 +119,10 @@ impl Nic {
         let room = (CACHE_MAX - self.receive.queues[queue].cache.len()) as u32;
         let count = self.receive_available(queue).min(room).min(entries.saturating_sub(next));
         if count == 0 || !self.is_receive_queue_enabled(queue) {
+            return;
+        }
+        if self.faults.strike(Happening::ReceiveFetch(queue as u16)).is_some() {
+            self.receive.queues[queue].is_stalled = true;
             return;
         }
         let address = self.receive_ring_base(queue).wrapping_add(u64::from(next) * descriptor::BYTES);

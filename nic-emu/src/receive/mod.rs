@@ -18,6 +18,14 @@ use descriptor::{Free, Written};
 /// Receive queues of the 82576.
 pub(crate) const QUEUES: usize = 16;
 
+/// Descriptors that are written back together.
+#[derive(Clone, Debug)]
+struct Batch {
+    written: Vec<Written>,
+    /// Memory sees nothing of it.
+    is_lost: bool,
+}
+
 /// What the chip holds of one queue besides its registers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Queue {
@@ -25,10 +33,12 @@ pub(crate) struct Queue {
     head: u16,
     next_fetch: u16,
     fetching: bool,
+    /// A fetch failed: nothing is fetched until the queue is enabled anew.
+    is_stalled: bool,
     cache: VecDeque<Free>,
     /// Filled, and waiting for WTHRESH.
     finished: Vec<Written>,
-    writing: VecDeque<Vec<Written>>,
+    writing: VecDeque<Batch>,
     /// When the youngest of them is due: they do not overtake each other.
     written_at: u64,
     /// When those that wait are written back though WTHRESH has not been reached.

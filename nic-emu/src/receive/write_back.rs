@@ -2,8 +2,9 @@
 
 use alloc::format;
 
-use super::descriptor;
+use super::{Batch, descriptor};
 use crate::agenda::Event;
+use crate::fault::{Fault, Happening};
 use crate::nic::{Io, Nic};
 use crate::observation::Rule;
 use crate::registers::bit::icr;
@@ -39,9 +40,13 @@ impl Nic {
         if state.finished.is_empty() {
             return;
         }
-        let batch = core::mem::take(&mut state.finished);
-        state.writing.push_back(batch);
-        let at = self.after(self.config.latency.write_back_ns);
+        let written = core::mem::take(&mut state.finished);
+        let (is_lost, late) = match self.faults.strike(Happening::ReceiveWriteBack(queue as u16)) {
+            Some(Fault::LateReceiveWriteBack { by_ns, .. }) => (false, by_ns),
+            struck => (struck.is_some(), 0),
+        };
+        self.receive.queues[queue].writing.push_back(Batch { written, is_lost });
+        let at = self.after(self.config.latency.write_back_ns).saturating_add(late);
         let state = &mut self.receive.queues[queue];
         state.written_at = state.written_at.max(at);
         let at = state.written_at;
@@ -49,13 +54,15 @@ impl Nic {
     }
 
     pub(crate) fn receive_write_back(&mut self, queue: usize, io: &mut Io<'_>) {
-        let Some(batch) = self.receive.queues[queue].writing.pop_front() else { return };
+        let Some(Batch { written: batch, is_lost }) = self.receive.queues[queue].writing.pop_front() else {
+            return;
+        };
         let entries = self.receive_ring_entries(queue).max(1);
         let base = self.receive_ring_base(queue);
         let mut ended = false;
         for written in batch {
             let address = base.wrapping_add(u64::from(written.index) * descriptor::BYTES);
-            if io.memory.write(address, &written.bytes()).is_err() {
+            if !is_lost && io.memory.write(address, &written.bytes()).is_err() {
                 let text =
                     format!("queue {queue} descriptor {}: no write-back to {address:#x}", written.index);
                 self.observe(Rule::DmaFault, text);

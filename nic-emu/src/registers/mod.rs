@@ -82,6 +82,16 @@ pub fn register_name(offset: u32) -> Option<&'static str> {
     row_of(offset).map(|row| row.name)
 }
 
+/// Where the register of this name is in BAR 0: `STATUS`, or of an array `RDH(1)`; without a number, the first.
+#[must_use]
+pub fn register_offset(name: &str) -> Option<u32> {
+    let (name, index) = match name.strip_suffix(')').and_then(|name| name.split_once('(')) {
+        Some((name, index)) => (name, index.parse().ok()?),
+        None => (name, 0),
+    };
+    registers().filter(|register| register.name == name).nth(index).map(|register| register.offset)
+}
+
 /// How the register at this offset of BAR 0 behaves when touched, if there is one.
 #[must_use]
 pub fn register_access(offset: u32) -> Option<Access> {

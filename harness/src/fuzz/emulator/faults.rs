@@ -58,7 +58,7 @@ fn fault(record: Record) -> Fault {
         Which::Share { per_mille: (record.x >> 8 & 0x3ff) as u16, seed: record.y.into() }
     };
     let (vector, queue, at) = (record.b, record.b % 16, record.x.into());
-    match record.a % 13 {
+    match record.a % 18 {
         0 => Fault::LostInterrupt { vector, which },
         1 => Fault::SpuriousInterrupt { vector, at },
         2 => Fault::LateWriteBack { queue, which, by_ns: time },
@@ -71,6 +71,11 @@ fn fault(record: Record) -> Fault {
         9 => Fault::CorruptedSentFrame { which },
         10 => Fault::LostSentFrame { which },
         11 => Fault::Removal { at },
+        13 => Fault::LateReceiveWriteBack { queue, which, by_ns: time },
+        14 => Fault::LostReceiveWriteBack { queue, which },
+        15 => Fault::ReceiveFetchError { queue, which },
+        17 => Fault::AllOnes { register: record.x & 0x1_FFFC, at: u64::from(record.b) << 8, for_ns: time },
+        16 => Fault::RefusedReceiveDma { queue, which },
         _ => Fault::SlowReset { which, by_ns: time },
     }
 }

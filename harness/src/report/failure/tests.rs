@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::capture::journal::tests::journey;
+use crate::case::model::Interrupts;
 use crate::frame::fixtures::{nowhere, spec};
 use crate::report::ladder::tests::capture;
 
@@ -19,6 +20,7 @@ fn trial() -> Trial {
         real_peer: None,
         differs: Vec::new(),
         faults: Vec::new(),
+        interrupts: Interrupts::Msix,
         steps: Vec::new(),
     }
 }

@@ -5,7 +5,7 @@ use super::journal::Journal;
 use super::ledger::Ledger;
 use super::machine::{EmuBus, Machine};
 use super::{CARRIER_BOUND, EmuRig};
-use crate::case::model::{Fault as Wanted, topology};
+use crate::case::model::{Fault as Wanted, Interrupts, topology};
 use crate::rig::{Cpus, RigError};
 use guest::agent::Agent;
 use nic_emu::{Fault, Nic, Output, Which};
@@ -32,8 +32,8 @@ const SEED: u64 = 0;
 ///
 /// # Errors
 /// When it does not come up, or a fault is not one that the NIC can make.
-pub(super) fn rig(faults: &[Wanted], cpus: Cpus) -> Result<EmuRig, RigError> {
-    let mut rig = boot(&Identity { cpus: cpus.of_the_stack, ..Identity::default() })?;
+pub(super) fn rig(faults: &[Wanted], interrupts: Interrupts, cpus: Cpus) -> Result<EmuRig, RigError> {
+    let mut rig = boot(&Identity { interrupts, cpus: cpus.of_the_stack, ..Identity::default() })?;
     let faults = faults.iter().map(planned).collect::<Result<Vec<_>, _>>()?;
     rig.machine.borrow_mut().nic.arm_faults(&faults);
     rig.ledger = Some(Ledger::default());
@@ -52,8 +52,8 @@ pub struct Identity {
     pub seed: u64,
     /// Its CPUs, 1 to 64.
     pub cpus: u8,
-    /// Whether it delivers MSI-X messages; else one interrupt for all.
-    pub msix: bool,
+    /// How its NIC tells of something.
+    pub interrupts: Interrupts,
 }
 
 impl Default for Identity {
@@ -64,7 +64,7 @@ impl Default for Identity {
             ip: topology::SUT_IP,
             seed: SEED,
             cpus: Config::default().cpus,
-            msix: true,
+            interrupts: Interrupts::Msix,
         }
     }
 }
@@ -76,7 +76,8 @@ impl Default for Identity {
 pub(super) fn boot(host: &Identity) -> Result<EmuRig, RigError> {
     let nic = Nic::new(nic_emu::Config::new(host.mac, host.seed));
     let mut config = Config { seed: host.seed, cpus: host.cpus, ..Config::default() };
-    config.igb.msix = host.msix;
+    config.igb.msix = host.interrupts == Interrupts::Msix;
+    config.igb.msi = host.interrupts == Interrupts::Msi;
     let mut memory = DmaMemory::zeroed(config.pool.bytes().max(FRESH_BYTES), BUS_BASE);
     let rings = memory.set_apart(config.pool.coherent_at());
     let rings = rings.ok_or_else(|| RigError::Broken("the memory of the rig is not its own".into()))?;
@@ -153,12 +154,23 @@ fn planned(wanted: &Wanted) -> Result<Fault, RigError> {
         "lost_write_back" => Fault::LostWriteBack { queue: queue()?, which: which()? },
         "descriptor_fetch_error" => Fault::DescriptorFetchError { queue: queue()?, which: which()? },
         "refused_dma" => Fault::RefusedDma { queue: queue()?, which: which()? },
+        "late_receive_write_back" => {
+            Fault::LateReceiveWriteBack { queue: queue()?, which: which()?, by_ns: number("by_ns")? }
+        }
+        "lost_receive_write_back" => Fault::LostReceiveWriteBack { queue: queue()?, which: which()? },
+        "receive_descriptor_fetch_error" => Fault::ReceiveFetchError { queue: queue()?, which: which()? },
+        "refused_receive_dma" => Fault::RefusedReceiveDma { queue: queue()?, which: which()? },
         "link_flap" => Fault::LinkFlap { at: number("at_ns")?, for_ns: number("for_ns")? },
         "corrupted_received_frame" => Fault::CorruptedReceivedFrame { which: which()? },
         "lost_received_frame" => Fault::LostReceivedFrame { which: which()? },
         "corrupted_sent_frame" => Fault::CorruptedSentFrame { which: which()? },
         "lost_sent_frame" => Fault::LostSentFrame { which: which()? },
         "removal" => Fault::Removal { at: number("at_ns")? },
+        "all_ones" => Fault::AllOnes {
+            register: u32::try_from(number("register")?).unwrap_or(u32::MAX),
+            at: number("at_ns")?,
+            for_ns: number("for_ns")?,
+        },
         "slow_reset" => Fault::SlowReset { which: which()?, by_ns: number("by_ns")? },
         other => return Err(RigError::Broken(format!("the NIC cannot make the fault {other}"))),
     })

@@ -21,7 +21,7 @@ pub use bring_up::Identity;
 pub use host::Host;
 pub use lent::{Access, Lent};
 
-use crate::case::model::{Command, Nanos, RigKind, Source, Syscall, Trial};
+use crate::case::model::{Command, Interrupts, Nanos, RigKind, Source, Syscall, Trial};
 use crate::rig::{
     CallId, CommandResult, Cpus, Event, Finished, Journey, Port, Readings, Reset, Rig, RigError,
 };
@@ -72,7 +72,7 @@ impl EmuRig {
     /// # Errors
     /// When it does not come up, or the trial asks for a fault that the NIC cannot make.
     pub fn new(trial: &Trial) -> Result<Self, RigError> {
-        bring_up::rig(&trial.faults, Cpus::of(trial))
+        bring_up::rig(&trial.faults, trial.interrupts, Cpus::of(trial))
     }
 
     /// The same without a trial.
@@ -80,7 +80,7 @@ impl EmuRig {
     /// # Errors
     /// When it does not come up.
     pub fn without_faults() -> Result<Self, RigError> {
-        bring_up::rig(&[], Cpus::default())
+        bring_up::rig(&[], Interrupts::Msix, Cpus::default())
     }
 
     /// From now on nothing is traced or kept: what runs for long would be told at length.

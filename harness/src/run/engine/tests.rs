@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::case::model::{
-    After, CallStep, CheckItem, Differs, Expect, Expected, Extent, Fragments, Location, Order, Outcome,
-    Payload, RigKind, Source, SourceFile, Syscall, Tolerance,
+    After, CallStep, CheckItem, Differs, Expect, Expected, Extent, Fragments, Interrupts, Location, Order,
+    Outcome, Payload, RigKind, Source, SourceFile, Syscall, Tolerance,
 };
 use crate::frame::{FieldSpec, FrameSpec, Layer, Value, build, field};
 use crate::rig::{CallId, CallResult, CommandResult, Finished, Journey, Reading, Readings, Returned};
@@ -123,6 +123,7 @@ fn trial(actions: Vec<Action>) -> Trial {
         real_peer: None,
         differs: Vec::new(),
         faults: Vec::new(),
+        interrupts: Interrupts::Msix,
         steps: actions.into_iter().map(step).collect(),
     }
 }

@@ -8,7 +8,7 @@ pub mod peer;
 pub mod segment;
 
 use super::dice::Dice;
-use crate::case::model::topology;
+use crate::case::model::{Interrupts, topology};
 use crate::rig::emu::{Host, Identity};
 use peer::Peer;
 use segment::{arp_reply, seen};
@@ -54,7 +54,13 @@ pub(super) struct Scene {
 
 impl Scene {
     fn new(seed: u64, commands: &[String]) -> Result<Self, String> {
-        let identity = Identity { mac: topology::SUT_MAC, ip: topology::SUT_IP, seed, cpus: 1, msix: true };
+        let identity = Identity {
+            mac: topology::SUT_MAC,
+            ip: topology::SUT_IP,
+            seed,
+            cpus: 1,
+            interrupts: Interrupts::Msix,
+        };
         let mut host = Host::new(&identity, commands).map_err(|error| error.to_string())?;
         let (stack, _) = host.stack();
         let listener = stack

@@ -10,7 +10,7 @@ use super::stats::QueueStats;
 use crate::bus::Direction;
 use crate::drop_reason::DropReason;
 use crate::netdev::DriverCtx;
-use crate::skb::{BufId, Frag, HEAD_BYTES, IpSummed, Skb};
+use crate::skb::{BufId, Frag, HEAD_BYTES, IpSummed, Skb, SkbPool};
 
 /// Buffers are lent anew when this many are missing.
 const BUFFER_WRITE: u16 = 16;
@@ -284,6 +284,7 @@ impl RxQueue<'_> {
                 self.stats.alloc_failed += 1;
                 break;
             };
+            clear_header(ctx.skbs, buf);
             let dma = ctx.skbs.mem.bus_addr(ctx.skbs.head_offset(buf));
             if !rx.direct {
                 ctx.bus.dma_map(dma, HEAD_BYTES as u32, Direction::FromDevice);
@@ -311,6 +312,13 @@ fn trace_received(ctx: &mut DriverCtx<'_>, n: usize) {
     let packet = ctx.trace.made(ctx.skbs.linear(skb), ctx.skbs[skb].len());
     ctx.skbs[skb].packet = packet;
     ctx.trace.function(packet, "igb_clean_rx_irq");
+}
+
+/// What a buffer held before goes to no station of ours: a device that was refused the write of a frame does not know, says that the
+/// frame is there, and an older one would be taken for it. (Linux lends buffers as they are.)
+#[inline(always)]
+pub(super) fn clear_header(skbs: &mut SkbPool, buf: BufId) {
+    skbs.mem.write_le64(skbs.head_offset(buf), 0);
 }
 
 /// Adds a further buffer of a large frame. Takes the buffer over when it does.

@@ -61,6 +61,14 @@ impl Igb {
         self.irq_enable(ctx);
         self.link.get_status = true;
         self.watchdog_at = Some(ctx.now);
+        self.rx_watch.begin();
+        if self.link.held_until.is_none() {
+            self.wake_queues(ctx);
+        }
+    }
+
+    /// Every queue may be sent on again (`netif_tx_wake_all_queues`).
+    pub(super) fn wake_queues(&mut self, ctx: &mut DriverCtx<'_>) {
         for queue in ctx.queues.iter_mut().take(self.tx.len()) {
             queue.wake();
         }

@@ -39,8 +39,10 @@ pub(super) const RXD_UDPCS: u32 = 1 << 4;
 pub(super) const RXD_TCPCS: u32 = 1 << 5;
 pub(super) const RXD_L4E: u32 = 1 << 29;
 pub(super) const RXD_IPE: u32 = 1 << 30;
+/// RXE: the frame was damaged on its way.
+pub(super) const RXD_RXE: u32 = 1 << 31;
 /// CE, SE, SEQ, CXE and RXE: the frame is damaged.
-pub(super) const RXD_FRAME_ERRORS: u32 = 1 << 24 | 1 << 25 | 1 << 26 | 1 << 28 | 1 << 31;
+pub(super) const RXD_FRAME_ERRORS: u32 = 1 << 24 | 1 << 25 | 1 << 26 | 1 << 28 | RXD_RXE;
 
 /// The fourth word of a packet's first data descriptor.
 #[inline(always)]
@@ -78,6 +80,11 @@ pub(super) fn context_words((maclen, iplen): (u32, u32), tucmd: u32, (l4len, mss
 pub(super) fn write_context(descs: &mut Descriptors, i: u16, words: [u32; 4]) {
     let [a, b, c, d] = words.map(u64::from);
     descs.write(i, [a | b << 32, c | d << 32]);
+}
+
+/// A receive descriptor as the device writes it back.
+pub(super) fn written_back(status: u32, len: u16) -> [u64; 2] {
+    [0, u64::from(status) | u64::from(len) << 32]
 }
 
 /// A descriptor that lends the buffer at the bus address `dma`: nothing of what was written back is left.

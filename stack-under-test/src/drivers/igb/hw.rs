@@ -1,6 +1,8 @@
 //! Register access that notices when the device is gone, and the faults that the driver names.
 
+use super::regs::{CTRL, CTRL_GIO_MASTER_DISABLE, CTRL_RST, STATUS};
 use crate::bus::Bus;
+use alloc::vec::Vec;
 
 /// Something that a wait ended in, or that the device should not have done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,10 +31,16 @@ pub enum Fault {
     TxHang,
     /// A receive descriptor claims more bytes than its buffer has, or never ends its packet.
     RxDescriptor,
+    /// A receive descriptor that the device was done with did not come back within two seconds. Its frame is lost.
+    RxWriteBack,
+    /// Frames that the device took reached no receive ring for longer than two seconds. The device is reset.
+    RxHang,
+    /// A register read all ones, and the device is there: the value was not believed.
+    AllOnes,
 }
 
 impl Fault {
-    pub(super) const COUNT: usize = Self::RxDescriptor as usize + 1;
+    pub(super) const COUNT: usize = Self::AllOnes as usize + 1;
 }
 
 /// The way to the registers.
@@ -43,16 +51,19 @@ pub(super) struct Hw {
     /// How often each fault happened.
     faults: [u32; Fault::COUNT],
     last_fault: Option<Fault>,
+    /// What was last written to registers of which parts are changed.
+    kept: Vec<(u32, u32)>,
 }
 
 impl Hw {
-    /// Reads a register. All ones is believed only when register 0 does not read the same.
+    /// Reads a register. When it gives all ones, and CTRL and STATUS do so too, the device is gone (`igb_rd32`; Linux believes register 0
+    /// by itself). A sole one that gives all ones is no removal: whoever reads has to know whether that can be; see [`Self::try_rd32`].
     pub(super) fn rd32(&mut self, bus: &mut dyn Bus, reg: u32) -> u32 {
         if self.removed {
             return u32::MAX;
         }
         let value = bus.read32(reg);
-        if value == u32::MAX && (reg == 0 || bus.read32(0) == u32::MAX) {
+        if value == u32::MAX && [CTRL, STATUS].iter().all(|&other| bus.read32(other) == u32::MAX) {
             self.removed = true;
             self.fault(Fault::Removed);
         }
@@ -67,10 +78,32 @@ impl Hw {
         }
     }
 
-    /// Reads a register, clears and sets bits, and writes it back. Nothing is written when the device is gone.
-    pub(super) fn modify(&mut self, bus: &mut dyn Bus, reg: u32, clear: u32, set: u32) {
+    /// Reads a register that never has all bits set. `None` when it says so, or the device is gone.
+    pub(super) fn try_rd32(&mut self, bus: &mut dyn Bus, reg: u32) -> Option<u32> {
         let value = self.rd32(bus, reg);
-        self.wr32(bus, reg, value & !clear | set);
+        if value == u32::MAX && !self.removed {
+            self.fault(Fault::AllOnes);
+        }
+        (value != u32::MAX).then_some(value)
+    }
+
+    /// Reads a register, clears and sets bits, and writes it back. When it reads all ones, what was last written to it is changed. Nothing
+    /// is written when the device is gone.
+    pub(super) fn modify(&mut self, bus: &mut dyn Bus, reg: u32, clear: u32, set: u32) {
+        let read = self.try_rd32(bus, reg);
+        if self.removed {
+            return;
+        }
+        let place = self.kept.iter().position(|&(kept, _)| kept == reg);
+        let value = read.unwrap_or_else(|| place.map_or(0, |at| self.kept[at].1));
+        let value = value & !clear | set;
+        // What begins a reset is not written a second time.
+        let keep = if reg == CTRL { value & !(CTRL_RST | CTRL_GIO_MASTER_DISABLE) } else { value };
+        match place {
+            Some(at) => self.kept[at].1 = keep,
+            None => self.kept.push((reg, keep)),
+        }
+        self.wr32(bus, reg, value);
     }
 
     /// Counts a fault.

@@ -98,20 +98,26 @@ impl Igb {
         IrqResult { handled: true, napi: Some(napi) }
     }
 
-    /// `igb_intr`: the read of ICR also masks (IAM); it is ours when ICR says that it is asserted.
+    /// `igb_intr`: the read of ICR also masks (IAM). The line of INTx is shared with other devices: it is ours when ICR says that it is
+    /// asserted. A message (`igb_intr_msi`) is always ours.
     fn intr(&mut self, ctx: &mut DriverCtx<'_>) -> IrqResult {
-        let icr = self.hw.rd32(ctx.bus, ICR);
-        if self.hw.removed || icr & INT_ASSERTED == 0 {
+        let icr = self.hw.try_rd32(ctx.bus, ICR);
+        let is_ours = self.config.msi || icr.is_none_or(|icr| icr & INT_ASSERTED != 0);
+        if self.hw.removed || !is_ours {
             self.advance(ctx);
             return IrqResult { handled: self.hw.removed, napi: None };
         }
         self.write_itr(ctx, 0);
+        if icr.is_none() {
+            // What cannot be read is not acknowledged by that either, and no further interrupt would come.
+            self.hw.wr32(ctx.bus, ICR, u32::MAX);
+        }
         self.causes(ctx, icr);
         IrqResult { handled: true, napi: Some(0) }
     }
 
     fn other_interrupt(&mut self, ctx: &mut DriverCtx<'_>) {
-        let icr = self.hw.rd32(ctx.bus, ICR);
+        let icr = self.hw.try_rd32(ctx.bus, ICR);
         if self.hw.removed {
             return self.advance(ctx);
         }
@@ -119,10 +125,12 @@ impl Igb {
         self.hw.wr32(ctx.bus, EIMS, EIMS_OTHER);
     }
 
-    /// What belongs to no queue.
-    fn causes(&mut self, ctx: &DriverCtx<'_>, icr: u32) {
+    /// What belongs to no queue. Without ICR, which reads all ones, it may be the link; the watchdog has the interrupt come again then.
+    fn causes(&mut self, ctx: &DriverCtx<'_>, icr: Option<u32>) {
+        let again = core::mem::replace(&mut self.icr_unread, icr.is_none() && self.config.msix);
+        let icr = icr.unwrap_or(if again { 0 } else { INT_LSC });
         if icr & INT_DRSTA != 0 {
-            self.reset_requested = true;
+            self.recover();
         }
         if icr & INT_DOUTSYNC != 0 {
             self.stats.out_of_sync();
@@ -183,7 +191,7 @@ impl Igb {
         if !self.config.msix {
             return self.hw.wr32(ctx.bus, ICS, INT_RXDMT0);
         }
-        let queues = self.eims_mask() & !EIMS_OTHER;
+        let queues = if self.icr_unread { self.eims_mask() } else { self.eims_mask() & !EIMS_OTHER };
         self.hw.wr32(ctx.bus, EIMS, queues);
         self.hw.wr32(ctx.bus, EICS, queues);
     }

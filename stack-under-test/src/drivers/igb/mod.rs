@@ -6,7 +6,7 @@
 //!
 //! The way of a packet: `xmit.rs` and `xmit_row.rs` (out), `clean_tx.rs` (completion), `clean_rx.rs` and `rx_row.rs` (in). The way of the device:
 //! `reset.rs` (probe, down, reset), `configure.rs` (up), `filter.rs`, `vlan.rs` and `rss.rs` (which frames, to which queue), `phy.rs`, `pause.rs`
-//! and `watchdog.rs` (link, hang, statistics). What an administrator sets and tries: `settings.rs`, `selftest/`.
+//! `watchdog.rs` and `rx_hang.rs` (link, hang, statistics). What an administrator sets and tries: `settings.rs`, `selftest/`.
 
 mod clean_rx;
 mod clean_tx;
@@ -23,6 +23,7 @@ mod regs;
 mod reset;
 mod ring;
 mod rss;
+mod rx_hang;
 mod rx_row;
 mod selftest;
 mod settings;
@@ -50,6 +51,7 @@ use itr::Itr;
 use phy::Phy;
 use reset::Phase;
 use ring::{RxRing, TxRing};
+use rx_hang::RxWatch;
 use settings::{max_queue_pairs, ring_size};
 use stats::{HwStats, QueueStats};
 
@@ -71,6 +73,8 @@ pub struct Config {
     pub device: u16,
     /// Whether the machine delivers MSI-X messages. Without, there is one interrupt for all, and one queue pair.
     pub msix: bool,
+    /// Of the one interrupt without MSI-X: it is a message of this device alone (MSI), not a line that is shared (INTx).
+    pub msi: bool,
     /// The station address, or `None` for the one that the device read from its NVM.
     pub mac: Option<[u8; 6]>,
     /// Transmit descriptors a queue; made a multiple of 8 within [`MIN_RING`] and [`MAX_RING`].
@@ -91,6 +95,7 @@ impl Default for Config {
         Self {
             device: ids::DEV_ID_82576,
             msix: true,
+            msi: false,
             mac: None,
             tx_ring: 256,
             rx_ring: 256,
@@ -111,6 +116,8 @@ struct Link {
     full_duplex: bool,
     /// The PHY has to be asked: the device said that the link changed, or there is none.
     get_status: bool,
+    /// The driver reset the device by itself, and does not tell that the link is away for it: until then, or until it is back.
+    held_until: Option<Instant>,
 }
 
 /// One port of an 82576.
@@ -129,6 +136,8 @@ pub struct Igb {
     phase: Phase,
     want_up: bool,
     reset_requested: bool,
+    /// The driver wants the reset itself, to get the device out of something: [`Igb::recover`].
+    recovering: bool,
     /// Ring sizes changed: the rings' own memory is to be taken anew.
     resize: bool,
     /// How many queue pairs there are to be, after the next reset.
@@ -144,6 +153,9 @@ pub struct Igb {
     flow_control: pause::FlowControl,
     watchdog_at: Option<Instant>,
     watchdog_waits_for_phy: bool,
+    /// An interrupt came, and ICR read all ones.
+    icr_unread: bool,
+    rx_watch: RxWatch,
     stats: HwStats,
     /// The self-test that is under way, and the results of the last.
     test: Option<selftest::SelfTest>,
@@ -175,6 +187,7 @@ impl Igb {
             phase: Phase::Unprobed,
             want_up: false,
             reset_requested: false,
+            recovering: false,
             resize: false,
             new_queue_pairs: None,
             indirection: rss::spread(queue_pairs),
@@ -187,6 +200,8 @@ impl Igb {
             flow_control: pause::FlowControl::default(),
             watchdog_at: None,
             watchdog_waits_for_phy: false,
+            icr_unread: false,
+            rx_watch: RxWatch::default(),
             stats: HwStats::default(),
             test: None,
             test_results: None,
@@ -244,6 +259,7 @@ impl Igb {
     /// is left is dropped with [`DropReason::DevReset`] once it let go of memory; this goes on in [`Igb::timer`].
     pub fn stop(&mut self, ctx: &mut DriverCtx<'_>) {
         self.end_test(ctx);
+        self.tell_carrier();
         self.want_up = false;
         if self.running() || matches!(self.phase, Phase::TxOff { .. }) {
             self.down(ctx);
@@ -315,7 +331,8 @@ impl Igb {
         self.phase == Phase::Failed
     }
 
-    /// Whether there is a link (`netif_carrier_ok`).
+    /// Whether there is a link (`netif_carrier_ok`). While the driver resets the device by itself, the link is away and this stays
+    /// as it was, so that what waits above is not dropped.
     #[must_use]
     pub fn carrier(&self) -> bool {
         self.link.carrier
@@ -329,7 +346,8 @@ impl Igb {
     /// The speed in Mb/s and whether the link is full duplex; `None` without a link.
     #[must_use]
     pub fn link_speed(&self) -> Option<(u16, bool)> {
-        self.link.carrier.then_some((self.link.speed, self.link.full_duplex))
+        (self.link.carrier && self.link.held_until.is_none())
+            .then_some((self.link.speed, self.link.full_duplex))
     }
 
     /// The station address; zero before the probe found one.
@@ -362,7 +380,8 @@ impl Igb {
         if self.reset_requested && self.phase == Phase::Up {
             return Some(Instant::ZERO);
         }
-        earliest(self.phase.deadline(), earliest(self.phy.deadline(), self.watchdog_at))
+        let link = earliest(self.watchdog_at, self.link.held_until);
+        earliest(self.phase.deadline(), earliest(self.phy.deadline(), link))
     }
 
     /// Does what is due at `ctx.now`.
@@ -370,6 +389,12 @@ impl Igb {
         self.advance(ctx);
         self.run_phy(ctx);
         self.watchdog(ctx);
+        if self.link.held_until.is_some_and(|until| until <= ctx.now) {
+            self.tell_carrier();
+            if self.is_up() {
+                self.wake_queues(ctx);
+            }
+        }
         self.advance(ctx);
     }
 
@@ -377,6 +402,13 @@ impl Igb {
     #[inline]
     fn running(&self) -> bool {
         matches!(self.phase, Phase::Up | Phase::Quiesce { .. })
+    }
+
+    /// A lost link that was kept from the layer above is told now.
+    fn tell_carrier(&mut self) {
+        if self.link.held_until.take().is_some() {
+            self.set_carrier(false);
+        }
     }
 
     fn set_carrier(&mut self, carrier: bool) {

@@ -200,7 +200,7 @@ impl Phy {
 
     fn poll_mdic(&mut self, step: Step, now: Instant, hw: &mut Hw, bus: &mut dyn Bus) -> Option<Outcome> {
         let mdic = hw.rd32(bus, MDIC);
-        if mdic & MDIC_READY == 0 {
+        if mdic & MDIC_READY == 0 || mdic == u32::MAX {
             let outcome = self.again(now, MDIC_EVERY, MDIC_POLLS, Fault::MdicTimeout, hw);
             if outcome.is_some() {
                 release(hw, bus, SWFW_PHY0);
@@ -325,7 +325,7 @@ fn take_swsm(hw: &mut Hw, bus: &mut dyn Bus) -> bool {
         return false;
     }
     hw.wr32(bus, SWSM, swsm | SWSM_SMBI | SWSM_SWESMBI);
-    let taken = hw.rd32(bus, SWSM) & SWSM_SWESMBI != 0;
+    let taken = hw.try_rd32(bus, SWSM).is_some_and(|swsm| swsm & SWSM_SWESMBI != 0);
     if !taken {
         hw.modify(bus, SWSM, SWSM_SMBI | SWSM_SWESMBI, 0);
     }

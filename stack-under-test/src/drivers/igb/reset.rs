@@ -12,6 +12,10 @@ const MASTER_DISABLE_EVERY: Duration = Duration::from_micros(100);
 const RESET_POLLS: u16 = 1000;
 const AUTO_READ_POLLS: u16 = 10;
 const RESET_EVERY: Duration = Duration::from_millis(1);
+/// How long a link may be away for a reset of the driver's own before that is told: autonegotiation takes 1 to 3 s.
+const HOLD: Duration = Duration::from_secs(10);
+/// The size of the receive packet buffer in KiB, after a reset.
+const RXPBS_KB: u32 = 64;
 /// The quiet time that Linux leaves before a reset, and between stopping a queue and setting it up (10 to 20 ms there).
 pub(super) const QUIET: Duration = Duration::from_millis(10);
 
@@ -83,10 +87,30 @@ impl Igb {
         }
     }
 
+    /// The device needs a reset to go on: it follows, and nothing that waits above the rings is lost.
+    pub(super) fn recover(&mut self) {
+        self.reset_requested = true;
+        self.recovering = true;
+    }
+
+    /// The link goes with the reset. Linux tells so at once, and its qdiscs are emptied (`dev_deactivate`), also when the driver resets
+    /// the device to recover: there this driver stops the queues and keeps it to itself for [`HOLD`], if there was a link. The PHY cannot tell a
+    /// pulled cable from a negotiation that is under way, so one that is pulled then is told of after that time.
+    fn link_goes(&mut self, ctx: &mut DriverCtx<'_>) {
+        let own = core::mem::take(&mut self.recovering) && self.link.carrier;
+        if own && self.link.held_until.is_none() && self.hw.rd32(ctx.bus, STATUS) & STATUS_LU != 0 {
+            self.link.held_until = Some(ctx.now + HOLD);
+        }
+        if !own || self.link.held_until.is_none() {
+            self.link.held_until = None;
+            self.set_carrier(false);
+        }
+    }
+
     /// Turns the MAC off (`igb_down`); the reset follows after the quiet time.
     pub(super) fn down(&mut self, ctx: &mut DriverCtx<'_>) {
         self.hw.modify(ctx.bus, RCTL, RCTL_EN, 0);
-        self.set_carrier(false);
+        self.link_goes(ctx);
         for queue in ctx.queues.iter_mut().take(self.tx.len()) {
             queue.stop();
         }
@@ -129,7 +153,9 @@ impl Igb {
 
     fn poll_reset(&mut self, ctx: &mut DriverCtx<'_>, polls: u16) {
         let in_reset = self.hw.rd32(ctx.bus, CTRL) & CTRL_RST != 0;
-        let read = self.hw.rd32(ctx.bus, EECD) & EECD_AUTO_RD != 0;
+        let eecd = self.hw.try_rd32(ctx.bus, EECD);
+        let is_read = |eecd| eecd & EECD_AUTO_RD != 0;
+        let read = !in_reset && eecd.is_some_and(is_read) && self.has_mac(ctx);
         // The polls for the NVM begin when the reset is over, after all of those for it.
         let (polls, most) = match in_reset {
             true => (polls, RESET_POLLS),
@@ -165,6 +191,7 @@ impl Igb {
         self.init_hw(ctx);
         self.phase = Phase::Down;
         self.reset_requested = false;
+        self.recovering = false;
         if self.test_after_reset(ctx) {
             return;
         }
@@ -184,12 +211,14 @@ impl Igb {
     /// The device is gone or broken: nothing of it is touched any more, and all memory is taken back.
     fn give_up(&mut self, ctx: &mut DriverCtx<'_>) {
         self.set_carrier(false);
+        self.link.held_until = None;
         self.link.speed = 0;
         self.phy.cancel();
         self.watchdog_at = None;
         self.watchdog_waits_for_phy = false;
         self.want_up = false;
         self.reset_requested = false;
+        self.recovering = false;
         self.test = None;
         for queue in ctx.queues.iter_mut().take(self.tx.len()) {
             queue.stop();
@@ -198,6 +227,12 @@ impl Igb {
         self.free_rings(ctx);
         self.apply_queue_pairs();
         self.phase = Phase::Failed;
+    }
+
+    /// Whether the station address can be read, where it has to be.
+    fn has_mac(&mut self, ctx: &mut DriverCtx<'_>) -> bool {
+        let mut has = |reg| self.hw.try_rd32(ctx.bus, reg).is_some();
+        self.config.mac.is_some() || has(RAL0) && has(RAH0)
     }
 
     /// The configured address, or the one that the device read from its NVM. Whether there is a valid one.
@@ -226,7 +261,7 @@ impl Igb {
         self.hw.wr32(bus, FCAH, 0x0100);
         self.hw.wr32(bus, FCAL, 0x00C2_8001);
         self.hw.wr32(bus, FCTTV, 0xFFFF);
-        let rx_kb = self.hw.rd32(bus, RXPBS) & 0x7F;
+        let rx_kb = self.hw.try_rd32(bus, RXPBS).unwrap_or(RXPBS_KB) & 0x7F;
         let high = (rx_kb << 10).saturating_sub(self.max_frame() + super::filter::JUMBO_FRAME) & !15;
         self.hw.wr32(bus, FCRTL, high.saturating_sub(16) | FCRTL_XONE);
         self.hw.wr32(bus, FCRTH, high);

@@ -317,6 +317,8 @@ pub(super) struct RxRing {
     pub(super) skb: Option<Skb>,
     /// The rest of the present packet is thrown away, up to its last descriptor.
     pub(super) discard: bool,
+    /// The next descriptor, if the watchdog found it done and not written back.
+    pub(super) stuck_at: Option<u16>,
 }
 
 impl RxRing {
@@ -324,7 +326,7 @@ impl RxRing {
     pub(super) fn new(skbs: &mut SkbPool, bus: &mut dyn Bus, count: u16, index: u32) -> Option<Self> {
         let ring = Ring::new(skbs, bus, count, rxq(index) + Q_TAIL)?;
         let (buffers, direct) = (alloc::vec![None; usize::from(count)], bus.dma_direct());
-        Some(Self { ring, buffers, direct, told: 0, skb: None, discard: false })
+        Some(Self { ring, buffers, direct, told: 0, skb: None, discard: false, stuck_at: None })
     }
 
     /// Descriptors that were written since the device was told.
@@ -353,6 +355,7 @@ impl RxRing {
         self.ring.rewind(skbs);
         self.told = 0;
         self.discard = false;
+        self.stuck_at = None;
     }
 
     /// Gives the ring's own memory back; it must have been cleaned.

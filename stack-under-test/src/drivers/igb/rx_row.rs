@@ -1,7 +1,7 @@
 //! Received frames in a row, each whole in one buffer: what `igb_clean_rx_irq` does to each, with a new buffer in the ring for it
 //! at once.
 
-use super::clean_rx::{RxQueue, WrittenBack};
+use super::clean_rx::{RxQueue, WrittenBack, clear_header};
 use super::desc;
 use crate::bus::Direction;
 use crate::netdev::DriverCtx;
@@ -38,6 +38,7 @@ fn receive(ctx: &mut DriverCtx<'_>, (old, written): (BufId, &WrittenBack), taken
     if taken.strips {
         meta.vlan_tci = written.tag();
     }
+    clear_header(ctx.skbs, buf);
     if !taken.direct {
         let old = ctx.skbs.mem.bus_addr(ctx.skbs.head_offset(old));
         ctx.bus.dma_unmap(old, HEAD_BYTES as u32);

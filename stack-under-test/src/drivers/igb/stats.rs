@@ -2,6 +2,7 @@
 
 use super::Igb;
 use super::regs::*;
+use super::rx_hang::Counts;
 use crate::netdev::{DriverCtx, NetdevStats};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -48,6 +49,9 @@ const CLEARED: &[u32] = &[
     0x40EC, 0x4100, 0x4104, 0x4108, 0x410C, 0x4110, 0x4118, 0x411C, 0x4120, 0x4124,
 ];
 
+/// Frames that the device has put into memory.
+const RPTHC: u32 = 0x4104;
+
 /// Read only after a reset, to be cleared.
 const CLEARED_AT_RESET: &[u32] = &[0x403C, 0x4128, 0x412C, 0x4130, 0x4134, 0x4138, 0x4228];
 
@@ -76,6 +80,17 @@ impl HwStats {
         self.values[counter as usize]
     }
 
+    /// Frames that came in, by the device's counts of them. What is for management is not for the host.
+    pub(super) fn receive_counts(&self) -> Counts {
+        let to_host = CLEARED.iter().position(|&register| register == RPTHC);
+        Counts {
+            arrived: self.get(Counter::GPRC).saturating_sub(self.get(Counter::MGTPRC)),
+            missed: self.get(Counter::MPC),
+            to_host: to_host.map_or(0, |at| self.unshown[at]),
+            ..Counts::default()
+        }
+    }
+
     /// `tx_timeout_count`.
     pub(super) fn tx_timeout(&mut self) {
         self.tx_timeouts += 1;
@@ -95,6 +110,8 @@ impl Igb {
         }
         let copper = self.hw.rd32(ctx.bus, CTRL_EXT) & CTRL_EXT_LINK_MODE == 0;
         let management = self.hw.rd32(ctx.bus, MANC) & MANC_EN_BMC2OS != 0;
+        // Reading the upper half of a pair clears the lower one: not while that cannot be read.
+        let mut unread = u32::MAX;
         for &(register, counter) in REGISTERS {
             let read = match counter {
                 Counter::RXERRC | Counter::TNCRS => copper,
@@ -102,22 +119,28 @@ impl Igb {
                 _ => true,
             };
             if read {
-                let value = self.hw.rd32(ctx.bus, register);
+                // One that is full stays at all ones: not within two seconds.
+                let value = self.hw.try_rd32(ctx.bus, register);
                 if self.hw.removed {
                     return;
                 }
-                self.stats.values[counter as usize] += u64::from(value);
+                unread = if value.is_none() { register } else { unread };
+                self.stats.values[counter as usize] += u64::from(value.unwrap_or(0));
             }
         }
         for (&register, sum) in CLEARED.iter().zip(&mut self.stats.unshown) {
-            let value = self.hw.rd32(ctx.bus, register);
+            if unread.checked_add(4) == Some(register) {
+                continue;
+            }
+            let value = self.hw.try_rd32(ctx.bus, register);
             if self.hw.removed {
                 return;
             }
-            *sum += u64::from(value);
+            unread = if value.is_none() { register } else { unread };
+            *sum += u64::from(value.unwrap_or(0));
         }
         for q in 0..self.rx.len() {
-            let drops = self.hw.rd32(ctx.bus, rxq(q as u32) + Q_RQDPC);
+            let drops = self.hw.try_rd32(ctx.bus, rxq(q as u32) + Q_RQDPC).unwrap_or(0);
             if !self.hw.removed {
                 self.queue_stats[q].rx_drops += u64::from(drops);
             }

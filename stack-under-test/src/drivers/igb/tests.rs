@@ -3,6 +3,7 @@
 //! Offsets and bits are written out here, from the register table of the datasheet's descendants, so that a slip in the
 //! driver's own table shows.
 
+mod all_ones;
 mod bring_up;
 mod link;
 mod row;
@@ -38,6 +39,10 @@ struct FakeBus {
     mii: [u16; 32],
     /// All registers read all ones.
     gone: bool,
+    /// A register that reads all ones.
+    ones: Option<u32>,
+    /// STATUS.LU.
+    has_link: bool,
     /// STATUS.GIO_MASTER_ENABLE stays.
     master_stuck: bool,
     /// CTRL.RST stays.
@@ -65,6 +70,8 @@ impl FakeBus {
             lent: Vec::new(),
             mii,
             gone: false,
+            ones: None,
+            has_link: true,
             master_stuck: false,
             reset_stuck: false,
             mdic_stuck: false,
@@ -92,14 +99,14 @@ impl FakeBus {
 impl Bus for FakeBus {
     fn read32(&mut self, offset: u32) -> u32 {
         self.reads += 1;
-        if self.gone {
+        if self.gone || self.ones == Some(offset) {
             return u32::MAX;
         }
         match offset {
             CTRL if !self.reset_stuck => self.get(CTRL) & !(1 << 26),
             0x0008 => {
                 let master = self.get(CTRL) & 4 == 0 || self.master_stuck;
-                self.get(0x0008) | 0x83 | u32::from(master) << 19
+                self.get(0x0008) | 0x81 | u32::from(self.has_link) << 1 | u32::from(master) << 19
             }
             MDIC if self.mdic_stuck => self.get(MDIC) & !(1 << 28),
             // Semaphore, causes and counters change when they are read.

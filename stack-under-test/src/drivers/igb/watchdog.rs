@@ -8,6 +8,8 @@ use crate::time::Duration;
 
 /// Between two runs.
 const EVERY: Duration = Duration::from_secs(2);
+/// Until the link's speed is asked for again, of a register that cannot be read.
+const SOON: Duration = Duration::from_millis(10);
 /// A stopped queue that gets nothing done for this long is a transmit time-out (igb's `watchdog_timeo`).
 const TX_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -43,16 +45,25 @@ impl Igb {
 
     fn watchdog_knows_link(&mut self, ctx: &mut DriverCtx<'_>, link: bool) {
         ctx.trace.function(0, "igb_watchdog_task");
-        if link && !self.link.carrier {
-            let status = self.hw.rd32(ctx.bus, STATUS);
+        let held = self.link.held_until.is_some();
+        if link && (held || !self.link.carrier) {
+            let Some(status) = self.hw.try_rd32(ctx.bus, STATUS) else {
+                self.link.get_status = true;
+                self.watchdog_at = Some(ctx.now + SOON);
+                return;
+            };
             self.link.speed = match status >> STATUS_SPEED_SHIFT & 3 {
                 0 => 10,
                 1 => 100,
                 _ => 1000,
             };
             self.link.full_duplex = status & STATUS_FD != 0;
+            self.link.held_until = None;
             self.set_carrier(true);
-        } else if !link && self.link.carrier {
+            if held {
+                self.wake_queues(ctx);
+            }
+        } else if !link && self.link.carrier && !held {
             self.link.speed = 0;
             self.set_carrier(false);
         }
@@ -61,13 +72,15 @@ impl Igb {
             if !self.link.carrier && self.tx[q].has_work() {
                 // The link went with packets in the ring: only a reset gets them out.
                 self.stats.tx_timeout();
-                self.reset_requested = true;
-                return;
+                return self.recover();
             }
             if self.tx_timed_out(ctx, q) {
                 return self.tx_timeout(ctx);
             }
             self.tx[q].detect_hang = true;
+        }
+        if self.link.carrier && !self.reset_requested {
+            self.watch_receive(ctx);
         }
         self.kick(ctx);
     }
@@ -83,7 +96,7 @@ impl Igb {
     pub fn tx_timeout(&mut self, ctx: &mut DriverCtx<'_>) {
         if self.is_up() {
             self.stats.tx_timeout();
-            self.reset_requested = true;
+            self.recover();
             self.kick(ctx);
         }
     }

@@ -105,6 +105,7 @@ impl Igb {
             Stage::Registers
         };
         self.test = Some(SelfTest { stage, was_up: self.want_up, results, icr: 0 });
+        self.tell_carrier();
         self.want_up = false;
         if self.running() || matches!(self.phase, Phase::TxOff { .. }) {
             self.down(ctx);
@@ -213,7 +214,7 @@ impl Igb {
             }
         }
         let eerd = self.hw.rd32(ctx.bus, EERD);
-        if eerd & EERD_DONE != 0 {
+        if eerd & EERD_DONE != 0 && eerd != u32::MAX {
             phy::release(&mut self.hw, ctx.bus, SWFW_EEP);
             let sum = sum.wrapping_add((eerd >> 16) as u16);
             return self.test_goes_on(Stage::Eeprom { word: word + 1, sum, polls: 0 }, ctx.now);

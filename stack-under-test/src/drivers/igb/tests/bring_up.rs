@@ -186,7 +186,7 @@ fn a_device_that_is_pulled_out_is_left_alone() {
 fn one_register_of_all_ones_does_not_mean_that_it_is_gone() {
     let mut rig = Rig::up();
     rig.bus.regs.insert(0x4000, u32::MAX);
-    assert_eq!(rig.with(Igb::stats64).rx_crc_errors, u64::from(u32::MAX));
+    assert_eq!(rig.with(Igb::stats64).rx_crc_errors, 0, "not in two seconds");
     assert!(rig.igb.is_up());
 }
 

@@ -93,6 +93,51 @@ fn a_lost_link_is_reported_and_packets_in_the_ring_cost_a_reset() {
     assert_eq!(rig.ethtool("tx_timeout_count"), 1);
 }
 
+/// Up, and reset by the driver itself while the PHY has no link.
+fn recovering() -> Rig {
+    let mut rig = Rig::up();
+    let _ = rig.igb.take_carrier_change();
+    rig.with(Igb::tx_timeout);
+    rig.bus.mii[1] &= !BMSR_LINK;
+    rig.pass(Duration::from_secs(5));
+    assert_eq!((rig.bus.resets, rig.igb.is_up()), (2, true));
+    assert_eq!((rig.igb.carrier(), rig.igb.link_speed(), rig.queues[0].is_stopped()), (true, None, true));
+    rig
+}
+
+#[test]
+fn a_reset_of_the_driver_s_own_keeps_the_carrier_and_stops_the_queues_until_there_is_a_link() {
+    let mut rig = recovering();
+    rig.bus.mii[1] |= BMSR_LINK;
+    rig.pass(Duration::from_secs(2));
+    assert_eq!(rig.igb.take_carrier_change(), None);
+    assert_eq!((rig.igb.link_speed(), rig.queues[0].is_stopped()), (Some((1000, true)), false));
+}
+
+#[rstest]
+#[case::after_ten_seconds(|rig: &mut Rig| rig.pass(Duration::from_secs(5)))]
+#[case::when_the_device_goes_down(|rig: &mut Rig| rig.with(Igb::stop))]
+#[case::when_an_administrator_resets_it(|rig: &mut Rig| rig.with(Igb::nway_reset))]
+#[case::when_the_device_is_gone(|rig: &mut Rig| { rig.bus.gone = true; rig.with(Igb::nway_reset); })]
+fn a_link_that_does_not_come_back_is_told_of(#[case] then: fn(&mut Rig)) {
+    let mut rig = recovering();
+    then(&mut rig);
+    assert_eq!((rig.igb.carrier(), rig.igb.take_carrier_change()), (false, Some(false)));
+    rig.bus.mii[1] |= BMSR_LINK;
+    rig.pass(Duration::from_secs(3));
+    assert_eq!(rig.igb.carrier(), rig.igb.is_up());
+}
+
+#[test]
+fn a_link_that_was_lost_before_the_reset_is_told_of_at_once() {
+    let mut rig = Rig::up();
+    let _ = rig.igb.take_carrier_change();
+    rig.bus.has_link = false;
+    rig.with(Igb::tx_timeout);
+    rig.pass(Duration::ZERO);
+    assert_eq!(rig.igb.take_carrier_change(), Some(false));
+}
+
 #[rstest]
 #[case::mdic_that_is_never_ready(|bus: &mut FakeBus| bus.mdic_stuck = true, Fault::MdicTimeout)]
 #[case::a_semaphore_that_is_held(|bus: &mut FakeBus| { bus.regs.insert(0x5B5C, 2 << 16); }, Fault::SemaphoreTimeout)]
