@@ -24,14 +24,14 @@ class Died(Exception):
     """The guest ended without telling how its command did."""
 
 
-def boot(kernel: Kernel, initrd: bytes, *, megabytes: int, cpus: int, iommu: bool, seconds: float, log: Path,
+def boot(kernel: Kernel, initrd: bytes, *, megabytes: int, cpus: int, iommu: bool, shared: bool, seconds: float, log: Path,
          bring: Path | None) -> int:
     """Boots the guest, prints what its command prints, and gives its exit status; `bring` is the archive of files from it."""
     with tempfile.TemporaryDirectory(prefix="vfio-guest-") as folder:
         path = Path(folder, "initrd")
         path.write_bytes(initrd)
         ends = [socket.socketpair() for _ in range(3)]
-        words = command(kernel, path, megabytes, cpus, iommu, log, [theirs.fileno() for _, theirs in ends])
+        words = command(kernel, path, megabytes, cpus, (iommu, shared), log, [theirs.fileno() for _, theirs in ends])
         child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log.open("wb"),
                                  pass_fds=[theirs.fileno() for _, theirs in ends], preexec_fn=die_with_parent)
         try:
@@ -49,20 +49,28 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def command(kernel: Kernel, initrd: Path, megabytes: int, cpus: int, iommu: bool, log: Path, fds: list[int]) -> list[str]:
+def command(kernel: Kernel, initrd: Path, megabytes: int, cpus: int, kind: tuple[bool, bool], log: Path, fds: list[int]) -> list[str]:
+    iommu, shared = kind
     words = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "Nehalem", "-m", str(megabytes), "-smp", str(cpus),
              "-display", "none", "-vga", "none", "-nodefaults", "-no-reboot", "-serial", f"file:{log}.serial",
              "-kernel", str(kernel.vmlinux), "-initrd", str(initrd),
              "-append", f"console=ttyS0 panic=-1 {QUICK}{' intel_iommu=on' if iommu else ''}"]
     words += IOMMU if iommu else []
+    words += ["-device", "pcie-root-port,id=both,addr=4.0,disable-acs=on"] if shared else []
     for port, slot in enumerate([4, 8]):
         # Two slots and more apart: igb reserves those of its virtual functions.
         words += ["-netdev", f"hubport,id=h{port},hubid=0",
-                  "-device", f"igb,netdev=h{port},mac=52:54:00:12:34:{0x50 + port:02x},addr={slot}.0,romfile="]
+                  "-device", f"igb,netdev=h{port},mac=52:54:00:12:34:{0x50 + port:02x},{place(port, slot, shared)},romfile="]
+    # The second port of a card with two, behind a root port that does not isolate them.
+    words += ["-device", "igb,mac=52:54:00:12:34:60,bus=both,addr=0.1,romfile="] if shared else []
     words += ["-device", "virtio-serial-pci,addr=1e.0"]
     for number, fd in enumerate(fds, 1):
         words += ["-chardev", f"socket,id=c{number},fd={fd}", "-device", f"virtserialport,chardev=c{number},nr={number}"]
     return words
+
+
+def place(port: int, slot: int, shared: bool) -> str:
+    return "bus=both,addr=0.0,multifunction=on" if shared and port == 0 else f"addr={slot}.0"
 
 
 def talk(child: subprocess.Popen, ends: list[socket.socket], deadline: float, bring: Path | None) -> int:

@@ -51,11 +51,21 @@ pub enum Command {
     /// Fuzz the emulated NIC, or the driver over a device that lies
     Fuzz(FuzzArgs),
     /// Tell what a rig needs, what of it is here, and the command that gets the rest
-    Doctor {
-        /// Only this rig
-        #[arg(long, value_name = "NAME")]
-        rig: Option<RigKind>,
-    },
+    Doctor(DoctorArguments),
+}
+
+/// `wireproof doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// Only this rig
+    #[arg(long, value_name = "NAME")]
+    pub rig: Option<RigKind>,
+    /// Also look at the ports of this lab, and send a frame through their cable each way (vfio and linux; as root)
+    #[arg(long, value_name = "FILE", requires = "rig")]
+    pub lab: Option<PathBuf>,
+    /// Put back the ports of a lab that a run has left when it was killed; before anything else
+    #[arg(long)]
+    pub repair: bool,
 }
 
 /// What runs of trials are told, on one rig or on two.

@@ -31,6 +31,7 @@ impl VfioRig {
         rig.wait_until("the device is probed", |rig| rig.stack.is_started() && rig.stack.is_settled())?;
         rig.configure(&["ip", "link", "set", "dev", "eth0", "up"])?;
         rig.wait_until("there is carrier (is the cable plugged in at both ends?)", Self::is_ready)?;
+        rig.shared.check_speed().map_err(RigError::Broken)?;
         rig.configure(&["ip", "addr", "add", &format!("{}/24", topology::SUT_IP), "dev", "eth0"])?;
         if of_qemu::version().is_some() {
             rig.configure(&of_qemu::LEFT_TO_THE_STACK)?;

@@ -62,6 +62,12 @@ const KEYS: &[Key] = &[
         "For vfio: how the port tells of something; msix unless told.",
     ),
     key(
+        "speed",
+        Form::Number(1, SPEED_MAX),
+        false,
+        "How fast the link is to be, in Mbit/s: `1000`. Another one is an error; without the key any will do.",
+    ),
+    key(
         "sabotage",
         Form::OneOf(&["memory"]),
         false,
@@ -69,6 +75,9 @@ const KEYS: &[Key] = &[
     ),
     key("allow", Form::SomeOf(&["default_route", "address", "session"]), false, "What a port may be."),
 ];
+
+/// The largest speed of a link that a file can ask for, in Mbit/s.
+const SPEED_MAX: i64 = 1_600_000;
 
 /// A lab, as its file describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +90,8 @@ pub struct LabFile {
     pub fixed: bool,
     /// How the port under test tells of something, where our driver has it.
     pub interrupts: Interrupts,
+    /// How fast the link must be, in Mbit/s; `None`: any.
+    pub speed: Option<u32>,
     /// Where our driver has the port, its memory is taken from under it once it is up: every trial must fail, and say why.
     pub sabotaged: bool,
     /// What either may be.
@@ -116,6 +127,7 @@ fn lab(r: &mut Reader, tree: &Node) -> Read<LabFile> {
     let cable = fields.get("cable").map_or(Ok("plain"), |node| r.one_of(node, &["plain", "fixed"]));
     let interrupts = fields.get("interrupts").map_or(Ok("msix"), |node| r.one_of(node, &["msix", "intx"]));
     let sabotage = fields.get("sabotage").map(|node| r.one_of(node, &["memory"]));
+    let speed = fields.get("speed").map(|node| r.number(node, 1, SPEED_MAX));
     let port_name = match r.word(port) {
         Ok(text) if Address::parse(text).is_some() => Ok(text.to_owned()),
         _ => interface(r, port),
@@ -130,8 +142,9 @@ fn lab(r: &mut Reader, tree: &Node) -> Read<LabFile> {
     }
     let interrupts = if interrupts? == "intx" { Interrupts::Intx } else { Interrupts::Msix };
     let sabotaged = sabotage.transpose()?.is_some();
+    let speed = speed.transpose()?.and_then(|speed| u32::try_from(speed).ok());
     let allow = ALLOW.into_iter().filter(|may| allow.contains(&may.word())).collect();
-    Ok(LabFile { port: port_name, wire: wire_name, fixed, interrupts, sabotaged, allow })
+    Ok(LabFile { port: port_name, wire: wire_name, fixed, interrupts, speed, sabotaged, allow })
 }
 
 /// Why a trial cannot run where the cable is fixed; `None`: it can.
@@ -167,6 +180,7 @@ mod tests {
         let lab = LabFile::read(&path).expect("it is right");
         let plain = (false, Interrupts::Msix, false);
         assert_eq!((lab.fixed, lab.interrupts, lab.sabotaged), plain);
+        assert_eq!(lab.speed, Some(1000));
         let (port, wire) = ("enp3s0f0".to_owned(), "enp3s0f1".to_owned());
         assert_eq!((lab.port, lab.wire, lab.allow), (port, wire, Vec::new()));
     }
@@ -178,6 +192,7 @@ mod tests {
         std::fs::write(&path, "port: 03:00.1\nwire: p1\ncable: fixed\ninterrupts: intx\nsabotage: memory\nallow: [session, address]\n")
             .expect("a file");
         let lab = LabFile::read(&path).expect("it is right");
+        assert_eq!(lab.speed, None);
         let asked = (true, Interrupts::Intx, true);
         assert_eq!((lab.fixed, lab.interrupts, lab.sabotaged), asked);
         assert_eq!(lab.port, "03:00.1");
