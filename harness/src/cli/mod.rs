@@ -10,6 +10,7 @@ mod places;
 pub mod run;
 pub mod show;
 pub mod simulate;
+mod soak;
 pub mod stop;
 
 use crate::case::model::RigKind;

@@ -21,7 +21,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// Why a trial says nothing when somebody stopped the run.
-const INTERRUPTED: &str = "interrupted";
+pub const INTERRUPTED: &str = "interrupted";
 
 /// Values that `show` gives besides frames and journeys.
 const SHOWN: [Source; 6] =
