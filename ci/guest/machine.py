@@ -17,6 +17,10 @@ from guest.kernel import Kernel
 QUICK = ("quiet no_timer_check tsc=reliable nokaslr mitigations=off random.trust_cpu=on cryptomgr.notests rodata=off "
          "initcall_blacklist=crypto_kdf108_init,jent_mod_init,init_encrypted,cec_init,load_system_certificate_list,trace_eval_init")
 IOMMU = ["-device", "intel-iommu,intremap=on"]
+# A switch below a root port that does not keep what is behind it apart: one IOMMU group.
+SWITCH = ["-device", "pcie-root-port,id=root,addr=4.0,chassis=1,disable-acs=on", "-device", "x3130-upstream,id=switch,bus=root",
+          "-device", "xio3130-downstream,id=a,bus=switch,chassis=2,slot=2,addr=0.0",
+          "-device", "xio3130-downstream,id=b,bus=switch,chassis=3,slot=3,addr=1.0"]
 PR_SET_PDEATHSIG = 1
 
 
@@ -56,13 +60,12 @@ def command(kernel: Kernel, initrd: Path, megabytes: int, cpus: int, kind: tuple
              "-kernel", str(kernel.vmlinux), "-initrd", str(initrd),
              "-append", f"console=ttyS0 panic=-1 {QUICK}{' intel_iommu=on' if iommu else ''}"]
     words += IOMMU if iommu else []
-    words += ["-device", "pcie-root-port,id=both,addr=4.0,disable-acs=on"] if shared else []
+    words += SWITCH if shared else []
     for port, slot in enumerate([4, 8]):
         # Two slots and more apart: igb reserves those of its virtual functions.
         words += ["-netdev", f"hubport,id=h{port},hubid=0",
                   "-device", f"igb,netdev=h{port},mac=52:54:00:12:34:{0x50 + port:02x},{place(port, slot, shared)},romfile="]
-    # The second port of a card with two, behind a root port that does not isolate them.
-    words += ["-device", "igb,mac=52:54:00:12:34:60,bus=both,addr=0.1,romfile="] if shared else []
+    words += ["-device", "igb,mac=52:54:00:12:34:60,bus=b,romfile="] if shared else []
     words += ["-device", "virtio-serial-pci,addr=1e.0"]
     for number, fd in enumerate(fds, 1):
         words += ["-chardev", f"socket,id=c{number},fd={fd}", "-device", f"virtserialport,chardev=c{number},nr={number}"]
@@ -70,7 +73,7 @@ def command(kernel: Kernel, initrd: Path, megabytes: int, cpus: int, kind: tuple
 
 
 def place(port: int, slot: int, shared: bool) -> str:
-    return "bus=both,addr=0.0,multifunction=on" if shared and port == 0 else f"addr={slot}.0"
+    return "bus=a" if shared and port == 0 else f"addr={slot}.0"
 
 
 def talk(child: subprocess.Popen, ends: list[socket.socket], deadline: float, bring: Path | None) -> int:

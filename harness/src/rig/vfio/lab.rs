@@ -6,7 +6,7 @@ use super::of_qemu;
 use super::wire::Wire;
 use crate::case::model::Trial;
 use crate::rig::linux::lab::cable::{self, Place};
-use crate::rig::linux::lab::file::{LabFile, pulls_a_fixed_cable};
+use crate::rig::linux::lab::file::{LabFile, Sabotage, pulls_a_fixed_cable};
 use crate::rig::linux::lab::link;
 use crate::rig::linux::lab::ports::{self, Found};
 use crate::rig::linux::lab::program::{fails, output};
@@ -38,8 +38,8 @@ pub struct Shared {
     wire_name: String,
     /// The port under test.
     pub address: Address,
-    /// Its memory is taken from under it once it is up.
-    pub sabotaged: bool,
+    /// What is done to each trial once it is up.
+    pub sabotage: Option<Sabotage>,
     /// How fast the link must be, in Mbit/s; `None`: any.
     speed: Option<u32>,
 }
@@ -159,7 +159,7 @@ impl VfioLab {
             wire_namespace,
             wire_name: wire.name.clone(),
             address: binding.address.clone(),
-            sabotaged: file.sabotaged,
+            sabotage: file.sabotage,
             speed: file.speed,
         });
         let fixed = file.fixed;
