@@ -220,7 +220,10 @@ mod tests {
     #[case::no_such_function("port: \"0000:03:00.9\"\nwire: p1\n", "it has a `/`, `:`")]
     #[case::another_cable("port: p0\nwire: p1\ncable: long\n", "there are: plain, fixed")]
     #[case::other_interrupts("port: p0\nwire: p1\ninterrupts: msi\n", "`msix`")]
-    #[case::allowed_what("port: p0\nwire: p1\nallow: [everything]\n", "there are: default_route, address, session")]
+    #[case::allowed_what(
+        "port: p0\nwire: p1\nallow: [everything]\n",
+        "there are: default_route, address, session"
+    )]
     #[case::speed_in_words("port: p0\nwire: p1\nspeed: 1G\n", "whole number")]
     #[case::speed_of_nothing("port: p0\nwire: p1\nspeed: 0\n", "out of range")]
     #[case::speed_in_bits("port: p0\nwire: p1\nspeed: 1000000000\n", "out of range")]
