@@ -18,7 +18,7 @@ use crate::case::model::{RigKind, Trial};
 use drift::Drift;
 use leaks::{Ledger, Usage};
 use reads::Reading;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is not the same in every round.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,8 @@ struct Ends {
     others: BTreeMap<&'static str, (u64, u64, String)>,
     /// Rounds in which it ended as in the first.
     same: u64,
+    /// Rounds in which it was inconclusive, which says nothing.
+    unknown: u64,
 }
 
 /// What is known after some rounds.
@@ -47,6 +49,8 @@ struct Ends {
 pub struct Soak {
     round: u64,
     ends: BTreeMap<String, Ends>,
+    /// Trials that began with rounds in which they were inconclusive.
+    inconclusive: BTreeSet<String>,
     drift: Drift,
     ledger: Ledger,
 }
@@ -56,7 +60,13 @@ impl Soak {
     #[must_use]
     pub fn new(rig: RigKind) -> Self {
         let exact = rig == RigKind::Emu;
-        Self { round: 1, ends: BTreeMap::new(), drift: Drift::new(exact), ledger: Ledger::default() }
+        Self {
+            round: 1,
+            ends: BTreeMap::new(),
+            inconclusive: BTreeSet::new(),
+            drift: Drift::new(exact),
+            ledger: Ledger::default(),
+        }
     }
 
     /// The round that is under way, from 1 on.
@@ -65,21 +75,30 @@ impl Soak {
         self.round
     }
 
-    /// Takes a result of this round. `true`: in the first round it was another.
+    /// Takes a result of this round. `true`: in the first round it was another, or it is inconclusive, and people may want to know.
     pub fn ended(&mut self, entry: &Entry) -> bool {
         // What did not run to its end says nothing.
         if matches!(&entry.verdict, Verdict::Inconclusive(why) if why == NOT_RUN || why == INTERRUPTED) {
             return false;
         }
         let word = entry.verdict.word();
+        if matches!(entry.verdict, Verdict::Inconclusive(_)) {
+            // As it is in the first round, it has no first verdict yet.
+            if let Some(ends) = self.ends.get_mut(&entry.name) {
+                ends.unknown += 1;
+            } else {
+                self.inconclusive.insert(entry.name.clone());
+            }
+            return true;
+        }
         let Some(ends) = self.ends.get_mut(&entry.name) else {
             // That of a case over all of its rows is there only when it is a failure.
-            let is_new = self.round > 1;
+            let is_new = self.round > 1 && !self.inconclusive.contains(&entry.name);
             let first = if is_new { "no result" } else { word };
             let now = (word, (1, self.round, entry.verdict.why()));
             let others = is_new.then_some(now).into_iter().collect();
             let same = if is_new { self.round - 1 } else { 1 };
-            self.ends.insert(entry.name.clone(), Ends { first, others, same });
+            self.ends.insert(entry.name.clone(), Ends { first, others, same, unknown: 0 });
             return is_new;
         };
         if ends.first == word {
@@ -144,7 +163,7 @@ fn changed(name: &str, ends: &Ends, rounds: u64) -> Option<Finding> {
             format!("{word} in {times} (first in round {first}{why})")
         })
         .collect();
-    let told: u64 = ends.same + ends.others.values().map(|other| other.0).sum::<u64>();
+    let told: u64 = ends.same + ends.unknown + ends.others.values().map(|other| other.0).sum::<u64>();
     let why = match others.is_empty() {
         false => format!("{} in {} of {rounds} rounds, {}", ends.first, ends.same, others.join(", ")),
         // A result of a case over its rows is there only when it is a failure.

@@ -26,6 +26,10 @@ fn passes() -> Option<Verdict> {
     Some(Verdict::Pass)
 }
 
+fn late() -> Option<Verdict> {
+    Some(Verdict::Inconclusive("the harness was late".to_owned()))
+}
+
 fn interrupted() -> Option<Verdict> {
     Some(Verdict::Inconclusive(NOT_RUN.to_owned()))
 }
@@ -48,6 +52,9 @@ fn after(rounds: Vec<Option<Verdict>>) -> Vec<String> {
 #[case::only_at_first(vec![fails(), passes(), passes()], "changed c: fail in 1 of 3 rounds, pass in 2 (first in round 2)")]
 #[case::of_a_case_that_fails_later(vec![None, fails()], "changed c: no result in 1 of 2 rounds, fail in 1 (first in round 2: ttl is 64)")]
 #[case::of_a_case_that_failed_first(vec![fails(), None], "changed c: fail in 1 of 2 rounds, and not in the others")]
+#[case::it_was_late(vec![passes(), late(), passes()], "")]
+#[case::it_was_late_at_first(vec![late(), fails(), passes()], "changed c: fail in 1 of 3 rounds, pass in 1 (first in round 3)")]
+#[case::of_a_case_that_was_late(vec![fails(), late()], "")]
 #[case::it_was_interrupted(vec![passes(), interrupted()], "")]
 fn a_verdict_that_changes_is_told(#[case] rounds: Vec<Option<Verdict>>, #[case] told: &str) {
     assert_eq!(after(rounds).join("\n"), told);
@@ -101,6 +108,7 @@ fn drifted(exact: bool, values: &[i64]) -> String {
 #[case::the_same(true, vec![3, 3, 3], "")]
 #[case::another_once(true, vec![3, 3, 4, 3], "netdev.tx_packets was 3, and 4 in round 3")]
 #[case::noise_in_real_time(false, (0..20).map(|n| n % 3).collect(), "")]
+#[case::the_same_in_real_time(false, vec![5; 20], "")]
 #[case::a_trend_in_real_time(false, (0..20).collect(), "netdev.tx_packets was 0 to 9 in the first half of the rounds, and 10 to 19 in the second")]
 #[case::a_step_downwards(false, (0..16).map(|n| -n / 8).collect(), "was 0 to 0 in the first half of the rounds, and -1 to -1")]
 #[case::too_few_rounds(false, (0..15).collect(), "")]
