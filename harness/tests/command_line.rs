@@ -392,3 +392,42 @@ fn the_command_that_runs_a_trial_again_works_as_pasted() {
     assert!(text(&output.stdout).contains("0 passed, 1 failed"), "{again}\n{}", text(&output.stderr));
     assert_eq!(output.status.code(), Some(1));
 }
+
+const SOAKED: &str = r#"about: A datagram, once its neighbour is known.
+steps:
+  - run: "ip neigh replace ${peer.ip} lladdr ${peer.mac} dev eth0 nud permanent"
+  - socket: {as: s, type: udp}
+  - sendto: {socket: s, to: "${peer.ip}:7", payload: "one", returns: 3}
+  - expect: {udp: {dst_port: 7}}
+  - check: {netdev: {tx_packets: ">=1"}}
+"#;
+
+/// What a soak of a case prints, and its exit status.
+fn soaked(case: &str, format: &str) -> (Option<i32>, String) {
+    let folder = folder();
+    fs::write(folder.path().join("c.yaml"), case).unwrap();
+    let output = run(wireproof(folder.path(), &format!("run --soak 300ms --format {format} c.yaml")));
+    (output.status.code(), text(&output.stdout))
+}
+
+#[test]
+fn a_soak_of_what_is_right_ends_with_status_0() {
+    let (status, told) = soaked(SOAKED, "human");
+    assert_eq!(status, Some(0), "{told}");
+    assert!(
+        told.contains("round 2: 1 passed, 0 failed") && told.contains("0 changed; of 1 values"),
+        "{told}"
+    );
+    let (status, told) = soaked(SOAKED, "json");
+    assert_eq!(status, Some(0), "{told}");
+    let last: serde_json::Value =
+        serde_json::from_str(told.lines().last().expect("it tells")).expect("it is JSON");
+    assert!(last["soak"] == "over" && last["findings"] == 0, "{told}");
+}
+
+#[test]
+fn a_soak_of_what_fails_each_time_changes_nothing_and_has_status_1() {
+    let (status, told) = soaked(&SOAKED.replace("dst_port: 7}}", "dst_port: 8}}"), "human");
+    assert_eq!(status, Some(1), "{told}");
+    assert!(told.contains("round 2: 0 passed, 1 failed") && told.contains("0 changed"), "{told}");
+}

@@ -80,6 +80,15 @@ fn wanted(trial: &Trial) -> BTreeSet<(Source, String)> {
     checks.flatten().map(|item| (item.source.clone(), item.key.clone())).collect()
 }
 
+/// What a source is called: one route is not another, nor is one socket.
+fn label(source: &Source) -> String {
+    match source {
+        Source::Route(query) => format!("route({query:?})"),
+        Source::TcpInfo(socket) => format!("tcp_info({socket})"),
+        other => source_name(other).to_owned(),
+    }
+}
+
 fn found(readings: &BTreeMap<Source, Readings>, source: &Source, key: &str) -> Option<crate::rig::Reading> {
     readings.get(source)?.get(key).cloned()
 }
@@ -103,7 +112,7 @@ impl NotingRig {
                 (Number(now), Some(Number(before))) if before <= *now => Number(now - before),
                 _ => now,
             };
-            Some((format!("{}.{key}", source_name(source)), moved))
+            Some((format!("{}.{key}", label(source)), moved))
         };
         self.wanted.iter().filter_map(value).collect()
     }

@@ -85,13 +85,18 @@ fn what_is_more_than_after_the_first_round_leaks(#[case] last: Usage, #[case] to
 }
 
 #[rstest]
-#[case::it_grows(&[10_000, 20_000, 22_000, 24_000, 26_000, 28_000, 30_000], true)]
-#[case::it_grows_at_first(&[10_000, 20_000, 28_000, 28_000, 27_000, 28_000, 28_000], false)]
-#[case::it_goes_up_and_down(&[10_000, 20_000, 30_000, 20_000, 30_000, 20_000, 30_000], false)]
-#[case::too_few_rounds(&[10_000, 20_000, 30_000, 40_000], false)]
-fn memory_leaks_when_it_goes_on_growing(#[case] rounds: &[u64], #[case] leaks: bool) {
+#[case::it_grows(13, |round: u64| 20_000 + 1_500 * round, true)]
+#[case::it_grows_slowly(60, |round: u64| 20_000 + 1_100 * round, true)]
+#[case::it_grows_at_first(30, |round: u64| 20_000 + 3_000 * round.min(14), false)]
+#[case::it_goes_up_and_down(30, |round: u64| 20_000 + 30_000 * (round % 3), false)]
+#[case::too_few_rounds(12, |round: u64| 20_000 + 3_000 * round, false)]
+fn memory_leaks_when_it_goes_on_growing(
+    #[case] rounds: u64,
+    #[case] kib: fn(u64) -> u64,
+    #[case] leaks: bool,
+) {
     let mut ledger = Ledger::default();
-    rounds.iter().for_each(|kib| ledger.add(usage(|u| u.memory = *kib)));
+    (0..rounds).for_each(|round| ledger.add(usage(|u| u.memory = kib(round))));
     assert_eq!(!ledger.findings().is_empty(), leaks, "{:?}", ledger.findings());
 }
 
