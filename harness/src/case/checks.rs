@@ -108,6 +108,7 @@ impl TrialReader<'_> {
             "ethtool" => self.counters(Source::Ethtool, value),
             "snmp" => self.counters(Source::Snmp, value),
             "softirqs" => self.counters(Source::Softirqs, value),
+            "interrupts" => self.counters(Source::Interrupts, value),
             "skb" => self.counters(Source::Skb, value),
             "qdisc" => self.groups(Source::Qdisc, value),
             "nft" => self.groups(Source::Nft, value),

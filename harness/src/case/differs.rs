@@ -12,7 +12,8 @@ pub const OF_A_STEP: &[&str] =
     &["payload", "time", "frame", "value", "error", "address", "events", "ready", "option", "took", "status"];
 
 /// Where counters and states are read; a key of that source follows after a dot.
-pub const SOURCES: &[&str] = &["netdev", "snmp", "qdisc", "neigh", "ethtool", "softirqs", "nft", "skb"];
+pub const SOURCES: &[&str] =
+    &["netdev", "snmp", "qdisc", "neigh", "ethtool", "softirqs", "interrupts", "nft", "skb"];
 
 /// `field:` of an entry.
 pub(super) fn differing(r: &mut Reader, node: &Node, entry: &Fields<'_>) -> Read<String> {
@@ -57,4 +58,18 @@ pub(super) fn condition(r: &mut Reader, node: &Node) -> Read<String> {
             "such as `qemu <= 10.0.2` or `linux >= 6.18`, or one of `tap`, `veth`, `virtual`",
         ),
     }
+}
+
+/// `10.0.2`
+pub(super) fn version(r: &mut Reader, node: &Node) -> Read<String> {
+    let text = node.text().unwrap_or_default();
+    let is_version = text.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+    if is_version {
+        return Ok(text.to_owned());
+    }
+    r.wrong(
+        node,
+        "the version of QEMU that it was seen on",
+        "such as `10.0.2`: the entry holds for every version, and is stale on one that does not deviate",
+    )
 }

@@ -1,7 +1,7 @@
 //! What QEMU's NIC does otherwise than an 82576, kept as data in `fixtures/qemu-differences.yaml`: the entries that a trial is
 //! named in become deviations of it, as if its case listed them in `differs:`.
 
-use super::differs::{condition, differing};
+use super::differs::{differing, version};
 use super::files::Files;
 use super::model::{Differs, Extent, RigKind, Trial, UDP_SEGMENTS};
 use super::problem::{Problem, Problems, nearest};
@@ -10,14 +10,17 @@ use super::shape::KNOWN;
 use super::yaml::{Kind, Node};
 use std::path::{Path, PathBuf};
 
-/// The folder of the suite that the file is about, and the file, from the folder around it.
+/// The folder of the suite that the file is about.
 const SUITE: &str = "cases";
-const FILE: &str = "fixtures/qemu-differences.yaml";
+/// `cases:` of an entry that may show in any trial.
+const EVERYWHERE: &str = "all";
+/// The list, from the folder around the suite.
+pub const FILE: &str = "fixtures/qemu-differences.yaml";
 
 /// A deviation, and the trials that it shows in.
 struct Known {
     differs: Differs,
-    /// The name of a trial, or of a case: then all of its rows.
+    /// The name of a trial, or of a case: then all of its rows. None: it may show in all.
     cases: Vec<Shows>,
 }
 
@@ -33,11 +36,18 @@ pub(super) fn add(trials: &mut [Trial], paths: &[PathBuf], files: &mut Files, pr
     let Some(root) = trials.iter().find_map(root) else { return };
     let path = root.join(FILE);
     if !path.exists() {
+        // Cases of somebody else have nothing beside them.
+        if root.join("fixtures").is_dir() {
+            let missing = Problem::new(format!("there is no `{}`", path.display())).help(
+                "it says what QEMU's NIC does otherwise, and the suite fails on the qemu rig without it: get it from the repository, or make it `[]`",
+            );
+            problems.push(missing);
+        }
         return;
     }
     let all = paths.iter().any(|path| path.is_dir() && path.file_name().is_some_and(|name| name == SUITE));
     match files.read(&path, None) {
-        Ok((_, tree)) => add_of(&tree, trials, all, problems),
+        Ok((_, tree)) => add_of(&tree, trials, (all, Some(&root.join(SUITE))), problems),
         Err(list) => list.into_iter().for_each(|problem| problems.push(problem)),
     }
 }
@@ -53,10 +63,17 @@ fn is_of_the_suite(trial: &Trial) -> bool {
     trial.file.path.ends_with(Path::new(SUITE).join(format!("{}.yaml", trial.case)))
 }
 
-/// Adds what stands in a file; `all`: these are all trials that there are, and who is not among them does not exist.
-fn add_of(tree: &Node, trials: &mut [Trial], all: bool, problems: &mut Problems) {
+/// Adds what stands in a file; `all`: these are all trials that there are, and who is not among them does not exist; `folder` is that of
+/// the suite, where who is not among them may have a file.
+fn add_of(tree: &Node, trials: &mut [Trial], (all, folder): (bool, Option<&Path>), problems: &mut Problems) {
     let known = read(tree, problems);
     for Known { differs, cases } in known {
+        if differs.everywhere {
+            trials
+                .iter_mut()
+                .filter(|trial| is_of_the_suite(trial))
+                .for_each(|t| t.differs.push(differs.clone()));
+        }
         for Shows { at, name, extent } in cases {
             let case = name.split('[').next().unwrap_or_default();
             let is_read = trials.iter().any(|trial| trial.case == case && is_of_the_suite(trial));
@@ -71,7 +88,8 @@ fn add_of(tree: &Node, trials: &mut [Trial], all: bool, problems: &mut Problems)
                 }
                 trial.differs.push(Differs { extent: extent.clone(), ..differs.clone() });
             }
-            if !found && (all || is_read) {
+            let is_there = folder.is_none_or(|folder| folder.join(format!("{case}.yaml")).is_file());
+            if !found && (all || is_read || !is_there) {
                 let names: Vec<String> = trials.iter().map(Trial::name).collect();
                 let near = nearest(&name, names.iter().map(String::as_str));
                 let help = near
@@ -88,7 +106,7 @@ fn has(trial: &Trial, step: &str) -> bool {
 
 fn read(tree: &Node, problems: &mut Problems) -> Vec<Known> {
     let mut r = Reader::default();
-    let items = r.list(tree, "a list of `{when: …, because: …, field: …, cases: …}`").unwrap_or_default();
+    let items = r.list(tree, "a list of `{seen: …, because: …, field: …, cases: …}`").unwrap_or_default();
     let known = items.iter().filter_map(|item| entry(&mut r, item).ok()).collect();
     r.problems.iter().for_each(|problem| problems.push(problem.clone()));
     known
@@ -96,7 +114,7 @@ fn read(tree: &Node, problems: &mut Problems) -> Vec<Known> {
 
 fn entry(r: &mut Reader, item: &Node) -> Read<Known> {
     let entry = r.fields(item, "a known difference", &[KNOWN])?;
-    let when = r.need(&entry, "when").and_then(|node| condition(r, node))?;
+    let seen = r.need(&entry, "seen").and_then(|node| version(r, node))?;
     let why = r.need(&entry, "because").and_then(|node| r.text(node))?.trim().to_owned();
     let step = entry.get("step").map(|node| r.word(node).map(str::to_owned)).transpose()?;
     let field = match r.need(&entry, "field")? {
@@ -105,9 +123,23 @@ fn entry(r: &mut Reader, item: &Node) -> Read<Known> {
         node => differing(r, node, &entry)?,
     };
     let lacks = entry.get("lacks").map(|node| r.word(node).map(str::to_owned)).transpose()?;
-    let extent = lacks.map_or(Extent::Any, Extent::Lacks);
+    let times = entry.get("times").map(|node| r.number(node, 2, 16).map(i64::unsigned_abs)).transpose()?;
+    let extent = lacks.map(Extent::Lacks).or(times.map(Extent::Times)).unwrap_or_default();
     let cases = r.need(&entry, "cases")?;
+    let everywhere = cases.text() == Some(EVERYWHERE);
+    if everywhere != times.is_some() || times.is_some() && !field.starts_with("interrupts.") {
+        let help = "they go together, for a field `interrupts.…`: what else may be anything in any trial would never be noticed";
+        return r.wrong(cases, "`cases: all` with `times:`, or the trials that it shows in", help);
+    }
+    if super::checks::is_empty(cases) {
+        return r.wrong(
+            cases,
+            "the trials that it shows in",
+            "an entry that shows in none is stale: take it out",
+        );
+    }
     let cases = match &cases.kind {
+        _ if everywhere => Vec::new(),
         Kind::Map(rows) => rows
             .iter()
             .map(|(name, value)| {
@@ -123,7 +155,16 @@ fn entry(r: &mut Reader, item: &Node) -> Read<Known> {
             })
             .collect::<Read<Vec<_>>>()?,
     };
-    let differs = Differs { rig: RigKind::Qemu, when: Some(when), step, field: Some(field), extent, why };
+    let differs = Differs {
+        rig: RigKind::Qemu,
+        when: None,
+        seen: Some(seen),
+        step,
+        field: Some(field),
+        extent,
+        everywhere,
+        why,
+    };
     Ok(Known { differs, cases })
 }
 
@@ -152,11 +193,12 @@ mod tests {
         let case =
             "about: A.\nmatrix: {n: [1, 2]}\nsteps:\n  - expect: {udp: {dst_port: \"${n}\"}, as: it}\n";
         std::fs::write(place.join("a.yaml"), case).expect("there is room");
+        std::fs::write(place.join("b.yaml"), "").expect("there is room");
         let mut trials = crate::case::load(&[place.join("a.yaml")]).expect("it is right");
         let mut problems = Problems::default();
         let file = SourceFile { path: "known.yaml".into(), text: text.to_owned() };
         let tree = parse(&Arc::new(file)).expect("it is YAML");
-        add_of(&tree, &mut trials, all, &mut problems);
+        add_of(&tree, &mut trials, (all, Some(&folder.path().join("cases"))), &mut problems);
         (trials, problems.render(false))
     }
 
@@ -170,7 +212,7 @@ mod tests {
         #[case] field: &str,
         #[case] added_to: &[usize],
     ) {
-        let text = format!("- {{when: qemu <= 10.0.2, because: Why., {field}, cases: {cases}}}\n");
+        let text = format!("- {{seen: 10.0.2, because: Why., {field}, cases: {cases}}}\n");
         let (trials, said) = added(&text, false);
         assert_eq!(said, "");
         assert_eq!(trials.iter().map(|t| t.differs.len()).collect::<Vec<_>>(), added_to);
@@ -187,6 +229,17 @@ mod tests {
         true,
         "there is no trial `udp/b`"
     )]
+    #[case::a_case_without_a_file("field: udp.dst_port, cases: [udp/c]", false, "there is no trial `udp/c`")]
+    #[case::an_empty_list("field: udp.dst_port, cases: []", false, "an entry that shows in none is stale")]
+    #[case::an_empty_map("field: ethtool.tx_bytes, cases: {}", false, "an entry that shows in none is stale")]
+    #[case::a_condition(
+        "when: linux >= 6.1, field: udp.dst_port, cases: [udp/a]",
+        false,
+        "has no key `when`"
+    )]
+    #[case::anything_anywhere("field: netdev.tx_packets, cases: all", false, "they go together")]
+    #[case::times_of_a_counter("times: 2, field: netdev.tx_packets, cases: all", false, "they go together")]
+    #[case::too_many_times("times: 1, field: interrupts.eth0, cases: all", false, "2")]
     #[case::a_field_that_is_not_there(
         "field: udp.dest, cases: [udp/a]",
         false,
@@ -199,7 +252,37 @@ mod tests {
     )]
     #[case::no_cases("field: udp.dst_port", false, "cases")]
     fn what_is_wrong_with_the_list_is_told(#[case] entry: &str, #[case] all: bool, #[case] told: &str) {
-        let (_, said) = added(&format!("- {{when: qemu <= 10.0.2, because: Why., {entry}}}\n"), all);
+        let (_, said) = added(&format!("- {{seen: 10.0.2, because: Why., {entry}}}\n"), all);
         assert!(said.contains(told), "{said}");
+    }
+
+    #[rstest]
+    #[case::of_another_program("linux 6.1", "the version of QEMU that it was seen on")]
+    #[case::a_condition("qemu <= 10.0.2", "the version of QEMU that it was seen on")]
+    #[case::nothing("\"\"", "the version of QEMU that it was seen on")]
+    fn a_difference_was_seen_on_a_version(#[case] seen: &str, #[case] told: &str) {
+        let entry = format!("- {{seen: {seen}, because: Why., field: udp.dst_port, cases: [udp/a]}}\n");
+        let (trials, said) = added(&entry, false);
+        assert!(said.contains(told) && trials.iter().all(|t| t.differs.is_empty()), "{said}");
+    }
+
+    #[test]
+    fn a_difference_that_may_show_anywhere_is_added_to_all() {
+        let entry = "- {seen: 10.0.2, because: Why., field: interrupts.eth0-TxRx-*, times: 2, cases: all}\n";
+        let (trials, said) = added(entry, false);
+        assert_eq!(said, "");
+        assert!(trials.iter().all(|t| t.differs.len() == 1 && t.differs[0].extent == Extent::Times(2)));
+    }
+
+    #[test]
+    fn a_suite_whose_list_is_gone_is_told_what_it_lacks() {
+        let folder = tempfile::tempdir().expect("there is room");
+        let place = folder.path().join("cases/udp");
+        std::fs::create_dir_all(&place).expect("there is room");
+        std::fs::write(place.join("a.yaml"), "about: A.\nsteps:\n  - wait: 1ms\n").expect("there is room");
+        assert!(crate::case::load(std::slice::from_ref(&place)).is_ok(), "who has no fixtures has no list");
+        std::fs::create_dir(folder.path().join("fixtures")).expect("there is room");
+        let said = crate::case::load(&[place]).expect_err("it is gone").render(false);
+        assert!(said.contains("qemu-differences.yaml") && said.contains("get it from"), "{said}");
     }
 }

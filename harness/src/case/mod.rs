@@ -38,5 +38,6 @@ mod wire_steps;
 pub(crate) mod yaml;
 
 pub use files::case_name as name_of_file;
+pub use known::FILE as KNOWN_DIFFERENCES;
 pub use load::{load, load_filtered, load_with};
 pub use problem::{Problem, Problems};

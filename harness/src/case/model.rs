@@ -131,12 +131,16 @@ pub struct Differs {
     pub rig: RigKind,
     /// A version condition such as `qemu <= 10.0.2`, or one of [`PORTS`]; `None`: always.
     pub when: Option<String>,
+    /// Of QEMU's: the version that it was seen on. It holds for every version, and is stale on one that does not deviate.
+    pub seen: Option<String>,
     /// The named step (`as:`) that it is about.
     pub step: Option<String>,
     /// The field that it is about.
     pub field: Option<String>,
     /// How far it may be off.
     pub extent: Extent,
+    /// It may show in any trial, and need not in each: it is stale when it shows in none of many.
+    pub everywhere: bool,
     /// Why.
     pub why: String,
 }
@@ -151,6 +155,8 @@ pub enum Extent {
     Is(Vec<String>),
     /// Of the letters that are expected (`P.`), some of these are not there.
     Lacks(String),
+    /// Interrupts: up to so many for each that there should be.
+    Times(u64),
 }
 
 /// The field of a deviation that is in the cut of large packets of UDP: fragments of one datagram, not datagrams.
@@ -361,6 +367,9 @@ pub enum Source {
     Snmp,
     /// `/proc/softirqs`: differences since the first step; `NET_RX`, or `NET_RX/0` for one CPU.
     Softirqs,
+    /// `/proc/interrupts`: differences since the first step, by the name of the vector: `eth0-TxRx-0`, or `eth0` for what belongs to
+    /// no queue.
+    Interrupts,
     /// `tc -s qdisc`: differences since the first step; `1:/packets`, `root/drops`. Backlog is what is.
     Qdisc,
     /// `nft list ruleset`: `TABLE/CHAIN/INDEX/packets`; differences since the first step.

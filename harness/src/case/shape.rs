@@ -112,7 +112,11 @@ pub const DIFFERS: &[Key] = &[
 
 /// An entry of `fixtures/qemu-differences.yaml`.
 pub const KNOWN: &[Key] = &[
-    must("when", Form::Text, "The versions that deviate: `qemu <= 10.0.2`."),
+    must(
+        "seen",
+        Form::Text,
+        "The version of QEMU that it was seen on: `10.0.2`. It holds for all, until one does not deviate.",
+    ),
     must("because", Form::Text, "What was observed."),
     key("step", Form::Name, "The named step that it is about."),
     must(
@@ -121,6 +125,7 @@ pub const KNOWN: &[Key] = &[
         "What differs, as in `differs:`; or `udp.segments`: fragments of one datagram come, not datagrams.",
     ),
     key("lacks", Form::Text, "Of the letters of the field, those that may be missing."),
+    key("times", Form::Number(2, 16), "Of interrupts, how many there may be for one that there should be."),
     must("cases", Form::Text, "The trials it shows in; with a value each, the field has that and no other."),
 ];
 
@@ -200,6 +205,11 @@ pub const CHECK: &[Key] = &[
     key("ethtool", Form::Counters, "Counters of the driver, since the first step."),
     key("snmp", Form::Counters, "Counters of the protocols, since the first step: `Udp.OutDatagrams`."),
     key("softirqs", Form::Counters, "Softirqs, since the first step: `NET_RX`, or `NET_RX/0` for one CPU."),
+    key(
+        "interrupts",
+        Form::Counters,
+        "Interrupts taken, since the first step: `eth0-TxRx-0`, or `eth0` for no queue.",
+    ),
     key("qdisc", Form::Groups, "Counters of a qdisc, by its handle or `root`."),
     key("nft", Form::Groups, "Counters of a rule, by `TABLE/CHAIN/INDEX`."),
     key("tcp_info", Form::TcpInfo, "TCP_INFO of a socket: `{socket: c, state: ESTABLISHED, snd_cwnd: 10}`."),

@@ -168,7 +168,8 @@ impl<'l> TrialReader<'l> {
                 return self.r.wrong(item, "an entry with `step:`, `field:` or both", "say what deviates");
             }
             let why = self.r.text(why)?.to_owned();
-            found.push(Differs { rig, when, step, field, extent: Extent::Any, why });
+            let seen = None;
+            found.push(Differs { rig, when, seen, step, field, extent: Extent::Any, everywhere: false, why });
         }
         Ok(found)
     }

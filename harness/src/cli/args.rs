@@ -84,10 +84,10 @@ pub struct TrialArguments {
     #[arg(long)]
     pub isolate: bool,
     /// How the CPU of the qemu rig is had
-    #[arg(long, value_name = "KIND", default_value = "auto")]
+    #[arg(long, value_name = "KIND", default_value = "tcg")]
     pub accel: Accel,
     /// How long the guest of the qemu rig may take to answer before it is taken to hang
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = patience)]
     pub patience: Duration,
     /// Only trials whose name contains this text
     #[arg(long, value_name = "TEXT")]
@@ -208,6 +208,20 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let number: f64 = number.parse().map_err(|_| format!("{text:?} is not a time such as 500ms or 10s"))?;
     Duration::try_from_secs_f64(number * scale).map_err(|_| format!("{text:?} is too long a time"))
 }
+
+/// A time that a guest can do something in.
+fn patience(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time < LEAST_PATIENCE {
+        return Err(format!(
+            "in {text:?} no guest can answer; {LEAST_PATIENCE:?} is the least, and 10s the usual"
+        ));
+    }
+    Ok(time)
+}
+
+/// The least that a guest may be given to answer: some answers take several milliseconds.
+const LEAST_PATIENCE: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {

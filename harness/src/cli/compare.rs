@@ -121,6 +121,7 @@ impl Work<'_> {
         } else {
             self.run(b, &judge, &mut tell);
         }
+        tally.close(self.chosen, (a.kind(), b.kind()));
         if self.arguments.trials.format == Format::Human {
             self.note(output.put(&(tally.summary(begin.elapsed()).join("\n") + "\n")));
         }

@@ -6,7 +6,7 @@ use crate::case::model::RigKind;
 use crate::report::output::{complain, put};
 use crate::rig::linux::doctor::{Finding, doctor as linux};
 use crate::rig::linux::lab::{self, file::LabFile};
-use crate::rig::qemu::{image, program};
+use crate::rig::qemu::{acceleration, image, program};
 use clap::ValueEnum as _;
 use std::fmt::Write as _;
 use std::io;
@@ -110,15 +110,12 @@ fn finding(what: &str, ok: bool, detail: &str, remedy: Option<&str>) -> Finding 
 /// What the qemu rig needs, and what it can make use of.
 fn qemu() -> Vec<Finding> {
     let what = format!("{} {} or newer with -device igb", program::PROGRAM, program::WITH_IGB);
-    let found = match program::find() {
+    let qemu = program::find();
+    let found = match &qemu {
         Ok(qemu) => finding(&what, true, &format!("version {}, {}", qemu.version, qemu.path.display()), None),
-        Err(why) => finding(&what, false, &why, Some(program::INSTALL)),
+        Err(why) => finding(&what, false, why, Some(program::INSTALL)),
     };
-    // TCG is part of QEMU: acceleration is never missing.
-    let acceleration = match program::kvm() {
-        Ok(()) => "tcg, which is the default; --accel kvm may work, for /dev/kvm can be opened".to_owned(),
-        Err(why) => format!("tcg, which is the default; --accel kvm cannot be had: {why}"),
-    };
+    let acceleration = format!("tcg, which is the default; --accel kvm {}", kvm(qemu.as_ref().ok()));
     let image = match image::source() {
         Ok(source) => finding("the guest's image", true, &source, None),
         Err(why) => {
@@ -126,4 +123,19 @@ fn qemu() -> Vec<Finding> {
         }
     };
     vec![found, finding("acceleration", true, &acceleration, None), image]
+}
+
+/// Whether KVM can run the guest. TCG is part of QEMU: acceleration is never missing.
+fn kvm(qemu: Option<&program::Qemu>) -> String {
+    if let Err(why) = program::kvm() {
+        return format!("cannot be had: {why}");
+    }
+    match (qemu, image::image()) {
+        (Some(qemu), Ok(image)) => match acceleration::try_kvm(qemu, image) {
+            Ok(()) => "can be had: it boots the guest".to_owned(),
+            Err(why) => format!("cannot be had: {why}"),
+        },
+        (None, _) => format!("was not tried: {} opens, and there is no QEMU", program::KVM),
+        (_, Err(_)) => format!("was not tried: {} opens, and there is no image to boot", program::KVM),
+    }
 }

@@ -1,11 +1,9 @@
 //! Ctrl-C: the run stops between two moments of a trial, and every rig takes down what it put up.
 
+use crate::rig::stop::STOPPED;
 use nix::sys::signal::{SigSet, Signal};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-/// Set once somebody wants the run to stop.
-static STOPPED: AtomicBool = AtomicBool::new(false);
 
 /// One wish may come as two signals: to a process and to its group, as timeout(1) sends them.
 const ONE_WISH: Duration = Duration::from_millis(300);

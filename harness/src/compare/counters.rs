@@ -11,11 +11,13 @@ const QDISC: [&str; 4] = ["packets", "bytes", "drops", "kind"];
 /// The differences between the counters and neighbours of both.
 #[must_use]
 pub fn compare(a: &Side, b: &Side, freedom: &Freedom) -> Vec<Difference> {
+    let both = a.observed.counts_interrupts() && b.observed.counts_interrupts();
     let (a, b) = (named(&a.observed.values), named(&b.observed.values));
     let keys: BTreeSet<&String> = a
         .keys()
         .chain(b.keys())
         .filter(|key| is_compared(key) && !freedom.is_of_large_packets(key))
+        .filter(|key| both || !key.starts_with("interrupts."))
         .collect();
     let differs = |key: &String| {
         let (x, y) = (shown(key, a.get(key)), shown(key, b.get(key)));

@@ -6,6 +6,7 @@
 use super::{Difference, Side};
 use crate::case::model::{Differs, Extent, RigKind, Trial, UDP_SEGMENTS};
 use crate::run::differs;
+use std::collections::BTreeSet;
 
 /// Marks the differences that are listed for one of both rigs. Gives a sentence for each entry that only a comparison can
 /// judge, whose condition holds on one of both, and that did not occur.
@@ -35,24 +36,47 @@ pub fn mark(trial: &Trial, (a, b): (&Side, &Side), differences: &mut [Difference
         if trial.differs.iter().any(alike) {
             continue;
         }
-        if !occurred && !differs::is_stated(trial, entry) && !failed(differences) {
-            stale.push(format!(
-                "stale: `differs` says that {} deviates {}, and it did not",
-                name(entry.rig),
-                place(entry)
-            ));
+        if !occurred && !entry.everywhere && !differs::is_stated(trial, entry) && !failed(differences) {
+            stale.push(if entry.seen.is_some() {
+                let side = if entry.rig == a.rig { a } else { b };
+                differs::stale(entry, side.observed.versions.get("qemu").map(String::as_str))
+            } else {
+                let (rig, place) = (entry.rig.name(), place(entry));
+                format!("stale: `differs` says that {rig} deviates {place}, and it did not")
+            });
         }
     }
     stale
 }
 
+/// So many trials, and what may show in any has shown in one.
+const MANY: usize = 100;
+
+/// A sentence for each entry that may show in any trial, about one of these rigs, that showed in none of so many that were compared;
+/// `shown` has the reasons of those that did.
+#[must_use]
+pub fn never_shown(
+    trials: &[&Trial],
+    (a, b): (RigKind, RigKind),
+    compared: usize,
+    shown: &BTreeSet<String>,
+) -> Vec<String> {
+    // On a kernel without the NIC there is nothing to hold against it.
+    if compared < MANY || a == b || [a, b].contains(&RigKind::Linux) {
+        return Vec::new();
+    }
+    let of_these = |entry: &&&Differs| entry.everywhere && [a, b].contains(&entry.rig);
+    let entries = trials.iter().flat_map(|trial| &trial.differs).collect::<Vec<_>>();
+    let mut whys: BTreeSet<&str> = entries.iter().filter(of_these).map(|entry| entry.why.trim()).collect();
+    whys.retain(|why| !shown.contains(*why));
+    let stale =
+        |why: &str| format!("stale: in none of {compared} trials was seen what is listed for all: {why}");
+    whys.into_iter().map(stale).collect()
+}
+
 /// A trial that failed on one of both did not come to where the others would have occurred.
 fn failed(differences: &[Difference]) -> bool {
     differences.iter().any(|d| d.field == "verdict")
-}
-
-fn name(rig: RigKind) -> &'static str {
-    rig.name()
 }
 
 fn place(entry: &Differs) -> String {

@@ -12,6 +12,7 @@ pub mod align;
 pub mod counters;
 pub mod frames;
 pub mod freedom;
+pub mod interrupts;
 pub mod listed;
 pub mod report;
 pub mod results;
@@ -107,6 +108,7 @@ pub fn compare(trial: &Trial, a: &Side, b: &Side) -> Outcome {
             let mut all = results::compare(trial, a, b, &mut freedom);
             all.extend(frames::compare(trial, a, b, &mut freedom));
             all.extend(counters::compare(a, b, &freedom));
+            all.extend(interrupts::compare(trial, a, b));
             all
         }
     };

@@ -1,10 +1,11 @@
 //! What a comparison found, for people and for machines.
 
+use super::listed::never_shown;
 use super::{Difference, Outcome};
-use crate::case::model::{Location, RigKind};
+use crate::case::model::{Location, RigKind, Trial};
 use crate::report::output::printable;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -34,11 +35,18 @@ pub struct Tally {
     listed: usize,
     /// Differences that are not listed, by their field: in how many trials.
     fields: BTreeMap<String, usize>,
+    /// The reasons of listed differences that there were.
+    shown: BTreeSet<String>,
+    /// Entries that showed nowhere: a sentence each.
+    stale: Vec<String>,
 }
 
 impl Tally {
     /// Counts one outcome.
     pub fn add(&mut self, outcome: &Outcome) {
+        if let Outcome::Same { listed: all } | Outcome::Differs { differences: all, .. } = outcome {
+            self.shown.extend(all.iter().filter_map(|d| d.why.clone()));
+        }
         match outcome {
             Outcome::Same { listed } => {
                 self.same += 1;
@@ -49,7 +57,7 @@ impl Tally {
                 self.listed += differences.iter().filter(|d| d.why.is_some()).count();
                 let unlisted = differences.iter().filter(|d| d.why.is_none()).map(|d| d.field.clone());
                 let stale = stale.iter().map(|_| "a stale entry of differs".to_owned());
-                let fields: std::collections::BTreeSet<String> = unlisted.chain(stale).collect();
+                let fields: BTreeSet<String> = unlisted.chain(stale).collect();
                 for field in fields {
                     *self.fields.entry(field).or_default() += 1;
                 }
@@ -60,6 +68,11 @@ impl Tally {
         }
     }
 
+    /// All is compared: which of the entries that may show in any trial showed in none?
+    pub fn close(&mut self, trials: &[&Trial], rigs: (RigKind, RigKind)) {
+        self.stale = never_shown(trials, rigs, self.same + self.differ, &self.shown);
+    }
+
     /// Counts a trial that did not run because somebody stopped the comparison.
     pub fn not_run(&mut self) {
         self.not_run += 1;
@@ -68,7 +81,7 @@ impl Tally {
     /// 0 no difference but listed ones; 1 differences, cases that are wrong, inconclusive trials; 2 nothing was compared.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
-        let bad = self.differ + self.wrong + self.inconclusive + self.not_run;
+        let bad = self.differ + self.wrong + self.inconclusive + self.not_run + self.stale.len();
         match (self.same, bad) {
             (0, 0) => 2,
             (_, 0) => 0,
@@ -90,6 +103,7 @@ impl Tally {
         if self.listed > 0 {
             lines.push(format!("  {} differences are listed in `differs:`", self.listed));
         }
+        lines.extend(self.stale.iter().map(|line| format!("  {line}")));
         lines.extend(self.not_compared.iter().map(|(why, count)| format!("  not compared {count}: {why}")));
         let mut top: Vec<_> = self.fields.iter().collect();
         top.sort_by_key(|(field, count)| (std::cmp::Reverse(**count), (*field).clone()));

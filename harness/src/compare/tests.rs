@@ -2,7 +2,7 @@
 
 use super::watch::Watching;
 use super::*;
-use crate::case::model::Nanos;
+use crate::case::model::{Differs, Extent, Nanos};
 use crate::rig::Reading;
 use crate::run::record::{Explained, From, WireFrame};
 use crate::run::{execute, rigs};
@@ -204,4 +204,66 @@ fn where_neither_rig_does_what_the_case_says_the_case_is_wrong() {
     assert!(text.contains("linux does not do this either: the case is wrong"), "{text}");
     b.verdict = fails(5, "another");
     assert!(matches!(compare(&trial, &a, &b), Outcome::Differs { .. }));
+}
+
+/// A trial with an entry of QEMU's list: what emu does with it, and the same as if QEMU had done it.
+fn known(extent: Extent, field: &str, everywhere: bool) -> (Trial, Side, Side) {
+    let mut trial = trial("");
+    trial.differs.push(Differs {
+        rig: RigKind::Qemu,
+        when: None,
+        seen: Some("10.0.2".to_owned()),
+        step: None,
+        field: Some(field.to_owned()),
+        extent,
+        everywhere,
+        why: "because".to_owned(),
+    });
+    let (a, mut b) = (side(&trial), side(&trial));
+    b.rig = RigKind::Qemu;
+    b.observed.versions.insert("qemu", "11.0.0".to_owned());
+    (trial, a, b)
+}
+
+#[test]
+fn a_newer_qemu_that_behaves_makes_what_is_listed_stale() {
+    let (trial, a, b) = known(Extent::Is(vec!["9".to_owned()]), "netdev.tx_packets", false);
+    let Outcome::Differs { stale, .. } = compare(&trial, &a, &b) else { panic!("it does not occur") };
+    assert!(stale[0].contains("on QEMU 10.0.2") && stale[0].contains("on this one, 11.0.0"), "{stale:?}");
+}
+
+#[rstest]
+#[case::as_many_as_frames(4, "same")]
+#[case::up_to_twice_as_many(8, "same")]
+#[case::more_than_that(9, "interrupts")]
+#[case::none_for_a_frame_that_was_sent(0, "interrupts")]
+fn interrupts_that_qemu_sends_in_addition_are_listed_and_bounded(#[case] count: i64, #[case] found: &str) {
+    let (trial, a, mut b) = known(Extent::Times(2), "interrupts.eth0-TxRx-*", true);
+    assert_eq!(b.observed.traffic.frames, 4, "three datagrams, one of them in two fragments");
+    b.observed.values.insert("interrupts.eth0-TxRx-0".to_owned(), Reading::Number(count));
+    let told = match compare(&trial, &a, &b) {
+        Outcome::Same { .. } => "same".to_owned(),
+        Outcome::Differs { differences, .. } => {
+            let unlisted = differences.iter().filter(|d| d.why.is_none());
+            unlisted.map(|d| d.field.as_str()).collect::<Vec<_>>().join(" ")
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(told, found);
+}
+
+#[rstest]
+#[case::in_some(&["because"], 100, 0)]
+#[case::in_none_of_many(&["another"], 100, 1)]
+#[case::in_none_of_few(&[], 99, 0)]
+fn what_may_show_anywhere_is_stale_where_it_shows_nowhere(
+    #[case] shown: &[&str],
+    #[case] compared: usize,
+    #[case] stale: usize,
+) {
+    let (trial, ..) = known(Extent::Times(2), "interrupts.eth0-TxRx-*", true);
+    let shown = shown.iter().map(|why| (*why).to_owned()).collect();
+    let told = |rigs| listed::never_shown(&[&trial], rigs, compared, &shown).len();
+    assert_eq!(told((RigKind::Emu, RigKind::Qemu)), stale);
+    assert_eq!(told((RigKind::Qemu, RigKind::Linux)), 0, "a kernel on a TAP has no interrupts of a NIC");
 }

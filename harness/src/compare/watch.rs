@@ -41,11 +41,64 @@ pub struct Observed {
     pub versions: BTreeMap<&'static str, String>,
     /// Sources that could not be read, with why.
     pub unread: Vec<String>,
+    /// What a NIC had to tell of.
+    pub traffic: Traffic,
+}
+
+/// What a NIC had to tell of by interrupts, since the first step.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traffic {
+    /// Frames that it sent, and those that were put on its cable.
+    pub frames: u64,
+    /// Times at which it sent, each so long after the one before that nothing was under way any more.
+    pub bursts: u64,
+    /// How often at most the driver had its vectors kicked because the device or its link was changed.
+    pub kicks: u64,
+    /// When counters were read.
+    pub until: Nanos,
+    /// When it sent last.
+    pub(super) last: Option<Nanos>,
+}
+
+impl Traffic {
+    fn sent(&mut self, at: Nanos) {
+        self.frames += 1;
+        if self.last.replace(at).is_none_or(|last| at.saturating_sub(last) > BURST) {
+            self.bursts += 1;
+        }
+    }
+
+    fn ran(&mut self, command: &Command) {
+        let changes_the_device = match command.words.first().map(String::as_str) {
+            Some("ethtool") => true,
+            Some("ip") => command.words.iter().any(|word| word == "link"),
+            _ => false,
+        };
+        self.kicks += if changes_the_device { KICKS } else { 0 };
+    }
+}
+
+/// A NIC holds its interrupts back for less than this, as drivers set it.
+const BURST: Nanos = 15_000_000;
+/// A change of the device or of its link is followed by one when it is up again, and one by the watchdog.
+const KICKS: u64 = 2;
+
+impl Observed {
+    /// Whether the rig counts the interrupts of its NIC; that of a kernel with a TAP has none.
+    #[must_use]
+    pub fn counts_interrupts(&self) -> bool {
+        self.values.keys().any(|key| key.starts_with("interrupts."))
+    }
 }
 
 /// The sources that are compared, with how a case names them.
-const SOURCES: [(Source, &str); 4] =
-    [(Source::Netdev, "netdev"), (Source::Snmp, "snmp"), (Source::Qdisc, "qdisc"), (Source::Neigh, "neigh")];
+const SOURCES: [(Source, &str); 5] = [
+    (Source::Netdev, "netdev"),
+    (Source::Snmp, "snmp"),
+    (Source::Qdisc, "qdisc"),
+    (Source::Neigh, "neigh"),
+    (Source::Interrupts, "interrupts"),
+];
 
 /// Makes rigs that are watched.
 pub struct Watching {
@@ -137,7 +190,8 @@ impl Watched {
     fn look(&mut self) {
         let until = self.inner.now().saturating_add(SETTLE);
         // What comes now belongs to no step.
-        while let Ok(Some(_)) = self.inner.advance(until) {}
+        while let Ok(Some(_)) = self.advance(until) {}
+        self.observed.traffic.until = self.inner.now();
         let (now, unread) = read(self.inner.as_mut());
         self.observed.unread = unread;
         self.observed.values = moved(&self.before, now);
@@ -185,6 +239,7 @@ impl Rig for Watched {
     }
 
     fn command(&mut self, command: &Command) -> Result<CommandResult, RigError> {
+        self.observed.traffic.ran(command);
         let result = self.inner.command(command)?;
         self.observed.commands.push(result.status);
         self.acted();
@@ -200,6 +255,7 @@ impl Rig for Watched {
 
     fn inject(&mut self, frame: &[u8]) -> Result<(), RigError> {
         self.acted();
+        self.observed.traffic.frames += 1;
         self.inner.inject(frame)
     }
 
@@ -214,6 +270,7 @@ impl Rig for Watched {
 
     fn set_link(&mut self, up: bool) -> Result<(), RigError> {
         self.acted();
+        self.observed.traffic.kicks += KICKS;
         self.inner.set_link(up)
     }
 
@@ -223,6 +280,9 @@ impl Rig for Watched {
             && let Some(place) = self.ids.get(call).and_then(|i| self.observed.calls.get_mut(*i))
         {
             place.ended = Some((*at, result.clone()));
+        }
+        if let Some(Event::Frame(frame)) = &event {
+            self.observed.traffic.sent(frame.at);
         }
         Ok(event)
     }

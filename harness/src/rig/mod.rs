@@ -3,6 +3,7 @@
 //! The seam is asynchronous: a call is started, and its end is an event like a frame that comes; [`Rig::advance`] lets time
 //! pass until the next event. So the same engine drives an emulator that needs microseconds for an hour, and a kernel.
 
+pub mod cpus;
 pub mod emu;
 pub mod folder;
 pub mod journey;
@@ -11,8 +12,10 @@ pub mod linux;
 pub mod peer;
 pub mod port;
 pub mod qemu;
+pub mod stop;
 pub mod vfio;
 
+pub use cpus::Cpus;
 pub use guest::call::{CallId, CallResult, CommandResult, Returned};
 pub use guest::readings::{Reading, Readings};
 pub use journey::Journey;

@@ -85,6 +85,7 @@ pub fn applies(check: &Check, rig: RigKind) -> bool {
 fn counts(source: &Source) -> bool {
     match source {
         Source::Netdev | Source::Ethtool | Source::Snmp | Source::Softirqs => true,
+        Source::Interrupts => true,
         Source::Qdisc | Source::Nft | Source::Skb => true,
         Source::TcpInfo(_) | Source::Neigh | Source::Route(_) | Source::Journey(_) => false,
     }
@@ -166,6 +167,7 @@ pub fn source_name(source: &Source) -> &'static str {
         Source::Ethtool => "ethtool",
         Source::Snmp => "snmp",
         Source::Softirqs => "softirqs",
+        Source::Interrupts => "interrupts",
         Source::Qdisc => "qdisc",
         Source::Nft => "nft",
         Source::TcpInfo(_) => "tcp_info",

@@ -3,6 +3,7 @@
 use super::check;
 use super::datagrams::Datagrams;
 use super::verdict::Failure;
+use crate::case::KNOWN_DIFFERENCES;
 use crate::case::model::{Action, CheckItem, Differs, Extent, Outcome, RigKind, Step, Trial, UDP_SEGMENTS};
 use crate::frame::FrameSpec;
 use crate::rig::Rig;
@@ -12,6 +13,8 @@ use std::cmp::Ordering;
 #[derive(Debug)]
 pub struct Deviations<'t> {
     trial: &'t Trial,
+    /// QEMU's version, where there is one.
+    qemu: Option<String>,
     listed: Vec<(&'t Differs, bool)>,
 }
 
@@ -24,7 +27,12 @@ impl<'t> Deviations<'t> {
             differs.rig == kind
                 && differs.when.as_deref().is_none_or(|when| holds(when, |name| rig.version(name)))
         };
-        Self { trial, listed: trial.differs.iter().filter(here).map(|differs| (differs, false)).collect() }
+        let qemu = rig.version("qemu");
+        Self {
+            trial,
+            qemu,
+            listed: trial.differs.iter().filter(here).map(|differs| (differs, false)).collect(),
+        }
     }
 
     /// Whether a difference in this step and field, between what was expected and what came, is listed; if so, it has occurred.
@@ -68,17 +76,72 @@ impl<'t> Deviations<'t> {
         self.listed.is_empty()
     }
 
+    /// The deviations of QEMU of which the trial itself states nothing, each with its place in the list.
+    pub fn unstated(&self) -> impl Iterator<Item = (usize, &'t Differs)> {
+        let unstated = |(index, (differs, _)): (usize, &(&'t Differs, bool))| {
+            let is_judged = differs.seen.is_some() && !differs.everywhere;
+            (is_judged && !is_stated(self.trial, differs)).then_some((index, *differs))
+        };
+        self.listed.iter().enumerate().filter_map(unstated)
+    }
+
+    /// The deviations at these places have occurred.
+    pub fn these_occurred(&mut self, places: &[usize]) {
+        for &place in places {
+            if let Some((_, occurred)) = self.listed.get_mut(place) {
+                *occurred = true;
+            }
+        }
+    }
+
     /// # Errors
     /// When a deviation that is listed, and that a run can see, did not occur: the list is stale.
     pub fn all_occurred(&self) -> Result<(), Failure> {
-        let stale = |(differs, occurred): &&(&Differs, bool)| !occurred && is_stated(self.trial, differs);
-        match self.listed.iter().find(stale) {
-            None => Ok(()),
-            Some((differs, _)) => Err(Failure::new(format!(
-                "stale: `differs` says that {} deviates here ({}), and it did not",
-                differs.rig.name(),
-                differs.why.trim()
-            ))),
+        let unstated: Vec<usize> = self.unstated().map(|(index, _)| index).collect();
+        for (index, (differs, occurred)) in self.listed.iter().enumerate() {
+            if *occurred {
+                continue;
+            }
+            if is_stated(self.trial, differs) {
+                return Err(self.stale(differs));
+            }
+            if !unstated.contains(&index) {
+                continue;
+            }
+            // In which order frames came, only a comparison sees.
+            let is_seen = differs.field.as_deref() != Some("frame");
+            if is_seen && matches!(differs.extent, Extent::Is(_)) {
+                return Err(self.stale(differs));
+            }
+            if is_seen {
+                return Err(Failure::new(format!(
+                    "nothing in this trial shows whether QEMU deviates as it is listed ({}): give the value that {} has in it, or let the \
+                     case state something of that",
+                    differs.why.trim(),
+                    differs.field.as_deref().unwrap_or("the step")
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn stale(&self, differs: &Differs) -> Failure {
+        Failure::new(stale(differs, self.qemu.as_deref()))
+    }
+}
+
+/// What is said of an entry that does not occur any more.
+#[must_use]
+pub fn stale(differs: &Differs, qemu: Option<&str>) -> String {
+    let why = differs.why.trim();
+    match (&differs.seen, qemu) {
+        (Some(seen), Some(here)) => format!(
+            "stale: on QEMU {seen} {} deviated here ({why}), and on this one, {here}, it does not: take the trial out of that entry of \
+             {KNOWN_DIFFERENCES}",
+            differs.field.as_deref().unwrap_or("the step")
+        ),
+        _ => {
+            format!("stale: `differs` says that {} deviates here ({why}), and it did not", differs.rig.name())
         }
     }
 }
@@ -98,6 +161,8 @@ fn is_about(differs: &Differs, step: Option<&str>, field: &str) -> bool {
 pub fn goes_so_far(extent: &Extent, (expected, got): (&str, &str)) -> bool {
     match extent {
         Extent::Any => true,
+        // How many interrupts there may be a comparison judges against frames; what a check says of them holds.
+        Extent::Times(_) => false,
         Extent::Is(values) => values.iter().any(|value| value == got),
         Extent::Lacks(letters) => {
             // `-` stands for no letter at all.
@@ -115,9 +180,12 @@ pub fn goes_so_far(extent: &Extent, (expected, got): (&str, &str)) -> bool {
     }
 }
 
-/// Whether a field that is listed, perhaps without the source before it, is this one.
+/// Whether a field that is listed, perhaps without the source before it, or with a `*` for its end, is this one.
 #[must_use]
 pub fn names(listed: &str, field: &str) -> bool {
+    if let Some(begin) = listed.strip_suffix('*') {
+        return field.starts_with(begin);
+    }
     field == listed || field.ends_with(&format!(".{listed}"))
 }
 

@@ -13,6 +13,7 @@ use super::lateness::Excuse;
 use super::outcome::{nanos, show_time};
 use super::record::{Explained, From as Sender, Record, WireFrame};
 use super::unread::Unread;
+use super::unstated::Unstated;
 use super::verdict::Failure;
 use crate::case::model::{Action, Check, Command, Inject, Nanos, Step, Trial};
 use crate::frame;
@@ -153,6 +154,7 @@ impl<'t> Engine<'t> {
         let trial = self.trial;
         self.baseline = Baseline::read(self.rig, trial, self.unread)?;
         self.books = Books::open(self.rig, trial);
+        let unstated = Unstated::open(self.rig, &self.deviations);
         self.previous = self.rig.now();
         for (index, step) in trial.steps.iter().enumerate() {
             if self.cancelled.load(Ordering::Relaxed) {
@@ -174,6 +176,7 @@ impl<'t> Engine<'t> {
         {
             self.deviations.datagrams_occurred();
         }
+        unstated.close(self.rig, &mut self.deviations);
         self.deviations.all_occurred()?;
         Ok(())
     }

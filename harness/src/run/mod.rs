@@ -24,6 +24,7 @@ pub mod soak;
 pub mod timing;
 pub mod trial;
 pub mod unread;
+mod unstated;
 pub mod verdict;
 
 pub use factory::RigFactory;

@@ -6,7 +6,7 @@ use crate::rig::linux::lab::{Lab, file::LabFile};
 use crate::rig::linux::wire::WireKind;
 use crate::rig::qemu::{self, ClockKind, QemuRig};
 use crate::rig::vfio::lab::VfioLab;
-use crate::rig::{Rig, RigError, emu, linux, peer, vfio};
+use crate::rig::{Cpus, Rig, RigError, emu, linux, peer, vfio};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -104,8 +104,12 @@ impl RigFactory for QemuFactory {
         self.0.clock() == ClockKind::Virtual
     }
 
+    fn notes(&self) -> Vec<String> {
+        self.0.note().map(str::to_owned).into_iter().collect()
+    }
+
     fn create(&self, trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
-        Ok(Box::new(QemuRig::new(&self.0, &trial.name())?))
+        Ok(Box::new(QemuRig::new(&self.0, &trial.name(), Cpus::of(trial))?))
     }
 }
 

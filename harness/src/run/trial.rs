@@ -17,7 +17,7 @@ use crate::rig::{Finished, Journey, Readings, RigError};
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Why a trial says nothing when somebody stopped the run.
@@ -140,12 +140,17 @@ fn on_a_rig(
 ) -> Verdict {
     let mut rig = match factory.create(trial) {
         Ok(rig) => rig,
+        Err(_) if cancelled.load(Ordering::Relaxed) => return Verdict::Inconclusive(INTERRUPTED.to_owned()),
         Err(error) => return died(&error, None),
     };
     let rig = rig.as_mut();
     let baseline = if rig.is_virtual() { Baseline::of(rig, &SHOWN) } else { Baseline::default() };
     let mut engine = Engine::new(rig, trial, &mut report.record, unread, machine, cancelled);
-    let result = engine.run();
+    let result = engine.run().map_err(|stop| match stop {
+        // It does not wait for an answer any more.
+        Stop::Rig(_) if cancelled.load(Ordering::Relaxed) => Stop::Cancelled,
+        stop => stop,
+    });
     let failing = match &result {
         Err(Stop::Failed(failure)) => engine.all_late_since(failure.excuse.since()),
         _ => 0,

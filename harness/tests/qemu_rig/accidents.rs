@@ -56,7 +56,15 @@ pub fn hang() -> Outcome {
     // What is measured below is no build.
     harness::rig::qemu::image::image()?;
     let ended = accident("hang", &["--patience", "2s"])?;
-    ended.expect(1, &["the guest does not answer"])?;
+    let told = [
+        "the guest does not answer, and is here (it told this when it was sent an NMI):",
+        "rip 0x",
+        "rsp 0x",
+        "go (",
+        "image/wrong.rs:",
+        "wireproof_guest::image::serve",
+    ];
+    ended.expect(1, &told)?;
     assert!(ended.took > Duration::from_secs(2), "it had two seconds, not {:?}", ended.took);
     // It is waited for once, and not again for each thing that is read of a trial that failed: there are eight.
     assert!(
@@ -65,6 +73,17 @@ pub fn hang() -> Outcome {
         ended.took
     );
     Ok(())
+}
+
+pub fn deaf() -> Outcome {
+    let told = [
+        "the guest does not answer, and is here (it took no NMI, and QEMU's monitor told this):",
+        "rip 0x",
+        "rsp 0x",
+        "wireproof_guest::image::wrong::hears_nothing",
+        "wireproof_guest::image::serve",
+    ];
+    accident("deaf", &["--patience", "2s"])?.expect(1, &told)
 }
 
 pub fn flood() -> Outcome {

@@ -49,6 +49,19 @@ pub fn interrupted() -> Outcome {
     Ok(())
 }
 
+/// A guest that hangs may be waited for for a hundred seconds, but not by somebody who has pressed Ctrl-C.
+pub fn interrupted_in_a_wait() -> Outcome {
+    let (run, begin) = (hanging()?, Instant::now());
+    let child = run.start(&WORDS)?;
+    in_mid_case(&run)?;
+    kill(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGINT)?;
+    let signalled = Instant::now();
+    run.end(child, begin)?.expect(1, &["interrupted"])?;
+    // Ten times as much as it takes where nobody else is.
+    assert!(signalled.elapsed() < Duration::from_secs(1), "it took {:?}", signalled.elapsed());
+    Ok(())
+}
+
 pub fn killed() -> Outcome {
     let (run, begin) = (hanging()?, Instant::now());
     let child = run.start(&WORDS)?;

@@ -2,6 +2,7 @@
 
 use crate::Outcome;
 use crate::run::{CASE, Run};
+use guest::protocol::PROTOCOL;
 use libtest_mimic::Failed;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -79,6 +80,58 @@ pub fn no_image() -> Outcome {
     let run = Run::of_three()?;
     let text = run.folder.path().join("cases/first.yaml").display().to_string();
     run.with("WIREPROOF_GUEST", text).whole(&[])?.expect(2, &["which is no ELF image"])?;
+    let other = Run::of_three()?.with("WIREPROOF_GUEST", env!("CARGO_BIN_EXE_wireproof"));
+    other.whole(&[])?.expect(2, &["which is no guest of wireproof", "cargo build -p guest"])?;
+    another_protocol()?;
     let program = Run::of_three()?.with("WIREPROOF_GUEST", "/no/such/file");
     program.whole(&[])?.expect(2, &["/no/such/file, which cannot be read"])
+}
+
+/// An image of another tree: the digits of its protocol are others.
+fn another_protocol() -> Outcome {
+    let run = Run::of_three()?;
+    let mut image = std::fs::read(harness::rig::qemu::image::image()?)?;
+    let digits = PROTOCOL.as_bytes();
+    let mut at = 0;
+    while let Some(found) = image[at..].windows(digits.len()).position(|window| window == digits) {
+        at += found;
+        image[at..at + digits.len()].fill(b'0');
+    }
+    assert!(at > 0, "the image says which protocol it speaks");
+    let path = run.folder.path().join("other");
+    std::fs::write(&path, image)?;
+    let told = ["was built from another tree: it speaks the protocol 0000000000000000, and this program"];
+    run.with("WIREPROOF_GUEST", path.display().to_string()).whole(&[])?.expect(2, &told)
+}
+
+/// A script that starts QEMU and waits for it: what it started ends with it.
+pub fn wrapped() -> Outcome {
+    let qemu = harness::rig::qemu::program::find()?;
+    let run = with_qemu(&format!("{} \"$@\"\nexit $?", qemu.path.display()))?;
+    let ended = run.whole(&["--jobs", "1"])?;
+    ended.expect(0, &["3 passed"])?;
+    assert!(ended.took < Duration::from_secs(60), "it took {:?}", ended.took);
+    Ok(())
+}
+
+/// In no time nobody answers.
+pub fn no_patience() -> Outcome {
+    Run::of_three()?.whole(&["--patience", "0"])?.expect(2, &["no guest can answer"])
+}
+
+/// The doctor tries KVM; a run that leaves the choice open says what it took, and passes on either.
+pub fn acceleration() -> Outcome {
+    harness::rig::qemu::image::image()?;
+    let run = Run::of_three()?;
+    let begin = std::time::Instant::now();
+    let told = run.end(run.start(&["doctor", "--rig", "qemu"])?, begin)?;
+    told.expect(0, &["acceleration: tcg, which is the default; --accel kvm "])?;
+    let words = [
+        "there is no /dev/kvm",
+        "may not be opened",
+        "opens, but cannot run the guest: ",
+        "it boots the guest",
+    ];
+    assert!(words.iter().any(|words| told.told.contains(words)), "{}", told.told);
+    run.whole(&["--accel", "auto"])?.expect(0, &["--accel auto: ", "3 passed"])
 }

@@ -4,6 +4,7 @@
 //! Needs `qemu-system-x86_64` with igb; without it the tests are ignored with the reason, and with `CI=true` they fail.
 
 mod accidents;
+mod cpus;
 mod ends;
 mod machine;
 mod run;
@@ -24,12 +25,26 @@ const TESTS: &[(&str, Test)] = &[
     ("a_stack_that_overflows_is_told_as_such", accidents::recursion),
     ("a_triple_fault_is_told_as_such", accidents::triple_fault),
     ("a_guest_that_hangs_is_given_up_within_its_deadline", accidents::hang),
+    ("a_guest_that_takes_no_nmi_is_looked_at_from_outside", accidents::deaf),
     ("a_guest_that_floods_the_channel_is_not_listened_to", accidents::flood),
     ("a_qemu_that_is_killed_in_a_trial_is_told_as_such", ends::qemu_killed),
     ("an_interrupted_run_leaves_no_qemu", ends::interrupted),
     ("a_run_that_is_killed_leaves_no_qemu", ends::killed),
+    ("a_case_that_asks_for_one_cpu_has_one", cpus::one),
+    ("each_of_four_cpus_sends_and_has_its_own_vector", cpus::each_works),
+    ("as_many_cpus_as_a_case_can_name_boot", cpus::many),
+    ("a_panic_on_another_cpu_is_told_with_its_number", cpus::panic),
+    ("a_page_fault_on_another_cpu_is_told_with_its_number", cpus::page_fault),
+    ("a_stack_of_another_cpu_that_overflows_is_told_as_such", cpus::recursion),
+    ("another_cpu_that_hangs_is_told_with_its_number", cpus::hang),
+    ("a_triple_fault_of_another_cpu_is_told_as_such", cpus::triple_fault),
+    ("an_interrupt_at_another_cpu_than_its_own_is_found_out", cpus::astray),
+    ("work_for_a_cpu_that_is_not_there_is_found_out", cpus::beyond),
     (POWERLESS, ends::powerless),
     ("an_image_that_is_none_is_refused_before_the_run", machine::no_image),
+    ("a_qemu_in_a_script_ends_with_it", machine::wrapped),
+    ("a_guest_that_hangs_does_not_keep_an_interrupted_run", ends::interrupted_in_a_wait),
+    ("acceleration_is_tried_and_not_believed", machine::acceleration),
     ("real_time_is_a_choice_and_takes_its_time", times::real),
     ("a_guest_sends_its_first_frame_in_little_time", times::first_frame),
     ("a_trial_in_a_guest_that_is_there_costs_little", times::overhead),
@@ -40,6 +55,7 @@ const WITHOUT_QEMU: &[(&str, Test)] = &[
     ("a_qemu_without_igb_is_told_with_what_gets_one", machine::too_old),
     ("a_qemu_that_ends_at_once_fails_what_runs", machine::ends_at_once),
     ("a_qemu_that_hangs_at_start_is_given_up", machine::hangs_at_start),
+    ("a_guest_without_time_to_answer_is_refused", machine::no_patience),
     ("real_time_is_refused_on_a_rig_that_has_no_choice", times::refused),
 ];
 

@@ -4,7 +4,7 @@ use crate::Outcome;
 use crate::run::{CASE, Run, root};
 use harness::case::model::{Action, Trial};
 use harness::rig::qemu::{Options, Pool, QemuRig, program};
-use harness::rig::{Event, Rig as _};
+use harness::rig::{Cpus, Event, Rig as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -79,7 +79,7 @@ pub fn first_frame() -> Outcome {
 
 /// Does what the case does until a frame is on the wire.
 fn send(pool: &Arc<Pool>, trial: &Trial) -> Outcome {
-    let mut rig = QemuRig::new(pool, "")?;
+    let mut rig = QemuRig::new(pool, "", Cpus::of(trial))?;
     let mut call = 0;
     for step in &trial.steps {
         match &step.action {

@@ -71,6 +71,21 @@ impl From<Errno> for Pending {
     }
 }
 
+/// Who has work done on a CPU of the machine.
+pub trait Cpus {
+    /// Has the CPU do the work, and comes back when it is done.
+    fn on(&mut self, cpu: u8, work: &mut dyn FnMut());
+}
+
+/// All CPUs of the stack are whoever calls.
+pub struct Here;
+
+impl Cpus for Here {
+    fn on(&mut self, _: u8, work: &mut dyn FnMut()) {
+        work();
+    }
+}
+
 type Attempt = Result<Returned, Pending>;
 
 fn value(value: i64) -> Returned {
@@ -103,6 +118,7 @@ impl Agent {
         }
         .map(|timeout| now + timeout);
         let mut progress = Progress::of(id);
+        stack.run_on(cpu);
         match self.attempt(stack, (now, cpu), call, deadline, &mut progress) {
             Ok(returned) => Some(Ok(returned)),
             Err(Pending::Error(name)) => Some(Err(name)),
@@ -125,24 +141,35 @@ impl Agent {
 
     /// Makes blocked calls again whose sockets have something to tell, or whose time is up; gives those that ended.
     pub fn progress(&mut self, stack: &mut Stack, now: Instant, woken: &[Fd]) -> Vec<(CallId, CallResult)> {
+        self.progress_on(&mut Here, stack, now, woken)
+    }
+
+    /// [`Self::progress`] with each call made on its CPU.
+    pub fn progress_on(
+        &mut self,
+        cpus: &mut dyn Cpus,
+        stack: &mut Stack,
+        now: Instant,
+        woken: &[Fd],
+    ) -> Vec<(CallId, CallResult)> {
         let mut waiters = stack.take_woken_waiters();
-        let mut ended = self.go_on(stack, now, woken, &waiters);
+        let mut ended = self.go_on(cpus, stack, now, (woken, &waiters));
         // Who takes what is ready wakes the next, if there is more.
         loop {
             waiters = stack.take_woken_waiters();
             if waiters.is_empty() {
                 return ended;
             }
-            ended.extend(self.go_on(stack, now, &[], &waiters));
+            ended.extend(self.go_on(cpus, stack, now, (&[], &waiters)));
         }
     }
 
     fn go_on(
         &mut self,
+        cpus: &mut dyn Cpus,
         stack: &mut Stack,
         now: Instant,
-        woken: &[Fd],
-        waiters: &[CallId],
+        (woken, waiters): (&[Fd], &[CallId]),
     ) -> Vec<(CallId, CallResult)> {
         let mut ended = Vec::new();
         if self.blocked.is_empty() {
@@ -157,8 +184,13 @@ impl Agent {
                 self.blocked.push(blocked);
                 continue;
             }
-            let at = (now, blocked.cpu);
-            match self.attempt(stack, at, &blocked.call, blocked.deadline, &mut blocked.progress) {
+            let mut attempt = Err(Pending::Blocks);
+            cpus.on(blocked.cpu, &mut || {
+                let at = (now, blocked.cpu);
+                stack.run_on(blocked.cpu);
+                attempt = self.attempt(stack, at, &blocked.call, blocked.deadline, &mut blocked.progress);
+            });
+            match attempt {
                 Ok(returned) => ended.push((blocked.id, Ok(returned))),
                 Err(Pending::Error(name)) => ended.push((blocked.id, Err(name))),
                 Err(Pending::Blocks) => self.blocked.push(blocked),

@@ -83,6 +83,7 @@ long_mode:
 
 .section .rodata.boot, "a", @progbits
 .balign 8
+.global boot_gdt
 boot_gdt:
     .quad 0
     .quad 0x00af9a000000ffff
@@ -95,8 +96,10 @@ boot_gdt_pointer:
 .balign 4096
 .global page_tables
 page_tables: .skip 2 * 4096
+.global page_directories
 page_directories: .skip 4 * 4096
 directory_pointers: .skip 4096
+.global top_level
 top_level: .skip 4096
 .global __stack_guard
 __stack_guard: .skip 4096

@@ -1,5 +1,6 @@
 # The gates of the IDT. Vectors 0 to 31 are exceptions: the registers are pushed and `exception` reports them. The others count
-# in `interrupts_seen`, acknowledge at the LAPIC and return: the work is done by the loop that was interrupted.
+# in the counts of their CPU, which GS leads to, acknowledge at the LAPIC and return: the work is done by the loop that was interrupted,
+# or by the loop of another CPU.
 
 .section .text.interrupts, "ax", @progbits
 
@@ -49,7 +50,7 @@ interrupt_stubs:
 .set vector, 32
 .rept 224
     .balign 32
-    lock incq interrupts_seen + vector * 8
+    incq %gs:vector * 8
     pushq %rax
     movl $0xfee000b0, %eax
     movl $0, (%rax)

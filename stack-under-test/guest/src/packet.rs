@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 /// The version of all that is said; both sides are built from one tree, and one that is stale is found out.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// The longest message in bytes; who announces a longer one is out of step.
 pub const MESSAGE_MAX: usize = 64 << 20;
 

@@ -8,6 +8,10 @@ use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
+/// The messages that this guest and its harness know: 16 digits that change with the sources that define them. The image has it in a
+/// note.
+pub const PROTOCOL: &str = env!("WIREPROOF_PROTOCOL");
+
 /// What the harness asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
@@ -35,8 +39,10 @@ pub enum Request {
     TcpInfo(String),
     /// What the stack has told of its packets since it was last asked.
     Trace,
-    /// For tests of who listens: the guest goes wrong in this way.
-    GoWrong(Wrong),
+    /// What each CPU of the machine has done since the stack began.
+    Cpus,
+    /// For tests of who listens: the guest goes wrong in this way, on this CPU.
+    GoWrong(Wrong, u8),
 }
 
 /// Who a machine is, and what of it is settled at power on.
@@ -46,8 +52,21 @@ pub struct Identity {
     pub ip: Ipv4Addr,
     /// Of ids, ports, hashes, and of the order of what is due at the same time.
     pub seed: u64,
-    /// Its CPUs, 1 to 64.
+    /// Its CPUs, 1 to 64. Those on which nothing is done the machine need not have.
     pub cpus: u8,
+    /// How long the harness waits for an answer, in seconds of real time.
+    pub patience: u16,
+}
+
+/// What one CPU of the machine has done since the stack began, as seen by its own local APIC.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CpuReading {
+    /// The number of its local APIC.
+    pub apic_id: u8,
+    /// How often it worked for the stack.
+    pub works: u64,
+    /// How often each MSI-X vector of the NIC interrupted it.
+    pub interrupts: Vec<u64>,
 }
 
 /// Ways to go wrong.
@@ -61,10 +80,14 @@ pub enum Wrong {
     TripleFault,
     /// It answers no more.
     Hang,
+    /// The same, and it does not take an NMI either.
+    Deaf,
     /// It calls itself until its stack is used up.
     Recursion,
     /// It says more than anybody asked for.
     Flood,
+    /// The NIC's vectors go to this CPU, whatever their affinity is.
+    Astray,
 }
 
 /// What the guest tells.
@@ -87,6 +110,8 @@ pub enum Answer {
     Readings(Readings),
     /// What the stack has told.
     Trace(Tale),
+    /// What each CPU has done, by its number.
+    Cpus(Vec<CpuReading>),
     /// It cannot be had: why.
     Refused(String),
 }

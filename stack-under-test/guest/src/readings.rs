@@ -42,6 +42,8 @@ pub enum Source {
     Snmp,
     /// `/proc/softirqs`.
     Softirqs,
+    /// `/proc/interrupts`.
+    Interrupts,
     /// `tc -s qdisc`.
     Qdisc,
     /// `nft list ruleset`.
@@ -74,6 +76,7 @@ pub fn read(stack: &mut Stack, now: Instant, source: &Source) -> Readings {
         Source::Ethtool => numbers(stack.ethtool_stats(now)),
         Source::Snmp => numbers(stack.snmp()),
         Source::Softirqs => softirqs(stack),
+        Source::Interrupts => numbers(stack.interrupts()),
         Source::Qdisc => stack.qdiscs().list().iter().flat_map(qdisc).collect(),
         Source::Nft => nft(stack),
         Source::Neigh => neigh(stack),

@@ -3,10 +3,10 @@
 //! Two clocks run here. The stack's is told by the harness, and jumps. The device's is the machine's own: after whatever the stack was
 //! told, it is given time until it is at rest, however long it takes by its own clock; by the stack's that is one moment.
 
-use crate::agent::Agent;
+use crate::agent::{Agent, Cpus};
 use crate::call::{CallId, CallResult, CommandResult};
 use crate::command;
-use crate::protocol::{Answer, Identity, Reply, Request, State};
+use crate::protocol::{Answer, CpuReading, Identity, Reply, Request, State};
 use crate::readings;
 use crate::told::Tale;
 use alloc::format;
@@ -17,11 +17,13 @@ use stack_under_test::stack::Stack;
 use stack_under_test::time::Instant;
 
 /// The machine below the stack.
-pub trait Platform {
+pub trait Platform: Cpus {
     /// A stack on the NIC of this machine that has done nothing yet, with this many CPUs; the one before is gone.
     fn stack(&mut self, identity: &Identity) -> Stack;
-    /// Hands over the vectors that the NIC has raised since the last call.
-    fn interrupts(&mut self, take: &mut dyn FnMut(u16));
+    /// The first vector from this one on that the NIC has raised and that was not handed over yet.
+    fn interrupt(&mut self, from: u16) -> Option<u16>;
+    /// What each CPU has done since the stack began.
+    fn cpus(&self) -> Vec<CpuReading>;
     /// The NIC may have been told something by others than its driver: a frame came, or the cable went.
     fn stir(&mut self);
     /// Lets the NIC's time pass until it raises an interrupt, or has nothing more to do; one that nobody told anything since has
@@ -68,6 +70,11 @@ impl<P: Platform> Server<P> {
         Self { platform, running: None, at_rest: 0 }
     }
 
+    /// The machine.
+    pub fn platform(&mut self) -> &mut P {
+        &mut self.platform
+    }
+
     /// Does what is asked for.
     pub fn answer(&mut self, request: Request) -> Reply {
         let answer = match request {
@@ -87,8 +94,6 @@ impl<P: Platform> Server<P> {
         self.running = None;
         self.at_rest = self.platform.heap();
         let stack = self.platform.stack(identity);
-        // What the device had to say to the one before concerns nobody.
-        self.platform.interrupts(&mut |_| {});
         let running = self.running.insert(Running {
             stack,
             agent: Agent::default(),
@@ -179,14 +184,21 @@ impl Running {
     fn settle(&mut self, platform: &mut dyn Platform) -> Result<(), String> {
         let now = self.now;
         for _ in 0..AT_ONCE_MAX {
-            let Self { stack, .. } = self;
-            platform.interrupts(&mut |vector| stack.interrupt(now, vector));
-            if stack.next_deadline().is_some_and(|at| at <= now) {
-                stack.run_timers(now);
+            let mut next = 0;
+            while let Some(vector) = platform.interrupt(next) {
+                let cpu = self.stack.cpu_of_vector(vector);
+                on(platform, &mut self.stack, cpu, &mut |stack| stack.interrupt(now, vector));
+                next = vector + 1;
             }
-            self.let_applications_go_on();
+            if self.stack.next_deadline().is_some_and(|at| at <= now) {
+                self.stack.run_timers_on(now, &mut |stack, cpu, work| {
+                    on(platform, stack, cpu, &mut |stack| work(stack, now));
+                });
+            }
+            self.let_applications_go_on(platform);
             let is_due = self.next_due().is_some_and(|at| at <= now.0);
-            let looks_for_link = self.stack.is_up() && !self.stack.carrier();
+            // Not before the driver has its interrupts on: it is to hear of the link as from a NIC that takes its time.
+            let looks_for_link = self.stack.is_up() && self.stack.is_settled() && !self.stack.carrier();
             if !is_due && !platform.rest(looks_for_link) {
                 return Ok(());
             }
@@ -194,23 +206,26 @@ impl Running {
         Err(format!("driver and device keep each other busy at {} ns without time passing", now.0))
     }
 
-    fn let_applications_go_on(&mut self) {
+    fn let_applications_go_on(&mut self, platform: &mut dyn Platform) {
         let woken = self.stack.take_woken();
         let now = self.now;
-        let ended = self.agent.progress(&mut self.stack, now, &woken);
+        let ended = self.agent.progress_on(platform, &mut self.stack, now, &woken);
         self.ended.extend(ended.into_iter().map(|(call, result)| (call, now.0, result)));
     }
 
     fn answer(&mut self, platform: &mut dyn Platform, request: Request) -> Answer {
         match request {
             Request::Call(id, cpu, call) => {
-                if let Some(result) = self.agent.start(&mut self.stack, self.now, (id, cpu), &call) {
-                    self.ended.push((id, self.now.0, result));
-                }
-                self.let_applications_go_on();
+                let Self { agent, ended, now, .. } = self;
+                on(platform, &mut self.stack, cpu, &mut |stack| {
+                    let result = agent.start(stack, *now, (id, cpu), &call);
+                    ended.extend(result.map(|result| (id, now.0, result)));
+                });
+                self.let_applications_go_on(platform);
                 Answer::Done
             }
-            Request::Command(words) => self.command(&words),
+            Request::Command(words) => self.command(platform, &words),
+            Request::Cpus => Answer::Cpus(platform.cpus()),
             Request::Printed => self.printed(),
             Request::Sysfs(path, value) => match self.stack.sysfs_write(self.now, &path, &value) {
                 Ok(()) => Answer::Command(CommandResult::default()),
@@ -230,7 +245,9 @@ impl Running {
                 ),
             },
             Request::Trace => Answer::Trace(Tale::of(self.stack.trace_mut().take())),
-            Request::Begin(_) | Request::GoWrong(_) => Answer::Refused("this is done elsewhere".into()),
+            // It has, if it came back.
+            Request::GoWrong(..) => Answer::Done,
+            Request::Begin(_) => Answer::Refused("this is done elsewhere".into()),
         }
     }
 
@@ -259,7 +276,7 @@ impl Running {
         Answer::Done
     }
 
-    fn command(&mut self, words: &[String]) -> Answer {
+    fn command(&mut self, platform: &mut dyn Platform, words: &[String]) -> Answer {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let parsed = match control::parse(&words) {
             Ok(parsed) => parsed,
@@ -275,7 +292,7 @@ impl Running {
             let output = command::printed(&words, &refusal);
             return Answer::Command(CommandResult { status: 2, output });
         }
-        self.let_applications_go_on();
+        self.let_applications_go_on(platform);
         Answer::Done
     }
 
@@ -286,4 +303,13 @@ impl Running {
         }
         Answer::Command(CommandResult { status: 0, output: self.stack.tool_output().into() })
     }
+}
+
+/// Has the stack work as one of its CPUs, on that CPU of the machine.
+///
+/// # Panics
+/// If the stack worked as another one.
+fn on(platform: &mut dyn Platform, stack: &mut Stack, cpu: u8, work: &mut dyn FnMut(&mut Stack)) {
+    platform.on(cpu, &mut || work(stack));
+    assert!(stack.cpu() == cpu, "the stack worked as CPU {} on CPU {cpu}", stack.cpu());
 }

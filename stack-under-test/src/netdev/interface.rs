@@ -56,7 +56,12 @@ pub struct Interface {
     pub rx_otherhost_dropped: u64,
     /// `tx_dropped` of the core.
     pub tx_dropped: u64,
+    /// How often the interrupt of each vector was taken.
+    pub(crate) interrupts: [u64; VECTORS],
 }
+
+/// Vectors of which interrupts are counted: one for each queue pair, and the one of what belongs to no queue.
+pub(crate) const VECTORS: usize = MAX_QUEUE_PAIRS as usize + 1;
 
 /// DEFAULT_TX_QUEUE_LEN, in packets.
 pub const DEFAULT_TX_QUEUE_LEN: u32 = 1000;
@@ -118,6 +123,7 @@ impl Interface {
             rx_dropped: 0,
             rx_otherhost_dropped: 0,
             tx_dropped: 0,
+            interrupts: [0; VECTORS],
         }
     }
 

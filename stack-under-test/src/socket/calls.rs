@@ -161,7 +161,7 @@ impl Stack {
     pub fn disconnect(&mut self, fd: Fd) -> Result<(), Errno> {
         if self.is_tcp(fd) {
             let now = self.now;
-            self.enter_process(now, 0);
+            self.enter_process(now, self.process_cpu);
             let result = self.tcp_call(fd, |stack, tp| {
                 stack.tcp_disconnect(tp);
                 stack.tcp_wake(tp, Wake::ErrorReport);

@@ -5,6 +5,9 @@ use crate::netdev::softirq::Softirq;
 use crate::time::{Instant, earliest};
 use crate::trace::Context;
 
+/// Work that the stack does as one CPU, at a time.
+pub type Work = fn(&mut Stack, Instant);
+
 /// The longest that softirqs may keep a CPU in one call, in rounds of timers; more is left for the next call.
 const TIMER_ROUNDS_MAX: u32 = 64;
 
@@ -47,10 +50,33 @@ impl Stack {
         self.dev.up
     }
 
+    /// The CPU that the interrupt of this vector goes to, its affinity: they are spread over all CPUs, from that of the first queue
+    /// pair on.
+    #[must_use]
+    pub fn cpu_of_vector(&self, vector: u16) -> u8 {
+        (usize::from(vector.saturating_sub(1)) % self.cpus.len()) as u8
+    }
+
+    /// The CPU as which the stack did its last work.
+    #[must_use]
+    pub fn cpu(&self) -> u8 {
+        self.cpu
+    }
+
+    /// The calls that follow are made on this CPU, where they do not name one themselves; on CPU 0 if there is no such CPU.
+    pub fn run_on(&mut self, cpu: u8) {
+        let cpu = if usize::from(cpu) < self.cpus.len() { cpu } else { 0 };
+        self.process_cpu = cpu;
+        self.cpu = cpu;
+        self.trace.cpu = cpu;
+    }
+
     /// The device sent the message of this vector.
     pub fn interrupt(&mut self, now: Instant, vector: u16) {
-        let cpu = (usize::from(vector.saturating_sub(1)) % self.cpus.len()) as u8;
-        self.enter(now, cpu, Context::HardIrq);
+        if let Some(taken) = self.dev.interrupts.get_mut(usize::from(vector)) {
+            *taken += 1;
+        }
+        self.enter(now, self.cpu_of_vector(vector), Context::HardIrq);
         let (igb, mut ctx) = self.driver();
         let result = igb.interrupt(&mut ctx, vector);
         if let Some(napi) = result.napi {
@@ -65,33 +91,49 @@ impl Stack {
 
     /// Does what is due at `now`.
     pub fn run_timers(&mut self, now: Instant) {
+        self.run_timers_on(now, &mut |stack, _, work| work(stack, now));
+    }
+
+    /// [`Self::run_timers`] with somebody who has each piece of work done on its CPU: `on` is given the CPU and the work.
+    pub fn run_timers_on(&mut self, now: Instant, on: &mut dyn FnMut(&mut Self, u8, Work)) {
         self.enter(now, 0, Context::Process);
         for _ in 0..TIMER_ROUNDS_MAX {
             if self.next_deadline().is_none_or(|deadline| deadline > now) {
                 break;
             }
             for cpu in 0..self.cpus.len() {
-                self.cpu = cpu as u8;
-                self.trace.cpu = cpu as u8;
-                self.do_softirq_now();
-            }
-            self.cpu = 0;
-            self.trace.cpu = 0;
-            if self.timer_deadline().is_some_and(|deadline| deadline <= now) {
-                self.raise_softirq(Softirq::Timer);
-                self.do_softirq();
-            }
-            if self.dev.qdisc.next_deadline().is_some_and(|deadline| deadline <= now) {
-                // The watchdog of a shaper is a high-resolution timer; what it does is to reschedule the qdisc.
-                for queue in 0..self.dev.real_num_tx_queues {
-                    if self.dev.qdisc.expired(now, queue) {
-                        self.netif_schedule(queue);
-                    }
+                if self.cpus[cpu].softirq.is_pending() {
+                    self.cpu = cpu as u8;
+                    self.trace.cpu = cpu as u8;
+                    on(self, cpu as u8, Self::ksoftirqd);
                 }
-                self.do_softirq();
             }
-            self.settle();
+            on(self, 0, Self::timer_interrupt);
         }
+    }
+
+    /// What softirqs have left to do, on the CPU that runs (`run_ksoftirqd`).
+    fn ksoftirqd(&mut self, _: Instant) {
+        self.do_softirq_now();
+    }
+
+    /// What timers have to do, on the CPU that has them all.
+    fn timer_interrupt(&mut self, now: Instant) {
+        self.enter(now, 0, Context::Process);
+        if self.timer_deadline().is_some_and(|deadline| deadline <= now) {
+            self.raise_softirq(Softirq::Timer);
+            self.do_softirq();
+        }
+        if self.dev.qdisc.next_deadline().is_some_and(|deadline| deadline <= now) {
+            // The watchdog of a shaper is a high-resolution timer; what it does is to reschedule the qdisc.
+            for queue in 0..self.dev.real_num_tx_queues {
+                if self.dev.qdisc.expired(now, queue) {
+                    self.netif_schedule(queue);
+                }
+            }
+            self.do_softirq();
+        }
+        self.settle();
     }
 
     /// The TIMER softirq: neighbours, reassembly, TCP, path MTUs, and the driver's watchdog.

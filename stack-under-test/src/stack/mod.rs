@@ -92,6 +92,8 @@ pub struct Stack {
     /// A softirq was raised on the CPU that runs, since it last looked.
     pub(crate) softirq_raised: bool,
     pub(crate) cpu: u8,
+    /// Where calls are made that do not say on which CPU.
+    pub(crate) process_cpu: u8,
     pub(crate) cpus: Vec<Cpu>,
     pub(crate) skbs: SkbPool,
     pub(crate) trace: Trace,
@@ -147,6 +149,7 @@ impl Stack {
             jiffies: 0,
             softirq_raised: false,
             cpu: 0,
+            process_cpu: 0,
             cpus,
             skbs: SkbPool::new(memory, &config.pool),
             trace: Trace::default(),

@@ -7,6 +7,7 @@ use crate::netdev::NetdevStats;
 use crate::netdev::softirq::Softirq;
 use crate::route::{FlowKey, RouteResult};
 use crate::time::Instant;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -45,6 +46,15 @@ impl Stack {
     pub fn softirqs(&self) -> impl Iterator<Item = (&'static str, usize, u64)> + '_ {
         Softirq::ALL.iter().flat_map(|row| {
             self.cpus.iter().enumerate().map(|(cpu, state)| (row.name(), cpu, state.softirq.runs(*row)))
+        })
+    }
+
+    /// `/proc/interrupts`: the vector's name as the driver asks for it (`eth0`, `eth0-TxRx-0`), and how often its interrupt was
+    /// taken. Without MSI-X all are of `eth0`.
+    pub fn interrupts(&self) -> impl Iterator<Item = (String, u64)> + '_ {
+        self.dev.interrupts.iter().enumerate().map(|(vector, taken)| match vector.checked_sub(1) {
+            None => (String::from("eth0"), *taken),
+            Some(pair) => (format!("eth0-TxRx-{pair}"), *taken),
         })
     }
 

@@ -34,7 +34,7 @@ impl Stack {
         buffer: &mut [u8],
         flags: TcpRecvFlags,
     ) -> Result<usize, Errno> {
-        self.enter_process(now, 0);
+        self.enter_process(now, self.process_cpu);
         let result = self.tcp_call(fd, |stack, tp| stack.tcp_recvmsg_locked(tp, buffer, flags));
         self.leave_process();
         result

@@ -6,7 +6,7 @@ use super::ledger::Ledger;
 use super::machine::{EmuBus, Machine};
 use super::{CARRIER_BOUND, EmuRig};
 use crate::case::model::{Fault as Wanted, topology};
-use crate::rig::RigError;
+use crate::rig::{Cpus, RigError};
 use guest::agent::Agent;
 use nic_emu::{Fault, Nic, Output, Which};
 use stack_under_test::control;
@@ -28,12 +28,12 @@ pub(super) const CALM: u64 = 1_000_000;
 /// Of ids, ports, hashes, and of the order of what is due at the same time.
 const SEED: u64 = 0;
 
-/// A rig at its first step, on a NIC that makes these faults. Times and counts of faults begin at the first step.
+/// A rig at its first step, with these CPUs, on a NIC that makes these faults. Times and counts of faults begin at the first step.
 ///
 /// # Errors
 /// When it does not come up, or a fault is not one that the NIC can make.
-pub(super) fn rig(faults: &[Wanted]) -> Result<EmuRig, RigError> {
-    let mut rig = boot(&Identity::default())?;
+pub(super) fn rig(faults: &[Wanted], cpus: Cpus) -> Result<EmuRig, RigError> {
+    let mut rig = boot(&Identity { cpus: cpus.of_the_stack, ..Identity::default() })?;
     let faults = faults.iter().map(planned).collect::<Result<Vec<_>, _>>()?;
     rig.machine.borrow_mut().nic.arm_faults(&faults);
     rig.ledger = Some(Ledger::default());

@@ -22,7 +22,9 @@ pub use host::Host;
 pub use lent::{Access, Lent};
 
 use crate::case::model::{Command, Nanos, RigKind, Source, Syscall, Trial};
-use crate::rig::{CallId, CommandResult, Event, Finished, Journey, Port, Readings, Reset, Rig, RigError};
+use crate::rig::{
+    CallId, CommandResult, Cpus, Event, Finished, Journey, Port, Readings, Reset, Rig, RigError,
+};
 use apps::{App, Apps};
 use guest::agent::Agent;
 use guest::{command, readings};
@@ -70,7 +72,7 @@ impl EmuRig {
     /// # Errors
     /// When it does not come up, or the trial asks for a fault that the NIC cannot make.
     pub fn new(trial: &Trial) -> Result<Self, RigError> {
-        bring_up::rig(&trial.faults)
+        bring_up::rig(&trial.faults, Cpus::of(trial))
     }
 
     /// The same without a trial.
@@ -78,7 +80,7 @@ impl EmuRig {
     /// # Errors
     /// When it does not come up.
     pub fn without_faults() -> Result<Self, RigError> {
-        bring_up::rig(&[])
+        bring_up::rig(&[], Cpus::default())
     }
 
     /// From now on nothing is traced or kept: what runs for long would be told at length.
@@ -144,6 +146,7 @@ pub(in crate::rig) fn of_the_stack(source: &Source) -> Result<readings::Source, 
         Source::Ethtool => readings::Source::Ethtool,
         Source::Snmp => readings::Source::Snmp,
         Source::Softirqs => readings::Source::Softirqs,
+        Source::Interrupts => readings::Source::Interrupts,
         Source::Qdisc => readings::Source::Qdisc,
         Source::Nft => readings::Source::Nft,
         Source::Neigh => readings::Source::Neigh,

@@ -12,6 +12,7 @@ pub fn unavailable(source: &Source) -> Option<&'static str> {
     match source {
         Source::Ethtool => Some("neither a TAP nor a veth has the counters of a card"),
         Source::Softirqs => Some("/proc/softirqs counts for the whole machine"),
+        Source::Interrupts => Some("/proc/interrupts counts for the whole machine, and a TAP has none"),
         Source::Skb => Some("Linux does not count packet buffers"),
         Source::Journey(_) => Some("only our own stack keeps a journey"),
         Source::Netdev

@@ -8,6 +8,28 @@ use std::path::Path;
 /// How many calls are told.
 const CALLS_MAX: usize = 24;
 
+/// Registers, and how QEMU's monitor calls them.
+const NAMED_BY_QEMU: [(&str, &str); 18] = [
+    ("rip", "RIP"),
+    ("rsp", "RSP"),
+    ("rflags", "RFL"),
+    ("rbp", "RBP"),
+    ("rax", "RAX"),
+    ("rbx", "RBX"),
+    ("rcx", "RCX"),
+    ("rdx", "RDX"),
+    ("rsi", "RSI"),
+    ("rdi", "RDI"),
+    ("r8", "R8"),
+    ("r9", "R9"),
+    ("r10", "R10"),
+    ("r11", "R11"),
+    ("r12", "R12"),
+    ("r13", "R13"),
+    ("r14", "R14"),
+    ("r15", "R15"),
+];
+
 /// The report of a guest that died, as it stands on the serial line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Crash {
@@ -46,6 +68,37 @@ impl Crash {
             }
         }
         Some(crash)
+    }
+
+    /// The same of a guest that did not go wrong by itself, but does not answer; `how` it came to be told.
+    #[must_use]
+    pub fn of_a_hang(mut self, how: &str) -> Self {
+        self.what = format!("the guest does not answer, and is here ({how}):");
+        self
+    }
+
+    /// What QEMU's monitor says of a CPU: to `info registers`, and to `x /512gx` of its stack.
+    #[must_use]
+    pub fn of_the_monitor(registers: &str, stack: &str) -> Self {
+        let named = NAMED_BY_QEMU.into_iter();
+        let registers =
+            named.filter_map(|(name, of_qemu)| Some((name.to_owned(), Self::register(registers, of_qemu)?)));
+        let words = stack
+            .lines()
+            .filter_map(|line| Some(line.trim().split_once(": ")?.1))
+            .flat_map(|words| words.split_whitespace().filter_map(hex));
+        Self { what: String::new(), registers: registers.collect(), stack: words.collect(), is_whole: true }
+    }
+
+    /// A register in what QEMU's monitor says to `info registers`: `RIP=000000000010a0f3`, `R8 =0000000000000000`.
+    #[must_use]
+    pub fn register(said: &str, name: &str) -> Option<u64> {
+        let mut found = said.match_indices(name).filter_map(|(at, _)| {
+            let value = said[at + name.len()..].trim_start_matches(' ').strip_prefix('=')?;
+            let digits = value.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(value.len());
+            u64::from_str_radix(&value[..digits], 16).ok()
+        });
+        found.next()
     }
 
     /// The report with the names of the functions, as the image knows them.
@@ -172,6 +225,20 @@ mod tests {
                 .unwrap();
         assert_eq!(crash.what, "the guest panicked: src/a.rs:3:5: no memory");
         assert!(!crash.is_whole);
+    }
+
+    #[test]
+    fn what_the_monitor_says_of_a_cpu_is_a_report_too() {
+        let registers = "info registers\r\n\r\nCPU#0\r\nRAX=0000000000000001 RBX=0000000000000002\r\n\
+                         R8 =00000000000000ff R9 =0000000000000000\r\nRIP=0000000000103cc9 RFL=00000202 [-------] CPL=0\r\n";
+        let stack = "x /512gx 0x1aafd8\r\n00000000001aafd8: 0x00000000001017c6 0x0000000000000008\r\n";
+        let crash = Crash::of_the_monitor(registers, stack);
+        let of = |name: &str| crash.registers.iter().find(|(of, _)| of == name).map(|(_, value)| *value);
+        assert_eq!(
+            (of("rip"), of("rax"), of("r8"), of("rflags")),
+            (Some(0x10_3cc9), Some(1), Some(0xff), Some(0x202))
+        );
+        assert_eq!(crash.stack, [0x10_17c6, 8]);
     }
 
     #[rstest]

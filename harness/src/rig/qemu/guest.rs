@@ -3,6 +3,7 @@
 use super::machine::Machine;
 use crate::rig::RigError;
 use crate::rig::linux::ioctl;
+use crate::rig::stop;
 use guest::protocol::{Answer, Identity, Reply, Request, State};
 use std::io::ErrorKind;
 use std::os::fd::AsFd as _;
@@ -57,6 +58,12 @@ impl Guest {
             ))),
             _ => Ok(state),
         }
+    }
+
+    /// How many CPUs its machine has.
+    #[must_use]
+    pub fn cpus(&self) -> u8 {
+        self.machine.hardware.cpus
     }
 
     /// Whether a stack has come up on it.
@@ -127,7 +134,11 @@ impl Guest {
                     self.injected += 1;
                     return Ok(());
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < deadline => {
+                Err(error)
+                    if error.kind() == ErrorKind::WouldBlock
+                        && Instant::now() < deadline
+                        && !stop::wanted() =>
+                {
                     std::thread::sleep(Duration::from_micros(50));
                 }
                 Err(error) => {

@@ -1,7 +1,8 @@
 //! The guest's image: built when it is stale, once in a run.
 
 use crate::rig::linux::{command, ioctl};
-use object::{Architecture, Object as _, ObjectSection as _, SectionKind};
+use guest::protocol::PROTOCOL;
+use object::{Object as _, ObjectSection as _, SectionKind};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -45,17 +46,45 @@ pub fn source() -> Result<String, String> {
     }
 }
 
-/// Whether a file can be booted: a program for this architecture without an operating system has the shape of one with.
+/// Whether a file can be booted, and is a guest that speaks as this program does: it says so in a note of its own.
 fn is_image(path: &Path) -> Result<(), String> {
     let wrong = |why: String| format!("{NAMED} names {}, {why}", path.display());
     let bytes = std::fs::read(path).map_err(|error| wrong(format!("which cannot be read: {error}")))?;
     let file = object::File::parse(&*bytes).map_err(|_| wrong("which is no ELF image".to_owned()))?;
-    let has_entry = file.sections().any(|section| section.kind() == SectionKind::Note);
-    if file.architecture() != Architecture::X86_64 || !has_entry {
-        let make = "cargo build -p guest --profile guest --features image";
-        return Err(wrong(format!("which is no guest that QEMU could boot; `{make}` builds one")));
+    let make = "cargo build -p guest --profile guest --features image";
+    match speaks(&file) {
+        Some(protocol) if protocol == PROTOCOL.as_bytes() => Ok(()),
+        Some(protocol) => Err(wrong(format!(
+            "which was built from another tree: it speaks the protocol {}, and this program {PROTOCOL}; `{make}` builds both from one",
+            String::from_utf8_lossy(&protocol)
+        ))),
+        None => Err(wrong(format!("which is no guest of wireproof; `{make}` builds one"))),
     }
-    Ok(())
+}
+
+/// The protocol that an image speaks, from its note. `None`: it has none.
+fn speaks(file: &object::File<'_>) -> Option<Vec<u8>> {
+    let notes = file.sections().filter(|section| section.kind() == SectionKind::Note);
+    notes.filter_map(|section| section.data().ok()).find_map(note)
+}
+
+/// The description of our note among those of a section: sizes of name and description, kind, and both, each padded to 4 bytes
+/// (System V ABI, "Note Section").
+fn note(mut notes: &[u8]) -> Option<Vec<u8>> {
+    while let Some((header, rest)) = notes.split_at_checked(12) {
+        let size = |at: usize| {
+            let word = header.get(at..at + 4).and_then(|word| word.first_chunk::<4>())?;
+            usize::try_from(u32::from_le_bytes(*word)).ok()
+        };
+        let (name, rest) = rest.split_at_checked(size(0)?.checked_next_multiple_of(4)?)?;
+        let described = size(4)?;
+        let (description, rest) = rest.split_at_checked(described.checked_next_multiple_of(4)?)?;
+        if name.starts_with(b"wireproof\0") {
+            return description.get(..described).map(<[u8]>::to_vec);
+        }
+        notes = rest;
+    }
+    None
 }
 
 /// The sources.
@@ -113,6 +142,29 @@ fn build() -> Result<PathBuf, String> {
 mod tests {
     use super::*;
     use rstest::rstest;
+
+    /// A note with this name and description.
+    fn made(name: &[u8], description: &[u8]) -> Vec<u8> {
+        let padded = |bytes: &[u8]| [bytes, &vec![0; bytes.len().next_multiple_of(4) - bytes.len()]].concat();
+        let sizes = [name.len() as u32, description.len() as u32, 1].map(u32::to_le_bytes).concat();
+        [sizes, padded(name), padded(description)].concat()
+    }
+
+    #[test]
+    fn the_protocol_of_an_image_stands_in_its_own_note_behind_others() {
+        let notes = [made(b"Xen\0", &[1, 2, 3, 4]), made(b"wireproof\0", b"abcde")].concat();
+        assert_eq!(note(&notes).as_deref(), Some(&b"abcde"[..]));
+        assert_eq!(note(&made(b"GNU\0", &[0; 20])), None);
+        assert_eq!(note(&notes[..notes.len() - 4]), None, "it is cut off");
+        assert_eq!(note(&[0xff; 64]), None, "sizes beyond the section");
+    }
+
+    #[test]
+    fn a_program_that_is_no_guest_is_told() {
+        let program = std::env::current_exe().expect("this one");
+        let why = is_image(&program).unwrap_err();
+        assert!(why.contains("which is no guest of wireproof"), "{why}");
+    }
 
     #[rstest]
     #[case::what_is_not_there("no-such-file", "which cannot be read: No such file")]

@@ -4,17 +4,21 @@
 //! guest's serial line is too: so nothing lies in the file system, and nothing is left of it after a kill -9.
 
 use super::crash::Crash;
+use super::hang;
 use super::monitor::Monitor;
 use super::options::Accel;
 use super::program::Qemu;
 use super::starter;
 use crate::rig::RigError;
 use crate::rig::linux::ioctl;
+use crate::rig::stop;
 use guest::packet;
-use std::io::{ErrorKind, PipeReader, Read, Write};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use std::io::{self, ErrorKind, PipeReader, Read, Write};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,10 +29,23 @@ use std::time::{Duration, Instant};
 const SAID_MAX: usize = 256 * 1024;
 /// How long a QEMU that was killed takes to be gone.
 const END: Duration = Duration::from_secs(5);
+/// How long what a dead QEMU has said last takes to be heard.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// What QEMU says when the kernel cannot execute what the guest does.
 const KVM_GAVE_UP: &str = "KVM internal error";
 /// The guest's memory, in MiB.
 const MEMORY: u32 = 128;
+
+/// What a QEMU has.
+#[derive(Clone, Copy, Debug)]
+pub struct Hardware {
+    /// The station address of its NIC.
+    pub mac: [u8; 6],
+    /// Its CPUs, 1 or more.
+    pub cpus: u8,
+    /// How they are had.
+    pub accel: Accel,
+}
 
 /// A running QEMU.
 pub struct Machine {
@@ -41,7 +58,8 @@ pub struct Machine {
     said: Arc<Mutex<Vec<u8>>>,
     listener: Option<JoinHandle<()>>,
     image: PathBuf,
-    accel: Accel,
+    /// What it has.
+    pub hardware: Hardware,
 }
 
 impl Machine {
@@ -49,19 +67,21 @@ impl Machine {
     ///
     /// # Errors
     /// When QEMU cannot be started.
-    pub fn start(qemu: &Qemu, image: &Path, mac: [u8; 6], accel: Accel) -> Result<Self, RigError> {
-        let broken = |error: std::io::Error| RigError::Broken(format!("QEMU cannot be started: {error}"));
+    pub fn start(qemu: &Qemu, image: &Path, hardware: Hardware) -> Result<Self, RigError> {
+        let broken = |error: io::Error| RigError::Broken(format!("QEMU cannot be started: {error}"));
         let (control, theirs) = UnixStream::pair().map_err(broken)?;
         let (wire, their_wire) = UnixDatagram::pair().map_err(broken)?;
         let (monitor, monitored) = UnixStream::pair().map_err(broken)?;
-        let (said, saying) = std::io::pipe().map_err(broken)?;
+        let (said, saying) = io::pipe().map_err(broken)?;
         wire.set_nonblocking(true).map_err(broken)?;
         let mut command = Command::new(&qemu.path);
         command
-            .args(arguments(image, mac, accel, monitored.as_raw_fd()))
+            .args(arguments(image, hardware, monitored.as_raw_fd()))
             .stdin(OwnedFd::from(theirs))
             .stdout(OwnedFd::from(their_wire))
             .stderr(saying);
+        // It may be a script that starts QEMU: a group of their own, which ends as one.
+        command.process_group(0);
         ioctl::die_with_parent(&mut command);
         ioctl::inherit(&mut command, monitored.as_fd());
         let child = starter::start(command).map_err(broken)?;
@@ -80,7 +100,7 @@ impl Machine {
             said: heard,
             listener: Some(listener),
             image: image.to_owned(),
-            accel,
+            hardware,
         })
     }
 
@@ -91,10 +111,21 @@ impl Machine {
     pub fn send(&mut self, message: &[u8], deadline: Instant) -> Result<(), RigError> {
         let mut bytes = Vec::with_capacity(message.len() + 16);
         packet::write(message, &mut bytes);
-        let patience = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        let sent =
-            self.control.set_write_timeout(Some(patience)).and_then(|()| self.control.write_all(&bytes));
-        sent.map_err(|error| self.gone(&error))
+        self.write(&bytes, deadline).map_err(|error| self.gone(&error))
+    }
+
+    fn write(&mut self, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let patience = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            self.control.set_write_timeout(Some(patience.min(stop::LOOK)))?;
+            match self.control.write(bytes) {
+                Ok(count) => bytes = &bytes[count..],
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if may_wait(&error) && Instant::now() < deadline => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Waits for the next message.
@@ -115,12 +146,14 @@ impl Machine {
             if patience.is_zero() {
                 return Err(self.gone(&ErrorKind::TimedOut.into()));
             }
-            let read =
-                self.control.set_read_timeout(Some(patience)).and_then(|()| self.control.read(&mut bytes));
+            let read = self
+                .control
+                .set_read_timeout(Some(patience.min(stop::LOOK)))
+                .and_then(|()| self.control.read(&mut bytes));
             match read {
                 Ok(0) => return Err(self.gone(&ErrorKind::UnexpectedEof.into())),
                 Ok(count) => self.received.extend_from_slice(&bytes[..count]),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted || may_wait(&error) => {}
                 Err(error) => return Err(self.gone(&error)),
             }
             let ready = packet::windows_to_open(&self.received, opened);
@@ -141,10 +174,23 @@ impl Machine {
     }
 
     /// What became of a guest with which one can speak no more.
-    fn gone(&mut self, error: &std::io::Error) -> RigError {
+    fn gone(&mut self, error: &io::Error) -> RigError {
+        if stop::wanted() {
+            return RigError::Broken("interrupted".to_owned());
+        }
         let silent = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
         let status = if silent { self.child.try_wait().ok().flatten() } else { self.wait(END) };
-        let said = self.heard();
+        let mut said = self.heard();
+        let is_unknown = Crash::find(&said).is_none() && !said.contains(KVM_GAVE_UP);
+        if silent && status.is_none() && is_unknown {
+            match self.where_it_hangs() {
+                Ok(crash) if !crash.registers.is_empty() => {
+                    return RigError::Broken(crash.explained(&self.image));
+                }
+                // It tells something else now, or nothing.
+                _ => said = self.heard(),
+            }
+        }
         if let Some(crash) = Crash::find(&said) {
             return RigError::Broken(crash.explained(&self.image));
         }
@@ -155,7 +201,7 @@ impl Machine {
             ));
         }
         let mut tail = last_lines(&said);
-        if self.accel == Accel::Kvm {
+        if self.hardware.accel == Accel::Kvm {
             tail.push_str("\nit ran on this machine's KVM; --accel tcg does without");
         }
         RigError::Broken(match status {
@@ -166,6 +212,13 @@ impl Machine {
             }
             Some(status) => format!("{}{tail}", ended(status)),
         })
+    }
+
+    /// # Errors
+    /// When QEMU does not answer either.
+    fn where_it_hangs(&mut self) -> io::Result<Crash> {
+        let Self { monitor, said, .. } = self;
+        hang::examine(monitor, &mut || text(said))
     }
 
     fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
@@ -182,23 +235,49 @@ impl Machine {
     /// All that was said outside of the control channel.
     fn heard(&mut self) -> String {
         if self.child.try_wait().is_ok_and(|status| status.is_some()) {
-            // It is dead: the pipe ends, and with it who listens.
-            if let Some(listener) = self.listener.take() {
-                let _ = listener.join();
-            }
+            self.hear_the_end();
         }
-        String::from_utf8_lossy(&self.said.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+        text(&self.said)
+    }
+
+    /// It is dead: the pipe ends, and with it who listens. What it started and left behind would keep both.
+    fn hear_the_end(&mut self) {
+        let Some(listener) = self.listener.take() else { return };
+        let deadline = Instant::now() + LAST_WORDS;
+        while !listener.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if !listener.is_finished() {
+            // Somebody of the group still has the pipe, so that its number is nobody else's.
+            self.kill_group();
+        }
+        let _ = listener.join();
+    }
+
+    fn kill_group(&self) {
+        if let Ok(group) = i32::try_from(self.child.id()) {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
     }
 }
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if let Some(listener) = self.listener.take() {
-            let _ = listener.join();
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            self.kill_group();
         }
+        let _ = self.child.wait();
+        self.hear_the_end();
     }
+}
+
+/// Whether there is a reason to wait on: time is up for now, and nobody wants the run to stop.
+fn may_wait(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) && !stop::wanted()
+}
+
+fn text(said: &Mutex<Vec<u8>>) -> String {
+    String::from_utf8_lossy(&said.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
 }
 
 /// What QEMU says when a signal asks it to end.
@@ -241,7 +320,8 @@ fn listen(mut from: PipeReader, into: &Mutex<Vec<u8>>) {
     }
 }
 
-fn arguments(image: &Path, mac: [u8; 6], accel: Accel, monitor: RawFd) -> Vec<String> {
+fn arguments(image: &Path, hardware: Hardware, monitor: RawFd) -> Vec<String> {
+    let Hardware { mac, cpus, accel } = hardware;
     let [a, b, c, d, e, f] = mac;
     let mac = format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
     let accel = match accel {
@@ -253,6 +333,9 @@ fn arguments(image: &Path, mac: [u8; 6], accel: Accel, monitor: RawFd) -> Vec<St
         "q35,pit=off,hpet=off,sata=off,smbus=off",
         "-accel",
         accel,
+        // One socket: so the numbers of the local APICs are those of the CPUs.
+        "-smp",
+        &format!("{cpus},sockets=1,cores={cpus},threads=1"),
         "-m",
         &format!("{MEMORY}M"),
         "-nodefaults",

@@ -10,9 +10,11 @@
 //! one on the wall, in small steps.
 
 mod ability;
+pub mod acceleration;
 mod clock;
 mod crash;
 mod guest;
+mod hang;
 pub mod image;
 mod machine;
 mod monitor;
@@ -28,13 +30,12 @@ pub use pool::Pool;
 use crate::case::model::{Command, Nanos, RigKind, Source, Syscall, topology};
 use crate::rig::emu::journal::Journal;
 use crate::rig::emu::{CARRIER_BOUND, of_the_stack, resets_port};
-use crate::rig::{CallId, CommandResult, Event, Finished, Journey, Readings, Rig, RigError, SeenFrame};
-use ::guest::protocol::{Answer, Identity, Reply, Request, State, Wrong};
+use crate::rig::{CallId, CommandResult, Cpus, Event, Finished, Journey, Readings, Rig, RigError, SeenFrame};
+use ::guest::protocol::{Answer, CpuReading, Identity, Reply, Request, State, Wrong};
 use ::guest::readings::Source as OfTheStack;
 use clock::Clock;
 use guest::Guest;
 use stack_under_test::control;
-use stack_under_test::stack::Config;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -60,18 +61,19 @@ pub struct QemuRig {
     /// Why the journal is not whole.
     trouble: Option<String>,
     /// How the guest is to go wrong at the next call, for tests of the rig.
-    accident: Option<Wrong>,
+    accident: Option<(Wrong, u8)>,
 }
 
 impl QemuRig {
     /// A stack with the topology of `design.md`, up and with carrier, in a guest that waits for a trial or in a new one; its first
-    /// step is now. `trial` is the name of the trial.
+    /// step is now. `trial` is the name of the trial, `cpus` are those that it asks for.
     ///
     /// # Errors
     /// When it does not come up.
-    pub fn new(pool: &Arc<Pool>, trial: &str) -> Result<Self, RigError> {
-        let identity = Identity { ip: topology::SUT_IP, seed: SEED, cpus: Config::default().cpus };
-        let (guest, state) = pool.begin(identity)?;
+    pub fn new(pool: &Arc<Pool>, trial: &str, cpus: Cpus) -> Result<Self, RigError> {
+        let patience = u16::try_from(pool.patience().as_secs()).unwrap_or(u16::MAX);
+        let identity = Identity { ip: topology::SUT_IP, seed: SEED, cpus: cpus.of_the_stack, patience };
+        let (guest, state) = pool.begin(cpus.at_work, identity)?;
         let mut journal = Journal::default();
         journal.begin(state.now);
         let (origin, events) = (state.now, VecDeque::new());
@@ -80,6 +82,17 @@ impl QemuRig {
         let guest = Some(guest);
         let (is_stirred, trouble) = (false, None);
         Ok(Self { pool, guest, state, journal, events, origin, is_stirred, clock, trouble, accident })
+    }
+
+    /// What each CPU of the guest's machine has done in this trial, by its number.
+    ///
+    /// # Errors
+    /// When the guest does not say.
+    pub fn cpus(&mut self) -> Result<Vec<CpuReading>, RigError> {
+        match self.ask(&Request::Cpus)? {
+            Answer::Cpus(readings) => Ok(readings),
+            other => Err(RigError::Broken(format!("the guest's CPUs are {other:?}"))),
+        }
     }
 
     fn guest(&mut self) -> Result<&mut Guest, RigError> {
@@ -202,8 +215,8 @@ impl Rig for QemuRig {
 
     fn start(&mut self, call: CallId, cpu: Option<u32>, syscall: &Syscall) -> Result<(), RigError> {
         let cpu = u8::try_from(cpu.unwrap_or(0)).unwrap_or(u8::MAX);
-        if let Some(wrong) = self.accident.take() {
-            self.ask(&Request::GoWrong(wrong))?;
+        if let Some((wrong, on)) = self.accident.take() {
+            self.ask(&Request::GoWrong(wrong, on))?;
         }
         self.catch_up()?;
         self.is_stirred = true;

@@ -1,8 +1,9 @@
-//! QEMU's monitor, for what is done to the machine from outside of the guest: pulling the cable.
+//! QEMU's monitor, for what is done to the machine from outside of the guest: pulling the cable, asking where a guest is that hangs.
 //!
 //! It is the one for people (HMP). That for programs (QMP) has a thread of its own in QEMU, which is woken with each of the
 //! machine's timers: that costs more than all else in a trial.
 
+use crate::rig::stop;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -27,18 +28,25 @@ impl Monitor {
     /// # Errors
     /// When QEMU does not answer in time, or refuses.
     pub fn set_link(&mut self, up: bool, deadline: Instant) -> io::Result<()> {
+        self.ask(&format!("set_link nic {}", if up { "on" } else { "off" }), deadline).map(drop)
+    }
+
+    /// Gives a command, and what QEMU says to it.
+    ///
+    /// # Errors
+    /// When QEMU does not answer in time, or refuses.
+    pub fn ask(&mut self, command: &str, deadline: Instant) -> io::Result<String> {
         if !self.greeted {
             self.said(deadline)?;
             self.greeted = true;
         }
-        let command = format!("set_link nic {}", if up { "on" } else { "off" });
         self.stream.set_write_timeout(Some(left(deadline)?))?;
         self.stream.write_all(format!("{command}\n").as_bytes())?;
         let said = self.said(deadline)?;
-        // It repeats what it was told, and has nothing to add.
+        // It repeats what it was told.
         match said.lines().find(|line| line.starts_with("Error") || line.contains("unknown command")) {
             Some(error) => Err(io::Error::other(format!("QEMU refused `{command}`: {error}"))),
-            None => Ok(()),
+            None => Ok(said),
         }
     }
 
@@ -46,11 +54,13 @@ impl Monitor {
     fn said(&mut self, deadline: Instant) -> io::Result<String> {
         let (mut said, mut bytes) = (Vec::new(), [0; 4096]);
         while !said.ends_with(PROMPT.as_bytes()) {
-            self.stream.set_read_timeout(Some(left(deadline)?))?;
+            self.stream.set_read_timeout(Some(left(deadline)?.min(stop::LOOK)))?;
             match self.stream.read(&mut bytes) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(count) => said.extend_from_slice(&bytes[..count]),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // It has time left, unless somebody wants it no more.
+                Err(error) if error.kind() == ErrorKind::WouldBlock && !stop::wanted() => {}
                 Err(error) => return Err(error),
             }
         }

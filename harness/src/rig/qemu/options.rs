@@ -9,10 +9,10 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// How the CPU is to be had.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Accel {
-    /// What is known to work: TCG.
-    #[default]
+    /// KVM where it boots the guest, and TCG where it does not.
     Auto,
-    /// QEMU's translator.
+    /// QEMU's translator, which works everywhere.
+    #[default]
     Tcg,
     /// The kernel's virtual machine.
     Kvm,
@@ -43,12 +43,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { isolated: false, accel: Accel::Auto, clock: ClockKind::Virtual, patience: PATIENCE }
+        Self { isolated: false, accel: Accel::Tcg, clock: ClockKind::Virtual, patience: PATIENCE }
     }
 }
 
 /// For tests of the rig: `WIREPROOF_GUEST_GOES_WRONG=hang@udp/one_datagram` has the guest go wrong at the first system call of the trial
-/// of that name.
+/// of that name; with `hang:2@…` on CPU 2, where otherwise on CPU 0.
 const VARIABLE: &str = "WIREPROOF_GUEST_GOES_WRONG";
 
 /// A trial in which the guest is to go wrong, and how.
@@ -56,6 +56,8 @@ const VARIABLE: &str = "WIREPROOF_GUEST_GOES_WRONG";
 pub struct Accident {
     /// How.
     wrong: Wrong,
+    /// On which CPU.
+    cpu: u8,
     /// The name of the trial.
     trial: String,
 }
@@ -70,25 +72,33 @@ impl Accident {
     }
 
     fn read(text: &str) -> Result<Self, String> {
-        let kinds = "panic, page-fault, triple-fault, hang, recursion, flood";
-        let wanted = || format!("{VARIABLE} is {text:?}, not KIND@TRIAL, with one of these kinds: {kinds}");
+        let kinds = "panic, page-fault, triple-fault, hang, deaf, recursion, flood, astray";
+        let wanted = || {
+            format!(
+                "{VARIABLE} is {text:?}, not KIND@TRIAL or KIND:CPU@TRIAL, with one of these kinds: {kinds}"
+            )
+        };
         let (kind, trial) = text.split_once('@').ok_or_else(wanted)?;
+        let (kind, cpu) = kind.split_once(':').unwrap_or((kind, "0"));
+        let cpu = cpu.parse().map_err(|_| wanted())?;
         let wrong = match kind {
             "panic" => Wrong::Panic,
             "page-fault" => Wrong::PageFault,
             "triple-fault" => Wrong::TripleFault,
             "hang" => Wrong::Hang,
+            "deaf" => Wrong::Deaf,
             "recursion" => Wrong::Recursion,
             "flood" => Wrong::Flood,
+            "astray" => Wrong::Astray,
             _ => return Err(wanted()),
         };
-        Ok(Self { wrong, trial: trial.to_owned() })
+        Ok(Self { wrong, cpu, trial: trial.to_owned() })
     }
 
-    /// How the guest is to go wrong in this trial. `None`: it is not.
+    /// How the guest is to go wrong in this trial, and on which CPU. `None`: it is not.
     #[must_use]
-    pub fn of(&self, trial: &str) -> Option<Wrong> {
-        (self.trial == trial).then_some(self.wrong)
+    pub fn of(&self, trial: &str) -> Option<(Wrong, u8)> {
+        (self.trial == trial).then_some((self.wrong, self.cpu))
     }
 }
 
@@ -99,9 +109,11 @@ mod tests {
     #[test]
     fn an_accident_befalls_one_trial_and_a_word_that_is_none_is_refused() {
         let accident = Accident::read("page-fault@a/b[x=1]").unwrap();
-        assert_eq!(accident.of("a/b[x=1]"), Some(Wrong::PageFault));
+        assert_eq!(accident.of("a/b[x=1]"), Some((Wrong::PageFault, 0)));
         assert_eq!(accident.of("a/b[x=2]"), None);
         assert!(Accident::read("sleep@a/b").unwrap_err().contains("page-fault, triple-fault"));
+        assert_eq!(Accident::read("hang:3@c").unwrap().of("c"), Some((Wrong::Hang, 3)));
         assert!(Accident::read("panic").is_err());
+        assert!(Accident::read("hang:last@c").is_err());
     }
 }

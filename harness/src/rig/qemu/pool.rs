@@ -1,8 +1,9 @@
 //! Guests that have booted and wait for a trial: one boot serves many.
 
+use super::acceleration;
 use super::guest::Guest;
 use super::image;
-use super::machine::Machine;
+use super::machine::{Hardware, Machine};
 use super::options::{Accel, Accident, ClockKind, Options};
 use super::program::{self, Qemu};
 use crate::case::model::topology;
@@ -10,6 +11,7 @@ use crate::rig::RigError;
 use guest::protocol::{Identity, State, Wrong};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// After so many boots one after the other of which none came up, no more are tried.
 const BOOTS_IN_VAIN: u32 = 3;
@@ -20,6 +22,8 @@ pub struct Pool {
     image: &'static Path,
     options: Options,
     accident: Option<Accident>,
+    /// Why the CPU is had as it is, where that was left open.
+    note: Option<String>,
     inside: Mutex<Inside>,
 }
 
@@ -35,23 +39,28 @@ impl Pool {
     ///
     /// # Errors
     /// Why there can be no guests.
-    pub fn new(qemu: Qemu, options: Options) -> Result<Self, String> {
+    pub fn new(qemu: Qemu, mut options: Options) -> Result<Self, String> {
         if options.accel == Accel::Kvm {
             program::kvm().map_err(|why| format!("--accel kvm: {why}; --accel tcg needs nothing"))?;
         }
         let accident = Accident::asked_for()?;
-        Ok(Self { qemu, image: image::image()?, options, accident, inside: Mutex::default() })
+        let image = image::image()?;
+        let mut note = None;
+        if options.accel == Accel::Auto {
+            let (accel, why) = acceleration::choose(&qemu, image);
+            (options.accel, note) = (accel, Some(why));
+        }
+        Ok(Self { qemu, image, options, accident, note, inside: Mutex::default() })
     }
 
-    /// A guest that waits, or a new one, with a new stack that is up, and how things stand with it.
+    /// A guest that waits, or a new one, on a machine with so many CPUs; with a new stack that is up, and how things stand with it.
     ///
     /// # Errors
     /// When QEMU cannot be started, or the stack does not come up.
-    pub fn begin(&self, identity: Identity) -> Result<(Guest, State), RigError> {
-        let waiting = self.inside().idle.pop();
-        let mut guest = match waiting {
+    pub fn begin(&self, cpus: u8, identity: Identity) -> Result<(Guest, State), RigError> {
+        let mut guest = match self.waiting(cpus) {
             Some(guest) => guest,
-            None => self.boot()?,
+            None => self.boot(cpus)?,
         };
         let is_new = !guest.has_served();
         let begun = guest.begin(identity);
@@ -62,14 +71,21 @@ impl Pool {
         begun.map(|state| (guest, state))
     }
 
-    fn boot(&self) -> Result<Guest, RigError> {
+    fn waiting(&self, cpus: u8) -> Option<Guest> {
+        let mut inside = self.inside();
+        let at = inside.idle.iter().rposition(|guest| guest.cpus() == cpus)?;
+        Some(inside.idle.remove(at))
+    }
+
+    fn boot(&self, cpus: u8) -> Result<Guest, RigError> {
         let in_vain = self.inside().in_vain;
         if in_vain >= BOOTS_IN_VAIN {
             return Err(RigError::Broken(format!(
                 "QEMU is not started any more: {in_vain} boots one after the other did not come up, as the trials before say"
             )));
         }
-        let machine = Machine::start(&self.qemu, self.image, topology::SUT_MAC, self.options.accel)?;
+        let hardware = Hardware { mac: topology::SUT_MAC, cpus, accel: self.options.accel };
+        let machine = Machine::start(&self.qemu, self.image, hardware)?;
         Ok(Guest::new(machine, self.options.patience))
     }
 
@@ -78,6 +94,12 @@ impl Pool {
         if guest.is_healthy() && !self.options.isolated {
             self.inside().idle.push(guest);
         }
+    }
+
+    /// What people should know before the run.
+    #[must_use]
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
     /// QEMU's version.
@@ -92,9 +114,15 @@ impl Pool {
         self.options.clock
     }
 
-    /// How the guest is to go wrong in a trial, for tests of the rig.
+    /// How long a guest may take to answer, in real time.
     #[must_use]
-    pub fn accident(&self, trial: &str) -> Option<Wrong> {
+    pub fn patience(&self) -> Duration {
+        self.options.patience
+    }
+
+    /// How the guest is to go wrong in a trial, and on which CPU, for tests of the rig.
+    #[must_use]
+    pub fn accident(&self, trial: &str) -> Option<(Wrong, u8)> {
         self.accident.as_ref().and_then(|accident| accident.of(trial))
     }
 

@@ -13,7 +13,7 @@ pub const WITH_IGB: u32 = 8;
 /// What gets it on Debian.
 pub const INSTALL: &str = "apt-get install qemu-system-x86 (Debian 12: from bookworm-backports)";
 /// How virtual machines are had from the kernel.
-const KVM: &str = "/dev/kvm";
+pub const KVM: &str = "/dev/kvm";
 /// How long a program may take to tell its version.
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
 

@@ -1,6 +1,6 @@
 //! The machine as the driver sees it: the igb's registers, and memory that the device reaches where it lies.
 
-use super::pci::{self, Addresses, Device, Window};
+use super::pci::{self, Addresses, Device, Vectors, Window};
 use alloc::rc::Rc;
 use core::cell::Cell;
 use stack_under_test::bus::{Bus, Direction};
@@ -21,8 +21,8 @@ pub struct GuestBus {
     pub doorbells: Rc<Cell<u64>>,
 }
 
-/// The NIC of this machine with its interrupts switched on, and how many vectors it has.
-pub fn find(addresses: &mut Addresses) -> Option<(GuestBus, u16)> {
+/// The NIC of this machine with its interrupts switched on, and its vectors.
+pub fn find(addresses: &mut Addresses) -> Option<(GuestBus, Vectors)> {
     let device: Device = pci::find(VENDOR, DEVICE, addresses)?;
     let vectors = device.raise(FIRST_INTERRUPT)?;
     Some((GuestBus { registers: device.window(0)?, told: Rc::default(), doorbells: Rc::default() }, vectors))

@@ -152,22 +152,38 @@ impl Device {
         unsafe { Ports.read(self.header.header().address(), offset) }
     }
 
-    /// Has each MSI-X vector raise the interrupt `first` plus its number, and gives how many there are.
-    pub fn raise(&self, first: u8) -> Option<u16> {
+    /// Has each MSI-X vector raise the interrupt `first` plus its number on the first CPU, and gives them.
+    pub fn raise(&self, first: u8) -> Option<Vectors> {
         let mut msix: MsixCapability =
             self.header.capabilities(Ports).find_map(|capability| match capability {
                 PciCapability::MsiX(msix) => Some(msix),
                 _ => None,
             })?;
         let table = self.window(msix.table_bar())?.from(msix.table_offset() as usize);
-        for vector in 0..msix.table_size() {
+        let vectors = Vectors { table, count: msix.table_size() };
+        for vector in 0..vectors.count {
             let entry = usize::from(vector) * 16;
-            table.write(entry, 0xfee0_0000_u32);
+            vectors.aim(vector, 0);
             table.write(entry + 4, 0_u32);
             table.write(entry + 8, u32::from(first) + u32::from(vector));
             table.write(entry + 12, 0_u32);
         }
         msix.set_enabled(true, Ports);
-        Some(msix.table_size())
+        Some(vectors)
+    }
+}
+
+/// The MSI-X vectors of a device.
+#[derive(Clone, Copy, Debug)]
+pub struct Vectors {
+    table: Window,
+    /// How many there are.
+    pub count: u16,
+}
+
+impl Vectors {
+    /// Has a vector interrupt the CPU whose local APIC has this number (Intel SDM, volume 3, 11.11.1).
+    pub fn aim(&self, vector: u16, apic_id: u8) {
+        self.table.write(usize::from(vector) * 16, 0xfee0_0000_u32 | u32::from(apic_id) << 12);
     }
 }

@@ -8,6 +8,8 @@ use guest::protocol::Wrong;
 /// Goes wrong. It comes back only from saying too much.
 pub fn go(wrong: Wrong, console: &mut Console) {
     match wrong {
+        // This is the machine's.
+        Wrong::Astray => {}
         Wrong::Panic => panic!("asked to panic"),
         Wrong::PageFault => {
             // SAFETY: page 0 is not mapped, and that is the point.
@@ -17,6 +19,10 @@ pub fn go(wrong: Wrong, console: &mut Console) {
         Wrong::Hang => loop {
             core::hint::spin_loop();
         },
+        Wrong::Deaf => {
+            cpu::take_no_nmi();
+            hears_nothing()
+        }
         Wrong::Recursion => {
             say!("{}", deeper(1));
         }
@@ -25,6 +31,14 @@ pub fn go(wrong: Wrong, console: &mut Console) {
                 console.send(&[b'x'; 4096]);
             }
         }
+    }
+}
+
+/// Has a name of its own, so that one can see whether it is told.
+#[inline(never)]
+fn hears_nothing() -> ! {
+    loop {
+        core::hint::spin_loop();
     }
 }
 
