@@ -5,7 +5,7 @@
 use crate::case::model::{
     Action, Application, CheckItem, Command, Nanos, PeerRun, RigKind, Source, Syscall, Trial,
 };
-use crate::rig::{CallId, CommandResult, Event, Finished, Journey, Port, Readings, Rig, RigError};
+use crate::rig::{CallId, CommandResult, Event, Finished, Journey, Port, Readings, Reset, Rig, RigError};
 use crate::run::RigFactory;
 use crate::run::check::source_name;
 use std::collections::{BTreeMap, BTreeSet};
@@ -186,6 +186,14 @@ impl Rig for NotingRig {
 
     fn port(&mut self) -> Option<Port> {
         self.inner.port()
+    }
+
+    fn resets(&self) -> &[Reset] {
+        self.inner.resets()
+    }
+
+    fn hears(&self) -> bool {
+        self.inner.hears()
     }
 
     fn journey(&mut self) -> Option<&Journey> {
