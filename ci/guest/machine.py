@@ -17,6 +17,10 @@ from guest.kernel import Kernel
 QUICK = ("quiet no_timer_check tsc=reliable nokaslr mitigations=off random.trust_cpu=on cryptomgr.notests rodata=off "
          "initcall_blacklist=crypto_kdf108_init,jent_mod_init,init_encrypted,cec_init,load_system_certificate_list,trace_eval_init")
 IOMMU = ["-device", "intel-iommu,intremap=on"]
+# A switch below a root port that does not keep what is behind it apart: one IOMMU group.
+SWITCH = ["-device", "pcie-root-port,id=root,addr=4.0,chassis=1,disable-acs=on", "-device", "x3130-upstream,id=switch,bus=root",
+          "-device", "xio3130-downstream,id=a,bus=switch,chassis=2,slot=2,addr=0.0",
+          "-device", "xio3130-downstream,id=b,bus=switch,chassis=3,slot=3,addr=1.0"]
 PR_SET_PDEATHSIG = 1
 
 
@@ -24,14 +28,14 @@ class Died(Exception):
     """The guest ended without telling how its command did."""
 
 
-def boot(kernel: Kernel, initrd: bytes, *, megabytes: int, cpus: int, iommu: bool, seconds: float, log: Path,
+def boot(kernel: Kernel, initrd: bytes, *, megabytes: int, cpus: int, iommu: bool, shared: bool, seconds: float, log: Path,
          bring: Path | None) -> int:
     """Boots the guest, prints what its command prints, and gives its exit status; `bring` is the archive of files from it."""
     with tempfile.TemporaryDirectory(prefix="vfio-guest-") as folder:
         path = Path(folder, "initrd")
         path.write_bytes(initrd)
         ends = [socket.socketpair() for _ in range(3)]
-        words = command(kernel, path, megabytes, cpus, iommu, log, [theirs.fileno() for _, theirs in ends])
+        words = command(kernel, path, megabytes, cpus, (iommu, shared), log, [theirs.fileno() for _, theirs in ends])
         child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log.open("wb"),
                                  pass_fds=[theirs.fileno() for _, theirs in ends], preexec_fn=die_with_parent)
         try:
@@ -49,20 +53,27 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def command(kernel: Kernel, initrd: Path, megabytes: int, cpus: int, iommu: bool, log: Path, fds: list[int]) -> list[str]:
+def command(kernel: Kernel, initrd: Path, megabytes: int, cpus: int, kind: tuple[bool, bool], log: Path, fds: list[int]) -> list[str]:
+    iommu, shared = kind
     words = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "Nehalem", "-m", str(megabytes), "-smp", str(cpus),
              "-display", "none", "-vga", "none", "-nodefaults", "-no-reboot", "-serial", f"file:{log}.serial",
              "-kernel", str(kernel.vmlinux), "-initrd", str(initrd),
              "-append", f"console=ttyS0 panic=-1 {QUICK}{' intel_iommu=on' if iommu else ''}"]
     words += IOMMU if iommu else []
+    words += SWITCH if shared else []
     for port, slot in enumerate([4, 8]):
         # Two slots and more apart: igb reserves those of its virtual functions.
         words += ["-netdev", f"hubport,id=h{port},hubid=0",
-                  "-device", f"igb,netdev=h{port},mac=52:54:00:12:34:{0x50 + port:02x},addr={slot}.0,romfile="]
+                  "-device", f"igb,netdev=h{port},mac=52:54:00:12:34:{0x50 + port:02x},{place(port, slot, shared)},romfile="]
+    words += ["-device", "igb,mac=52:54:00:12:34:60,bus=b,romfile="] if shared else []
     words += ["-device", "virtio-serial-pci,addr=1e.0"]
     for number, fd in enumerate(fds, 1):
         words += ["-chardev", f"socket,id=c{number},fd={fd}", "-device", f"virtserialport,chardev=c{number},nr={number}"]
     return words
+
+
+def place(port: int, slot: int, shared: bool) -> str:
+    return "bus=a" if shared and port == 0 else f"addr={slot}.0"
 
 
 def talk(child: subprocess.Popen, ends: list[socket.socket], deadline: float, bring: Path | None) -> int:

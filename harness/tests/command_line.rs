@@ -174,6 +174,76 @@ fn a_doctor_does_not_wait_for_ever() {
     assert!(begin.elapsed().as_secs() < 30);
 }
 
+/// As an ordinary user, also where the tests run as root: then with a copy of the program that everybody may read.
+fn as_a_user(folder: &Path, arguments: &str) -> Command {
+    if !nix::unistd::geteuid().is_root() {
+        return wireproof(folder, arguments);
+    }
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(folder, everybody).unwrap();
+    fs::copy(WIREPROOF, folder.join("wireproof")).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args([
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "--bounding-set=-all",
+        "--inh-caps=-all",
+    ]);
+    command
+        .arg(folder.join("wireproof"))
+        .args(arguments.split_whitespace())
+        .current_dir(folder)
+        .stdin(Stdio::null());
+    command
+}
+
+#[rstest]
+#[case::doctor(
+    "doctor --rig vfio --lab lab.yaml",
+    "the right to take a driver from a port: an ordinary user"
+)]
+#[case::a_run("run --rig vfio --lab lab.yaml cases/green.yaml", "that takes root: sudo wireproof")]
+fn an_ordinary_user_is_told_that_vfio_takes_root(#[case] arguments: &str, #[case] words: &str) {
+    let folder = folder();
+    fs::write(folder.path().join("lab.yaml"), "port: eth7\nwire: eth8\n").unwrap();
+    let output = run(as_a_user(folder.path(), arguments));
+    let told = text(&output.stdout) + &text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains(words), "{told}");
+}
+
+/// Of the machine that the tests run on: what it lacks is told, and that alone.
+#[test]
+fn the_doctor_of_vfio_tells_of_this_machine() {
+    let folder = folder();
+    let output = run(wireproof(folder.path(), "doctor --rig vfio"));
+    let told = text(&output.stdout);
+    let has = |path: &str| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+    let missing = |what: &str| told.contains(&format!("missing {what}"));
+    assert_eq!(missing("an IOMMU"), !has("/sys/kernel/iommu_groups"), "{told}");
+    assert_eq!(missing("the right to take"), !nix::unistd::geteuid().is_root(), "{told}");
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let modules = format!("/lib/modules/{}", release.trim());
+    if !has("/sys/bus/pci/drivers/vfio-pci") && !has(&modules) {
+        assert!(missing(&format!("the module vfio-pci: the kernel {} has none", release.trim())), "{told}");
+    }
+    assert_eq!(output.status.code() == Some(0), !missing(""), "{told}");
+}
+
+#[rstest]
+#[case::a_lab_of_a_rig_without("doctor --rig emu --lab lab.yaml", "only linux and vfio have a lab")]
+#[case::a_lab_that_is_not_there("doctor --rig vfio --lab none.yaml", "none.yaml")]
+#[case::a_soak_with_junit("run --soak 1s --junit out.xml", "cannot be used with")]
+#[case::a_soak_of_no_time("run --soak soon", "no unit of time")]
+fn what_cannot_be_asked_for_is_refused(#[case] arguments: &str, #[case] words: &str) {
+    let folder = folder();
+    fs::write(folder.path().join("lab.yaml"), "port: eth7\nwire: eth8\n").unwrap();
+    let output = run(wireproof(folder.path(), arguments));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains(words), "{}", text(&output.stderr));
+}
+
 #[rstest]
 #[case::for_people("human")]
 #[case::for_machines("json")]
@@ -321,4 +391,43 @@ fn the_command_that_runs_a_trial_again_works_as_pasted() {
     let output = run(shell);
     assert!(text(&output.stdout).contains("0 passed, 1 failed"), "{again}\n{}", text(&output.stderr));
     assert_eq!(output.status.code(), Some(1));
+}
+
+const SOAKED: &str = r#"about: A datagram, once its neighbour is known.
+steps:
+  - run: "ip neigh replace ${peer.ip} lladdr ${peer.mac} dev eth0 nud permanent"
+  - socket: {as: s, type: udp}
+  - sendto: {socket: s, to: "${peer.ip}:7", payload: "one", returns: 3}
+  - expect: {udp: {dst_port: 7}}
+  - check: {netdev: {tx_packets: ">=1"}}
+"#;
+
+/// What a soak of a case prints, and its exit status.
+fn soaked(case: &str, format: &str) -> (Option<i32>, String) {
+    let folder = folder();
+    fs::write(folder.path().join("c.yaml"), case).unwrap();
+    let output = run(wireproof(folder.path(), &format!("run --soak 300ms --format {format} c.yaml")));
+    (output.status.code(), text(&output.stdout))
+}
+
+#[test]
+fn a_soak_of_what_is_right_ends_with_status_0() {
+    let (status, told) = soaked(SOAKED, "human");
+    assert_eq!(status, Some(0), "{told}");
+    assert!(
+        told.contains("round 2: 1 passed, 0 failed") && told.contains("0 changed; of 1 values"),
+        "{told}"
+    );
+    let (status, told) = soaked(SOAKED, "json");
+    assert_eq!(status, Some(0), "{told}");
+    let last: serde_json::Value =
+        serde_json::from_str(told.lines().last().expect("it tells")).expect("it is JSON");
+    assert!(last["soak"] == "over" && last["findings"] == 0, "{told}");
+}
+
+#[test]
+fn a_soak_of_what_fails_each_time_changes_nothing_and_has_status_1() {
+    let (status, told) = soaked(&SOAKED.replace("dst_port: 7}}", "dst_port: 8}}"), "human");
+    assert_eq!(status, Some(1), "{told}");
+    assert!(told.contains("round 2: 0 passed, 1 failed") && told.contains("0 changed"), "{told}");
 }

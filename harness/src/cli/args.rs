@@ -51,11 +51,21 @@ pub enum Command {
     /// Fuzz the emulated NIC, or the driver over a device that lies
     Fuzz(FuzzArgs),
     /// Tell what a rig needs, what of it is here, and the command that gets the rest
-    Doctor {
-        /// Only this rig
-        #[arg(long, value_name = "NAME")]
-        rig: Option<RigKind>,
-    },
+    Doctor(DoctorArguments),
+}
+
+/// `wireproof doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// Only this rig
+    #[arg(long, value_name = "NAME")]
+    pub rig: Option<RigKind>,
+    /// Also look at the ports of this lab, and send a frame through their cable each way (vfio and linux; as root)
+    #[arg(long, value_name = "FILE", requires = "rig")]
+    pub lab: Option<PathBuf>,
+    /// Put back the ports of a lab that a run has left when it was killed; before anything else
+    #[arg(long)]
+    pub repair: bool,
 }
 
 /// What runs of trials are told, on one rig or on two.
@@ -119,6 +129,10 @@ pub struct RunArguments {
     /// Also write results to this file, for CI
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+    /// Repeat the suite until this time is over, twice at least, and tell of verdicts that change, counters that drift, and what
+    /// leaks
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "junit")]
+    pub soak: Option<Duration>,
 }
 
 impl RunArguments {
@@ -179,7 +193,7 @@ pub struct ShowArguments {
     pub out: PathBuf,
 }
 
-/// `500ms`, `10s`, `2m`, or a number of seconds.
+/// `500ms`, `10s`, `2m`, `8h`, or a number of seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -188,7 +202,8 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         "ms" => 1e-3,
         "" | "s" => 1.0,
         "m" => 60.0,
-        _ => return Err(format!("{unit:?} is no unit of time; use us, ms, s or m")),
+        "h" => 3600.0,
+        _ => return Err(format!("{unit:?} is no unit of time; use us, ms, s, m or h")),
     };
     let number: f64 = number.parse().map_err(|_| format!("{text:?} is not a time such as 500ms or 10s"))?;
     Duration::try_from_secs_f64(number * scale).map_err(|_| format!("{text:?} is too long a time"))
@@ -225,7 +240,8 @@ mod tests {
     #[case::minutes("2m", Some(Duration::from_secs(120)))]
     #[case::a_bare_number("3", Some(Duration::from_secs(3)))]
     #[case::no_number("s", None)]
-    #[case::no_unit_of_time("3h", None)]
+    #[case::hours("3h", Some(Duration::from_secs(10_800)))]
+    #[case::no_unit_of_time("3d", None)]
     fn a_time_has_a_unit(#[case] text: &str, #[case] time: Option<Duration>) {
         assert_eq!(duration(text).ok(), time);
     }

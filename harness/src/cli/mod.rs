@@ -10,6 +10,7 @@ mod places;
 pub mod run;
 pub mod show;
 pub mod simulate;
+mod soak;
 pub mod stop;
 
 use crate::case::model::RigKind;
@@ -37,7 +38,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
         Command::Show(arguments) => show::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
-        Command::Doctor { rig } => doctor::run(rig),
+        Command::Doctor(arguments) => doctor::run(&arguments),
     };
     match done {
         Ok(status) => ExitCode::from(status),
@@ -60,7 +61,10 @@ fn needs_namespaces(command: &Command) -> bool {
             let may = |rig: &RigKind| matches!(rig, RigKind::Linux | RigKind::Emu);
             arguments.rig.iter().any(may) && arguments.trials.lab.is_none()
         }
-        Command::Doctor { rig } => rig.is_none_or(|rig| rig == RigKind::Linux),
+        Command::Doctor(arguments) => {
+            let may = arguments.rig.is_none_or(|rig| rig == RigKind::Linux);
+            may && arguments.lab.is_none() && !arguments.repair
+        }
         Command::List(_) | Command::Check(_) | Command::Show(_) | Command::Simulate(_) | Command::Fuzz(_) => {
             false
         }

@@ -1,6 +1,7 @@
 //! `wireproof run`.
 
 use super::args::{DEFAULT_MAX_WAIT, DEFAULT_OUT, RunArguments};
+use super::soak::Suite;
 use super::{CANNOT, places};
 use crate::case;
 use crate::report::again::Again;
@@ -9,6 +10,7 @@ use crate::report::progress::Progress;
 use crate::rig::qemu::ClockKind;
 use crate::run::governor::Governor;
 use crate::run::pool::{self, Options};
+use crate::run::soak::leaks::Usage;
 use crate::run::{RigFactory, TrialReport, Verdict, artifacts, rigs};
 use std::io;
 use std::path::Path;
@@ -22,6 +24,7 @@ use std::sync::atomic::Ordering;
 pub fn run(arguments: &RunArguments) -> io::Result<u8> {
     // Before all else: reading many cases takes its time, and a rig may start threads and have something to take down.
     let cancelled = super::stop::on_signal();
+    let before = Usage::now();
     let trials = match case::load(&arguments.trials.paths) {
         Ok(trials) => trials,
         Err(problems) => return Ok(super::check::refuse(&problems)),
@@ -47,6 +50,10 @@ pub fn run(arguments: &RunArguments) -> io::Result<u8> {
         cancelled,
         again: &again,
     };
+    if let Some(time) = arguments.soak {
+        let suite = Suite { factory, all: &trials, chosen: &chosen, options, before };
+        return super::soak::run(arguments, time, suite);
+    }
     let mut progress = Progress::new(arguments.trials.format, chosen.len());
     // What cannot be kept or printed changes no verdict: the run goes on to its end, and says so then.
     let trouble: Mutex<Option<io::Error>> = Mutex::new(None);

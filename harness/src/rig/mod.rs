@@ -69,6 +69,8 @@ pub enum RigError {
 /// What is left when a trial is over.
 #[derive(Debug, Default)]
 pub struct Finished {
+    /// What explains all else that is wrong, and fails the trial: the device could not reach memory.
+    pub reasons: Vec<String>,
     /// Rules that the driver broke, accesses outside of what was lent: each fails the trial.
     pub violations: Vec<String>,
     /// How late the harness was at worst, in real time.

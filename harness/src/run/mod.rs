@@ -20,6 +20,7 @@ pub mod pool;
 pub mod record;
 pub mod rigs;
 pub mod select;
+pub mod soak;
 pub mod timing;
 pub mod trial;
 pub mod unread;

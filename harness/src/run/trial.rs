@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Why a trial says nothing when somebody stopped the run.
-const INTERRUPTED: &str = "interrupted";
+pub const INTERRUPTED: &str = "interrupted";
 
 /// Values that `show` gives besides frames and journeys.
 const SHOWN: [Source; 6] =
@@ -190,10 +190,21 @@ fn judge(
 ) -> Verdict {
     let failure = match result {
         Err(Stop::Cancelled) => return Verdict::Inconclusive(INTERRUPTED.to_owned()),
+        Err(Stop::Rig(RigError::Broken(what))) if !finished.reasons.is_empty() => Some(Failure {
+            at: last.map(|step| step.at.clone()),
+            ..Failure::new(format!("the rig died: {what}"))
+        }),
         Err(Stop::Rig(error)) => return died(&error, last),
         Err(Stop::Failed(failure)) => Some(*failure),
         Ok(()) => None,
     };
+    if let Some((reason, others)) = finished.reasons.split_first() {
+        let failure = match failure {
+            Some(failure) => Failure { message: format!("{reason}; so {}", failure.message), ..failure },
+            None => Failure::new(reason),
+        };
+        return Verdict::fail(failure.with(others.to_vec()).with(finished.violations));
+    }
     if !finished.violations.is_empty() {
         let mut violations = finished.violations;
         return Verdict::fail(match failure {
@@ -230,17 +241,41 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_rig_that_died_is_told_with_the_step_in_which_it_did() {
+    fn trial_of(case: &str) -> Trial {
         let folder = tempfile::tempdir().expect("there is room for a folder");
         let path = folder.path().join("a.yaml");
-        std::fs::write(&path, "about: A case.\nsteps:\n  - wait: 1s\n  - quiet: 1s\n")
-            .expect("it can be written");
-        let trials = crate::case::load(&[path]).expect("the case is right");
+        std::fs::write(&path, case).expect("it can be written");
+        crate::case::load(&[path]).expect("the case is right").remove(0)
+    }
+
+    #[test]
+    fn a_rig_that_died_is_told_with_the_step_in_which_it_did() {
+        let trial = trial_of("about: A case.\nsteps:\n  - wait: 1s\n  - quiet: 1s\n");
         let broken = || Err(Stop::Rig(RigError::Broken("no more memory".to_owned())));
-        let said = |step| judge(&trials[0], broken(), step, Finished::default(), Late::default()).why();
-        let why = said(trials[0].steps.get(1));
+        let said = |step| judge(&trial, broken(), step, Finished::default(), Late::default()).why();
+        let why = said(trial.steps.get(1));
         assert!(why.ends_with("a.yaml:4:5: the rig died: no more memory"), "{why}");
         assert_eq!(said(None), "the rig died: no more memory");
+    }
+
+    #[test]
+    fn what_explains_a_failure_is_its_reason() {
+        let finished =
+            || Finished { reasons: vec!["a fault".to_owned(), "another".to_owned()], ..Finished::default() };
+        let trial = trial_of("about: A case.\nsteps:\n  - quiet: 1s\n");
+        let failed = |message: &str| Err(Stop::Failed(Box::new(Failure::new(message))));
+        let broken = || Err(Stop::Rig(RigError::Broken("no carrier".to_owned())));
+        for (result, why) in [
+            (failed("no frame came"), "a fault; so no frame came"),
+            (broken(), "a fault; so the rig died: no carrier"),
+            (Ok(()), "a fault"),
+        ] {
+            let verdict = judge(&trial, result, None, finished(), Late::default());
+            let Verdict::Fail(failure) = verdict else { panic!("{verdict:?}") };
+            assert_eq!(
+                (failure.to_string().as_str(), &failure.details[..]),
+                (why, &["another".to_owned()][..])
+            );
+        }
     }
 }

@@ -149,9 +149,15 @@ pub fn killed() -> Outcome {
         "found >$here/before; {START}; kill -9 $pid; wait $pid || true; sleep 0.5
          ip link add eth0 address 02:aa:00:00:00:01 index 3 type veth peer name dev1 address 02:aa:00:00:00:02 index 2
          ethtool -K eth0 gro on >/dev/null
-         $wireproof doctor --rig linux | grep 'ports of a lab'; {COMPARE}"
+         $wireproof doctor --rig linux | grep -A1 'ports of a lab'; ls /run/wireproof
+         $wireproof doctor --repair; {COMPARE}; $wireproof doctor --repair"
     ))?;
+    says(
+        &told,
+        &["p0 and p1 were taken by process", "get it with: sudo wireproof doctor --repair", "lab-p0.json"],
+    )?;
     says(&told, &["port p0 of a run that was killed is as it was (it was called eth0)"])?;
+    says(&told, &["no run that was killed has left a port"])?;
     same_as_before(&told)
 }
 
@@ -194,18 +200,65 @@ pub fn no_cable() -> Outcome {
     let bench = Bench::new()?;
     let others = "ip link del p0
          ip link add p0 type veth peer name q0; ip link add p1 type veth peer name q1; ip link set p0 up; ip link set p1 up";
+    let hidden = "unshare -n sleep 60 & there=$!; trap 'kill $there' EXIT; sleep 0.3
+         for q in q0 q1; do ip link set $q netns $there; nsenter -t $there -n ip link set $q up; done";
     for (peers, words) in [
-        ("ip link set q0 up; ip link set q1 up", "nothing that port p0 sends arrives at port p1"),
-        ("ip link set q1 up", "port p0 has no carrier after 10 s: is the cable between p0 and p1 plugged in"),
+        ("ip link set q0 up; ip link set q1 up", "port p0 is joined to q0, not to p1"),
+        (hidden, "p0 and p1 are not joined: nothing that port p0 sends arrives at port p1"),
+        (
+            "ip link set q1 up",
+            "no cable: port p0 has no carrier after 10 s: is the cable between p0 and p1 plugged in",
+        ),
     ] {
-        let told = bench.script(&format!(
-            "{others}; {peers}; found >$here/before
-             status=0; $run cases/udp/one_datagram.yaml || status=$?; echo status $status; {COMPARE}"
-        ))?;
-        says(&told, &[words, "status 2"])?;
-        same_as_before(&told)?;
+        for program in
+            ["$run cases/udp/one_datagram.yaml", "$wireproof doctor --rig linux --lab $here/lab.yaml"]
+        {
+            let told = bench.script(&format!(
+                "{others}; {peers}; found >$here/before
+                 status=0; {program} || status=$?; echo status $status; {COMPARE}"
+            ))?;
+            says(&told, &[words, "status 2"])?;
+            same_as_before(&told)?;
+        }
     }
     Ok(())
+}
+
+/// The doctor proves the cable of a lab, and tells how fast it is; a veth has 10 Gbit/s.
+pub fn doctor() -> Outcome {
+    let bench = Bench::new()?;
+    for (speed, words) in [
+        ("", "ok      the link's speed: 10000 Mbit/s"),
+        ("speed: 10000", "ok      the link's speed: 10000 Mbit/s"),
+        ("speed: 1000", "the link of p0 has 10000 Mbit/s, and the lab's file says `speed: 1000`"),
+        ("speed: fast", "a whole number"),
+        ("speed: 0", "0 is out of range"),
+        ("speed: \"1000\"", "a number is written without quotes"),
+        ("speed: -5", "out of range"),
+        ("spead: 1000", "speed"),
+    ] {
+        let told = bench.script(&format!(
+            "printf 'port: p0\\nwire: p1\\n%s\\n' '{speed}' >$here/lab.yaml; found >$here/before
+             status=0; $wireproof doctor --rig linux --lab $here/lab.yaml || status=$?; echo status $status; {COMPARE}"
+        ))?;
+        says(&told, &[words])?;
+        if words.starts_with("ok") {
+            says(
+                &told,
+                &[
+                    "linux: ready",
+                    "ok      the cable: a frame from p0 came to p1, and one from p1 to p0",
+                    "status 0",
+                ],
+            )?;
+        } else {
+            says(&told, &["status 2"])?;
+        }
+        same_as_before(&told)?;
+    }
+    let told =
+        bench.script("status=0; $run cases/udp/one_datagram.yaml || status=$?; echo status $status")?;
+    says(&told, &["status 2"])
 }
 
 /// Changes all that a case can reach.

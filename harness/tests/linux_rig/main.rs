@@ -54,6 +54,7 @@ const LAB: &[(&str, Test)] = &[
     ("a_lab_that_was_killed_is_cleaned_up_by_the_next_run", lab::killed),
     ("a_lab_refuses_ports_that_the_machine_needs", lab::refusals),
     ("a_lab_proves_its_cable", lab::no_cable),
+    ("the_doctor_proves_the_cable_of_a_lab_and_its_speed", lab::doctor),
     ("a_lab_forgets_one_trial_before_the_next", lab::reset),
     ("a_lab_begins_each_trial_with_a_qdisc_that_has_counted_nothing", lab::counts),
 ];
@@ -382,7 +383,7 @@ fn overhead() -> Outcome {
 }
 
 fn examined() -> Outcome {
-    let findings = doctor();
+    let findings = doctor(None);
     let find = |what: &str| findings.iter().find(|finding| finding.what == what).cloned();
     for what in ["wire", "right to make a network namespace", "qdisc pfifo_fast"] {
         assert!(find(what).is_some_and(|finding| finding.ok), "{what}: {:?}", find(what));

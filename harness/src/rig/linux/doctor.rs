@@ -2,7 +2,7 @@
 
 use super::capability;
 use super::command;
-use super::lab;
+use super::lab::{self, file::LabFile, ports, proof};
 use super::pins;
 use super::rights;
 use super::schedule;
@@ -21,6 +21,14 @@ pub struct Finding {
     pub remedy: Option<String>,
 }
 
+impl Finding {
+    /// Whether it is about the ports of a lab: then no trial can run there without.
+    #[must_use]
+    pub fn is_of_a_lab(&self) -> bool {
+        [proof::PORTS, proof::CABLE, proof::SPEED].contains(&self.what.as_str())
+    }
+}
+
 /// The qdiscs that cases may want: name, and the option that builds it.
 const QDISCS: [(&str, &str); 8] = [
     ("pfifo_fast", "NET_SCHED"),
@@ -33,9 +41,9 @@ const QDISCS: [(&str, &str); 8] = [
     ("mqprio", "NET_SCH_MQPRIO"),
 ];
 
-/// Looks for everything. It makes namespaces, and none is left.
+/// Looks for everything, and tries the cable where a lab is given. It makes namespaces, and none is left.
 #[must_use]
-pub fn doctor() -> Vec<Finding> {
+pub fn doctor(lab: Option<&LabFile>) -> Vec<Finding> {
     let mut findings = vec![kernel(), rights(), tun(), wire(), scheduling()];
     findings.extend(["ip", "tc", "nft", "ethtool", "sysctl"].map(tool));
     findings.push(protocols());
@@ -44,16 +52,39 @@ pub fn doctor() -> Vec<Finding> {
         findings.extend(QDISCS.map(|(kind, option)| qdisc(kind, option)));
     }
     findings.extend(pins::all().filter(|pin| pin.of_the_machine).map(|pin| machine_setting(&pin)));
-    findings.extend(lab::recover().into_iter().map(port));
+    findings.extend(left_by_runs());
+    if let Some(file) = lab {
+        findings.extend(of_a_lab(file));
+    }
     findings
 }
 
-/// A port that a run on a lab could not put back, as it was killed: done now, or why not.
-fn port(done: Result<String, String>) -> Finding {
-    let (ok, detail) = done.map_or_else(|why| (false, why), |told| (true, told));
-    let remedy =
-        (!ok).then(|| "sudo wireproof doctor --rig linux, in the first network namespace".to_owned());
-    Finding { what: "ports of a lab".to_owned(), ok, detail, remedy }
+/// Ports that runs on a lab could not put back, as they were killed.
+#[must_use]
+pub fn left_by_runs() -> Vec<Finding> {
+    let left = lab::left().into_iter().map(|detail| Finding {
+        what: "the ports of a lab".to_owned(),
+        ok: false,
+        detail,
+        remedy: Some("sudo wireproof doctor --repair".to_owned()),
+    });
+    left.collect()
+}
+
+/// The two ports that a file names.
+fn of_a_lab(file: &LabFile) -> Vec<Finding> {
+    let found = ports::survey(&[&file.port, &file.wire], &file.allow);
+    let what = proof::PORTS.to_owned();
+    match found {
+        Ok(_) => {
+            let may = Finding { what, ok: true, detail: "may be taken".to_owned(), remedy: None };
+            [vec![may], proof::findings(file, "linux")].concat()
+        }
+        Err(detail) => {
+            let remedy = Some("what the line above says; `ip link` lists what there is".to_owned());
+            vec![Finding { what, ok: false, detail, remedy }]
+        }
+    }
 }
 
 /// iproute2 looks names of protocols up where the C library does; the smallest systems do not have the file.

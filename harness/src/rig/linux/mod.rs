@@ -339,7 +339,13 @@ impl Rig for LinuxRig {
         if !Arc::get_mut(&mut self.namespace).is_none_or(Namespace::leave) {
             violations.push("the namespace's thread did not end".to_owned());
         }
-        Finished { violations, lateness: Some(self.moments.worst()), delays: self.moments.sum(), lost_frames }
+        Finished {
+            violations,
+            lateness: Some(self.moments.worst()),
+            delays: self.moments.sum(),
+            lost_frames,
+            ..Finished::default()
+        }
     }
 }
 

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 /// The driver that hands a device to a program.
 pub const VFIO_PCI: &str = "vfio-pci";
+/// Where the kernel tells of devices.
+const SYS: &str = "/sys";
 /// How long a driver may take to be there once it was asked for.
 const BIND: Duration = Duration::from_secs(10);
 
@@ -37,7 +39,17 @@ impl Address {
     }
 
     fn folder(&self) -> PathBuf {
-        Path::new("/sys/bus/pci/devices").join(&self.0)
+        self.in_tree(Path::new(SYS)).folder
+    }
+
+    /// The device as a sysfs tells of it, which is at `/sys` but for tests.
+    #[must_use]
+    pub fn in_tree(&self, sys: &Path) -> Device<'_> {
+        Device { address: self, folder: sys.join("bus/pci/devices").join(&self.0) }
+    }
+
+    fn device(&self) -> Device<'_> {
+        self.in_tree(Path::new(SYS))
     }
 
     /// Whether there is such a device.
@@ -49,8 +61,49 @@ impl Address {
     /// Its vendor and device id; zeros where it is not there.
     #[must_use]
     pub fn ids(&self) -> (u16, u16) {
+        self.device().ids()
+    }
+
+    /// Its driver; `None`: it has none.
+    #[must_use]
+    pub fn driver(&self) -> Option<String> {
+        self.device().driver()
+    }
+
+    /// The name of its network interface, in the namespace of the calling thread; `None`: it has none.
+    #[must_use]
+    pub fn interface(&self) -> Option<String> {
+        self.device().interface()
+    }
+
+    /// The number of its IOMMU group.
+    ///
+    /// # Errors
+    /// As [`Device::group`].
+    pub fn group(&self) -> Result<u32, String> {
+        self.device().group()
+    }
+
+    /// As [`Device::companions`].
+    #[must_use]
+    pub fn companions(&self) -> Vec<(Self, String)> {
+        self.device().companions()
+    }
+}
+
+/// A PCI device in a sysfs.
+#[derive(Debug)]
+pub struct Device<'a> {
+    address: &'a Address,
+    folder: PathBuf,
+}
+
+impl Device<'_> {
+    /// Its vendor and device id; zeros where it is not there.
+    #[must_use]
+    pub fn ids(&self) -> (u16, u16) {
         let read = |file: &str| {
-            let text = fs::read_to_string(self.folder().join(file)).unwrap_or_default();
+            let text = fs::read_to_string(self.folder.join(file)).unwrap_or_default();
             u16::from_str_radix(text.trim().trim_start_matches("0x"), 16).unwrap_or(0)
         };
         (read("vendor"), read("device"))
@@ -59,14 +112,20 @@ impl Address {
     /// Its driver; `None`: it has none.
     #[must_use]
     pub fn driver(&self) -> Option<String> {
-        name_of(&fs::read_link(self.folder().join("driver")).ok()?)
+        name_of(&fs::read_link(self.folder.join("driver")).ok()?)
     }
 
-    /// The name of its network interface, in the namespace of the calling thread; `None`: it has none.
+    /// The name of its network interface; `None`: it has none.
     #[must_use]
     pub fn interface(&self) -> Option<String> {
-        let entry = fs::read_dir(self.folder().join("net")).ok()?.next()?.ok()?;
+        let entry = fs::read_dir(self.folder.join("net")).ok()?.next()?.ok()?;
         entry.file_name().into_string().ok()
+    }
+
+    /// The physical function that it is a virtual one of; `None`: it is none.
+    #[must_use]
+    pub fn physical_function(&self) -> Option<String> {
+        name_of(&fs::read_link(self.folder.join("physfn")).ok()?)
     }
 
     /// The number of its IOMMU group.
@@ -74,26 +133,34 @@ impl Address {
     /// # Errors
     /// What there is instead, and what would help.
     pub fn group(&self) -> Result<u32, String> {
-        let link = fs::read_link(self.folder().join("iommu_group")).map_err(|_| {
+        let address = self.address;
+        let link = fs::read_link(self.folder.join("iommu_group")).map_err(|_| {
             format!(
-                "{self} is in no IOMMU group: boot with intel_iommu=on or amd_iommu=on, on a machine that has one switched on"
+                "{address} is in no IOMMU group: boot with intel_iommu=on or amd_iommu=on, on a machine that has one switched on"
             )
         })?;
-        name_of(&link).and_then(|name| name.parse().ok()).ok_or_else(|| format!("{self}: {}", link.display()))
+        name_of(&link)
+            .and_then(|name| name.parse().ok())
+            .ok_or_else(|| format!("{address}: {}", link.display()))
     }
 
-    /// The devices that share its IOMMU group and have a driver of the kernel: VFIO takes the group only without. Bridges are none.
+    /// The devices that share its IOMMU group and have a driver of the kernel, by their addresses: VFIO takes the group only without.
+    /// Bridges are none.
     #[must_use]
-    pub fn companions(&self) -> Vec<(Self, String)> {
-        let entries = fs::read_dir(self.folder().join("iommu_group/devices")).into_iter().flatten().flatten();
+    pub fn companions(&self) -> Vec<(Address, String)> {
+        let group = self.folder.join("iommu_group/devices");
+        let entries = fs::read_dir(&group).into_iter().flatten().flatten();
         let others = entries
-            .filter_map(|entry| Self::parse(entry.file_name().to_str()?))
-            .filter(|other| other != self);
+            .filter_map(|entry| Address::parse(entry.file_name().to_str()?))
+            .filter(|other| other != self.address);
         let harmless = [VFIO_PCI, "pcieport", "pci-stub"];
-        others
-            .filter_map(|other| other.driver().map(|driver| (other, driver)))
+        let driver = |other: &Address| name_of(&fs::read_link(group.join(&other.0).join("driver")).ok()?);
+        let mut found: Vec<_> = others
+            .filter_map(|other| driver(&other).map(|driver| (other, driver)))
             .filter(|(_, driver)| !harmless.contains(&driver.as_str()))
-            .collect()
+            .collect();
+        found.sort_by(|(a, _), (b, _)| a.0.cmp(&b.0));
+        found
     }
 }
 

@@ -8,6 +8,7 @@ use super::{RealTime, VfioRig};
 use crate::case::model::topology;
 use crate::rig::RigError;
 use crate::rig::emu::journal::Journal;
+use crate::rig::linux::lab::file::Sabotage;
 use crate::rig::linux::moments::Moments;
 use guest::agent::Agent;
 use stack_under_test::control;
@@ -24,6 +25,9 @@ impl VfioRig {
     ///
     /// # Errors
     /// When it does not come up; the lab has its ports again.
+    ///
+    /// # Panics
+    /// When the lab's file asks for it.
     pub fn new(shared: &Arc<Shared>) -> Result<Self, RigError> {
         let mut rig = Self::stopped(shared)?;
         let now = rig.clock();
@@ -31,6 +35,7 @@ impl VfioRig {
         rig.wait_until("the device is probed", |rig| rig.stack.is_started() && rig.stack.is_settled())?;
         rig.configure(&["ip", "link", "set", "dev", "eth0", "up"])?;
         rig.wait_until("there is carrier (is the cable plugged in at both ends?)", Self::is_ready)?;
+        rig.shared.check_speed().map_err(RigError::Broken)?;
         rig.configure(&["ip", "addr", "add", &format!("{}/24", topology::SUT_IP), "dev", "eth0"])?;
         if of_qemu::version().is_some() {
             rig.configure(&of_qemu::LEFT_TO_THE_STACK)?;
@@ -40,8 +45,10 @@ impl VfioRig {
         while Instant::now() < calm {
             rig.serve(calm.saturating_duration_since(Instant::now()))?;
         }
-        if rig.shared.sabotaged {
-            rig.ends()?.device.take_memory_away().map_err(RigError::Broken)?;
+        match rig.shared.sabotage {
+            None => {}
+            Some(Sabotage::Memory) => rig.ends()?.device.take_memory_away().map_err(RigError::Broken)?,
+            Some(Sabotage::Panic) => panic!("on purpose, as the lab's file says `sabotage: panic`"),
         }
         rig.stack.trace_mut().take();
         rig.stack.trace_mut().set_on(true);

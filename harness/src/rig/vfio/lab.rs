@@ -6,7 +6,8 @@ use super::of_qemu;
 use super::wire::Wire;
 use crate::case::model::Trial;
 use crate::rig::linux::lab::cable::{self, Place};
-use crate::rig::linux::lab::file::{LabFile, pulls_a_fixed_cable};
+use crate::rig::linux::lab::file::{LabFile, Sabotage, pulls_a_fixed_cable};
+use crate::rig::linux::lab::link;
 use crate::rig::linux::lab::ports::{self, Found};
 use crate::rig::linux::lab::program::{fails, output};
 use crate::rig::linux::lab::recover;
@@ -37,8 +38,10 @@ pub struct Shared {
     wire_name: String,
     /// The port under test.
     pub address: Address,
-    /// Its memory is taken from under it once it is up.
-    pub sabotaged: bool,
+    /// What is done to each trial once it is up.
+    pub sabotage: Option<Sabotage>,
+    /// How fast the link must be, in Mbit/s; `None`: any.
+    speed: Option<u32>,
 }
 
 impl Shared {
@@ -60,6 +63,16 @@ impl Shared {
     /// The trial is over.
     pub fn give_back(&self, ends: Ends) {
         *self.ends() = Some(ends);
+    }
+
+    /// Holds the speed of the link, once there is one, against that of the lab's file.
+    ///
+    /// # Errors
+    /// When it is another.
+    pub fn check_speed(&self) -> Result<(), String> {
+        let (namespace, name) = (&self.wire_namespace, self.wire_name.as_str());
+        let found = || link::speed(link::End { namespace, device: name, name });
+        self.speed.map_or(Ok(()), |wanted| link::as_fast_as(Some(wanted), found(), name))
     }
 
     /// Sets the wire port up or down: the port under test sees the cable pulled.
@@ -100,6 +113,24 @@ struct Survey {
 }
 
 impl VfioLab {
+    /// Whether the ports could be taken, without touching one; gives the interface of the port under test, if it has one.
+    ///
+    /// # Errors
+    /// Why they cannot.
+    pub fn look(file: &LabFile) -> Result<Option<String>, String> {
+        let address = which(file)?;
+        let found = ports_of(file, &address)?;
+        Ok(found.0.map(|port| port.name))
+    }
+
+    /// The device under test.
+    ///
+    /// # Errors
+    /// When there is none, or our driver knows no such.
+    pub fn which(file: &LabFile) -> Result<Address, String> {
+        which(file)
+    }
+
     /// Takes the ports and sets them up.
     ///
     /// # Errors
@@ -128,7 +159,8 @@ impl VfioLab {
             wire_namespace,
             wire_name: wire.name.clone(),
             address: binding.address.clone(),
-            sabotaged: file.sabotaged,
+            sabotage: file.sabotage,
+            speed: file.speed,
         });
         let fixed = file.fixed;
         let mut lab =
@@ -207,7 +239,9 @@ impl VfioLab {
             self.state.remove();
         } else {
             let path = self.state.path().display().to_string();
-            wrong.push(format!("what the ports were is in {path}; the next run, or `wireproof doctor --rig vfio`, tries again"));
+            wrong.push(format!(
+                "what the ports were is in {path}; the next run, or `wireproof doctor --repair`, tries again"
+            ));
         }
         wrong
     }
@@ -238,18 +272,42 @@ fn put_right(port: Option<&Found>, wire: &Found) -> Vec<String> {
 
 /// Looks at both ports in the namespace of the calling thread, and at what VFIO needs.
 fn survey(lab: &LabFile) -> Result<Survey, String> {
+    let address = which(lab)?;
+    let (port, wire) = ports_of(lab, &address)?;
+    let group = address.group()?;
+    if let Some((other, driver)) = address.companions().first() {
+        return Err(format!(
+            "{address} shares IOMMU group {group} with {other}, which {driver} drives; VFIO takes only all of a group: unbind it, \
+             or put the card into another slot"
+        ));
+    }
+    load()?;
+    Ok(Survey { binding: Binding::of(&address)?, group, port, wire })
+}
+
+/// The device under test, if our driver can have it. Asked before anything is touched: it could be the controller of a disk.
+fn which(lab: &LabFile) -> Result<Address, String> {
     let address = match Address::parse(&lab.port) {
         Some(address) if address.is_there() => address,
         Some(address) => return Err(format!("there is no PCI device {address}; `lspci` lists them")),
         None => behind(&lab.port)?,
     };
-    // Before anything is touched: it could be the controller of a disk.
+    if let Some(whole) = address.in_tree(Path::new("/sys")).physical_function() {
+        return Err(format!(
+            "{address} is a virtual function of {whole}, and the driver is for whole ports: name {whole}"
+        ));
+    }
     let (vendor, id) = address.ids();
     if vendor != ids::VENDOR || ids::mac_of(id).is_none() {
         return Err(format!(
             "{address} is {vendor:04x}:{id:04x}, and the driver knows no such device; it is igb's, for copper"
         ));
     }
+    Ok(address)
+}
+
+/// Both ports as they are found: the one under test, if it has an interface, and that at the other end.
+fn ports_of(lab: &LabFile, address: &Address) -> Result<(Option<Found>, Found), String> {
     let interface = address.interface();
     if interface.as_deref() == Some(&lab.wire) {
         return Err(format!(
@@ -261,15 +319,7 @@ fn survey(lab: &LabFile) -> Result<Survey, String> {
     restore::free(&names)?;
     let mut found = ports::survey(&names, &lab.allow)?;
     let wire = found.pop().ok_or("there is no wire port")?;
-    let group = address.group()?;
-    if let Some((other, driver)) = address.companions().first() {
-        return Err(format!(
-            "{address} shares IOMMU group {group} with {other}, which {driver} drives; VFIO takes only all of a group: unbind it, \
-             or put the card into another slot"
-        ));
-    }
-    load()?;
-    Ok(Survey { binding: Binding::of(&address)?, group, port: found.pop(), wire })
+    Ok((found.pop(), wire))
 }
 
 /// Loads vfio-pci and its IOMMU driver, where they are not there.

@@ -17,6 +17,7 @@ pub mod lab;
 pub(in crate::rig) mod of_qemu;
 mod serve;
 mod wire;
+mod write_back;
 
 use crate::case::model::{Command, Nanos, RigKind, Source, Syscall};
 use crate::rig::emu::journal::Journal;

@@ -90,7 +90,12 @@ impl VfioRig {
     pub(super) fn let_go(&mut self) -> Finished {
         let mut finished = Finished::default();
         let Some(mut ends) = self.ends.take() else { return finished };
-        finished.violations = self.log.faults(&self.shared.address);
+        finished.reasons = self.log.faults(&self.shared.address);
+        // Without a link, descriptors wait in the device.
+        let has_link = self.has_cable && self.stack.carrier();
+        if finished.reasons.is_empty() && has_link && ends.device.is_there() {
+            finished.reasons.extend(ends.device.unwritten());
+        }
         if !ends.device.is_there() {
             finished.violations.push(format!("{} is gone: it reads as all ones", self.shared.address));
         }

@@ -165,7 +165,7 @@ pub fn wait_for_carrier(port: &Namespace, wire: &Namespace, names: [&str; 2]) ->
         while !has_carrier(namespace, device)? {
             if Instant::now() >= deadline {
                 return Err(format!(
-                    "port {name} has no carrier after {} s: is the cable between {} and {} plugged in at both ends?",
+                    "no cable: port {name} has no carrier after {} s: is the cable between {} and {} plugged in at both ends?",
                     CARRIER.as_secs(),
                     names[0],
                     names[1]
@@ -244,7 +244,9 @@ pub fn prove(port: &Namespace, wire: &WirePort, names: [&str; 2]) -> Result<(), 
 }
 
 fn nothing(from: &str, to: &str) -> String {
-    format!("nothing that port {from} sends arrives at port {to}: are they the two ends of one cable?")
+    format!(
+        "{from} and {to} are not joined: nothing that port {from} sends arrives at port {to}; are they the two ends of one cable?"
+    )
 }
 
 /// Whether the frame comes within a pause.
@@ -260,12 +262,15 @@ fn hears(heard: &Receiver<Happening>, wanted: &[u8]) -> Result<bool, String> {
     }
 }
 
-/// A frame that no other machine and no earlier run sends.
-fn frame(destination: [u8; 6], source: [u8; 6]) -> Vec<u8> {
+/// A frame that no other machine and no earlier run sends, for it has a random token in it.
+#[must_use]
+pub fn frame(destination: [u8; 6], source: [u8; 6]) -> Vec<u8> {
     let mut bytes = [&destination[..], &source, &EXPERIMENTAL, b"wireproof "].concat();
     bytes.extend(std::process::id().to_be_bytes());
-    let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    bytes.extend(time.as_nanos().to_be_bytes());
+    // The keys of a new hasher are random.
+    bytes.extend(
+        std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id()).to_be_bytes(),
+    );
     bytes.resize(60, 0);
     bytes
 }

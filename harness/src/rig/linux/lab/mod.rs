@@ -12,8 +12,10 @@ mod ability;
 pub(in crate::rig) mod cable;
 pub mod file;
 mod hardware;
+pub mod link;
 pub(in crate::rig) mod ports;
 pub(in crate::rig) mod program;
+pub(in crate::rig) mod proof;
 mod reset;
 pub(in crate::rig) mod restore;
 mod settings;
@@ -21,18 +23,19 @@ mod statistics;
 pub(in crate::rig) mod wire;
 
 pub use cable::settle;
-pub use restore::recover;
+pub use restore::{left, recover};
 pub use statistics::statistics;
 
 use super::Happening;
 use super::namespace::Namespace;
 use super::qdisc::StandIn;
 use super::tap::DEVICE;
-use crate::case::model::{CheckItem, Trial};
+use crate::case::model::{CheckItem, Trial, topology};
 use crate::rig::vfio::of_qemu;
 use ability::Ability;
 use cable::Place;
 use file::LabFile;
+use link::End;
 use ports::Found;
 use reset::State;
 use restore::StateFile;
@@ -54,6 +57,8 @@ pub struct Lab {
     ability: Option<Ability>,
     /// Whether the port under test does not see its cable pulled.
     fixed: bool,
+    /// How fast the link of each port is, in Mbit/s.
+    speeds: [Option<u32>; 2],
     notes: Vec<String>,
     is_back: bool,
 }
@@ -75,6 +80,14 @@ pub(super) struct Ready {
     pub wire: Attached,
     /// Whether its default qdisc is one that stands in.
     pub default_qdisc: StandIn,
+}
+
+/// Both ends while they are taken.
+fn ends<'a>(port: &'a Namespace, wire: &'a Namespace, names: [&'a str; 2]) -> [End<'a>; 2] {
+    [
+        End { namespace: port, device: DEVICE, name: names[0] },
+        End { namespace: wire, device: names[1], name: names[1] },
+    ]
 }
 
 impl Lab {
@@ -122,10 +135,11 @@ impl Lab {
             wire: None,
             ability: None,
             fixed: file.fixed,
+            speeds: [None; 2],
             notes,
             is_back: false,
         };
-        match lab.set_up() {
+        match lab.set_up(file.speed) {
             Ok(()) => Ok(lab),
             Err(why) => {
                 let left = lab.close();
@@ -135,7 +149,7 @@ impl Lab {
     }
 
     /// Takes both ports and looks at what they are then.
-    fn set_up(&mut self) -> Result<(), String> {
+    fn set_up(&mut self, speed: Option<u32>) -> Result<(), String> {
         let [port, wire] = self.ports.clone();
         let wire_namespace = Arc::clone(&self.wire_namespace);
         let there = Place::of(&wire_namespace)?;
@@ -150,7 +164,12 @@ impl Lab {
         let names = [port.name.as_str(), name.as_str()];
         cable::wait_for_carrier(&namespace, &wire_namespace, names)?;
         let reader = WirePort::new(&wire_namespace, &name)?;
-        cable::prove(&namespace, &reader, names)?;
+        self.prove(&namespace, &reader, names)?;
+        let ends = ends(&namespace, &wire_namespace, names);
+        self.speeds = ends.map(link::speed);
+        for (end, found) in ends.iter().zip(self.speeds) {
+            link::as_fast_as(speed, found, end.name)?;
+        }
         self.wire = Some(reader);
         let look = || Ok::<_, String>((cable::default_qdisc()?, reset::look()?));
         let (default_qdisc, base) = namespace.run(look).map_err(|e| e.to_string())??;
@@ -167,6 +186,20 @@ impl Lab {
         (under_test.base, under_test.default_qdisc) = (Some(base), default_qdisc);
         drop(under_test);
         Ok(())
+    }
+
+    /// Proves the cable with a frame each way; or tells where the ports lead.
+    fn prove(&self, port: &Namespace, wire: &WirePort, names: [&str; 2]) -> Result<(), String> {
+        cable::prove(port, wire, names).map_err(|why| {
+            let frame = cable::frame([0xff; 6], topology::SUT_MAC);
+            link::elsewhere(&self.home, ends(port, &self.wire_namespace, names), &frame).unwrap_or(why)
+        })
+    }
+
+    /// How fast the link is at the port under test, and at the wire port, in Mbit/s; `None`: the driver does not say.
+    #[must_use]
+    pub fn speeds(&self) -> [Option<u32>; 2] {
+        self.speeds
     }
 
     /// Moves the port under test from one namespace to another, and sets it up there. Gives notes.
@@ -294,7 +327,9 @@ impl Lab {
             self.state.remove();
         } else {
             let path = self.state.path().display().to_string();
-            wrong.push(format!("what the ports were is in {path}; the next run, or `wireproof doctor --rig linux`, tries again"));
+            wrong.push(format!(
+                "what the ports were is in {path}; the next run, or `wireproof doctor --repair`, tries again"
+            ));
         }
         wrong
     }

@@ -130,14 +130,35 @@ fn records() -> Vec<(PathBuf, Record)> {
         .collect()
 }
 
+impl Record {
+    /// Whether the run that took the ports is under way.
+    fn is_alive(&self) -> bool {
+        began(self.pid).is_some_and(|now| now == self.began)
+    }
+}
+
+/// What runs that were killed have left, a line each; nothing is touched.
+#[must_use]
+pub fn left() -> Vec<String> {
+    let dead = records().into_iter().filter(|(_, record)| !record.is_alive());
+    let told = dead.map(|(path, record)| {
+        let names: Vec<_> = record.ports.iter().map(|port| port.name.as_str()).collect();
+        format!(
+            "{} were taken by process {}, which was killed ({})",
+            names.join(" and "),
+            record.pid,
+            path.display()
+        )
+    });
+    told.collect()
+}
+
 /// Puts back what a run that was killed has left; on a thread that is where the ports were found. Gives what was done, and what
 /// could not be (`Err`), as lines for people.
 pub fn recover() -> Vec<Result<String, String>> {
     let mut told = Vec::new();
     for (path, record) in records() {
-        let alive = began(record.pid).is_some_and(|now| now == record.began);
-        // A run is under way, or the ports belong to a namespace that somebody else looks after.
-        if alive {
+        if record.is_alive() {
             continue;
         }
         let bound = record.binding.iter().map(|binding| {
@@ -190,7 +211,7 @@ fn recover_one(port: &Found, at_home: bool) -> Result<String, String> {
         None if at_home => Ok(format!("port {name} of a run that was killed is not there any more")),
         None => Err(format!(
             "port {name} of a run that was killed is not in this network namespace: a card falls back into the first one; \
-             run `wireproof doctor --rig linux` there"
+             run `wireproof doctor --repair` there"
         )),
     }
 }

@@ -3,6 +3,7 @@
 mod sys;
 
 use super::binding::Address;
+use super::write_back;
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use stack_under_test::bus::{Bus, Direction};
@@ -210,6 +211,16 @@ impl Device {
     pub fn take_memory_away(&self) -> Result<(), String> {
         sys::unmap_dma(&self.container, self.iova, self.memory.bytes() as u64)
             .map_err(|e| said("VFIO_IOMMU_UNMAP_DMA", e))
+    }
+
+    /// What is wrong, if it fetched a descriptor and never wrote it back. It may take 100 ms to be sure.
+    #[must_use]
+    pub fn unwritten(&self) -> Option<String> {
+        let memory = |at: u64| {
+            let offset = usize::try_from(at.checked_sub(self.iova)?).ok()?;
+            (offset + 4 <= self.memory.bytes()).then(|| self.memory.read32(offset))
+        };
+        write_back::missing(&|offset| self.registers.read32(offset as usize), &memory)
     }
 
     /// Whether the device is still there: one that was pulled reads as all ones.

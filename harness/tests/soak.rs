@@ -1,0 +1,118 @@
+//! Soaks of what is right, and of a stack and a rig that are wrong on purpose. There is one test here: what a process holds is that
+//! of all its tests.
+
+use harness::case::model::{RigKind, Trial};
+use harness::report::again::Again;
+use harness::rig::{Rig, RigError};
+use harness::run::pool::{self, Options};
+use harness::run::rigs::{With, factory};
+use harness::run::soak::leaks::Usage;
+use harness::run::soak::reads::Noting;
+use harness::run::soak::{Finding, Soak};
+use harness::run::{RigFactory, TrialReport};
+use std::fs::File;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+const CASE: &str = r#"about: A datagram, once its neighbour is known.
+steps:
+  - run: "ip neigh replace ${peer.ip} lladdr ${peer.mac} dev eth0 nud permanent"
+  - socket: {as: s, type: udp}
+  - sendto: {socket: s, to: "${peer.ip}:7", payload: "one", returns: 3}
+  - expect: {udp: {dst_port: 7}}
+  - check: {netdev: {tx_packets: ">=1"}}
+"#;
+
+/// What is wrong from the third rig on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wrong {
+    Nothing,
+    Link,
+    Counter,
+    Descriptor,
+    Thread,
+    Memory,
+}
+
+/// The emu rig, with something wrong.
+struct Spoiled {
+    inner: Box<dyn RigFactory>,
+    wrong: Wrong,
+    made: AtomicU64,
+    kept: Mutex<(Vec<File>, Vec<Vec<u8>>)>,
+}
+
+impl RigFactory for Spoiled {
+    fn kind(&self) -> RigKind {
+        self.inner.kind()
+    }
+
+    fn missing(&self, trial: &Trial) -> Option<String> {
+        self.inner.missing(trial)
+    }
+
+    fn create(&self, trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
+        let mut rig = self.inner.create(trial)?;
+        if self.made.fetch_add(1, Ordering::Relaxed) < 2 {
+            return Ok(rig);
+        }
+        let mut kept = self.kept.lock().expect("nobody panicked");
+        match self.wrong {
+            // Of a counter, what was read is changed afterwards.
+            Wrong::Nothing | Wrong::Counter => {}
+            Wrong::Link => rig.set_link(false)?,
+            Wrong::Descriptor => kept.0.push(File::open("/dev/null").expect("it is there")),
+            Wrong::Thread => drop(std::thread::spawn(|| std::thread::sleep(Duration::from_secs(20)))),
+            Wrong::Memory => kept.1.push(vec![1; 3 << 20]),
+        }
+        Ok(rig)
+    }
+}
+
+fn soak(wrong: Wrong, rounds: u64) -> Vec<Finding> {
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    std::fs::write(folder.path().join("c.yaml"), CASE).expect("it can be written");
+    let trials = harness::case::load(&[folder.path().to_owned()]).expect("the case is right");
+    let chosen: Vec<_> = trials.iter().collect();
+    let inner = factory(RigKind::Emu, &With::default()).expect("it needs nothing");
+    let spoiled = Spoiled { inner, wrong, made: AtomicU64::new(0), kept: Mutex::default() };
+    let (cancelled, again) = (AtomicBool::new(false), Again::default());
+    let options =
+        Options { jobs: 1, max_wait: Duration::from_secs(10), cancelled: &cancelled, again: &again };
+    let mut soak = Soak::new(RigKind::Emu);
+    let mut first = None;
+    for _ in 0..rounds {
+        let noting = Noting::new(&spoiled);
+        let keep = |_: &Trial, _: &mut TrialReport| {};
+        pool::run(&noting, &trials, &chosen, options, &keep, &mut |entry| {
+            soak.ended(&entry);
+        });
+        let mut readings = noting.take(&trials[0]);
+        if wrong == Wrong::Counter && soak.round() > 2 {
+            readings[0].1 = harness::rig::Reading::Number(7);
+        }
+        soak.read(&trials[0], &readings);
+        let usage = Usage::settled(first.as_ref());
+        first.get_or_insert(usage.clone());
+        soak.round_is_over(usage);
+    }
+    soak.findings()
+}
+
+#[test]
+fn a_soak_tells_of_what_changes_drifts_or_leaks() {
+    for (wrong, rounds, told) in [
+        (Wrong::Nothing, 16, ""),
+        (Wrong::Link, 4, "c: pass in 2 of 4 rounds, fail in 2 (first in round 3"),
+        (Wrong::Counter, 4, "c: netdev.tx_packets was 1, and 7 in round 3"),
+        (Wrong::Descriptor, 4, "leak file descriptors: "),
+        (Wrong::Thread, 4, "leak threads: "),
+        (Wrong::Memory, 16, "leak memory: "),
+    ] {
+        let found: Vec<_> =
+            soak(wrong, rounds).into_iter().map(|f| format!("{} {}: {}", f.kind, f.what, f.why)).collect();
+        assert_eq!(found.is_empty(), told.is_empty(), "{wrong:?}: {found:?}");
+        assert!(found.iter().all(|line| line.contains(told)), "{wrong:?}: {found:?}");
+    }
+}
