@@ -6,7 +6,7 @@ use super::files::Files;
 use super::model::{Differs, Extent, RigKind, Trial, UDP_SEGMENTS};
 use super::problem::{Problem, Problems, nearest};
 use super::reader::{Read, Reader};
-use super::shape::KNOWN;
+use super::shape::{KNOWN, RIGS};
 use super::yaml::{Kind, Node};
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,9 @@ const FILE: &str = "fixtures/qemu-differences.yaml";
 
 /// A deviation, and the trials that it shows in.
 struct Known {
+    /// The rig is set for each of `rigs`.
     differs: Differs,
+    rigs: Vec<RigKind>,
     /// The name of a trial, or of a case: then all of its rows.
     cases: Vec<Shows>,
 }
@@ -56,7 +58,7 @@ fn is_of_the_suite(trial: &Trial) -> bool {
 /// Adds what stands in a file; `all`: these are all trials that there are, and who is not among them does not exist.
 fn add_of(tree: &Node, trials: &mut [Trial], all: bool, problems: &mut Problems) {
     let known = read(tree, problems);
-    for Known { differs, cases } in known {
+    for Known { differs, rigs, cases } in known {
         for Shows { at, name, extent } in cases {
             let case = name.split('[').next().unwrap_or_default();
             let is_read = trials.iter().any(|trial| trial.case == case && is_of_the_suite(trial));
@@ -69,7 +71,11 @@ fn add_of(tree: &Node, trials: &mut [Trial], all: bool, problems: &mut Problems)
                     let what = format!("no step of {name} has the name `{step}`");
                     problems.push(Problem::at(&at.span, what).help("give it with `as:`"));
                 }
-                trial.differs.push(Differs { extent: extent.clone(), ..differs.clone() });
+                trial.differs.extend(rigs.iter().map(|&rig| Differs {
+                    rig,
+                    extent: extent.clone(),
+                    ..differs.clone()
+                }));
             }
             if !found && (all || is_read) {
                 let names: Vec<String> = trials.iter().map(Trial::name).collect();
@@ -96,6 +102,9 @@ fn read(tree: &Node, problems: &mut Problems) -> Vec<Known> {
 
 fn entry(r: &mut Reader, item: &Node) -> Read<Known> {
     let entry = r.fields(item, "a known difference", &[KNOWN])?;
+    let rigs = entry.get("rigs").map(|node| r.some_of(node, RIGS)).transpose()?;
+    let rigs =
+        rigs.map_or_else(|| vec![RigKind::Qemu], |names| names.into_iter().map(super::checks::rig).collect());
     let when = r.need(&entry, "when").and_then(|node| condition(r, node))?;
     let why = r.need(&entry, "because").and_then(|node| r.text(node))?.trim().to_owned();
     let step = entry.get("step").map(|node| r.word(node).map(str::to_owned)).transpose()?;
@@ -124,7 +133,7 @@ fn entry(r: &mut Reader, item: &Node) -> Read<Known> {
             .collect::<Read<Vec<_>>>()?,
     };
     let differs = Differs { rig: RigKind::Qemu, when: Some(when), step, field: Some(field), extent, why };
-    Ok(Known { differs, cases })
+    Ok(Known { differs, rigs, cases })
 }
 
 /// A value, or a list of those that follow one another, as they stand there, be they numbers or words.

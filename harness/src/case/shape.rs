@@ -112,6 +112,7 @@ pub const DIFFERS: &[Key] = &[
 
 /// An entry of `fixtures/qemu-differences.yaml`.
 pub const KNOWN: &[Key] = &[
+    key("rigs", Form::SomeOf(RIGS), "The rigs that it shows on: `[qemu, vfio]`; without it, qemu."),
     must("when", Form::Text, "The versions that deviate: `qemu <= 10.0.2`."),
     must("because", Form::Text, "What was observed."),
     key("step", Form::Name, "The named step that it is about."),

@@ -44,8 +44,13 @@ pub struct Observed {
 }
 
 /// The sources that are compared, with how a case names them.
-const SOURCES: [(Source, &str); 4] =
-    [(Source::Netdev, "netdev"), (Source::Snmp, "snmp"), (Source::Qdisc, "qdisc"), (Source::Neigh, "neigh")];
+const SOURCES: [(Source, &str); 5] = [
+    (Source::Netdev, "netdev"),
+    (Source::Snmp, "snmp"),
+    (Source::Qdisc, "qdisc"),
+    (Source::Neigh, "neigh"),
+    (Source::Ethtool, "ethtool"),
+];
 
 /// Makes rigs that are watched.
 pub struct Watching {

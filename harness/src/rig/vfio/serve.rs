@@ -100,7 +100,8 @@ impl VfioRig {
         {
             finished.violations.push(why);
         }
-        if let Err(why) = ends.device.stop() {
+        let is_right = finished.violations.is_empty() && self.has_cable && !self.shared.sabotaged;
+        if let Err(why) = if is_right { ends.device.park() } else { ends.device.stop() } {
             finished.violations.push(why);
         }
         self.shared.give_back(ends);
