@@ -18,8 +18,8 @@ from guest.qmp import Monitor, Refused
 QUICK = ("quiet no_timer_check tsc=reliable nokaslr mitigations=off random.trust_cpu=on cryptomgr.notests rodata=off "
          "initcall_blacklist=crypto_kdf108_init,jent_mod_init,init_encrypted,cec_init,load_system_certificate_list,trace_eval_init")
 IOMMU = ["-device", "intel-iommu,intremap=on"]
-# Four nanoseconds an instruction; while the guest sleeps, its clock jumps to what it waits for.
-COUNTS = ["-icount", "shift=2,sleep=off"]
+# A nanosecond an instruction; while the guest sleeps, its clock jumps to what it waits for.
+COUNTS = ["-icount", "shift=0,sleep=off"]
 PR_SET_PDEATHSIG = 1
 
 

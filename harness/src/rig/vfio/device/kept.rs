@@ -222,3 +222,80 @@ fn offsets() -> impl Iterator<Item = u32> {
     let is_read = |offset: &u32| !PASSED_OVER.iter().any(|(first, last)| (first..=last).contains(&offset));
     (0..END).step_by(4).filter(is_read)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    /// What a driver writes to restart autonegotiation, and to advertise.
+    const RESTART: u32 = MDIC_WRITE | 1 << 21 | BMCR_AN_EN | BMCR_RESTART_AN;
+    const ALL: u32 = MDIC_WRITE | 1 << 21 | ANAR << 16 | 0x0DE1;
+    const NO_PAUSE: u32 = MDIC_WRITE | 1 << 21 | ANAR << 16 | 0x01E1;
+
+    /// Registers that are memory, and a keeper after a first trial whose driver reset the device, and negotiated.
+    fn after_a_trial(link: bool) -> (Mapping, Keeper) {
+        let registers = Mapping::of_memory(0x2_0000, false).expect("there is room");
+        let mut keeper = Keeper::default();
+        registers.write32(0x1680, 7);
+        keeper.learn(&registers);
+        assert_eq!(keeper.written(&registers, CTRL, CTRL_RST), Some(CTRL_RST), "the first is a real one");
+        for word in [ALL, RESTART] {
+            assert_eq!(keeper.written(&registers, MDIC, word), Some(word));
+        }
+        registers.write32(STATUS as usize, if link { STATUS_LU } else { 0 });
+        registers.write32(RCTL as usize, 2);
+        registers.write32(0x1680, 9);
+        (registers, keeper)
+    }
+
+    #[test]
+    fn the_next_trial_has_registers_as_after_a_reset_and_its_link() {
+        let (registers, mut keeper) = after_a_trial(true);
+        assert!(keeper.keeps(&registers));
+        assert_eq!(registers.read32(RCTL as usize), 0, "it receives nothing between trials");
+        assert_eq!(keeper.written(&registers, CTRL, CTRL_RST), None);
+        assert_eq!((registers.read32(0x1680), registers.read32(RCTL as usize)), (7, 0));
+        assert_eq!(registers.read32(STATUS as usize), STATUS_LU);
+        assert_eq!(keeper.written(&registers, MDIC, ALL), Some(ALL));
+        assert_eq!(keeper.written(&registers, MDIC, RESTART), Some(RESTART & !BMCR_RESTART_AN));
+        assert_eq!(keeper.account(), (1, Vec::new()));
+        // What its case asks for is done.
+        assert_eq!(keeper.written(&registers, CTRL, CTRL_RST), Some(CTRL_RST));
+        assert_eq!(keeper.written(&registers, MDIC, RESTART), Some(RESTART));
+    }
+
+    #[rstest]
+    #[case::without_a_link(false, &[])]
+    #[case::with_a_phy_in_loopback(true, &[MDIC_WRITE | 1 << 21 | 1 << 14])]
+    #[case::with_a_phy_that_advertises_what_was_not_negotiated(true, &[NO_PAUSE])]
+    fn a_trial_that_ends_otherwise_leaves_no_link(#[case] link: bool, #[case] written: &[u32]) {
+        let (registers, mut keeper) = after_a_trial(link);
+        for word in written {
+            let _ = keeper.written(&registers, MDIC, *word);
+        }
+        assert!(!keeper.keeps(&registers));
+        assert_eq!(keeper.written(&registers, CTRL, CTRL_RST), Some(CTRL_RST));
+    }
+
+    #[test]
+    fn a_register_that_does_not_become_as_after_a_reset_makes_it_a_real_one() {
+        let (registers, mut keeper) = after_a_trial(true);
+        // As if the register ignored what is written: it is compared with what it never is.
+        let (offset, word) = *keeper.after_reset.last().expect("there are some");
+        keeper.after_reset.push((offset, word ^ 1));
+        assert!(keeper.keeps(&registers));
+        assert_eq!(keeper.written(&registers, CTRL, CTRL_RST), Some(CTRL_RST));
+        assert_eq!(keeper.account().1, [Stuck { offset, after_reset: word, now: word ^ 1 }]);
+        assert_eq!(keeper.written(&registers, MDIC, RESTART), Some(RESTART));
+    }
+
+    #[test]
+    fn a_negotiation_with_other_words_is_a_real_one() {
+        let (registers, mut keeper) = after_a_trial(true);
+        assert!(keeper.keeps(&registers));
+        assert_eq!(keeper.written(&registers, CTRL, CTRL_RST), None);
+        assert_eq!(keeper.written(&registers, MDIC, NO_PAUSE), Some(NO_PAUSE));
+        assert_eq!(keeper.written(&registers, MDIC, RESTART), Some(RESTART));
+    }
+}
