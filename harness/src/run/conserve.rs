@@ -135,7 +135,7 @@ impl Books {
                 group.source().and_then(|source| self.since.get(&source)).copied().unwrap_or_default();
             let mut traffic = self.traffic(device, rig.port().as_ref(), frames, since);
             // On the qemu rig it is listed as a difference, with all else that QEMU's igb does otherwise.
-            if rig.kind() == RigKind::Vfio && rig.version("qemu").is_some() {
+            if rig.kind() != RigKind::Qemu && rig.version("qemu").is_some() {
                 traffic.sent_unpadded();
             }
             broken
