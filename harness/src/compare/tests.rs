@@ -205,3 +205,20 @@ fn where_neither_rig_does_what_the_case_says_the_case_is_wrong() {
     b.verdict = fails(5, "another");
     assert!(matches!(compare(&trial, &a, &b), Outcome::Differs { .. }));
 }
+
+#[rstest]
+#[case::two_drivers_on_one_port(RigKind::Vfio, RigKind::Linux, &["ethtool.tx_packets"])]
+#[case::two_devices(RigKind::Emu, RigKind::Vfio, &[])]
+fn what_a_device_counts_is_compared_where_it_is_one_device(
+    #[case] first: RigKind,
+    #[case] second: RigKind,
+    #[case] differ: &[&str],
+) {
+    let trial = trial("");
+    let (mut a, mut b) = (side(&trial), side(&trial));
+    (a.rig, b.rig) = (first, second);
+    assert!(a.observed.values.contains_key("ethtool.tx_packets"), "they are read");
+    b.observed.values.insert("ethtool.tx_packets".to_owned(), Reading::Number(99));
+    let found = counters::compare(&a, &b, &freedom::Freedom::default());
+    assert_eq!(found.iter().map(|d| d.field.as_str()).collect::<Vec<_>>(), differ);
+}
