@@ -83,6 +83,12 @@ impl Nic {
         }
     }
 
+    /// Whether a cable is plugged: not while it is pulled or flaps, and not any more once the card is pulled out.
+    #[must_use]
+    pub const fn has_cable(&self) -> bool {
+        self.phy.has_cable
+    }
+
     /// Whether `STATUS.LU` is set.
     #[must_use]
     pub const fn is_link_up(&self) -> bool {

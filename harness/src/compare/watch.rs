@@ -4,7 +4,7 @@
 
 use crate::case::model::{CheckItem, Command, Nanos, PORTS, RigKind, Source, Syscall, Trial};
 use crate::rig::{CallId, CallResult, CommandResult, Event, Finished, Journey};
-use crate::rig::{Port, Reading, Readings, Rig, RigError};
+use crate::rig::{Port, Reading, Readings, Reset, Rig, RigError};
 use crate::run::RigFactory;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -238,6 +238,14 @@ impl Rig for Watched {
 
     fn port(&mut self) -> Option<Port> {
         self.inner.port()
+    }
+
+    fn resets(&self) -> &[Reset] {
+        self.inner.resets()
+    }
+
+    fn hears(&self) -> bool {
+        self.inner.hears()
     }
 
     fn journey(&mut self) -> Option<&Journey> {

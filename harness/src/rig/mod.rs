@@ -17,7 +17,7 @@ pub use guest::call::{CallId, CallResult, CommandResult, Returned};
 pub use guest::readings::{Reading, Readings};
 pub use journey::Journey;
 pub use lateness::{Delays, Lateness};
-pub use port::Port;
+pub use port::{Port, Reset};
 
 use crate::case::model::{Application, Command, Nanos, PeerRun, RigKind, Source, Syscall};
 
@@ -170,6 +170,16 @@ pub trait Rig {
     /// What the port of an emulated NIC has seen since the first step; `None` where there is no such NIC.
     fn port(&mut self) -> Option<Port> {
         None
+    }
+
+    /// The resets of an emulated NIC since the first step, in order; none where they cannot be seen.
+    fn resets(&self) -> &[Reset] {
+        &[]
+    }
+
+    /// Whether the NIC would hear a frame that is injected now, but for the cable: where that is not known, it would.
+    fn hears(&self) -> bool {
+        true
     }
 
     /// The journal of all packets so far, where the rig keeps one.

@@ -2,7 +2,9 @@
 //! device's counters that no tool shows.
 
 use super::Readings;
+use crate::case::model::{Nanos, Source};
 use nic_emu::DropReason;
+use std::collections::BTreeMap;
 
 /// The sizes that a device counts frames by, in bytes with the frame check sequence.
 pub const CLASSES: [&str; 6] = ["64", "65_127", "128_255", "256_511", "512_1023", "1024_max"];
@@ -18,6 +20,17 @@ pub struct Port {
     pub lost: Vec<Lost>,
     /// Frames by size as the device counts them, whether the driver has read that or not: `rx_64`, `tx_1024_max`, …
     pub sizes: Readings,
+}
+
+/// A reset of the device by its driver.
+#[derive(Clone, Debug)]
+pub struct Reset {
+    /// When.
+    pub at: Nanos,
+    /// How many frames the port had lost.
+    pub lost: usize,
+    /// The counters of driver and qdisc as they stood.
+    pub readings: BTreeMap<Source, Readings>,
 }
 
 /// A frame that was lost in the NIC or at its port.

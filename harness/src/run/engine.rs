@@ -256,8 +256,11 @@ impl<'t> Engine<'t> {
     }
 
     fn command(&mut self, command: &Command) -> Result<(), Stop> {
+        self.books.look(self.rig);
         let result = self.rig.command(command)?;
-        self.books.ran(self.rig, command, self.record.frames().len());
+        if result.status == 0 {
+            self.books.ran(self.rig, command, self.record.frames().len());
+        }
         let output = result.output.trim();
         let what = match &command.error {
             None if result.status == 0 => match missing_line(output, &command.output) {
@@ -307,7 +310,7 @@ impl<'t> Engine<'t> {
     fn recorded(&mut self, bytes: Vec<u8>, from: Sender, explained: Explained) {
         let (at, late) = (self.rig.now(), self.rig.last_lateness());
         let index = self.record.push(WireFrame { at, late, from, bytes, packet: None, explained });
-        self.books.injected(index);
+        self.books.injected(index, self.rig.hears());
     }
 
     fn check(&mut self, check: &'t Check) -> Result<(), Stop> {

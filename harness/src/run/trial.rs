@@ -152,7 +152,7 @@ fn on_a_rig(
     };
     let harness = engine.late_since(0);
     report.waited = engine.waited();
-    let books = engine.take_books();
+    let mut books = engine.take_books();
     let last = engine.last_step().and_then(|index| trial.steps.get(index));
     if rig.is_virtual() {
         for source in &SHOWN {
@@ -167,6 +167,9 @@ fn on_a_rig(
         Some(failure) => Err(failure.into()),
         None => Ok(()),
     });
+    for (why, count) in books.undecided() {
+        *report.skipped_checks.entry(why.clone()).or_default() += count;
+    }
     let finished = rig.finish();
     report.late = harness.max(finished.lateness.map_or(0, nanos));
     judge(trial, result, last, finished, Late { harness: report.late, failing })

@@ -3,6 +3,7 @@
 use super::GrammarError;
 use super::value;
 use super::words::{Words, unknown};
+use crate::netdev::features;
 use alloc::vec::Vec;
 
 /// An offload, by ethtool's short name.
@@ -28,6 +29,12 @@ pub enum Feature {
     RxVlan,
     /// `rxhash`, `receive-hashing`: the device hashes what it receives.
     Rxhash,
+    /// `lro`, `large-receive-offload`: the device merges what it receives.
+    Lro,
+    /// `ntuple`, `ntuple-filters`: the device chooses the queue by filters.
+    Ntuple,
+    /// One feature, by the kernel's own name.
+    Named(&'static str),
 }
 
 /// Settings of interrupt moderation; `None` stays as it is.
@@ -155,7 +162,7 @@ pub enum EthtoolCommand {
     },
 }
 
-const FEATURES: [(&str, Feature); 21] = [
+const FEATURES: [(&str, Feature); 25] = [
     ("rx", Feature::Rx),
     ("rx-checksumming", Feature::Rx),
     ("tx", Feature::Tx),
@@ -177,6 +184,10 @@ const FEATURES: [(&str, Feature); 21] = [
     ("rx-vlan-hw-parse", Feature::RxVlan),
     ("rxhash", Feature::Rxhash),
     ("receive-hashing", Feature::Rxhash),
+    ("lro", Feature::Lro),
+    ("large-receive-offload", Feature::Lro),
+    ("ntuple", Feature::Ntuple),
+    ("ntuple-filters", Feature::Ntuple),
 ];
 
 const OPTIONS: [&str; 18] = [
@@ -291,7 +302,8 @@ fn features(words: &mut Words<'_>) -> Result<EthtoolCommand, GrammarError> {
     let mut list = Vec::new();
     while let Some(word) = words.peek() {
         words.next("")?;
-        let Some(&(_, feature)) = FEATURES.iter().find(|(name, _)| *name == word) else {
+        let group = FEATURES.iter().find(|(name, _)| *name == word).map(|(_, feature)| *feature);
+        let Some(feature) = group.or_else(|| features::named(word).map(Feature::Named)) else {
             return Err(words.unknown_last("feature", &FEATURES.map(|(name, _)| name)));
         };
         list.push((feature, words.value("on or off", value::on_off)?));

@@ -29,6 +29,12 @@ impl Stack {
         self.dev.igb.is_settled()
     }
 
+    /// Whether the driver has given the device up: it is gone, or its last reset did not end.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        self.dev.igb.is_given_up()
+    }
+
     /// Whether the device is up and has carrier, so that packets leave.
     #[must_use]
     pub fn carrier(&self) -> bool {

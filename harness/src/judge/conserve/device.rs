@@ -6,7 +6,7 @@
 //! cable: `ethtool -S` shows bytes from destination address to FCS, padded (82576 datasheet, section 8.18). A TAP or veth
 //! counts frames as they are, and refuses none.
 
-use super::traffic::{Cast, Device, Frame};
+use super::traffic::{Cast, Device, Frame, was_deaf};
 use super::{Equation, Moved, Traffic};
 use nic_emu::DropReason;
 
@@ -75,8 +75,8 @@ impl<'m> Counters<'m> {
 pub fn netdev(moved: &Moved, traffic: &Traffic) -> Vec<Equation> {
     let mut all = Counters::of("netdev", moved);
     let is_hardware = traffic.device == Device::Hardware;
-    all.law("tx_packets", SENT, traffic.taken(), |_| 1);
-    all.law("tx_bytes", SENT_BYTES, traffic.taken(), Frame::handed_down);
+    all.law("tx_packets", SENT, traffic.completed(), |_| 1);
+    all.law("tx_bytes", SENT_BYTES, traffic.completed(), Frame::handed_down);
     all.law("rx_packets", TAKEN, &traffic.accepted, |_| 1);
     let handed_up = |frame: &Frame| if is_hardware { frame.handed_up() } else { frame.bytes };
     all.law("rx_bytes", "bytes of the frames taken in, without FCS", &traffic.accepted, handed_up);
@@ -144,8 +144,8 @@ pub fn ethtool(moved: &Moved, traffic: &Traffic) -> Vec<Equation> {
         ("rx_flow_control_xon", &traffic.pauses_obeyed, false),
     ] {
         // One that the filters hold back may have been obeyed before, which nobody tells.
-        let is_unknown =
-            name.starts_with("rx") && traffic.refused.iter().any(|(_, frame)| frame.pause.is_some());
+        let held_back = |(reason, frame): &(_, Frame)| frame.pause.is_some() && !was_deaf(*reason);
+        let is_unknown = name.starts_with("rx") && traffic.refused.iter().any(held_back);
         let such = frames.iter().filter(|frame| frame.pause == Some(asks));
         if !is_unknown {
             all.law(name, "pause frames of the MAC", such, |_| 1);
@@ -179,7 +179,7 @@ pub fn queues(moved: &Moved, traffic: &Traffic) -> Vec<Equation> {
     let in_sight = traffic.cut_off.is_empty() && traffic.sent.iter().all(|frame| frame.queue.is_some());
     let mut numbers = (0..=u16::MAX).take_while(|n| moved.contains_key(&format!("tx_queue_{n}_packets")));
     while let (true, Some(n)) = (in_sight, numbers.next()) {
-        let of_queue = || traffic.sent.iter().filter(|frame| frame.queue == Some(n));
+        let of_queue = || traffic.sent.iter().filter(|frame| frame.queue == Some(n) && !frame.is_uncounted);
         all.law(&format!("tx_queue_{n}_packets"), "the frames that left by this queue", of_queue(), |_| 1);
         let counts = "bytes of the frames that left by this queue, without padding and FCS";
         all.law(&format!("tx_queue_{n}_bytes"), counts, of_queue(), Frame::handed_down);
@@ -192,8 +192,8 @@ pub fn queues(moved: &Moved, traffic: &Traffic) -> Vec<Equation> {
         let counts = "bytes of the frames that came by this queue, without FCS";
         all.law(&format!("rx_queue_{n}_bytes"), counts, of_queue(), Frame::handed_up);
     }
-    all.sum(("tx_queue_", "_packets"), SENT, traffic.taken(), |_| 1);
-    all.sum(("tx_queue_", "_bytes"), SENT_BYTES, traffic.taken(), Frame::handed_down);
+    all.sum(("tx_queue_", "_packets"), SENT, traffic.completed(), |_| 1);
+    all.sum(("tx_queue_", "_bytes"), SENT_BYTES, traffic.completed(), Frame::handed_down);
     all.sum(("rx_queue_", "_packets"), TAKEN, &traffic.accepted, |_| 1);
     let bytes = "bytes of the frames taken in, without FCS";
     all.sum(("rx_queue_", "_bytes"), bytes, &traffic.accepted, Frame::handed_up);

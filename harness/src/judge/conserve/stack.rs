@@ -10,10 +10,12 @@ use std::collections::BTreeMap;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const ICMP: u8 = 1;
+/// Bytes of the headers of a datagram without options of IP.
+const UDP_HEADERS: u64 = 28;
 /// Bytes of an Ethernet header.
 const ETHERNET: u64 = 14;
 
-/// `/proc/net/snmp` and `netstat`. Packets of UDP_SEGMENT that the stack cuts count once, and are not for this.
+/// `/proc/net/snmp` and `netstat`.
 #[must_use]
 pub fn snmp(moved: &Moved, traffic: &Traffic) -> Vec<Equation> {
     let mut all = received(moved, traffic);
@@ -71,7 +73,7 @@ pub fn tcp(moved: &Moved, traffic: &Traffic) -> Vec<Equation> {
         _ => format!("{counter} (less {again} SYN-ACK sent again, and {crossed} of a SYN that crossed ours)"),
     };
     let segments =
-        traffic.sent.iter().filter(|frame| frame.ip.is_some_and(|ip| ip.protocol == TCP && ip.offset == 0));
+        traffic.taken().filter(|frame| frame.ip.is_some_and(|ip| ip.protocol == TCP && ip.offset == 0));
     vec![one((counter, is - again + crossed), "segments of TCP", segments)]
 }
 
@@ -79,7 +81,7 @@ pub fn tcp(moved: &Moved, traffic: &Traffic) -> Vec<Equation> {
 fn syn_acks(traffic: &Traffic) -> (i64, i64) {
     let mut seen = BTreeMap::new();
     let (mut again, mut crossed) = (0, 0);
-    for (connection, has_ack) in traffic.sent.iter().filter_map(|frame| frame.ip?.syn) {
+    for (connection, has_ack) in traffic.taken().filter_map(|frame| frame.ip?.syn) {
         match seen.insert(connection, has_ack) {
             Some(true) if has_ack => again += 1,
             Some(false) if has_ack => crossed += 1,
@@ -91,9 +93,9 @@ fn syn_acks(traffic: &Traffic) -> (i64, i64) {
 
 /// UDP and ICMP count datagrams, IP each packet that it hands to a neighbour: every fragment, but a large packet of TCP once.
 fn sent(moved: &Moved, traffic: &Traffic) -> Vec<Equation> {
-    let with = |wanted: fn(&Ip) -> bool| {
-        traffic.sent.iter().filter(move |frame| frame.ip.is_some_and(|ip| wanted(&ip)))
-    };
+    let sent = datagrams_whole(traffic);
+    let with =
+        |wanted: fn(&Ip) -> bool| sent.iter().filter(move |frame| frame.ip.is_some_and(|ip| wanted(&ip)));
     let udp = with(|ip| ip.protocol == UDP && ip.offset == 0);
     let icmp = with(|ip| ip.protocol == ICMP && ip.offset == 0);
     let mut all = vec![
@@ -106,6 +108,24 @@ fn sent(moved: &Moved, traffic: &Traffic) -> Vec<Equation> {
         let octets = |frame: &Frame| frame.ip.map_or(0, |ip| i64::try_from(ip.octets).unwrap_or(0));
         let (counter, is) = sum(moved, &["IpExt.OutOctets"]);
         all.push(Equation::new(counter, is, "bytes of packets of IPv4", with(|_| true), octets));
+    }
+    all
+}
+
+/// The frames that were sent, as IP had them: those that a large datagram of UDP_SEGMENT was cut into are one, with one header.
+fn datagrams_whole(traffic: &Traffic) -> Vec<Frame> {
+    let mut all: Vec<Frame> = Vec::new();
+    let mut large = BTreeMap::new();
+    for frame in traffic.taken() {
+        let key = frame.whole.zip(frame.ip.filter(|ip| ip.protocol == UDP && !ip.is_fragment));
+        let before = key.and_then(|(whole, _)| large.insert(whole, all.len()));
+        match (before.and_then(|at| all.get_mut(at)?.ip.as_mut()), key) {
+            (Some(first), Some((whole, ip))) => {
+                first.octets += ip.octets.saturating_sub(UDP_HEADERS);
+                large.extend(before.map(|at| (whole, at)));
+            }
+            _ => all.push(frame.clone()),
+        }
     }
     all
 }

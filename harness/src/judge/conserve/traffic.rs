@@ -70,6 +70,10 @@ pub struct Frame {
     pub queue: Option<u16>,
     /// The packet of the journey that it was made from.
     pub packet: Option<u32>,
+    /// The packet that this one was cut from, in the end.
+    pub whole: Option<u32>,
+    /// The device was reset before the driver saw that it was sent.
+    pub is_uncounted: bool,
 }
 
 /// Frames that a failure names together: by size with FCS, then by whom they are for.
@@ -129,6 +133,8 @@ impl Frame {
             ip: ip(&d),
             queue: None,
             packet: None,
+            whole: None,
+            is_uncounted: false,
         }
     }
 
@@ -136,6 +142,12 @@ impl Frame {
     #[must_use]
     pub fn class(&self) -> Class {
         Class(self.size(), self.cast)
+    }
+
+    /// Whether a NIC does not take it at this MTU.
+    #[must_use]
+    pub fn is_longer_than(&self, mtu: u64) -> bool {
+        self.with_fcs() > longest(mtu)
     }
 
     /// Its bytes with FCS.
@@ -252,14 +264,14 @@ impl Traffic {
             let found = lost.iter_mut().find(|l| l.is_some_and(|l| l.bytes == bytes));
             match found.and_then(Option::take) {
                 // The port tells of those that its MAC kept to itself.
-                Some(_) if by_mac(&frame) => traffic.pauses_obeyed.push(frame),
+                Some(found) if by_mac(&frame) && !was_deaf(found.reason) => traffic.pauses_obeyed.push(frame),
                 Some(found) => traffic.refused.push((found.reason, frame)),
-                None if !tells && device == Device::Hardware && frame.with_fcs() > longest(mtu) => {
+                None if !tells && device == Device::Hardware && frame.is_longer_than(mtu) => {
                     traffic.refused.push((DropReason::Oversize, frame));
                 }
                 None => match refused(device, &frame, tells) {
                     Some(reason) => traffic.refused.push((reason, frame)),
-                    None if by_mac(&frame) => traffic.pauses_obeyed.push(frame),
+                    None if by_mac(&frame) && queue.is_none() => traffic.pauses_obeyed.push(frame),
                     None => traffic.accepted.push(frame),
                 },
             }
@@ -285,6 +297,11 @@ impl Traffic {
         self.sent.iter().chain(&self.cut_off)
     }
 
+    /// Of those, the frames that the driver saw to be sent.
+    pub fn completed(&self) -> impl Iterator<Item = &Frame> {
+        self.taken().filter(|frame| !frame.is_uncounted)
+    }
+
     /// Of the frames that several of one packet are, the first: what the device cut by itself.
     pub fn cut(&self) -> impl Iterator<Item = &Frame> {
         let same = |a: &Frame, b: &Frame| a.packet.is_some() && a.packet == b.packet;
@@ -301,6 +318,13 @@ impl Traffic {
         let own = |frame: &Frame| frame.cast != Cast::Unicast || frame.to == SUT_MAC;
         self.accepted.iter().filter(move |frame| frame.is_ipv4 && own(frame))
     }
+}
+
+/// Whether the MAC did not even look at a frame that was lost for this reason.
+#[must_use]
+pub fn was_deaf(reason: DropReason) -> bool {
+    use DropReason::{BadCrc, Cable, LinkDown, ReceiverDisabled, Removed, Reset, Undersize};
+    matches!(reason, LinkDown | ReceiverDisabled | Reset | BadCrc | Undersize | Removed | Cable)
 }
 
 /// The longest frame with FCS that a driver has its NIC take at an MTU (Linux 6.12 `igb_set_frame_size`: two tags, and 1,536 at least).

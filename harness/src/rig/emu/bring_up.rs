@@ -93,7 +93,6 @@ pub(super) fn boot(host: &Identity) -> Result<EmuRig, RigError> {
         now: 0,
         origin: 0,
         at_once: 0,
-        has_cable: true,
     };
     rig.stack.start(Instant::ZERO);
     rig.wait_until("the device is probed", |rig| rig.stack.is_started() && rig.stack.is_settled())?;

@@ -1,7 +1,7 @@
 //! Virtual time: it jumps to whatever is due next.
 
 use super::EmuRig;
-use crate::case::model::Nanos;
+use crate::case::model::{Nanos, Source};
 use crate::rig::{Event, RigError, SeenFrame};
 use stack_under_test::time::Instant;
 
@@ -64,6 +64,7 @@ impl EmuRig {
         self.journal.absorb(self.stack.trace_mut().take());
         if std::mem::take(&mut self.machine.borrow_mut().was_reset) {
             self.journal.rings_are_new();
+            self.keep_counters_of_reset();
         }
         let mut output = std::mem::take(&mut self.output);
         self.machine.borrow_mut().step(self.now, self.stack.memory(), &mut output);
@@ -91,6 +92,19 @@ impl EmuRig {
             self.stack.run_timers(now);
         }
         self.let_applications_go_on();
+    }
+
+    /// The driver is about to begin anew: what it has counted until now.
+    fn keep_counters_of_reset(&mut self) {
+        let (at, now) = (self.relative(self.now), Instant(self.now));
+        if let Some(ledger) = &mut self.ledger {
+            let mut read = |source: &Source| {
+                let of = super::of_the_stack(source).ok()?;
+                Some((source.clone(), guest::readings::read(&mut self.stack, now, &of)))
+            };
+            let sources = [Source::Netdev, Source::Ethtool, Source::Qdisc];
+            ledger.reset(at, sources.iter().filter_map(&mut read).collect());
+        }
     }
 
     /// Calls that blocked and can go on.

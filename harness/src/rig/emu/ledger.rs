@@ -1,7 +1,8 @@
 //! What the emulated NIC's port saw, kept for the equations of `conserve`; and the device's counters by size, which a driver
 //! clears by reading them and shows to nobody.
 
-use crate::rig::port::{CLASSES, Lost, Port};
+use crate::case::model::{Nanos, Source};
+use crate::rig::port::{CLASSES, Lost, Port, Reset};
 use crate::rig::{Reading, Readings};
 use nic_emu::{Dropped, Nic, Received};
 use std::collections::BTreeMap;
@@ -43,6 +44,7 @@ pub struct Ledger {
     queues: Vec<u16>,
     received: Vec<(u16, Vec<u8>)>,
     lost: Vec<Lost>,
+    resets: Vec<Reset>,
 }
 
 impl Ledger {
@@ -59,6 +61,17 @@ impl Ledger {
     /// Frames were lost.
     pub fn lost(&mut self, dropped: impl Iterator<Item = Dropped>) {
         self.lost.extend(dropped.map(|frame| Lost { reason: frame.reason, bytes: frame.bytes }));
+    }
+
+    /// The driver resets the device, with its counters as they are.
+    pub fn reset(&mut self, at: Nanos, readings: BTreeMap<Source, Readings>) {
+        self.resets.push(Reset { at, lost: self.lost.len(), readings });
+    }
+
+    /// The resets so far.
+    #[must_use]
+    pub fn resets(&self) -> &[Reset] {
+        &self.resets
     }
 
     /// All of it, with the counters by size.

@@ -22,7 +22,7 @@ pub use host::Host;
 pub use lent::{Access, Lent};
 
 use crate::case::model::{Command, Nanos, RigKind, Source, Syscall, Trial};
-use crate::rig::{CallId, CommandResult, Event, Finished, Journey, Port, Readings, Rig, RigError};
+use crate::rig::{CallId, CommandResult, Event, Finished, Journey, Port, Readings, Reset, Rig, RigError};
 use apps::{App, Apps};
 use guest::agent::Agent;
 use guest::{command, readings};
@@ -32,14 +32,15 @@ use machine::Machine;
 use nic_emu::Output;
 use stack_under_test::control;
 use stack_under_test::control::ethtool::EthtoolCommand;
+use stack_under_test::control::ip::link::LinkCommand;
 use stack_under_test::stack::Stack;
 use stack_under_test::time::Instant;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// How long a command that resets the device may take until there is carrier again.
-const CARRIER_BOUND: Nanos = 10_000_000_000;
+/// How long a command that resets the device may take until there is carrier again; a self-test takes nearly ten seconds.
+pub(in crate::rig) const CARRIER_BOUND: Nanos = 30_000_000_000;
 
 /// A trial's stack, NIC and wire.
 pub struct EmuRig {
@@ -61,8 +62,6 @@ pub struct EmuRig {
     origin: u64,
     /// How often in a row something was due without time passing.
     at_once: u32,
-    /// Whether the cable is plugged.
-    has_cable: bool,
 }
 
 impl EmuRig {
@@ -109,10 +108,29 @@ impl EmuRig {
         at.saturating_sub(self.origin)
     }
 
-    /// Whether packets could leave, were it not for the cable or an administrator.
+    /// Whether packets could leave, or no link can come: there is no cable or no card, the driver has given up, or an
+    /// administrator wants none.
     fn is_ready(&self) -> bool {
-        let down_on_purpose = !self.has_cable || !self.stack.is_up();
-        self.stack.is_settled() && (self.stack.carrier() || down_on_purpose)
+        let has_cable = self.machine.borrow().nic.has_cable();
+        let can_come = has_cable && self.stack.is_up() && !self.stack.is_given_up();
+        self.stack.is_settled() && (self.stack.carrier() || !can_come)
+    }
+}
+
+/// Whether a command resets the port, so that its link is negotiated anew.
+#[must_use]
+pub(in crate::rig) fn resets_port(command: &control::Command) -> bool {
+    match command {
+        control::Command::Link(LinkCommand::Set(set)) => set.up == Some(true) || set.mtu.is_some(),
+        control::Command::Ethtool(command) => match command {
+            EthtoolCommand::Negotiate
+            | EthtoolCommand::Rings { .. }
+            | EthtoolCommand::Channels { .. }
+            | EthtoolCommand::Pause { .. } => true,
+            EthtoolCommand::Test { offline } => *offline,
+            _ => false,
+        },
+        _ => false,
     }
 }
 
@@ -180,10 +198,11 @@ impl Rig for EmuRig {
         }
         self.let_applications_go_on();
         let bound = self.now.saturating_add(CARRIER_BOUND);
-        while !self.is_ready() {
+        let resets = resets_port(&parsed);
+        while !(self.stack.is_settled() && (!resets || self.is_ready())) {
             if !self.tick(bound)? {
-                let what =
-                    format!("no carrier {} s after `{}`", CARRIER_BOUND / 1_000_000_000, words.join(" "));
+                let what = if resets { "no carrier" } else { "no rest" };
+                let what = format!("{what} {} s after `{}`", CARRIER_BOUND / 1_000_000_000, words.join(" "));
                 return Err(RigError::Broken(what));
             }
         }
@@ -217,7 +236,6 @@ impl Rig for EmuRig {
     }
 
     fn set_link(&mut self, up: bool) -> Result<(), RigError> {
-        self.has_cable = up;
         self.machine.borrow_mut().nic.set_link(up);
         Ok(())
     }
@@ -248,6 +266,10 @@ impl Rig for EmuRig {
     fn port(&mut self) -> Option<Port> {
         let machine = self.machine.borrow();
         self.ledger.as_ref().map(|ledger| ledger.port(machine.counted.sizes(&machine.nic)))
+    }
+
+    fn resets(&self) -> &[Reset] {
+        self.ledger.as_ref().map(Ledger::resets).unwrap_or_default()
     }
 
     fn journey(&mut self) -> Option<&Journey> {

@@ -27,18 +27,17 @@ pub use pool::Pool;
 
 use crate::case::model::{Command, Nanos, RigKind, Source, Syscall, topology};
 use crate::rig::emu::journal::Journal;
-use crate::rig::emu::of_the_stack;
+use crate::rig::emu::{CARRIER_BOUND, of_the_stack, resets_port};
 use crate::rig::{CallId, CommandResult, Event, Finished, Journey, Readings, Rig, RigError, SeenFrame};
 use ::guest::protocol::{Answer, Identity, Reply, Request, State, Wrong};
 use ::guest::readings::Source as OfTheStack;
 use clock::Clock;
 use guest::Guest;
+use stack_under_test::control;
 use stack_under_test::stack::Config;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// How long a command that resets the device may take until there is carrier again, by the stack's clock.
-const CARRIER_BOUND: Nanos = 10_000_000_000;
 /// So many frames arrive at one moment at most before the stack is let at them: a ring has room for 256.
 const AT_ONCE_MAX: u32 = 64;
 /// Of ids, ports, hashes.
@@ -218,10 +217,13 @@ impl Rig for QemuRig {
             return Ok(result);
         }
         let bound = self.state.now.saturating_add(CARRIER_BOUND);
-        while !self.is_ready() {
+        let words: Vec<_> = command.words.iter().map(String::as_str).collect();
+        let resets = control::parse(&words).is_ok_and(|parsed| resets_port(&parsed));
+        while !(self.state.settled && (!resets || self.is_ready())) {
             if self.state.now >= bound {
                 let seconds = CARRIER_BOUND / 1_000_000_000;
-                let what = format!("no carrier {seconds} s after `{}`", command.words.join(" "));
+                let what = if resets { "no carrier" } else { "no rest" };
+                let what = format!("{what} {seconds} s after `{}`", command.words.join(" "));
                 return Err(RigError::Broken(what));
             }
             self.step(bound)?;
@@ -242,7 +244,7 @@ impl Rig for QemuRig {
     }
 
     fn inject(&mut self, frame: &[u8]) -> Result<(), RigError> {
-        if !self.state.up || !self.state.carrier {
+        if !self.hears() {
             // A NIC that does not listen hears nothing. QEMU would keep the frame until it does.
             return Ok(());
         }
@@ -255,6 +257,10 @@ impl Rig for QemuRig {
         self.guest()?.inject(frame)?;
         self.clock.injected(wanted);
         Ok(())
+    }
+
+    fn hears(&self) -> bool {
+        self.state.up && self.state.carrier
     }
 
     fn last_lateness(&self) -> Nanos {

@@ -20,7 +20,7 @@ mod wire;
 
 use crate::case::model::{Command, Nanos, RigKind, Source, Syscall};
 use crate::rig::emu::journal::Journal;
-use crate::rig::emu::of_the_stack;
+use crate::rig::emu::{of_the_stack, resets_port};
 use crate::rig::linux::Happening;
 use crate::rig::linux::moments::Moments;
 use crate::rig::linux::schedule::RealTime;
@@ -102,7 +102,11 @@ impl Rig for VfioRig {
             return Ok(CommandResult { status: 2, output: command::printed(&words, &refusal) });
         }
         self.let_applications_go_on();
-        self.wait_until(&format!("there is carrier after `{}`", words.join(" ")), Self::is_ready)?;
+        let done = words.join(" ");
+        match resets_port(&parsed) {
+            true => self.wait_until(&format!("there is carrier after `{done}`"), Self::is_ready)?,
+            false => self.wait_until(&format!("`{done}` is done"), |rig| rig.stack.is_settled())?,
+        }
         self.moments.took_time();
         if matches!(parsed, control::Command::Ethtool(EthtoolCommand::Test { .. })) {
             let (output, passed) = self.stack.self_test();

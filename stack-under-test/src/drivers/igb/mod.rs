@@ -211,18 +211,24 @@ impl Igb {
     /// probe is under way.
     ///
     /// # Errors
-    /// `ENOMEM` without memory for the rings, `ENODEV` when the device is gone or was not probed, `EIO` when it was given up.
+    /// `ENOMEM` without memory for the rings, `ENODEV` when the device is gone or was not probed, `EIO` when the probe
+    /// has failed. One whose last reset did not end is reset again.
     pub fn open(&mut self, ctx: &mut DriverCtx<'_>) -> Result<(), Errno> {
         if self.hw.removed || self.phase == Phase::Unprobed {
             return Err(Errno::ENODEV);
         }
-        if self.phase == Phase::Failed {
+        let found = ids::mac_of(self.config.device).is_some() && is_valid_ether_addr(self.mac);
+        if self.phase == Phase::Failed && !found {
             return Err(Errno::EIO);
         }
         if self.test_opens() {
             return Ok(());
         }
         self.want_up = true;
+        if self.phase == Phase::Failed {
+            self.start_reset(ctx);
+            self.advance(ctx);
+        }
         if self.phase == Phase::Down {
             if let Err(error) = self.alloc_rings(ctx) {
                 self.want_up = false;
@@ -301,6 +307,12 @@ impl Igb {
         matches!(self.phase, Phase::Unprobed | Phase::Up | Phase::Down | Phase::Failed)
             && !self.reset_requested
             && self.test.is_none()
+    }
+
+    /// Whether the device is given up: it is gone, or its last reset did not end.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        self.phase == Phase::Failed
     }
 
     /// Whether there is a link (`netif_carrier_ok`).

@@ -36,7 +36,7 @@ pub(super) enum Phase {
     Test { next: Instant },
     /// Running.
     Up,
-    /// Given up; the last fault says why.
+    /// Given up; the last fault says why. Unless the device is gone, the next `ip link set up` or reset tries again.
     Failed,
 }
 
@@ -70,6 +70,10 @@ impl Igb {
                 Phase::Reset { next, polls } if next <= ctx.now => self.poll_reset(ctx, polls),
                 Phase::Test { next } if next <= ctx.now => self.run_test(ctx),
                 Phase::TxOff { until } if until <= ctx.now => self.up(ctx),
+                Phase::Failed if self.reset_requested && !self.hw.removed => {
+                    self.reset_requested = false;
+                    self.start_reset(ctx);
+                }
                 Phase::Up if self.reset_requested => {
                     self.reset_requested = false;
                     self.down(ctx);
@@ -137,7 +141,11 @@ impl Igb {
         }
         if in_reset {
             self.hw.fault(Fault::ResetTimeout);
-            return self.give_up(ctx);
+            // Linux goes on regardless, and resets it again at the next occasion.
+            let wanted = self.want_up || self.test.as_ref().is_some_and(|test| test.was_up());
+            self.give_up(ctx);
+            self.want_up = wanted;
+            return;
         }
         if !read {
             self.hw.fault(Fault::AutoReadTimeout);

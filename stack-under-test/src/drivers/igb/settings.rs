@@ -54,8 +54,9 @@ impl Igb {
         if matches!(self.phase, Phase::Unprobed | Phase::Down | Phase::Failed) {
             self.free_rings(ctx);
             self.apply_queue_pairs();
-        } else {
-            self.reset_requested = self.want_up;
+        }
+        if !matches!(self.phase, Phase::Unprobed | Phase::Down) {
+            self.reset_requested = self.want_up && !self.hw.removed;
             self.advance(ctx);
         }
         Ok(())

@@ -32,6 +32,8 @@ const NVM_WORDS: u16 = 0x40;
 const NVM_EVERY: Duration = Duration::from_micros(100);
 /// Polls of one word before it is given up.
 const NVM_POLLS: u32 = 5000;
+/// How long a PHY that negotiates is given until it is looked for its link (`igb_link_test`).
+const LINK_WAIT: Duration = Duration::from_secs(5);
 /// Between raising a cause and looking whether its interrupt came.
 const INTERRUPT_WAIT: Duration = Duration::from_millis(10);
 /// The causes that an 82576 raises through ICS.
@@ -40,6 +42,10 @@ const ICS_MASK: u32 = 0x77D4_FBFD;
 /// What is tested after the next reset, or now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
+    /// The PHY of an interface that is down looks for its link (`igb_power_up_link`), until then.
+    Link {
+        until: Instant,
+    },
     Registers,
     /// The word that is read, and the sum of those before it.
     Eeprom {
@@ -68,6 +74,13 @@ pub(super) struct SelfTest {
     icr: u32,
 }
 
+impl SelfTest {
+    /// Whether the interface comes up again afterwards.
+    pub(super) fn was_up(&self) -> bool {
+        self.was_up
+    }
+}
+
 impl Igb {
     /// Starts the self-test. Offline the device is taken out of service, and comes back by itself: [`Igb::is_settled`] says
     /// when. [`Igb::self_test`] has the results.
@@ -78,18 +91,27 @@ impl Igb {
             return;
         }
         let mut results = [0; TESTS.len()];
-        results[LINK] = u64::from(self.hw.rd32(ctx.bus, STATUS) & STATUS_LU == 0);
+        let running = self.want_up && self.phase != Phase::Failed;
+        // An interface that is down has no link, and nobody blames it: online it is not looked at.
+        results[LINK] = u64::from(running && self.hw.rd32(ctx.bus, STATUS) & STATUS_LU == 0);
         self.test_results = Some(results);
         let has_device = !matches!(self.phase, Phase::Unprobed | Phase::Failed);
         if !offline || self.test.is_some() || !has_device {
             return;
         }
-        self.test = Some(SelfTest { stage: Stage::Registers, was_up: self.want_up, results, icr: 0 });
+        let stage = if self.phase == Phase::Down {
+            Stage::Link { until: ctx.now + LINK_WAIT }
+        } else {
+            Stage::Registers
+        };
+        self.test = Some(SelfTest { stage, was_up: self.want_up, results, icr: 0 });
         self.want_up = false;
         if self.running() || matches!(self.phase, Phase::TxOff { .. }) {
             self.down(ctx);
         } else if self.phase == Phase::Down {
-            self.start_reset(ctx);
+            self.hw.modify(ctx.bus, CTRL, CTRL_FRCSPD | CTRL_FRCDPX, CTRL_SLU);
+            self.phy.set_up(ctx.now, self.flow_control.requested);
+            self.phase = Phase::Test { next: ctx.now };
         }
         self.advance(ctx);
     }
@@ -135,6 +157,7 @@ impl Igb {
         let Some(test) = &mut self.test else { return };
         test.results[which] = result;
         test.stage = match which {
+            LINK => Stage::Registers,
             REGISTERS => Stage::Eeprom { word: 0, sum: 0, polls: 0 },
             EEPROM => Stage::Interrupt { cause: 0, part: 0 },
             INTERRUPT => Stage::Loopback(loopback::Step::FIRST),
@@ -147,6 +170,7 @@ impl Igb {
     pub(super) fn run_test(&mut self, ctx: &mut DriverCtx<'_>) {
         let Some(test) = &self.test else { return };
         match test.stage {
+            Stage::Link { until } => self.link_test(ctx, until),
             Stage::Registers => {
                 let result = self.reg_test(ctx);
                 self.test_done(ctx, REGISTERS, result);
@@ -163,6 +187,17 @@ impl Igb {
             test.stage = stage;
         }
         self.phase = Phase::Test { next };
+    }
+
+    /// `igb_link_test`, for an interface that is down: the PHY negotiates for five seconds.
+    fn link_test(&mut self, ctx: &mut DriverCtx<'_>, until: Instant) {
+        self.run_phy(ctx);
+        if ctx.now < until {
+            let next = self.phy.deadline().map_or(until, |at| at.min(until));
+            return self.test_goes_on(Stage::Link { until }, next);
+        }
+        let failed = u64::from(self.hw.rd32(ctx.bus, STATUS) & STATUS_LU == 0);
+        self.test_done(ctx, LINK, failed);
     }
 
     /// `igb_eeprom_test`: 2 when the sum is wrong or a word does not come.
