@@ -110,7 +110,7 @@ impl Device {
         })
     }
 
-    /// From now on its link outlasts a trial, as [`kept`] says.
+    /// From now on its link outlasts a trial: the first reset of the next one is done register by register, and proved.
     ///
     /// # Errors
     /// When the device cannot be reset on its own.
