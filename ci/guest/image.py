@@ -1,12 +1,14 @@
 """The initramfs: modules of the kernel package and programs of this machine, in a cpio archive that needs no root to be made."""
 
 import hashlib
+import io
 import lzma
 import os
 import re
 import shutil
 import stat
 import subprocess
+import tarfile
 from pathlib import Path
 
 from guest.kernel import Kernel, Unavailable, run
@@ -25,22 +27,46 @@ MODULES = [r"drivers/net/ethernet/intel/igb/", r"drivers/vfio/", r"net/sched/", 
            r"crypto/crc32c", r"arch/x86/crypto/crc32c"]
 
 
-def image(kernel: Kernel, cache: Path, extra: dict[str, Path]) -> bytes:
-    """An archive with these files of the host added at these places of the guest (a folder with all in it)."""
-    base = cache / "base" / f"{kernel.release}-{hashlib.sha256(repr(MODULES).encode()).hexdigest()[:8]}"
-    if not base.exists():
-        modules(kernel, base)
+class Base:
+    """The initramfs of every guest: `path`, the archive; `places`, what is in it."""
+
+    def __init__(self, kernel: Kernel, cache: Path):
+        modules_of = hashlib.sha256(repr(MODULES).encode()).hexdigest()[:8]
+        folder = cache / "base" / f"{kernel.release}-{modules_of}"
+        programs = {name: find(name) for name in PROGRAMS}
+        # Another version of a program or a library is another guest.
+        made_of = [(str(path), path.stat().st_mtime_ns) for path in programs.values() if path]
+        made_of += [(path, os.stat(path).st_mtime_ns) for path in ["/etc/ld.so.cache"] if os.path.exists(path)]
+        sources = [Path(__file__).read_bytes(), (Path(__file__).parent / "init").read_bytes(), repr(made_of).encode()]
+        self.name = hashlib.sha256(b"".join([folder.name.encode(), *sources])).hexdigest()[:12]
+        self.path = cache / "base" / f"{self.name}.cpio"
+        known = self.path.with_suffix(".places")
+        if not (self.path.exists() and known.exists()):
+            if not folder.exists():
+                modules(kernel, folder)
+            archive, places = base(folder, programs)
+            write(known, "\n".join(places).encode())
+            write(self.path, archive)
+        self.places = set(known.read_text().splitlines())
+
+
+def write(path: Path, data: bytes) -> None:
+    """All of it or nothing, also where two runs do so."""
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_bytes(data)
+    part.rename(path)
+
+
+def base(folder: Path, programs: dict[str, Path | None]) -> tuple[bytes, list[str]]:
+    """An archive with the modules, and the programs with their libraries; and the places of all files."""
     files: dict[str, Path] = {}
-    add_tree(files, base, "")
-    for name in PROGRAMS:
-        add_program(files, name)
+    add_tree(files, folder, "")
+    for name, source in programs.items():
+        if source is not None:
+            add_program(files, name, source)
     for path in FILES:
         if Path(path).exists():
             add_tree(files, Path(path), path)
-    for place, source in extra.items():
-        add_tree(files, source, place)
-        if source.is_file() and os.access(source, os.X_OK):
-            add_libraries(files, source)
     archive = Cpio()
     for name in ["usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "proc", "sys", "dev", "run", "tmp", "etc", "root", "mnt"]:
         archive.folder(name)
@@ -51,7 +77,36 @@ def image(kernel: Kernel, cache: Path, extra: dict[str, Path]) -> bytes:
     archive.file("init", (Path(__file__).parent / "init").read_bytes(), True)
     for place, source in sorted(files.items()):
         archive.file(place.lstrip("/"), source.read_bytes(), os.access(source, os.X_OK))
-    return archive.end()
+    return archive.end(), sorted(files)
+
+
+def extras(base: Base, extra: dict[str, Path]) -> bytes:
+    """An archive of files of this machine at these places of the guest (a folder with all in it), as its tar unpacks it."""
+    files: dict[str, Path] = {}
+    for place, source in extra.items():
+        if source.is_file() and os.access(source, os.X_OK):
+            add_libraries(files, source)
+        files = {place: source for place, source in files.items() if place not in base.places}
+        add_tree(files, source, place)
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for place, source in sorted(files.items()):
+            archive.add(source, place.lstrip("/"), recursive=False, filter=timeless)
+    return whole.getvalue()
+
+
+def timeless(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """The guest's clock may be behind this machine's."""
+    entry.mtime = 0
+    return entry
+
+
+def find(name: str) -> Path | None:
+    """A program that the guest needs; `None` where it can do without."""
+    found = shutil.which(name, path=PATH)
+    if found is None and name not in OPTIONAL:
+        raise Unavailable(f"{name} is not here, and the guest needs it: ci/setup")
+    return Path(found).resolve() if found else None
 
 
 def modules(kernel: Kernel, base: Path) -> None:
@@ -87,13 +142,7 @@ def modules(kernel: Kernel, base: Path) -> None:
     work.rename(base)
 
 
-def add_program(files: dict[str, Path], name: str) -> None:
-    found = shutil.which(name, path=PATH)
-    if found is None:
-        if name in OPTIONAL:
-            return
-        raise Unavailable(f"{name} is not here, and the guest needs it: ci/setup")
-    source = Path(found).resolve()
+def add_program(files: dict[str, Path], name: str, source: Path) -> None:
     # The name decides what the program does where one program has many (kmod).
     files[f"/usr/bin/{name}"] = source
     if name == "modprobe":

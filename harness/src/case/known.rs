@@ -6,7 +6,7 @@ use super::files::Files;
 use super::model::{Differs, Extent, RigKind, Trial, UDP_SEGMENTS};
 use super::problem::{Problem, Problems, nearest};
 use super::reader::{Read, Reader};
-use super::shape::KNOWN;
+use super::shape::{KNOWN, RIGS};
 use super::yaml::{Kind, Node};
 use std::path::{Path, PathBuf};
 
@@ -17,9 +17,14 @@ const EVERYWHERE: &str = "all";
 /// The list, from the folder around the suite.
 pub const FILE: &str = "fixtures/qemu-differences.yaml";
 
+/// Of any version: a lab may have a card in place of QEMU's igb.
+const ON_QEMU: &str = "qemu >= 0";
+
 /// A deviation, and the trials that it shows in.
 struct Known {
+    /// The rig is set for each of `rigs`.
     differs: Differs,
+    rigs: Vec<RigKind>,
     /// The name of a trial, or of a case: then all of its rows. None: it may show in all.
     cases: Vec<Shows>,
 }
@@ -67,12 +72,11 @@ fn is_of_the_suite(trial: &Trial) -> bool {
 /// the suite, where who is not among them may have a file.
 fn add_of(tree: &Node, trials: &mut [Trial], (all, folder): (bool, Option<&Path>), problems: &mut Problems) {
     let known = read(tree, problems);
-    for Known { differs, cases } in known {
+    for Known { differs, rigs, cases } in known {
         if differs.everywhere {
-            trials
-                .iter_mut()
-                .filter(|trial| is_of_the_suite(trial))
-                .for_each(|t| t.differs.push(differs.clone()));
+            for trial in trials.iter_mut().filter(|trial| is_of_the_suite(trial)) {
+                trial.differs.extend(rigs.iter().map(|&rig| Differs { rig, ..differs.clone() }));
+            }
         }
         for Shows { at, name, extent } in cases {
             let case = name.split('[').next().unwrap_or_default();
@@ -86,7 +90,11 @@ fn add_of(tree: &Node, trials: &mut [Trial], (all, folder): (bool, Option<&Path>
                     let what = format!("no step of {name} has the name `{step}`");
                     problems.push(Problem::at(&at.span, what).help("give it with `as:`"));
                 }
-                trial.differs.push(Differs { extent: extent.clone(), ..differs.clone() });
+                trial.differs.extend(rigs.iter().map(|&rig| Differs {
+                    rig,
+                    extent: extent.clone(),
+                    ..differs.clone()
+                }));
             }
             let is_there = folder.is_none_or(|folder| folder.join(format!("{case}.yaml")).is_file());
             if !found && (all || is_read || !is_there) {
@@ -115,6 +123,9 @@ fn read(tree: &Node, problems: &mut Problems) -> Vec<Known> {
 fn entry(r: &mut Reader, item: &Node) -> Read<Known> {
     let entry = r.fields(item, "a known difference", &[KNOWN])?;
     let seen = r.need(&entry, "seen").and_then(|node| version(r, node))?;
+    let rigs = entry.get("rigs").map(|node| r.some_of(node, RIGS)).transpose()?;
+    let rigs =
+        rigs.map_or_else(|| vec![RigKind::Qemu], |names| names.into_iter().map(super::checks::rig).collect());
     let why = r.need(&entry, "because").and_then(|node| r.text(node))?.trim().to_owned();
     let step = entry.get("step").map(|node| r.word(node).map(str::to_owned)).transpose()?;
     let field = match r.need(&entry, "field")? {
@@ -157,7 +168,7 @@ fn entry(r: &mut Reader, item: &Node) -> Read<Known> {
     };
     let differs = Differs {
         rig: RigKind::Qemu,
-        when: None,
+        when: Some(ON_QEMU.to_owned()),
         seen: Some(seen),
         step,
         field: Some(field),
@@ -165,7 +176,7 @@ fn entry(r: &mut Reader, item: &Node) -> Read<Known> {
         everywhere,
         why,
     };
-    Ok(Known { differs, cases })
+    Ok(Known { differs, rigs, cases })
 }
 
 /// A value, or a list of those that follow one another, as they stand there, be they numbers or words.

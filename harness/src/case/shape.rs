@@ -120,6 +120,7 @@ pub const DIFFERS: &[Key] = &[
 
 /// An entry of `fixtures/qemu-differences.yaml`.
 pub const KNOWN: &[Key] = &[
+    key("rigs", Form::SomeOf(RIGS), "The rigs that it shows on: `[qemu, vfio]`; without it, qemu."),
     must(
         "seen",
         Form::Text,

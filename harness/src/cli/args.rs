@@ -169,7 +169,7 @@ impl CompareArguments {
     /// What a rig is to be made with; a lab is for rigs that have one.
     #[must_use]
     pub fn with(&self, rig: RigKind) -> With {
-        let lab = self.trials.lab.clone().filter(|_| rig != RigKind::Emu);
+        let lab = self.trials.lab.clone().filter(|_| matches!(rig, RigKind::Linux | RigKind::Vfio));
         self.trials.with(lab, ClockKind::Virtual)
     }
 

@@ -36,7 +36,10 @@ pub fn run(arguments: &CompareArguments) -> io::Result<u8> {
         let made = rigs::factory(kind, &arguments.with(kind)).map(Watching::new);
         made.map_err(|why| format!("rig {}: {why}", kind.name()))
     };
-    let (a, b) = match watched(first).and_then(|a| Ok((a, watched(second)?))) {
+    // Both rigs may have the ports of one lab: one after the other then, and what the second lacks is told late.
+    let later = [first, second].iter().all(|rig| arguments.with(*rig).lab.is_some());
+    let both = watched(first).and_then(|a| Ok((a, if later { None } else { Some(watched(second)?) })));
+    let (a, b) = match both {
         Ok(both) => both,
         Err(why) => return Ok(cannot(&why)),
     };
@@ -49,7 +52,6 @@ pub fn run(arguments: &CompareArguments) -> io::Result<u8> {
     if let Err(why) = places::writable(&arguments.trials.out, None) {
         return Ok(cannot(&why));
     }
-    a.notes().iter().chain(&b.notes()).for_each(|note| complain(note));
     let work = Work {
         arguments,
         all: &trials,
@@ -59,7 +61,10 @@ pub fn run(arguments: &CompareArguments) -> io::Result<u8> {
         labels: report::labels(first, second),
         trouble: Mutex::new(None),
     };
-    let tally = work.compare(&a, &b);
+    let tally = match work.compare(a, || b.map_or_else(|| watched(second), Ok)) {
+        Ok(tally) => tally,
+        Err(why) => return Ok(cannot(&why)),
+    };
     let status =
         if cancelled.load(Ordering::Relaxed) { 1.max(tally.exit_status()) } else { tally.exit_status() };
     match work.trouble.into_inner().ok().flatten() {
@@ -91,10 +96,16 @@ struct Work<'w> {
 
 impl Work<'_> {
     /// Everything on the first rig, then on the second; each trial is compared as soon as that is over.
-    fn compare(&self, a: &Watching, b: &Watching) -> Tally {
+    ///
+    /// # Errors
+    /// Why the second cannot be had.
+    fn compare(&self, a: Watching, b: impl FnOnce() -> Result<Watching, String>) -> Result<Tally, String> {
         let begin = Instant::now();
         let sides = Mutex::new(BTreeMap::new());
-        self.run(a, &|trial, side| drop(lock(&sides).insert(trial.name(), side)), &mut |_| {});
+        self.run(&a, &|trial, side| drop(lock(&sides).insert(trial.name(), side)), &mut |_| {});
+        let first = a.kind();
+        // Its ports are free again, if it has any.
+        drop(a);
         let outcomes = Mutex::new(BTreeMap::new());
         let judge = |trial: &Trial, b: Side| {
             let Some(a) = lock(&sides).remove(&trial.name()) else { return };
@@ -119,18 +130,20 @@ impl Work<'_> {
         if self.cancelled.load(Ordering::Relaxed) {
             names.iter().for_each(|name| tell(name.clone()));
         } else {
-            self.run(b, &judge, &mut tell);
+            let b = b()?;
+            self.run(&b, &judge, &mut tell);
+            tally.close(self.chosen, (first, b.kind()));
         }
-        tally.close(self.chosen, (a.kind(), b.kind()));
         if self.arguments.trials.format == Format::Human {
             self.note(output.put(&(tally.summary(begin.elapsed()).join("\n") + "\n")));
         }
-        tally
+        Ok(tally)
     }
 
     /// Runs everything on one rig; `keep` gets what each trial left, `tell` the names in order.
     fn run(&self, on: &Watching, keep: &(dyn Fn(&Trial, Side) + Sync), tell: &mut dyn FnMut(String)) {
         let rig = on.kind();
+        on.notes().iter().for_each(|note| complain(note));
         let options = Options {
             jobs: self.arguments.jobs_on(rig),
             max_wait: self.arguments.trials.max_wait,

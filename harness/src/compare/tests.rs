@@ -267,3 +267,20 @@ fn what_may_show_anywhere_is_stale_where_it_shows_nowhere(
     assert_eq!(told((RigKind::Emu, RigKind::Qemu)), stale);
     assert_eq!(told((RigKind::Qemu, RigKind::Linux)), 0, "a kernel on a TAP has no interrupts of a NIC");
 }
+
+#[rstest]
+#[case::two_drivers_on_one_port(RigKind::Vfio, RigKind::Linux, &["ethtool.tx_packets"])]
+#[case::two_devices(RigKind::Emu, RigKind::Vfio, &[])]
+fn what_a_device_counts_is_compared_where_it_is_one_device(
+    #[case] first: RigKind,
+    #[case] second: RigKind,
+    #[case] differ: &[&str],
+) {
+    let trial = trial("");
+    let (mut a, mut b) = (side(&trial), side(&trial));
+    (a.rig, b.rig) = (first, second);
+    assert!(a.observed.values.contains_key("ethtool.tx_packets"), "they are read");
+    b.observed.values.insert("ethtool.tx_packets".to_owned(), Reading::Number(99));
+    let found = counters::compare(&a, &b, &freedom::Freedom::default());
+    assert_eq!(found.iter().map(|d| d.field.as_str()).collect::<Vec<_>>(), differ);
+}

@@ -92,11 +92,12 @@ impl Observed {
 }
 
 /// The sources that are compared, with how a case names them.
-const SOURCES: [(Source, &str); 5] = [
+const SOURCES: [(Source, &str); 6] = [
     (Source::Netdev, "netdev"),
     (Source::Snmp, "snmp"),
     (Source::Qdisc, "qdisc"),
     (Source::Neigh, "neigh"),
+    (Source::Ethtool, "ethtool"),
     (Source::Interrupts, "interrupts"),
 ];
 

@@ -172,7 +172,7 @@ impl Books {
         }
         self.look(rig);
         let port = rig.port();
-        let is_unpadded = rig.kind() == RigKind::Vfio && rig.version("qemu").is_some();
+        let is_unpadded = rig.kind() != RigKind::Qemu && rig.version("qemu").is_some();
         let journey = rig.journey();
         let losses = journey.map(Losses::of);
         let since = losses.as_ref().and_then(|losses| self.since(losses));

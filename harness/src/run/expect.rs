@@ -44,6 +44,11 @@ impl<'t> Engine<'t> {
         }
         let frame = loop {
             let Some(frame) = self.next(window.to)? else {
+                let name = expect.name.as_deref();
+                // A rig that deviates in a step as a whole may send nothing.
+                if name.is_some() && self.deviations.tolerates(name, "frame", ("", "")) {
+                    return Ok(());
+                }
                 return Err(self.nothing_came(expect, window, begin)?.into());
             };
             // What a real peer makes the stack send besides is not told by the case.

@@ -71,6 +71,14 @@ impl VfioRig {
 
     fn with(mut ends: Ends, shared: &Arc<Shared>) -> Result<Self, (Box<Ends>, String)> {
         let log = KernelLog::from_now();
+        // Frames of the trial before that nobody waited for are none of this one.
+        loop {
+            match ends.wire.next() {
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(why) => return Err((Box::new(ends), why)),
+            }
+        }
         if let Err(why) = ends.device.start() {
             return Err((Box::new(ends), why));
         }

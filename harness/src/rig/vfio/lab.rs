@@ -189,6 +189,7 @@ impl VfioLab {
         device.stop()?;
         if of_qemu::version().is_some() {
             self.notes.push(of_qemu::NOTE.to_owned());
+            device.keep_link()?;
         }
         self.shared.give_back(Ends { device, id, wire });
         Ok(())
@@ -221,6 +222,14 @@ impl VfioLab {
         let mut wrong = Vec::new();
         // The device is let go first: its driver could not have it.
         if let Some(ends) = self.shared.ends().take() {
+            let (spared, stuck) = ends.device.account();
+            if !stuck.is_empty() {
+                let list: Vec<_> = stuck.iter().take(8).map(ToString::to_string).collect();
+                crate::report::output::complain(&format!(
+                    "the link was kept for {spared} trials, and not for all: after a reset by writes {}",
+                    list.join("; ")
+                ));
+            }
             wrong.extend(ends.device.stop().err());
         }
         let (wire, path) = (self.wire.clone(), self.home_place.path());

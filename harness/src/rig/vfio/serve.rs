@@ -105,7 +105,9 @@ impl VfioRig {
         {
             finished.violations.push(why);
         }
-        if let Err(why) = ends.device.stop() {
+        let is_well = finished.violations.is_empty() && finished.reasons.is_empty();
+        let is_right = is_well && self.has_cable && self.shared.sabotage.is_none();
+        if let Err(why) = if is_right { ends.device.park() } else { ends.device.stop() } {
             finished.violations.push(why);
         }
         self.shared.give_back(ends);

@@ -21,6 +21,9 @@ pub struct Ability {
 const LEFT_TO_HARDWARE: [&str; 4] =
     ["tcp-segmentation-offload", "tx-checksumming", "tx-udp-segmentation", "tx-tcp-segmentation"];
 
+/// The shortest frame of a cable, in bytes without FCS (IEEE 802.3, section 3.2.8).
+const SHORTEST: usize = 60;
+
 impl Ability {
     /// Why a trial cannot run on it; `None`: it can.
     #[must_use]
@@ -38,6 +41,10 @@ impl Ability {
                 commands.iter().find_map(|command| command_lacks(command, |words| self.ethtool(words)))
             }
             Action::Inject(inject) if self.kind == "veth" => too_long(inject, mtu),
+            Action::Inject(inject) if self.kind.is_empty() && inject.cut_to < SHORTEST => {
+                let bytes = inject.cut_to;
+                Some(format!("a frame of {bytes} bytes: a card pads what it sends to {SHORTEST}"))
+            }
             Action::Call(call) => call_missing(call),
             _ => None,
         })

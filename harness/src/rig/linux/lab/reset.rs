@@ -51,7 +51,7 @@ pub fn look() -> Result<State, String> {
     }
     settings.extend(own_settings());
     Ok(State {
-        ip: ip.lines().map(plain).collect(),
+        ip: ip.lines().filter(|line| !is_of_a_moment(line)).map(plain).collect(),
         links,
         qdiscs: output(&["tc", "qdisc", "show"])?.lines().map(without_handle).collect(),
         ruleset: ruleset(),
@@ -82,6 +82,11 @@ fn own_settings() -> Values {
 fn ruleset() -> Vec<String> {
     let text = output(&["nft", "list", "ruleset"]).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
+}
+
+/// A neighbour of the loopback device, which the kernel makes for a packet to this host, and forgets again.
+fn is_of_a_moment(line: &str) -> bool {
+    line.contains(" dev lo ") && line.contains("NOARP")
 }
 
 /// A line of `ip` without what has no meaning: numbers of namespaces, blanks at its end.

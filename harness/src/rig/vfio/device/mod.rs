@@ -1,9 +1,12 @@
 //! A PCI device through VFIO: registers, memory that it shares with the stack, interrupts, configuration space, reset.
 
+mod kept;
 mod sys;
 
 use super::binding::Address;
 use super::write_back;
+use kept::Keeper;
+pub use kept::Stuck;
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use stack_under_test::bus::{Bus, Direction};
@@ -11,8 +14,8 @@ use stack_under_test::dma::DmaMemory;
 use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sys::Mapping;
 use vfio_bindings::bindings::vfio::{
     VFIO_API_VERSION, VFIO_GROUP_FLAGS_VIABLE, VFIO_IOMMU_INFO_CAPS, VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE,
@@ -58,6 +61,8 @@ pub struct Device {
     interrupts: Interrupts,
     vectors: Vec<EventFd>,
     address: Address,
+    /// For the bus of a trial, and from one to the next.
+    keeper: Arc<Mutex<Keeper>>,
 }
 
 impl Device {
@@ -102,7 +107,41 @@ impl Device {
             interrupts,
             vectors,
             address: address.clone(),
+            keeper: Arc::default(),
         })
+    }
+
+    /// From now on its link outlasts a trial: the first reset of the next one is done register by register, and proved.
+    ///
+    /// # Errors
+    /// When the device cannot be reset on its own.
+    pub fn keep_link(&self) -> Result<(), String> {
+        self.stop()?;
+        self.set_command(COMMAND_MEMORY, 0)?;
+        self.keeper().learn(&self.registers);
+        Ok(())
+    }
+
+    /// A trial is over: stopped as by [`Device::stop`], but that the link stays where it can.
+    ///
+    /// # Errors
+    /// When the device cannot be reset on its own.
+    pub fn park(&self) -> Result<(), String> {
+        if !self.keeper().keeps(&self.registers) {
+            return self.stop();
+        }
+        self.cut_off()
+    }
+
+    /// How many resets were spared since the link is kept, and why one was not.
+    #[must_use]
+    pub fn account(&self) -> (u32, Vec<Stuck>) {
+        self.keeper().account()
+    }
+
+    fn keeper(&self) -> MutexGuard<'_, Keeper> {
+        // What a thread that panicked left is whole.
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its vendor and its device id.
@@ -118,6 +157,13 @@ impl Device {
     /// # Errors
     /// When the device cannot be reset on its own.
     pub fn stop(&self) -> Result<(), String> {
+        self.cut_off()?;
+        self.keeper().was_reset();
+        self.reset()
+    }
+
+    /// No interrupts, no access to memory.
+    fn cut_off(&self) -> Result<(), String> {
         self.set_command(0, COMMAND_MASTER)?;
         // Of interrupts that are not enabled this is an error, which says nothing.
         let _ = sys::set_irqs(
@@ -127,7 +173,7 @@ impl Device {
             0,
             &[],
         );
-        self.reset()
+        Ok(())
     }
 
     /// VFIO_DEVICE_RESET, which may be asked for again while another reset of the bus is under way.
@@ -200,7 +246,11 @@ impl Device {
     /// What a driver of the stack works with: its bus, and its memory.
     #[must_use]
     pub fn lease(&mut self) -> Lease {
-        let bus = VfioBus { registers: Arc::clone(&self.registers), _memory: Arc::clone(&self.memory) };
+        let bus = VfioBus {
+            registers: Arc::clone(&self.registers),
+            _memory: Arc::clone(&self.memory),
+            keeper: Arc::clone(&self.keeper),
+        };
         Lease { memory: self.memory.as_dma(self.iova), bus }
     }
 
@@ -259,6 +309,15 @@ pub struct Lease {
 pub struct VfioBus {
     registers: Arc<Mapping>,
     _memory: Arc<Mapping>,
+    keeper: Arc<Mutex<Keeper>>,
+}
+
+impl VfioBus {
+    /// What a write to a register that has to do with the link becomes.
+    fn kept(&self, offset: u32, value: u32) -> Option<u32> {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        keeper.written(&self.registers, offset, value)
+    }
 }
 
 impl Bus for VfioBus {
@@ -268,7 +327,10 @@ impl Bus for VfioBus {
 
     fn write32(&mut self, offset: u32, value: u32) {
         fence(Ordering::SeqCst);
-        self.registers.write32(offset as usize, value);
+        let value = if Keeper::watches(offset) { self.kept(offset, value) } else { Some(value) };
+        if let Some(value) = value {
+            self.registers.write32(offset as usize, value);
+        }
     }
 
     fn dma_map(&mut self, _addr: u64, _len: u32, _direction: Direction) {}
