@@ -14,6 +14,7 @@ pub const BUS_BASE: u64 = 0x1000_0000;
 /// Registers of a ring, from its first one on.
 const BAL: u32 = 0x00;
 const LEN: u32 = 0x08;
+const HEAD: u32 = 0x10;
 const TAIL: u32 = 0x18;
 pub const RX: u32 = 0xc000;
 pub const TX: u32 = 0xe000;
@@ -207,6 +208,7 @@ impl Host {
             memory.write_le32(at + 8, DONE | TCP_AND_IP_RIGHT);
             self.rx_head = (self.rx_head + 1) % count;
         }
+        self.ports.registers[(RX + HEAD) as usize / 4].set(self.rx_head);
         before - wire.len()
     }
 
