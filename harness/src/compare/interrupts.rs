@@ -9,7 +9,7 @@
 
 use super::watch::Traffic;
 use super::{Difference, Side};
-use crate::case::model::{Differs, Extent, Nanos, RigKind, Trial};
+use crate::case::model::{Differs, Extent, Interrupts, Nanos, RigKind, Trial};
 use crate::rig::Reading;
 
 /// How often the watchdog of Linux's driver kicks each vector, and how late it may have done so before the first step.
@@ -22,6 +22,7 @@ pub fn compare(trial: &Trial, a: &Side, b: &Side) -> Option<Difference> {
     if !trial.faults.is_empty() || !a.observed.counts_interrupts() || !b.observed.counts_interrupts() {
         return None;
     }
+    let taken = |side: &Side| taken(side, trial.interrupts);
     let wrong = |side: &Side| broken(&taken(side), &side.observed.traffic, times(trial, side.rig));
     let told = |side: &Side| wrong(side).err().unwrap_or_else(|| shown(&taken(side)));
     (wrong(a).is_err() || wrong(b).is_err()).then(|| Difference {
@@ -36,10 +37,12 @@ pub fn compare(trial: &Trial, a: &Side, b: &Side) -> Option<Difference> {
     })
 }
 
-/// Interrupts by the vector of a queue pair. What belongs to no queue is compared as it is.
-fn taken(side: &Side) -> Vec<(String, u64)> {
+/// Interrupts by the vector of a queue pair, or the only one that there is. What belongs to no queue is compared as it is.
+fn taken(side: &Side, kind: Interrupts) -> Vec<(String, u64)> {
+    let is_only_one = kind != Interrupts::Msix;
     let of_a_queue = |(key, value): (&String, &Reading)| {
-        let vector = key.strip_prefix("interrupts.").filter(|vector| vector.contains("TxRx"))?;
+        let vector =
+            key.strip_prefix("interrupts.").filter(|vector| is_only_one || vector.contains("TxRx"))?;
         let Reading::Number(count) = value else { return None };
         Some((vector.to_owned(), u64::try_from(*count).unwrap_or(0)))
     };

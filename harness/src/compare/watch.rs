@@ -193,6 +193,8 @@ impl Watched {
         // What comes now belongs to no step.
         while let Ok(Some(_)) = self.advance(until) {}
         self.observed.traffic.until = self.inner.now();
+        // What lay in the ring when it was reset has interrupted, and is no frame: a reset that is seen stands for it.
+        self.observed.traffic.kicks += self.inner.resets().len() as u64 * KICKS;
         let (now, unread) = read(self.inner.as_mut());
         self.observed.unread = unread;
         self.observed.values = moved(&self.before, now);

@@ -114,7 +114,7 @@ impl<'t> Deviations<'t> {
                 return Err(self.stale(differs));
             }
             // In a lab, what has no value is for a comparison, too.
-            if is_seen && differs.rig == RigKind::Qemu {
+            if is_seen && !matches!(differs.rig, RigKind::Vfio | RigKind::Linux) {
                 return Err(Failure::new(format!(
                     "nothing in this trial shows whether QEMU deviates as it is listed ({}): give the value that {} has in it, or let the \
                      case state something of that",
