@@ -186,13 +186,16 @@ impl Igb {
     }
 
     /// Makes the device send every queue's interrupt: whatever was lost comes again. A message that was lost has masked its vector
-    /// (EIAM), so they are enabled first; Linux does not, and its queue stays deaf.
+    /// (EIAM), so they are enabled first; without MSI-X its cause stands, and only what was masked meanwhile is told of again. Linux
+    /// does neither, and its queue stays deaf.
     pub(super) fn kick(&mut self, ctx: &mut DriverCtx<'_>) {
         if !self.config.msix {
+            self.hw.wr32(ctx.bus, IMC, u32::MAX);
+            self.irq_enable_again(ctx.bus);
             return self.hw.wr32(ctx.bus, ICS, INT_RXDMT0);
         }
-        let queues = if self.icr_unread { self.eims_mask() } else { self.eims_mask() & !EIMS_OTHER };
-        self.hw.wr32(ctx.bus, EIMS, queues);
-        self.hw.wr32(ctx.bus, EICS, queues);
+        let all = self.eims_mask();
+        self.hw.wr32(ctx.bus, EIMS, all);
+        self.hw.wr32(ctx.bus, EICS, if self.icr_unread { all } else { all & !EIMS_OTHER });
     }
 }

@@ -252,7 +252,7 @@ impl Igb {
             self.configure(ctx);
             self.advance(ctx);
         }
-        Ok(())
+        if self.hw.removed { Err(Errno::ENODEV) } else { Ok(()) }
     }
 
     /// Takes the device down (`igb_close`). Packets in the ring are sent for 10 ms more, then the device is reset, and what

@@ -156,6 +156,11 @@ impl Igb {
         let eecd = self.hw.try_rd32(ctx.bus, EECD);
         let is_read = |eecd| eecd & EECD_AUTO_RD != 0;
         let read = !in_reset && eecd.is_some_and(is_read) && self.has_mac(ctx);
+        if in_reset && self.link.held_until.is_some_and(|until| ctx.now < until) {
+            // What waits above the rings can wait as long as the carrier is kept.
+            self.phase = Phase::Reset { next: ctx.now + RESET_EVERY, polls };
+            return;
+        }
         // The polls for the NVM begin when the reset is over, after all of those for it.
         let (polls, most) = match in_reset {
             true => (polls, RESET_POLLS),
@@ -219,7 +224,7 @@ impl Igb {
         self.want_up = false;
         self.reset_requested = false;
         self.recovering = false;
-        self.test = None;
+        self.test_given_up();
         for queue in ctx.queues.iter_mut().take(self.tx.len()) {
             queue.stop();
         }
@@ -232,14 +237,14 @@ impl Igb {
     /// Whether the station address can be read, where it has to be.
     fn has_mac(&mut self, ctx: &mut DriverCtx<'_>) -> bool {
         let mut has = |reg| self.hw.try_rd32(ctx.bus, reg).is_some();
-        self.config.mac.is_some() || has(RAL0) && has(RAH0)
+        self.config.mac.is_some() || is_valid_ether_addr(self.mac) || has(RAL0) && has(RAH0)
     }
 
-    /// The configured address, or the one that the device read from its NVM. Whether there is a valid one.
+    /// The configured address, or the one that the device read from its NVM when it was probed. Whether there is a valid one.
     fn find_mac(&mut self, ctx: &mut DriverCtx<'_>) -> bool {
         if let Some(mac) = self.config.mac {
             self.mac = mac;
-        } else {
+        } else if !is_valid_ether_addr(self.mac) {
             let [a, b, c, d] = self.hw.rd32(ctx.bus, RAL0).to_le_bytes();
             let [e, f, _, _] = self.hw.rd32(ctx.bus, RAH0).to_le_bytes();
             self.mac = [a, b, c, d, e, f];

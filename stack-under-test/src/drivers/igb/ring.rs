@@ -317,8 +317,8 @@ pub(super) struct RxRing {
     pub(super) skb: Option<Skb>,
     /// The rest of the present packet is thrown away, up to its last descriptor.
     pub(super) discard: bool,
-    /// The next descriptor, if the watchdog found it done and not written back.
-    pub(super) stuck_at: Option<u16>,
+    /// The next descriptor, if the watchdog found it done and not written back, and where the device stood then.
+    pub(super) stuck_at: Option<(u16, u16)>,
 }
 
 impl RxRing {

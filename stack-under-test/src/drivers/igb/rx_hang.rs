@@ -80,11 +80,13 @@ impl RxRing {
         (0..u32::from(done)).take_while(is_hole).count() as u16
     }
 
-    /// Marks descriptors as damaged frames, which the next poll throws away.
-    fn fill_holes(&mut self, holes: u16) {
+    /// Marks what was not written back ahead of `head` as damaged frames, which the next poll throws away.
+    fn fill_holes(&mut self, head: u16) {
         let mut i = self.ring.next_to_clean;
-        for _ in 0..holes {
-            self.ring.descs.write(i, desc::written_back(RXD_EOP | RXD_RXE, 1));
+        for _ in 0..self.distance(head) {
+            if WrittenBack::of(self.ring.descs.second(i)).len == 0 {
+                self.ring.descs.write(i, desc::written_back(RXD_EOP | RXD_RXE, 1));
+            }
             i = self.ring.after(i);
         }
     }
@@ -101,11 +103,10 @@ impl Igb {
             }
             let rx = &mut self.rx[q];
             let holes = rx.holes(head);
-            let stuck_at = (holes > 0).then_some(rx.ring.next_to_clean);
-            if holes > 0 && core::mem::replace(&mut rx.stuck_at, stuck_at) == stuck_at {
-                self.write_back_lost(q, holes);
-            } else {
-                rx.stuck_at = stuck_at;
+            let clean = rx.ring.next_to_clean;
+            match rx.stuck_at {
+                Some((at, head)) if holes > 0 && at == clean => self.write_back_lost(q, head),
+                _ => rx.stuck_at = (holes > 0).then_some((clean, head as u16)),
             }
             let rx = &self.rx[q];
             has_buffers &= rx.distance(rx.ring.next_to_use) >= LEAST_BUFFERS;
@@ -120,15 +121,16 @@ impl Igb {
         }
     }
 
-    /// The descriptor is lost, and the frame. Where a frame may have several it is not known where the next one begins.
-    fn write_back_lost(&mut self, q: usize, holes: u16) {
+    /// All descriptors ahead of `head`, where the device stood two seconds ago, and not written back are lost, and their frames. Where a
+    /// frame may have several it is not known where the next one begins.
+    fn write_back_lost(&mut self, q: usize, head: u16) {
         self.hw.fault(Fault::RxWriteBack);
         if self.max_frame() as usize > HEAD_BYTES {
             return self.recover();
         }
         let rx = &mut self.rx[q];
         rx.stuck_at = None;
-        rx.fill_holes(holes);
+        rx.fill_holes(head);
     }
 }
 

@@ -20,6 +20,7 @@ impl Igb {
             return;
         }
         self.watchdog_at = Some(ctx.now + EVERY);
+        self.link.get_status |= self.link.carrier && self.lost_link(ctx);
         if !self.link.get_status {
             return self.watchdog_knows_link(ctx, true);
         }
@@ -28,6 +29,11 @@ impl Igb {
             self.watchdog_waits_for_phy = true;
             self.run_phy(ctx);
         }
+    }
+
+    /// Whether the link is gone, and nobody said so: the interrupt may have been lost. Linux relies on that.
+    fn lost_link(&mut self, ctx: &mut DriverCtx<'_>) -> bool {
+        self.hw.try_rd32(ctx.bus, STATUS).is_some_and(|status| status & STATUS_LU == 0)
     }
 
     /// Goes on with what the PHY is asked.

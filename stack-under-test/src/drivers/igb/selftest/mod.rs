@@ -145,6 +145,21 @@ impl Igb {
         }
     }
 
+    /// The device is given up in mid-test: what has not been tested has failed.
+    pub(super) fn test_given_up(&mut self) {
+        let Some(mut test) = self.test.take() else { return };
+        let first = match test.stage {
+            Stage::Link { .. } => LINK,
+            Stage::Registers => REGISTERS,
+            Stage::Eeprom { .. } => EEPROM,
+            Stage::Interrupt { .. } => INTERRUPT,
+            Stage::Loopback(_) | Stage::Over => LOOPBACK,
+        };
+        let undone = if first == LINK { REGISTERS..=LINK } else { first..=LOOPBACK };
+        test.results[undone].iter_mut().for_each(|result| *result = (*result).max(1));
+        self.test_results = Some(test.results);
+    }
+
     /// The interface is switched on: while a test runs, it comes up once that is over. Whether one runs.
     pub(super) fn test_opens(&mut self) -> bool {
         if let Some(test) = &mut self.test {

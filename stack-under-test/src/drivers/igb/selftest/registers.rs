@@ -89,11 +89,19 @@ impl Igb {
                     }
                 };
                 if !holds {
+                    self.disable_all(ctx);
                     return u64::from(register);
                 }
             }
         }
         0
+    }
+
+    /// What was enabled for the test of the tails has neither ring nor buffers.
+    fn disable_all(&mut self, ctx: &mut DriverCtx<'_>) {
+        for (first, (count, stride)) in [(RDBAL + Q_DCTL, FIRST), (rxq(4) + Q_DCTL, OTHERS)] {
+            (0..count).for_each(|n| self.hw.wr32(ctx.bus, first + n * stride, 0));
+        }
     }
 
     fn keeps(&mut self, ctx: &mut DriverCtx<'_>, register: u32, mask: u32, value: u32) -> bool {
