@@ -151,7 +151,7 @@ pub fn hang() -> Outcome {
     let told = [
         "FAIL  qemu  cases/second",
         "2 passed, 1 failed",
-        "(on CPU 2), sent because it did not end what it was told to do",
+        "CPU 2 of the guest does not end what it was told to do, and is here",
         "image/wrong.rs:",
         "start_processor",
     ];

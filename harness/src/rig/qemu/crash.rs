@@ -125,6 +125,9 @@ impl Crash {
     }
 }
 
+/// What the guest adds where a CPU was sent an NMI because it hangs.
+const ASKED: &str = ", sent because it did not end what it was told to do";
+
 /// What a line says that begins a report.
 fn told(line: &str) -> Option<String> {
     let rest = line.strip_prefix("wireproof-guest ")?;
@@ -133,6 +136,12 @@ fn told(line: &str) -> Option<String> {
     }
     let rest = rest.strip_prefix("exception ")?;
     let (vector, details) = rest.split_once(' ').unwrap_or((rest, ""));
+    if let Some((_, cpu)) = details.strip_suffix(ASKED).and_then(|rest| rest.split_once('(')) {
+        let cpu = cpu.trim_end_matches(')').trim_start_matches("on ");
+        return Some(format!(
+            "{cpu} of the guest does not end what it was told to do, and is here (an NMI had it tell)"
+        ));
+    }
     let name = match vector {
         "0" => "divide error (#DE)",
         "2" => "non-maskable interrupt (NMI)",

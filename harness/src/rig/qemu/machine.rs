@@ -243,15 +243,17 @@ impl Machine {
     /// It is dead: the pipe ends, and with it who listens. What it started and left behind would keep both.
     fn hear_the_end(&mut self) {
         let Some(listener) = self.listener.take() else { return };
-        let deadline = Instant::now() + LAST_WORDS;
-        while !listener.is_finished() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        if !listener.is_finished() {
+        if !has_ended(&listener) {
             // Somebody of the group still has the pipe, so that its number is nobody else's.
             self.kill_group();
         }
-        let _ = listener.join();
+        // A QEMU that a script has put into a group of its own still hears its monitor. Who keeps the pipe even so, has the thread.
+        if !listener.is_finished() {
+            let _ = self.monitor.ask("quit", Instant::now() + LAST_WORDS);
+        }
+        if has_ended(&listener) {
+            let _ = listener.join();
+        }
     }
 
     fn kill_group(&self) {
@@ -269,6 +271,15 @@ impl Drop for Machine {
         let _ = self.child.wait();
         self.hear_the_end();
     }
+}
+
+/// Whether it ends within [`LAST_WORDS`].
+fn has_ended(listener: &JoinHandle<()>) -> bool {
+    let deadline = Instant::now() + LAST_WORDS;
+    while !listener.is_finished() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    listener.is_finished()
 }
 
 /// Whether there is a reason to wait on: time is up for now, and nobody wants the run to stop.
