@@ -74,9 +74,12 @@ impl Igb {
                 Phase::Reset { next, polls } if next <= ctx.now => self.poll_reset(ctx, polls),
                 Phase::Test { next } if next <= ctx.now => self.run_test(ctx),
                 Phase::TxOff { until } if until <= ctx.now => self.up(ctx),
-                Phase::Failed if self.reset_requested && !self.hw.removed => {
+                Phase::Failed if self.reset_requested => {
                     self.reset_requested = false;
-                    self.start_reset(ctx);
+                    // Of a device that is gone nothing can be reset.
+                    if !self.hw.removed {
+                        self.start_reset(ctx);
+                    }
                 }
                 Phase::Up if self.reset_requested => {
                     self.reset_requested = false;
