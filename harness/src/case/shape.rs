@@ -118,6 +118,9 @@ pub const DIFFERS: &[Key] = &[
     must("why", Form::Text, "Why."),
 ];
 
+/// What frames are counted otherwise by, see [`super::model::Way`].
+pub const WAYS: &[&str] = &["padding", "cut", "tag", "fcs"];
+
 /// An entry of `fixtures/qemu-differences.yaml`.
 pub const KNOWN: &[Key] = &[
     key("rigs", Form::SomeOf(RIGS), "The rigs that it shows on: `[qemu, vfio]`; without it, qemu."),
@@ -135,6 +138,11 @@ pub const KNOWN: &[Key] = &[
     ),
     key("lacks", Form::Text, "Of the letters of the field, those that may be missing."),
     key("times", Form::Number(2, 16), "Of interrupts, how many there may be for one that there should be."),
+    key(
+        "by",
+        Form::OneOf(WAYS),
+        "Of a counter of the device, what its frames are counted otherwise by: `padding`.",
+    ),
     must("cases", Form::Text, "The trials it shows in; with a value each, the field has that and no other."),
 ];
 
