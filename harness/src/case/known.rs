@@ -319,12 +319,15 @@ mod tests {
         assert!(said.contains(told) && trials.iter().all(|t| t.differs.is_empty()), "{said}");
     }
 
-    #[test]
-    fn a_difference_that_may_show_anywhere_is_added_to_all() {
-        let entry = "- {seen: 10.0.2, because: Why., field: interrupts.eth0-TxRx-*, times: 2, cases: all}\n";
-        let (trials, said) = added(entry, false);
+    #[rstest]
+    #[case::interrupts("field: interrupts.eth0-TxRx-*, times: 2", Extent::Times(2))]
+    #[case::by_the_frames("field: ethtool.tx_bytes, by: padding", Extent::By(Way::Padding))]
+    #[case::by_the_frames_of_a_size("field: sizes.tx_*, by: cut", Extent::By(Way::Cut))]
+    fn a_difference_that_may_show_anywhere_is_added_to_all(#[case] what: &str, #[case] extent: Extent) {
+        let (trials, said) =
+            added(&format!("- {{seen: 10.0.2, because: Why., {what}, cases: all}}\n"), false);
         assert_eq!(said, "");
-        assert!(trials.iter().all(|t| t.differs.len() == 1 && t.differs[0].extent == Extent::Times(2)));
+        assert!(trials.iter().all(|t| t.differs.len() == 1 && t.differs[0].extent == extent));
     }
 
     #[test]

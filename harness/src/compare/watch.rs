@@ -154,7 +154,12 @@ impl RigFactory for Watching {
 
     fn create(&self, trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
         let mut inner = self.inner.create(trial)?;
-        let before = read(inner.as_mut()).0;
+        let at = trial.steps.first().map(|step| step.at.clone());
+        let mut before = read(inner.as_mut()).0;
+        // Where a trial finds a device as it is made, it has counted nothing, and no command disturbs it.
+        if inner.kind() == RigKind::Vfio {
+            before.extend(read_sizes(inner.as_mut(), at.as_ref()));
+        }
         let versions = PARTS.iter().filter_map(|part| Some((*part, inner.version(part)?))).collect();
         let observed = Observed { is_virtual: inner.is_virtual(), versions, ..Observed::default() };
         let (name, seen) = (trial.name(), self.seen.clone());
@@ -168,7 +173,7 @@ impl RigFactory for Watching {
             finished: false,
             received: 0,
             takes_tags_off: true,
-            at: trial.steps.first().map(|step| step.at.clone()),
+            at,
         }))
     }
 }
@@ -183,6 +188,12 @@ fn read(rig: &mut dyn Rig) -> (Readings, Vec<String>) {
         }
     }
     (all, unread)
+}
+
+/// The device's counters by size, which are none of a source. On a kernel's port nobody compares them.
+fn read_sizes(rig: &mut dyn Rig, at: Option<&Location>) -> Readings {
+    let Some(at) = at.filter(|_| rig.kind() != RigKind::Linux) else { return Readings::new() };
+    rig.command(&sizes::command(at.clone())).map(|shown| sizes::counters(&shown.output)).unwrap_or_default()
 }
 
 struct Watched {
@@ -225,14 +236,6 @@ impl Watched {
         self.received = received.len();
     }
 
-    /// The device's counters by size, which are none of a source. On a kernel's port nobody compares them.
-    fn read_sizes(&mut self) {
-        let Some(at) = self.at.clone().filter(|_| self.inner.kind() != RigKind::Linux) else { return };
-        if let Ok(shown) = self.inner.command(&sizes::command(at)) {
-            self.observed.values.extend(sizes::counters(&shown.output));
-        }
-    }
-
     /// Reads what there is to read at the end.
     fn look(&mut self) {
         let until = self.inner.now().saturating_add(SETTLE);
@@ -244,8 +247,8 @@ impl Watched {
         self.take_received();
         let (now, unread) = read(self.inner.as_mut());
         self.observed.unread = unread;
-        self.observed.values = moved(&self.before, now);
-        self.read_sizes();
+        let by_size = read_sizes(self.inner.as_mut(), self.at.as_ref());
+        self.observed.values = moved(&self.before, now.into_iter().chain(by_size).collect());
     }
 }
 
