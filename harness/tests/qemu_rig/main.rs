@@ -46,6 +46,7 @@ const TESTS: &[(&str, Test)] = &[
     ("a_guest_that_hangs_does_not_keep_an_interrupted_run", ends::interrupted_in_a_wait),
     ("acceleration_is_tried_and_not_believed", machine::acceleration),
     ("real_time_is_a_choice_and_takes_its_time", times::real),
+    ("the_suite_passes_in_real_time_where_the_machine_is_in_time", times::sample),
     ("a_guest_sends_its_first_frame_in_little_time", times::first_frame),
     ("a_trial_in_a_guest_that_is_there_costs_little", times::overhead),
 ];

@@ -28,7 +28,7 @@ pub fn try_kvm(qemu: &Qemu, image: &Path) -> Result<(), String> {
             said.or(why.lines().next()).unwrap_or(&why)
         )
     };
-    let hardware = Hardware { mac: topology::SUT_MAC, cpus: 1, accel: Accel::Kvm };
+    let hardware = Hardware { mac: topology::SUT_MAC, cpus: 1, accel: Accel::Kvm, is_urgent: false };
     let machine = Machine::start(qemu, image, hardware).map_err(cannot)?;
     let identity = Identity { ip: topology::SUT_IP, seed: 0, cpus: 1, patience: BOOT.as_secs() as u16 };
     Guest::new(machine, BOOT).begin(identity).map(drop).map_err(cannot)

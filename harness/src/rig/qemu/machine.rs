@@ -45,6 +45,8 @@ pub struct Hardware {
     pub cpus: u8,
     /// How they are had.
     pub accel: Accel,
+    /// Whether somebody waits for it in real time: then it runs before what is ordinary, where that is allowed.
+    pub is_urgent: bool,
 }
 
 /// A running QEMU.
@@ -83,6 +85,9 @@ impl Machine {
         // It may be a script that starts QEMU: a group of their own, which ends as one.
         command.process_group(0);
         ioctl::die_with_parent(&mut command);
+        if hardware.is_urgent {
+            ioctl::in_real_time(&mut command);
+        }
         ioctl::inherit(&mut command, monitored.as_fd());
         let child = starter::start(command).map_err(broken)?;
         drop(monitored);
@@ -332,7 +337,7 @@ fn listen(mut from: PipeReader, into: &Mutex<Vec<u8>>) {
 }
 
 fn arguments(image: &Path, hardware: Hardware, monitor: RawFd) -> Vec<String> {
-    let Hardware { mac, cpus, accel } = hardware;
+    let Hardware { mac, cpus, accel, .. } = hardware;
     let [a, b, c, d, e, f] = mac;
     let mac = format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
     let accel = match accel {

@@ -84,7 +84,9 @@ impl Pool {
                 "QEMU is not started any more: {in_vain} boots one after the other did not come up, as the trials before say"
             )));
         }
-        let hardware = Hardware { mac: topology::SUT_MAC, cpus, accel: self.options.accel };
+        let Options { accel, clock, .. } = self.options;
+        let is_urgent = clock == ClockKind::Real;
+        let hardware = Hardware { mac: topology::SUT_MAC, cpus, accel, is_urgent };
         let machine = Machine::start(&self.qemu, self.image, hardware)?;
         Ok(Guest::new(machine, self.options.patience))
     }
