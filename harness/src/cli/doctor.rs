@@ -131,7 +131,7 @@ fn kvm(qemu: Option<&program::Qemu>) -> String {
         return format!("cannot be had: {why}");
     }
     match (qemu, image::image()) {
-        (Some(qemu), Ok(image)) => match acceleration::try_kvm(qemu, image) {
+        (Some(qemu), Ok(image)) => match acceleration::try_kvm(qemu, image, acceleration::BOOT) {
             Ok(()) => "can be had: it boots the guest".to_owned(),
             Err(why) => format!("cannot be had: {why}"),
         },

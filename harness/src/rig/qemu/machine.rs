@@ -9,6 +9,7 @@ use super::monitor::Monitor;
 use super::options::Accel;
 use super::program::Qemu;
 use super::starter;
+use super::stopped;
 use crate::rig::RigError;
 use crate::rig::linux::ioctl;
 use crate::rig::stop;
@@ -178,6 +179,14 @@ impl Machine {
         self.monitor.set_link(up, deadline).map_err(|error| self.gone(&error))
     }
 
+    /// From now on QEMU says when a CPU takes a triple fault. Before the guest is up it would tell of each CPU that is started, too.
+    ///
+    /// # Errors
+    /// When QEMU does not do it.
+    pub fn tell_of_resets(&mut self, deadline: Instant) -> Result<(), RigError> {
+        self.monitor.ask("log cpu_reset", deadline).map(drop).map_err(|error| self.gone(&error))
+    }
+
     /// What became of a guest with which one can speak no more.
     fn gone(&mut self, error: &io::Error) -> RigError {
         if stop::wanted() {
@@ -185,6 +194,12 @@ impl Machine {
         }
         let silent = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
         let status = if silent { self.child.try_wait().ok().flatten() } else { self.wait(END) };
+        if silent
+            && status.is_none()
+            && let Some(stopped) = stopped::in_group(self.child.id())
+        {
+            return RigError::Broken(stopped);
+        }
         let mut said = self.heard();
         let is_unknown = Crash::find(&said).is_none() && !said.contains(KVM_GAVE_UP);
         if silent && status.is_none() && is_unknown {
@@ -215,7 +230,7 @@ impl Machine {
             Some(status) if status.code() == Some(0) && said.contains(TERMINATED) => {
                 format!("QEMU was ended{tail}")
             }
-            Some(status) => format!("{}{tail}", ended(status)),
+            Some(status) => format!("{}{tail}", ended(status, &said)),
         })
     }
 
@@ -299,11 +314,19 @@ fn text(said: &Mutex<Vec<u8>>) -> String {
 /// What QEMU says when a signal asks it to end.
 const TERMINATED: &str = "terminating on signal";
 
+/// What it says of one, where it was told to ([`Machine::tell_of_resets`]).
+const TRIPLE_FAULT: &str = "Triple fault";
+
 /// How a QEMU ended that should have run on.
-fn ended(status: ExitStatus) -> String {
+fn ended(status: ExitStatus, said: &str) -> String {
     match (status.code(), status.signal()) {
         // With -no-reboot a triple fault is an orderly end.
-        (Some(0), _) => "the guest's CPU was reset (a triple fault), and QEMU ended".to_owned(),
+        (Some(0), _) if said.lines().any(|line| line == TRIPLE_FAULT) => {
+            "the guest's CPU was reset (a triple fault), and QEMU ended".to_owned()
+        }
+        (Some(0), _) => "QEMU ended with status 0, though nobody asked it to: the guest's CPU was reset and it did not say so, or it \
+                         is a script that came to its end"
+            .to_owned(),
         (Some(code), _) => format!("QEMU ended with status {code}"),
         (None, Some(signal)) => format!("QEMU was killed by signal {signal}"),
         (None, None) => "QEMU ended".to_owned(),

@@ -22,6 +22,7 @@ mod options;
 mod pool;
 pub mod program;
 mod starter;
+mod stopped;
 
 pub use ability::missing;
 pub use options::{Accel, ClockKind, Options, PATIENCE};
