@@ -21,7 +21,8 @@ pub fn try_kvm(qemu: &Qemu, image: &Path, patience: Duration) -> Result<(), Stri
     program::kvm()?;
     let cannot = |error: RigError| {
         let (RigError::Broken(why) | RigError::Missing(why)) = error;
-        let said = why.lines().find(|line| line.contains("KVM internal error"));
+        // The guest may have been in the middle of a line.
+        let said = why.lines().find_map(|line| Some(&line[line.find("KVM internal error")?..]));
         format!(
             "{} opens, but cannot run the guest: {}",
             program::KVM,

@@ -159,6 +159,8 @@ impl Machine {
             match read {
                 Ok(0) => return Err(self.gone(&ErrorKind::UnexpectedEof.into())),
                 Ok(count) => self.received.extend_from_slice(&bytes[..count]),
+                // The kernel may have given the guest up, which QEMU keeps standing then.
+                Err(error) if may_wait(&error) && self.kvm_gave_up() => return Err(self.gone(&error)),
                 Err(error) if error.kind() == ErrorKind::Interrupted || may_wait(&error) => {}
                 Err(error) => return Err(self.gone(&error)),
             }
@@ -169,6 +171,10 @@ impl Machine {
                 self.control.write_all(&window).map_err(|error| self.gone(&error))?;
             }
         }
+    }
+
+    fn kvm_gave_up(&self) -> bool {
+        self.hardware.accel == Accel::Kvm && text(&self.said).contains(KVM_GAVE_UP)
     }
 
     /// Pulls the cable out of the NIC, or puts it back.
