@@ -47,13 +47,14 @@ impl TrialReader<'_> {
 
     /// A list of rigs, not empty, or `{only: [emu], because: …}`.
     pub fn rigs(&mut self, node: &Node) -> Read<Rigs> {
-        let (list, is_virtual, because) = match &node.kind {
-            Kind::List(_) => (node, false, None),
+        let (list, clock, because) = match &node.kind {
+            Kind::List(_) => (node, None, None),
             Kind::Map(_) => {
                 let fields = self.r.fields(node, "rigs", &[LIMIT])?;
                 let because = self.r.need(&fields, "because").and_then(|why| self.reason(why))?;
-                let clock = fields.get("clock").map(|clock| self.r.one_of(clock, VIRTUAL)).transpose()?;
-                (self.r.need(&fields, "only")?, clock.is_some(), Some(because))
+                let clock = fields.get("clock");
+                clock.map(|clock| self.r.one_of(clock, VIRTUAL)).transpose()?;
+                (self.r.need(&fields, "only")?, clock, Some(because))
             }
             Kind::Scalar(_) => {
                 let help = "write `[emu, qemu]`, or `{only: [emu, qemu], because: \"…\"}`";
@@ -64,6 +65,11 @@ impl TrialReader<'_> {
         if names.is_empty() {
             return self.r.wrong(list, "at least one rig", "leave `rigs:` out for all rigs");
         }
+        if let Some(clock) = clock.filter(|_| !names.contains(&"qemu")) {
+            let help = "leave it out: qemu alone has a choice of clocks";
+            return self.r.wrong(clock, "nothing where qemu is not among the rigs", help);
+        }
+        let is_virtual = clock.is_some();
         Ok(Rigs { only: names.into_iter().map(rig).collect(), is_virtual, because })
     }
 
