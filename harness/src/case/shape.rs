@@ -42,6 +42,8 @@ pub(super) const fn step(name: &'static str, form: Form, about: &'static str) ->
 
 /// The names of the rigs.
 pub const RIGS: &[&str] = &["emu", "qemu", "vfio", "linux"];
+/// What `clock:` of `rigs:` can say.
+pub const VIRTUAL: &[&str] = &["virtual"];
 /// What a call's `flags:` can hold, as in send(2) and recv(2).
 pub const MSG_FLAGS: &[&str] = &[
     "MSG_OOB",
@@ -94,6 +96,7 @@ pub const CASE: &[Key] = &[
 /// `rigs: {…}`
 pub const LIMIT: &[Key] = &[
     must("only", Form::SomeOf(RIGS), "The rigs that can."),
+    key("clock", Form::OneOf(VIRTUAL), "`virtual`: qemu not with `--clock real`."),
     must("because", Form::Text, "What the others cannot do; a skip shows it behind a colon."),
 ];
 /// `differs:`

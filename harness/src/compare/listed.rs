@@ -40,9 +40,10 @@ pub fn mark(trial: &Trial, (a, b): (&Side, &Side), differences: &mut [Difference
         if trial.differs.iter().any(alike) {
             continue;
         }
-        if !occurred && !entry.everywhere && !differs::is_stated(trial, entry) && !failed(differences) {
+        let side = if entry.rig == a.rig { a } else { b };
+        let is_stated = differs::is_stated(trial, entry, side.observed.is_virtual);
+        if !occurred && !entry.everywhere && !is_stated && !failed(differences) {
             stale.push(if entry.seen.is_some() {
-                let side = if entry.rig == a.rig { a } else { b };
                 differs::stale(entry, side.observed.versions.get("qemu").map(String::as_str))
             } else {
                 let (rig, place) = (entry.rig.name(), place(entry));

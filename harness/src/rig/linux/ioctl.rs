@@ -247,6 +247,17 @@ pub fn die_with_parent(command: &mut Command) {
     unsafe { command.pre_exec(at_start) };
 }
 
+/// Has the kernel schedule a process and its threads in real time (SCHED_RR, the lowest priority), if that is allowed.
+pub fn in_real_time(command: &mut Command) {
+    let at_start = || {
+        // Where it is forbidden, the process is an ordinary one.
+        let _ = set_scheduler(libc::SCHED_RR, 1);
+        Ok(())
+    };
+    // SAFETY: between fork and exec it makes one system call, and neither allocates nor takes a lock.
+    unsafe { command.pre_exec(at_start) };
+}
+
 /// Lets a process have a descriptor under the number that it has here. It must be open until the process is started.
 pub fn inherit(command: &mut Command, descriptor: BorrowedFd<'_>) {
     let number = descriptor.as_raw_fd();
