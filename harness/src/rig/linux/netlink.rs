@@ -254,3 +254,31 @@ pub fn ruleset_generation() -> Result<u32, Errno> {
     }
     word(&answer, 24).map(u32::from_be).ok_or(Errno::EBADMSG)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::what_it_is;
+
+    fn attribute(kind: u8, value: &[u8]) -> Vec<u8> {
+        let mut bytes = [&[4 + value.len() as u8, 0, kind, 0], value].concat();
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    #[test]
+    fn of_a_qdisc_its_kind_and_options_are_kept_and_what_it_counts_is_not() {
+        let message = |counted: u8, limit: u8| {
+            // TCA_KIND, TCA_STATS2, TCA_OPTIONS, TCA_STATS of uapi `linux/rtnetlink.h`, behind both headers.
+            let attributes =
+                [(1, &b"pfifo\0"[..]), (7, &[counted; 20]), (2, &[limit, 0, 0, 0]), (3, &[counted; 8])];
+            attributes
+                .iter()
+                .fold(vec![0; 36], |message, (kind, value)| [message, attribute(*kind, value)].concat())
+        };
+        assert_eq!(what_it_is(&message(1, 9)), b"\x0a\0\x01\0pfifo\0\x08\0\x02\0\x09\0\0\0");
+        assert_eq!(what_it_is(&message(1, 9)), what_it_is(&message(2, 9)));
+        assert_ne!(what_it_is(&message(1, 9)), what_it_is(&message(1, 8)));
+        // A length beyond the end is no attribute.
+        assert_eq!(what_it_is(&[&[0; 36][..], &[9, 0, 1, 0]].concat()), b"");
+    }
+}
