@@ -2,8 +2,8 @@
 //! port through VFIO. `ci/bench emu` runs it, and `ci/bench nic` in a guest.
 //!
 //! ```text
-//! target/release/examples/nic_bench
-//! sudo target/release/examples/nic_bench lab.yaml
+//! target/release/nic_bench
+//! sudo target/release/nic_bench lab.yaml
 //! ```
 //!
 //! System calls are counted by the kernel (tracefs), between the first call of a burst and its last; the harness's own, which reads
