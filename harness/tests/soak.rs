@@ -83,15 +83,20 @@ fn soak(kind: RigKind, wrong: Wrong, rounds: u64) -> Vec<Finding> {
     let inner = factory(kind, &With::default()).expect("what it needs is there");
     let spoiled = Spoiled { inner, wrong, made: AtomicU64::new(0), kept: Mutex::default() };
     let (cancelled, again) = (AtomicBool::new(false), Again::default());
-    let options =
-        Options { jobs: 1, max_wait: Duration::from_secs(10), cancelled: &cancelled, again: &again };
+    let options = Options {
+        jobs: 1,
+        max_wait: Duration::from_secs(10),
+        retries: 0,
+        cancelled: &cancelled,
+        again: &again,
+    };
     let mut soak = Soak::new(kind);
     let mut first = None;
     // In real time one value that is another is no drift yet.
     let from = if kind == RigKind::Emu { 2 } else { rounds / 2 };
     for _ in 0..rounds {
         let noting = Noting::new(&spoiled);
-        let keep = |_: &Trial, _: &mut TrialReport| {};
+        let keep = |_: &Trial, _: &mut TrialReport| None;
         pool::run(&noting, &trials, &chosen, options, &keep, &mut |entry| {
             soak.ended(&entry);
         });

@@ -47,6 +47,7 @@ pub fn run(arguments: &RunArguments) -> io::Result<u8> {
     let options = Options {
         jobs: jobs(arguments, factory.as_ref()),
         max_wait: arguments.trials.max_wait,
+        retries: arguments.trials.retries.into(),
         cancelled,
         again: &again,
     };
@@ -66,6 +67,7 @@ pub fn run(arguments: &RunArguments) -> io::Result<u8> {
         if !matches!(report.verdict, Verdict::Skip(_)) {
             note(artifacts::write(&arguments.trials.out, arguments.rig, trial, report, &again).map(drop));
         }
+        None
     };
     pool::run(factory.as_ref(), &trials, &chosen, options, &keep, &mut |entry| note(progress.tell(entry)));
     let (tally, written) = progress.finish(arguments.rig, arguments.junit.as_deref());

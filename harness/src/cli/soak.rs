@@ -89,6 +89,7 @@ fn round(arguments: &RunArguments, suite: &Suite<'_>, soak: &mut Soak) -> io::Re
         if wanted {
             note(artifacts::write(out, arguments.rig, trial, report, suite.options.again).map(drop));
         }
+        None
     };
     let noting = Noting::new(suite.factory.as_ref());
     let mut progress = is_first.then(|| Progress::new(format, suite.chosen.len()));

@@ -155,6 +155,20 @@ fn a_time_that_the_harness_explains_says_nothing(#[case] late: Nanos, #[case] fo
 }
 
 #[rstest]
+#[case::within_the_bound(5_000_000, "snmp.Udp.InErrors")]
+#[case::beyond_it(5_000_001, "inconclusive")]
+fn another_value_says_nothing_when_a_rig_was_late_enough_to_change_it(
+    #[case] late: Nanos,
+    #[case] found: &str,
+) {
+    let change = |b: &mut Side| {
+        b.observed.values.insert("snmp.Udp.InErrors".into(), Reading::Number(1));
+        b.late = late;
+    };
+    assert_eq!(fields(change), found);
+}
+
+#[rstest]
 #[case::listed("{rig: linux, step: one, field: ipv4.ttl, why: because}", 0, "same")]
 #[case::of_another_step("{rig: linux, step: two, field: ipv4.tos, why: because}", 0, "ipv4.ttl stale")]
 #[case::of_another_rig("{rig: qemu, step: one, field: ipv4.ttl, why: because}", 0, "ipv4.ttl")]
@@ -200,7 +214,7 @@ fn where_neither_rig_does_what_the_case_says_the_case_is_wrong() {
     (a.verdict, b.verdict) = (fails(3, "it came at 1 s"), fails(3, "it came at 1.02 s"));
     let outcome = compare(&trial, &a, &b);
     assert!(matches!(&outcome, Outcome::Wrong { .. }), "{outcome:?}");
-    let text = report::human(&trial.name(), ("emu", "linux"), &outcome);
+    let text = report::human(&trial.name(), ("emu", "linux"), &outcome, &[]);
     assert!(text.contains("linux does not do this either: the case is wrong"), "{text}");
     b.verdict = fails(5, "another");
     assert!(matches!(compare(&trial, &a, &b), Outcome::Differs { .. }));
