@@ -37,6 +37,10 @@ pub trait RigFactory: Send + Sync {
         None
     }
 
+    /// Lets go of what it keeps for later trials, but for what does not depend on which of them ran at the same time: so that what is
+    /// held between two rounds of a soak can be counted.
+    fn rest(&self) {}
+
     /// A rig with the topology of the trial, up and with carrier, at the time of its first step.
     ///
     /// # Errors
