@@ -21,6 +21,11 @@ pub trait RigFactory: Send + Sync {
         Vec::new()
     }
 
+    /// Why these trials cannot be run as asked, found before the first. `None`: they can.
+    fn objection(&self, _trials: &[&Trial]) -> Option<String> {
+        None
+    }
+
     /// How many trials may run at once, at most; `None`: as many as one likes.
     fn at_once(&self) -> Option<usize> {
         None
