@@ -3,6 +3,7 @@
 //! The seam is asynchronous: a call is started, and its end is an event like a frame that comes; [`Rig::advance`] lets time
 //! pass until the next event. So the same engine drives an emulator that needs microseconds for an hour, and a kernel.
 
+pub mod around;
 pub mod cpus;
 pub mod emu;
 pub mod folder;
