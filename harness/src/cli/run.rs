@@ -39,6 +39,9 @@ pub fn run(arguments: &RunArguments) -> io::Result<u8> {
         let all = trials.len();
         return Ok(cannot(&format!("no trial of {all} has {wanted:?} in its name; nothing ran")));
     }
+    if let Some(why) = factory.objection(&chosen) {
+        return Ok(cannot(&why));
+    }
     if let Err(why) = places::writable(&arguments.trials.out, arguments.junit.as_deref()) {
         return Ok(cannot(&why));
     }

@@ -16,8 +16,10 @@ pub mod interrupts;
 pub mod listed;
 pub mod report;
 pub mod results;
+pub mod sizes;
 pub mod verdicts;
 pub mod watch;
+pub mod ways;
 
 use crate::case::model::{Location, Nanos, RigKind, Trial};
 use crate::run::lateness::BOUND;
@@ -112,7 +114,7 @@ pub fn compare(trial: &Trial, a: &Side, b: &Side) -> Outcome {
             let mut freedom = freedom::Freedom::of(trial);
             let mut all = results::compare(trial, a, b, &mut freedom);
             all.extend(frames::compare(trial, a, b, &mut freedom));
-            all.extend(counters::compare(a, b, &freedom));
+            all.extend(counters::compare(trial, (a, b), &freedom));
             all.extend(interrupts::compare(trial, a, b));
             all
         }
