@@ -96,11 +96,16 @@ fn native_sum(bytes: &[u8]) -> u64 {
     if let Ok(bytes) = <&[u8; TCP_BYTES]>::try_from(bytes) {
         return sum_rest(bytes, 0);
     }
+    if let Ok(bytes) = <&[u8; ADDRESSED_BYTES]>::try_from(bytes) {
+        return sum_rest(bytes, 0);
+    }
     if bytes.len() < BLOCK_BYTES { sum_rest(bytes, 0) } else { sum_long(bytes) }
 }
 
 /// The bytes of a TCP header with timestamps: most of what is added up that is short, and so unrolled.
 const TCP_BYTES: usize = 32;
+/// The same with the addresses of the pseudo-header, which lie before it.
+const ADDRESSED_BYTES: usize = 40;
 
 /// Bytes that a round of [`sum_long`] adds up.
 const BLOCK_BYTES: usize = 128;
