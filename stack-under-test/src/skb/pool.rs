@@ -304,6 +304,13 @@ impl SkbPool {
     /// `consume_skb`: the packet's way is done.
     #[inline]
     pub fn consume(&mut self, trace: &mut Trace, skb: Skb) {
+        if trace.is_on() || self.free_whole(&[skb.0]) == 0 {
+            self.consume_any(trace, skb);
+        }
+    }
+
+    #[inline(never)]
+    fn consume_any(&mut self, trace: &mut Trace, skb: Skb) {
         trace.step(self.meta[skb.0 as usize].packet, Step::Consumed);
         self.consume_untraced(skb);
     }
@@ -363,7 +370,15 @@ impl SkbPool {
     }
 
     /// `kfree_skb_reason`: the packet is lost.
+    #[inline]
     pub fn drop(&mut self, trace: &mut Trace, skb: Skb, reason: DropReason) {
+        if trace.is_on() || self.free_whole(&[skb.0]) == 0 {
+            self.drop_any(trace, skb, reason);
+        }
+    }
+
+    #[inline(never)]
+    fn drop_any(&mut self, trace: &mut Trace, skb: Skb, reason: DropReason) {
         trace.step(self.meta[skb.0 as usize].packet, Step::Dropped(reason));
         self.free(skb.0);
     }

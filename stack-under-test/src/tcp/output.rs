@@ -10,6 +10,7 @@ use crate::mib::Counter;
 use crate::stack::Stack;
 use crate::wire::ipv4::HEADER_BYTES as IP_BYTES;
 use crate::wire::tcp::{FIN, HEADER_BYTES};
+use alloc::collections::VecDeque;
 
 /// `tcp_tso_win_divisor`: a large packet waits for a third of the window.
 const TSO_WIN_DIVISOR: u32 = 3;
@@ -29,6 +30,16 @@ pub(crate) enum PushOne {
     One,
     /// One packet, also when the congestion window is full: a tail loss probe.
     LossProbe,
+}
+
+/// What [`Stack::tcp_write_xmit`] goes by.
+struct Sending {
+    mss: u32,
+    nonagle: u8,
+    push_one: PushOne,
+    /// Segments that a large packet has at most, and those that may go now.
+    max_segs: u32,
+    quota: u32,
 }
 
 impl TcpSock {
@@ -196,7 +207,9 @@ impl Stack {
         push_one: PushOne,
     ) -> bool {
         self.trace.function(0, "tcp_write_xmit");
-        let max_segs = tp.tso_segs(mss, self.sysctl.tcp.min_tso_segs);
+        // The pace says how large packets are; of one that is small it has nothing to say.
+        let small = tp.wq.len() <= 1 && tp.wq.front().is_none_or(|only| only.len <= mss);
+        let max_segs = if small { 1 } else { tp.tso_segs(mss, self.sysctl.tcp.min_tso_segs) };
         let (mut sent, mut is_cwnd_limited) = (0, false);
         // A timer that a loss probe takes over need not be set before.
         let rearm = tp.packets_out == 0 || tp.pending == Pending::LossProbe;
@@ -209,38 +222,13 @@ impl Stack {
             if tp.wq.len() > 1 {
                 self.tcp_grow_head(tp, quota, mss);
             }
-            let last = tp.wq.len() == 1;
-            let Some(head) = tp.wq.front_mut() else { break };
-            let tso_segs = head.set_segments(mss);
-            let Some(head) = tp.wq.front() else { break };
-            if !tp.snd_wnd_test(head, mss) {
-                break;
-            }
-            if tso_segs == 1 {
-                if !tp.nagle_test(head, mss, if last { nonagle } else { NAGLE_PUSH }) {
-                    break;
-                }
-            } else if push_one == PushOne::No
-                && self.tcp_tso_should_defer(tp, head, last, max_segs, &mut is_cwnd_limited)
-            {
-                break;
-            }
-            let mut limit = mss;
-            if tso_segs > 1 && !tp.urg_mode() {
-                limit = tp.mss_split_point(head, last, mss, quota, nonagle);
-            }
-            if limit == 0 {
-                break;
-            }
-            if tp.wq[0].len > limit {
-                let rest = tp.wq[0].split(&mut self.skbs, limit, mss);
-                tp.wq.insert(1, rest);
-                self.tcp_wmem_add(tp, super::segment::SEGMENT_TRUESIZE);
-            }
-            match self.tcp_transmit_head(tp, mss) {
-                Some(segments) => sent += segments,
-                None => break,
-            }
+            // Nobody else looks into the queue while its first packet is looked at, and goes.
+            let mut wq = core::mem::take(&mut tp.wq);
+            let how = Sending { mss, nonagle, push_one, max_segs, quota };
+            let segments = self.tcp_xmit_head(tp, &mut wq, &how, &mut is_cwnd_limited);
+            tp.wq = wq;
+            let Some(segments) = segments else { break };
+            sent += segments;
             if push_one != PushOne::No {
                 break;
             }
@@ -262,25 +250,57 @@ impl Stack {
         tp.packets_out == 0 && !tp.wq.is_empty()
     }
 
-    /// Sends the first packet; gives its segments. `None`, and it stays the first, when it did not go.
-    fn tcp_transmit_head(&mut self, tp: &mut TcpSock, mss: u32) -> Option<u32> {
-        // Nobody looks into the queue while its first packet goes.
-        let wq = core::mem::take(&mut tp.wq);
-        let sent = wq.front().map(|segment| self.tcp_transmit_skb(tp, segment, mss));
-        let only = wq.len() == 1 && tp.rtx.is_empty();
-        tp.wq = wq;
-        sent?.ok()?;
-        if only {
-            // The queues change places, and the packet stays where it is.
-            core::mem::swap(&mut tp.wq, &mut tp.rtx);
-        } else {
-            let segment = tp.wq.pop_front()?;
-            tp.rtx.push_back(segment);
+    /// Sends what may go of the first packet of the queue, which the caller has taken out of the socket; gives its segments.
+    /// `None`, and it stays the first, when nothing went.
+    #[inline(always)]
+    fn tcp_xmit_head(
+        &mut self,
+        tp: &mut TcpSock,
+        wq: &mut VecDeque<TxSegment>,
+        how: &Sending,
+        is_cwnd_limited: &mut bool,
+    ) -> Option<u32> {
+        let mss = how.mss;
+        let mut last = wq.len() == 1;
+        let mut head = wq.front_mut()?;
+        let tso_segs = head.set_segments(mss);
+        if !tp.snd_wnd_test(head, mss) {
+            return None;
         }
-        let now_us = self.tcp_mstamp();
-        let segment = tp.rtx.back_mut()?;
-        segment.mstamp = now_us;
-        let sent = (segment.end_seq, segment.len, segment.pcount.max(1));
+        let mut limit = mss;
+        if tso_segs == 1 {
+            if !tp.nagle_test(head, mss, if last { how.nonagle } else { NAGLE_PUSH }) {
+                return None;
+            }
+        } else {
+            if how.push_one == PushOne::No
+                && self.tcp_tso_should_defer(tp, head, last, how.max_segs, is_cwnd_limited)
+            {
+                return None;
+            }
+            if !tp.urg_mode() {
+                limit = tp.mss_split_point(head, last, mss, how.quota, how.nonagle);
+            }
+            if limit == 0 {
+                return None;
+            }
+            if head.len > limit {
+                let rest = head.split(&mut self.skbs, limit, mss);
+                wq.insert(1, rest);
+                self.tcp_wmem_add(tp, super::segment::SEGMENT_TRUESIZE);
+                head = wq.front_mut()?;
+                last = false;
+            }
+        }
+        self.tcp_transmit_skb(tp, head, mss).ok()?;
+        head.mstamp = self.tcp_mstamp();
+        let sent = (head.end_seq, head.len, head.pcount.max(1));
+        if last && tp.rtx.is_empty() {
+            // The queues change places, and the packet stays where it is.
+            core::mem::swap(wq, &mut tp.rtx);
+        } else {
+            tp.rtx.push_back(wq.pop_front()?);
+        }
         Some(self.tcp_event_new_data_sent(tp, sent, mss))
     }
 
