@@ -370,7 +370,7 @@ impl SkbPool {
     }
 
     /// `kfree_skb_reason`: the packet is lost.
-    #[inline]
+    #[inline(never)]
     pub fn drop(&mut self, trace: &mut Trace, skb: Skb, reason: DropReason) {
         if trace.is_on() || self.free_whole(&[skb.0]) == 0 {
             self.drop_any(trace, skb, reason);

@@ -401,6 +401,7 @@ impl Stack {
     }
 
     /// `tcp_xmit_recovery`.
+    #[inline(always)]
     fn tcp_xmit_recovery(&mut self, tp: &mut TcpSock, rexmit: Rexmit) {
         if rexmit == Rexmit::None || tp.state == TcpState::SynSent {
             return;

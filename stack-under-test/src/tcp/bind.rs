@@ -107,6 +107,7 @@ impl Stack {
         addr.is_multicast() || addr.is_broadcast() || self.fib.addr_type(addr) == RouteKind::Broadcast
     }
 
+    #[inline(always)]
     fn tcp_take_port(&mut self, tp: &mut TcpSock, port: u16) {
         tp.sport = port;
         tp.bound = self.tcp.bound.insert(port, Holder::Sock(tp.slot));
@@ -162,6 +163,7 @@ impl Stack {
     /// `__inet_check_established`: whether a connection of this name can be made; gives its hash, and the record of TIME-WAIT
     /// that gives way, which it does when its timestamps show that a second has passed (`tcp_twsk_unique`; `tcp_tw_reuse` 1,
     /// or 2 for the loopback).
+    #[inline(always)]
     fn tcp_check_established(&mut self, tuple: &Tuple) -> Option<(u32, Option<u32>)> {
         let hash = self.tcp.table.hash(tuple);
         match self.tcp.table.get_hashed(hash, tuple) {

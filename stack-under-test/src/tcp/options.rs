@@ -150,7 +150,7 @@ impl OutOptions {
     }
 
     /// Writes them to the start of `out`, which has [`OutOptions::len`] bytes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write(&self, out: &mut [u8]) {
         // What nearly every segment carries.
         if let (Some((val, ecr)), false, Ok(out)) =

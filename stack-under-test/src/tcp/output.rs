@@ -152,6 +152,7 @@ impl TcpSock {
 
 impl Stack {
     /// `tcp_current_mss`: payload of a segment that is sent now; follows the path's MTU and the options' size.
+    #[inline(always)]
     pub(crate) fn tcp_current_mss(&mut self, tp: &mut TcpSock) -> u32 {
         let mut mss = tp.mss_cache;
         if let Ok(route) = self.tcp_route(tp)
@@ -164,6 +165,7 @@ impl Stack {
     }
 
     /// `tcp_send_mss`: payload of a segment, and of a large packet.
+    #[inline(always)]
     pub(crate) fn tcp_send_mss(&mut self, tp: &mut TcpSock) -> (u32, u32) {
         let mss = self.tcp_current_mss(tp);
         let goal = tp.bound_to_half_wnd(GSO_MAX_SIZE);
@@ -182,7 +184,7 @@ impl Stack {
     }
 
     /// `tcp_push_pending_frames`: with the socket's own Nagle.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn tcp_push_pending(&mut self, tp: &mut TcpSock) {
         if !tp.wq.is_empty() {
             let (mss, nonagle) = (self.tcp_current_mss(tp), tp.nonagle);
@@ -437,6 +439,7 @@ impl Stack {
     }
 
     /// `tcp_send_fin`: a FIN behind what is still to be sent.
+    #[inline(always)]
     pub(crate) fn tcp_send_fin(&mut self, tp: &mut TcpSock) {
         self.trace.function(0, "tcp_send_fin");
         if let Some(tail) = tp.wq.back_mut() {

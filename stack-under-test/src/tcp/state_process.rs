@@ -46,6 +46,7 @@ impl Stack {
     }
 
     /// `tcp_done`: the connection is over.
+    #[inline(always)]
     pub(crate) fn tcp_done(&mut self, tp: &mut TcpSock) {
         if matches!(tp.state, TcpState::SynSent | TcpState::SynRecv) {
             self.mib.inc(Counter::TcpAttemptFails);
@@ -64,6 +65,7 @@ impl Stack {
     }
 
     /// `tcp_init_transfer`: the connection is established.
+    #[inline(always)]
     pub(crate) fn tcp_init_transfer(&mut self, tp: &mut TcpSock) {
         if tp.srtt_us == 0 {
             let us = super::jiffies_to_usecs(super::rtt::TCP_TIMEOUT_FALLBACK) as u32;
@@ -218,6 +220,7 @@ impl Stack {
     }
 
     /// SYN_RECV: the ACK of the handshake.
+    #[inline(always)]
     fn tcp_synrecv_ack(&mut self, tp: &mut TcpSock, seg: &Incoming) {
         tp.delivered = tp.delivered.wrapping_add(1);
         if tp.rx_opt.tstamp_ok && tp.parent.is_some() {
@@ -246,6 +249,7 @@ impl Stack {
     }
 
     /// `tcp_rcv_state_process`.
+    #[inline(always)]
     pub(crate) fn tcp_rcv_state_process(&mut self, tp: &mut TcpSock, skb: Skb, seg: &Incoming) {
         self.trace.function(seg.packet, "tcp_rcv_state_process");
         let Some(skb) = self.tcp_validate_incoming(tp, skb, seg) else { return };
@@ -283,6 +287,7 @@ impl Stack {
     }
 
     /// FIN_WAIT1, and our FIN is acknowledged. `None` when the packet ended here.
+    #[inline(always)]
     fn tcp_finwait1_acked(&mut self, tp: &mut TcpSock, skb: Skb, seg: &Incoming) -> Option<Skb> {
         self.tcp_event(tp, TcpEvent::RcvAckOfFin);
         tp.shutdown_write = true;
@@ -313,6 +318,7 @@ impl Stack {
     }
 
     /// "Seventh, process the segment text", and what follows it.
+    #[inline(always)]
     fn tcp_segment_text(&mut self, tp: &mut TcpSock, skb: Skb, seg: &Incoming) {
         self.tcp_urg(tp, &skb, seg);
         let closing = matches!(tp.state, TcpState::CloseWait | TcpState::Closing | TcpState::LastAck);

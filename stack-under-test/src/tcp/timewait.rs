@@ -127,6 +127,7 @@ impl Stack {
         Some(tw)
     }
 
+    #[inline(always)]
     fn tcp_reschedule_timewait(&mut self, id: u32) {
         let expires = self.tcp_expiry(TCP_TIMEWAIT_LEN);
         if let Some(tw) = self.tcp.timewaits.get_mut(id) {
@@ -157,6 +158,7 @@ impl Stack {
     }
 
     /// A segment for a record.
+    #[inline(always)]
     pub(crate) fn tcp_timewait_rcv(&mut self, id: u32, skb: Skb, seg: &Incoming) {
         self.trace.function(seg.packet, "tcp_timewait_state_process");
         match self.tcp_timewait_state_process(id, seg) {
@@ -269,6 +271,7 @@ impl Stack {
     }
 
     /// `tcp_v4_timewait_ack`.
+    #[inline(always)]
     fn tcp_timewait_ack(&mut self, id: u32) {
         let Some(tw) = self.tcp.timewaits.get(id) else { return };
         let ack = BareAck {

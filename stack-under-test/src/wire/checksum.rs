@@ -90,6 +90,14 @@ pub fn checksum_with(bytes: &[u8], words: u16) -> u16 {
     !u16::from_be_bytes(fold(native_sum(bytes) + words).to_ne_bytes())
 }
 
+/// The checksum of two runs of bytes, of which the first has an even number.
+#[inline(always)]
+#[must_use]
+pub fn checksum_of_two(first: &[u8], second: &[u8]) -> u16 {
+    debug_assert!(first.len().is_multiple_of(2));
+    !u16::from_be_bytes(fold(native_sum(first) + native_sum(second)).to_ne_bytes())
+}
+
 /// The sum of `bytes` as words in the machine's own order, not folded to the end; far from overflowing.
 #[inline(always)]
 fn native_sum(bytes: &[u8]) -> u64 {
@@ -243,6 +251,8 @@ mod tests {
         runs.add(&bytes[a..(a + b).min(90)]);
         runs.add(&bytes[(a + b).min(90)..]);
         assert_eq!(runs.fold(), slow(&bytes));
+        let even = &bytes[..a & !1];
+        assert_eq!(checksum_of_two(even, &bytes[even.len()..]), !slow(&bytes));
     }
 
     #[test]

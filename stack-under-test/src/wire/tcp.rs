@@ -98,7 +98,7 @@ impl Tcp {
     ///
     /// # Panics
     /// As [`Self::write`].
-    #[inline]
+    #[inline(always)]
     pub fn write_with_checksum(&self, out: &mut [u8], checksum: u16) {
         let out: &mut [u8; HEADER_BYTES] = out.first_chunk_mut().expect("room for a TCP header");
         out[..2].copy_from_slice(&self.sport.to_be_bytes());
