@@ -147,17 +147,22 @@ impl Stack {
         let first = self.entropy.below(count);
         for i in 0..count {
             let port = low + ((first + i) % count) as u16;
-            let tuple = Tuple { lport: port, ..tp.tuple() };
-            let shared = self
-                .tcp_holders(port)
-                .filter_map(|holder| self.tcp_held(holder))
-                .all(|held| !held.locked && !held.listening);
-            if shared && let Some(free) = self.tcp_check_established(&tuple) {
+            if let Some(free) = self.tcp_port_fits(tp, port) {
                 self.tcp_take_port(tp, port);
                 return Ok(free);
             }
         }
         Err(Errno::EADDRNOTAVAIL)
+    }
+
+    /// Whether a connection from this port can be made; nearly always that is the first that is tried.
+    #[inline(never)]
+    fn tcp_port_fits(&mut self, tp: &TcpSock, port: u16) -> Option<(u32, Option<u32>)> {
+        let shared = self
+            .tcp_holders(port)
+            .filter_map(|holder| self.tcp_held(holder))
+            .all(|held| !held.locked && !held.listening);
+        if shared { self.tcp_check_established(&Tuple { lport: port, ..tp.tuple() }) } else { None }
     }
 
     /// `__inet_check_established`: whether a connection of this name can be made; gives its hash, and the record of TIME-WAIT

@@ -17,23 +17,31 @@ use crate::wire::tcp::{ACK, CWR, ECE, HEADER_BYTES, RST, SYN};
 
 impl Stack {
     /// `tcp_set_state`.
-    #[inline(never)]
+    #[inline(always)]
     fn tcp_set_state(&mut self, tp: &mut TcpSock, state: TcpState) {
         let old = core::mem::replace(&mut tp.state, state);
-        let counted = |state| matches!(state, TcpState::Established | TcpState::CloseWait);
-        if counted(state) && !counted(old) {
-            self.mib.inc(Counter::TcpCurrEstab);
-        } else if counted(old) && !counted(state) {
-            self.mib.dec(Counter::TcpCurrEstab);
+        const COUNTED: u32 = 1 << TcpState::Established as u32 | 1 << TcpState::CloseWait as u32;
+        let counted = |state: TcpState| COUNTED >> state as u32 & 1;
+        if counted(state) != counted(old) {
+            match counted(state) {
+                0 => self.mib.dec(Counter::TcpCurrEstab),
+                _ => self.mib.inc(Counter::TcpCurrEstab),
+            }
         }
         if state == TcpState::Close {
-            if counted(old) {
-                self.mib.inc(Counter::TcpEstabResets);
-            }
-            self.tcp_unhash(tp);
-            if !tp.port_locked {
-                self.tcp_put_port(tp);
-            }
+            self.tcp_set_closed(tp, counted(old) != 0);
+        }
+    }
+
+    /// `tcp_set_state(TCP_CLOSE)`.
+    #[inline(never)]
+    fn tcp_set_closed(&mut self, tp: &mut TcpSock, was_established: bool) {
+        if was_established {
+            self.mib.inc(Counter::TcpEstabResets);
+        }
+        self.tcp_unhash(tp);
+        if !tp.port_locked {
+            self.tcp_put_port(tp);
         }
     }
 
