@@ -278,7 +278,7 @@ impl Stack {
     }
 
     /// `tcp_ack_snd_check`: an ACK now, later, or not at all.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn tcp_ack_snd_check(&mut self, tp: &mut TcpSock) {
         if tp.ack.sched {
             self.tcp_ack_scheduled(tp);

@@ -106,7 +106,7 @@ impl Stack {
         let id = self.tcp.requests.next_id();
         let tuple = seg.tuple();
         let hash = self.tcp.table.hash(&tuple);
-        let place = self.tcp.table.insert(hash, &tuple, Owner::Request(id));
+        let place = self.tcp.table.insert_new(hash, &tuple, Owner::Request(id));
         let request = self.tcp_openreq_init(tp, seg, isn, &route, place);
         self.tcp.timers.push(request.expires, TimerOf::Request(id));
         tp.syn_queue_len += 1;

@@ -196,6 +196,7 @@ impl Stack {
         if limited { Verdict::Success } else { Verdict::Ack }
     }
 
+    #[inline(always)]
     fn tcp_timewait_state_process(&mut self, id: u32, seg: &Incoming) -> Verdict {
         let seconds = self.seconds();
         let Some(tw) = self.tcp.timewaits.get_mut(id) else { return Verdict::Success };
@@ -239,6 +240,7 @@ impl Stack {
         self.tcp_timewait_limited(id, seg)
     }
 
+    #[inline(always)]
     fn tcp_fin_wait2_process(&mut self, id: u32, seg: &Incoming, paws: bool, tsval: Option<u32>) -> Verdict {
         let seconds = self.seconds();
         let Some(tw) = self.tcp.timewaits.get_mut(id) else { return Verdict::Success };
