@@ -19,6 +19,7 @@ pub mod close;
 pub(crate) mod coalesce;
 pub mod cong;
 pub mod connect;
+pub(crate) mod cwnd;
 pub mod data;
 pub mod ecn;
 pub mod err;
