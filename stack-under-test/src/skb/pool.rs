@@ -370,15 +370,7 @@ impl SkbPool {
     }
 
     /// `kfree_skb_reason`: the packet is lost.
-    #[inline(never)]
     pub fn drop(&mut self, trace: &mut Trace, skb: Skb, reason: DropReason) {
-        if trace.is_on() || self.free_whole(&[skb.0]) == 0 {
-            self.drop_any(trace, skb, reason);
-        }
-    }
-
-    #[inline(never)]
-    fn drop_any(&mut self, trace: &mut Trace, skb: Skb, reason: DropReason) {
         trace.step(self.meta[skb.0 as usize].packet, Step::Dropped(reason));
         self.free(skb.0);
     }
