@@ -55,8 +55,7 @@ impl Stack {
         }
         let word = |at: usize| u32::from_be_bytes([ip[at], ip[at + 1], ip[at + 2], ip[at + 3]]);
         let (src, dst) = (Ipv4Addr::from_bits(word(12)), Ipv4Addr::from_bits(word(16)));
-        let question =
-            Received { generation: self.fib.generation(), src, dst, tos: ip[1], iif: OifId::ETH0 };
+        let question = Received { generation: self.fib.generation(), src, dst, tos: ip[1], iif: OifId::ETH0 };
         let chains = self.netfilter.has_chains(Hook::PreRouting) | self.netfilter.has_chains(Hook::LocalIn);
         if chains || frame[..6] != self.dev.mac() || !self.routes.is_local(&question) {
             return None;

@@ -7,7 +7,7 @@
 use super::features::Features;
 use crate::skb::{IpSummed, Skb, SkbQueue};
 use crate::stack::Stack;
-use crate::wire::checksum::{Checksum, checksum_of_two, checksum, fold, header_checksum, pseudo_header};
+use crate::wire::checksum::{Checksum, checksum, checksum_of_two, fold, header_checksum, pseudo_header};
 use crate::wire::ipv4::{IPPROTO_TCP, IPPROTO_UDP};
 use core::net::Ipv4Addr;
 
