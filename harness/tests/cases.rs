@@ -2,7 +2,8 @@
 //!
 //! On `emu` the capture is also compared with its snapshot below `cases/snapshots`. A case with several rows has one more
 //! test, `…::covers`: its rows together must have gone where it says. Trials in real time overlap as long
-//! as they do not make each other late; one that is inconclusive has failed, with its reason.
+//! as they do not make each other late; one that is inconclusive is run again, and said to be; where that does not help, it has
+//! failed, with its reason.
 
 use harness::case::{self, model::RigKind, model::Trial};
 use harness::report::again::Again;
@@ -20,6 +21,8 @@ use std::time::Duration;
 const RIGS: [RigKind; 3] = [RigKind::Emu, RigKind::Linux, RigKind::Qemu];
 /// In real time a case that itself waits for longer is left out, as `wireproof run` does.
 const MAX_WAIT: Duration = Duration::from_secs(10);
+/// How often a trial runs again that was inconclusive, as `wireproof run --retries` does it.
+const RETRIES: usize = 3;
 /// Nobody stops a test.
 static NEVER: AtomicBool = AtomicBool::new(false);
 
@@ -116,14 +119,24 @@ fn name(kind: RigKind, case: &str, row: &str) -> String {
     format!("{}::{}{row}", kind.name(), case.replace('/', "::"))
 }
 
-fn run(shared: &Shared, trial: &Trial) -> Result<(), Failed> {
-    let kind = shared.factory.kind();
+/// Runs it, beside as many others as do not make each other late.
+fn once(shared: &Shared, trial: &Trial) -> TrialReport {
     let mut permit = shared.governor.as_ref().and_then(|governor| governor.enter(|| false));
-    let mut report = execute(shared.factory.as_ref(), trial, MAX_WAIT, &NEVER);
+    let report = execute(shared.factory.as_ref(), trial, MAX_WAIT, &NEVER);
     if let (Some(permit), Some(timing)) = (&mut permit, &report.timing) {
         permit.was_late_by(timing.late());
     }
-    drop(permit);
+    report
+}
+
+fn run(shared: &Shared, trial: &Trial) -> Result<(), Failed> {
+    let kind = shared.factory.kind();
+    let mut report = once(shared, trial);
+    for _ in 0..RETRIES {
+        let Verdict::Inconclusive(why) = &report.verdict else { break };
+        eprintln!("{}: inconclusive, and run again: {why}", name_of(kind, trial));
+        report = once(shared, trial);
+    }
     let capture = artifacts::capture(&report.record, trial);
     if let Some(journey) = &mut report.journey {
         artifacts::note_wire(journey, &capture);

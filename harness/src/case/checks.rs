@@ -6,7 +6,7 @@ use super::model::{
 use super::problem::{Problem, choose};
 use super::reader::Read;
 use super::rigs::Rigs;
-use super::shape::{CHECK, JOURNEY, LIMIT, PACKET, RIGS, ROUTE};
+use super::shape::{CHECK, JOURNEY, LIMIT, PACKET, RIGS, ROUTE, VIRTUAL};
 use super::symbols::{NETDEV, NUD_STATES, QDISC, SNMP, SOFTIRQS, TCP_INFO, TCP_STATES};
 use super::trial::TrialReader;
 use super::yaml::{Kind, Node};
@@ -47,12 +47,14 @@ impl TrialReader<'_> {
 
     /// A list of rigs, not empty, or `{only: [emu], because: …}`.
     pub fn rigs(&mut self, node: &Node) -> Read<Rigs> {
-        let (list, because) = match &node.kind {
-            Kind::List(_) => (node, None),
+        let (list, clock, because) = match &node.kind {
+            Kind::List(_) => (node, None, None),
             Kind::Map(_) => {
                 let fields = self.r.fields(node, "rigs", &[LIMIT])?;
                 let because = self.r.need(&fields, "because").and_then(|why| self.reason(why))?;
-                (self.r.need(&fields, "only")?, Some(because))
+                let clock = fields.get("clock");
+                clock.map(|clock| self.r.one_of(clock, VIRTUAL)).transpose()?;
+                (self.r.need(&fields, "only")?, clock, Some(because))
             }
             Kind::Scalar(_) => {
                 let help = "write `[emu, qemu]`, or `{only: [emu, qemu], because: \"…\"}`";
@@ -63,7 +65,12 @@ impl TrialReader<'_> {
         if names.is_empty() {
             return self.r.wrong(list, "at least one rig", "leave `rigs:` out for all rigs");
         }
-        Ok(Rigs { only: names.into_iter().map(rig).collect(), because })
+        if let Some(clock) = clock.filter(|_| !names.contains(&"qemu")) {
+            let help = "leave it out: qemu alone has a choice of clocks";
+            return self.r.wrong(clock, "nothing where qemu is not among the rigs", help);
+        }
+        let is_virtual = clock.is_some();
+        Ok(Rigs { only: names.into_iter().map(rig).collect(), is_virtual, because })
     }
 
     /// A text that says something.

@@ -3,10 +3,10 @@
 
 use super::differs::{differing, version};
 use super::files::Files;
-use super::model::{Differs, Extent, RigKind, Trial, UDP_SEGMENTS};
+use super::model::{Differs, Extent, RigKind, Trial, UDP_SEGMENTS, Way};
 use super::problem::{Problem, Problems, nearest};
-use super::reader::{Read, Reader};
-use super::shape::{KNOWN, RIGS};
+use super::reader::{Fields, Read, Reader};
+use super::shape::{KNOWN, RIGS, WAYS};
 use super::yaml::{Kind, Node};
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,9 @@ const SUITE: &str = "cases";
 const EVERYWHERE: &str = "all";
 /// The list, from the folder around the suite.
 pub const FILE: &str = "fixtures/qemu-differences.yaml";
+
+/// What the device's counters by size begin with.
+const SIZES: &str = "sizes.";
 
 /// Of any version: a lab may have a card in place of QEMU's igb.
 const ON_QEMU: &str = "qemu >= 0";
@@ -131,16 +134,23 @@ fn entry(r: &mut Reader, item: &Node) -> Read<Known> {
     let field = match r.need(&entry, "field")? {
         // Both are about the trial as a whole.
         node if [Some(UDP_SEGMENTS), Some("frame")].contains(&node.text()) => r.word(node)?.to_owned(),
+        // The device's counters by size are of no source that a case could name.
+        node if node.text().is_some_and(|text| text.starts_with(SIZES)) => r.word(node)?.to_owned(),
         node => differing(r, node, &entry)?,
     };
-    let lacks = entry.get("lacks").map(|node| r.word(node).map(str::to_owned)).transpose()?;
-    let times = entry.get("times").map(|node| r.number(node, 2, 16).map(i64::unsigned_abs)).transpose()?;
-    let extent = lacks.map(Extent::Lacks).or(times.map(Extent::Times)).unwrap_or_default();
+    let extent = extent(r, &entry)?;
     let cases = r.need(&entry, "cases")?;
     let everywhere = cases.text() == Some(EVERYWHERE);
-    if everywhere != times.is_some() || times.is_some() && !field.starts_with("interrupts.") {
-        let help = "they go together, for a field `interrupts.…`: what else may be anything in any trial would never be noticed";
-        return r.wrong(cases, "`cases: all` with `times:`, or the trials that it shows in", help);
+    let sources: &[&str] = match extent {
+        Extent::Times(_) => &["interrupts."],
+        Extent::By(_) => &["ethtool.", SIZES],
+        _ => &[],
+    };
+    let is_of_them = sources.iter().any(|source| field.starts_with(source));
+    if everywhere == sources.is_empty() || everywhere && !is_of_them {
+        let help = "`times:` is for a field `interrupts.…`, `by:` for one `ethtool.…` or `sizes.…`: what else may be anything in any trial \
+                    would never be noticed";
+        return r.wrong(cases, "`cases: all` with `times:` or `by:`, or the trials that it shows in", help);
     }
     if super::checks::is_empty(cases) {
         return r.wrong(
@@ -177,6 +187,19 @@ fn entry(r: &mut Reader, item: &Node) -> Read<Known> {
         why,
     };
     Ok(Known { differs, rigs, cases })
+}
+
+/// How far an entry goes where it gives no values.
+fn extent(r: &mut Reader, entry: &Fields<'_>) -> Read<Extent> {
+    if let Some(node) = entry.get("lacks") {
+        return Ok(Extent::Lacks(r.word(node)?.to_owned()));
+    }
+    if let Some(node) = entry.get("times") {
+        return Ok(Extent::Times(r.number(node, 2, 16)?.unsigned_abs()));
+    }
+    let Some(node) = entry.get("by") else { return Ok(Extent::Any) };
+    let word = r.one_of(node, WAYS)?;
+    Ok(Way::NAMED.iter().find(|(name, _)| *name == word).map_or(Extent::Any, |(_, way)| Extent::By(*way)))
 }
 
 /// A value, or a list of those that follow one another, as they stand there, be they numbers or words.
@@ -248,8 +271,27 @@ mod tests {
         false,
         "has no key `when`"
     )]
-    #[case::anything_anywhere("field: netdev.tx_packets, cases: all", false, "they go together")]
-    #[case::times_of_a_counter("times: 2, field: netdev.tx_packets, cases: all", false, "they go together")]
+    #[case::anything_anywhere("field: netdev.tx_packets, cases: all", false, "would never be noticed")]
+    #[case::times_of_a_counter(
+        "times: 2, field: netdev.tx_packets, cases: all",
+        false,
+        "`times:` is for a field"
+    )]
+    #[case::a_way_of_the_driver(
+        "by: cut, field: netdev.tx_packets, cases: all",
+        false,
+        "`by:` for one `ethtool.…` or `sizes.…`"
+    )]
+    #[case::a_way_that_nobody_knows(
+        "by: magic, field: ethtool.tx_packets, cases: all",
+        false,
+        "not one of: padding, cut, tag, fcs"
+    )]
+    #[case::a_way_in_some_trials(
+        "by: cut, field: ethtool.tx_packets, cases: [udp/a]",
+        false,
+        "`cases: all` with"
+    )]
     #[case::too_many_times("times: 1, field: interrupts.eth0, cases: all", false, "2")]
     #[case::a_field_that_is_not_there(
         "field: udp.dest, cases: [udp/a]",
@@ -277,12 +319,15 @@ mod tests {
         assert!(said.contains(told) && trials.iter().all(|t| t.differs.is_empty()), "{said}");
     }
 
-    #[test]
-    fn a_difference_that_may_show_anywhere_is_added_to_all() {
-        let entry = "- {seen: 10.0.2, because: Why., field: interrupts.eth0-TxRx-*, times: 2, cases: all}\n";
-        let (trials, said) = added(entry, false);
+    #[rstest]
+    #[case::interrupts("field: interrupts.eth0-TxRx-*, times: 2", Extent::Times(2))]
+    #[case::by_the_frames("field: ethtool.tx_bytes, by: padding", Extent::By(Way::Padding))]
+    #[case::by_the_frames_of_a_size("field: sizes.tx_*, by: cut", Extent::By(Way::Cut))]
+    fn a_difference_that_may_show_anywhere_is_added_to_all(#[case] what: &str, #[case] extent: Extent) {
+        let (trials, said) =
+            added(&format!("- {{seen: 10.0.2, because: Why., {what}, cases: all}}\n"), false);
         assert_eq!(said, "");
-        assert!(trials.iter().all(|t| t.differs.len() == 1 && t.differs[0].extent == Extent::Times(2)));
+        assert!(trials.iter().all(|t| t.differs.len() == 1 && t.differs[0].extent == extent));
     }
 
     #[test]

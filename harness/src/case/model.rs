@@ -159,6 +159,27 @@ pub enum Extent {
     Lacks(String),
     /// Interrupts: up to so many for each that there should be.
     Times(u64),
+    /// A counter of the device is off by what this makes of the frames of the trial, exactly.
+    By(Way),
+}
+
+/// What a NIC counts otherwise, by the frames of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// It does not pad what it sends: the padding is missing.
+    Padding,
+    /// A packet that it cuts counts once, with its headers once: all frames of it but one are missing, and their headers with FCS.
+    Cut,
+    /// A received frame counts without the tag that was taken off.
+    Tag,
+    /// A received frame has the size that it has without FCS, and without the tag that was taken off.
+    Fcs,
+}
+
+impl Way {
+    /// How a list calls them.
+    pub const NAMED: [(&str, Self); 4] =
+        [("padding", Self::Padding), ("cut", Self::Cut), ("tag", Self::Tag), ("fcs", Self::Fcs)];
 }
 
 /// The field of a deviation that is in the cut of large packets of UDP: fragments of one datagram, not datagrams.

@@ -42,6 +42,8 @@ pub(super) const fn step(name: &'static str, form: Form, about: &'static str) ->
 
 /// The names of the rigs.
 pub const RIGS: &[&str] = &["emu", "qemu", "vfio", "linux"];
+/// What `clock:` of `rigs:` can say.
+pub const VIRTUAL: &[&str] = &["virtual"];
 /// What a call's `flags:` can hold, as in send(2) and recv(2).
 pub const MSG_FLAGS: &[&str] = &[
     "MSG_OOB",
@@ -94,6 +96,7 @@ pub const CASE: &[Key] = &[
 /// `rigs: {…}`
 pub const LIMIT: &[Key] = &[
     must("only", Form::SomeOf(RIGS), "The rigs that can."),
+    key("clock", Form::OneOf(VIRTUAL), "`virtual`: qemu not with `--clock real`."),
     must("because", Form::Text, "What the others cannot do; a skip shows it behind a colon."),
 ];
 /// `differs:`
@@ -118,6 +121,9 @@ pub const DIFFERS: &[Key] = &[
     must("why", Form::Text, "Why."),
 ];
 
+/// What frames are counted otherwise by, see [`super::model::Way`].
+pub const WAYS: &[&str] = &["padding", "cut", "tag", "fcs"];
+
 /// An entry of `fixtures/qemu-differences.yaml`.
 pub const KNOWN: &[Key] = &[
     key("rigs", Form::SomeOf(RIGS), "The rigs that it shows on: `[qemu, vfio]`; without it, qemu."),
@@ -135,6 +141,11 @@ pub const KNOWN: &[Key] = &[
     ),
     key("lacks", Form::Text, "Of the letters of the field, those that may be missing."),
     key("times", Form::Number(2, 16), "Of interrupts, how many there may be for one that there should be."),
+    key(
+        "by",
+        Form::OneOf(WAYS),
+        "Of a counter of the device, what its frames are counted otherwise by: `padding`.",
+    ),
     must("cases", Form::Text, "The trials it shows in; with a value each, the field has that and no other."),
 ];
 

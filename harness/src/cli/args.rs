@@ -96,6 +96,9 @@ pub struct TrialArguments {
     /// core; 8 in real time]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
+    /// Run a trial again, so often at most, that was inconclusive; each time is told
+    #[arg(long, value_name = "N", default_value = "0", value_parser = clap::value_parser!(u8).range(..=100))]
+    pub retries: u8,
     /// Where to leave what was seen
     #[arg(long, value_name = "DIR", default_value = DEFAULT_OUT)]
     pub out: PathBuf,

@@ -5,11 +5,11 @@ use super::{CANNOT, places};
 use crate::case::{self, model::Trial};
 use crate::compare::report::{self, Tally};
 use crate::compare::watch::Watching;
-use crate::compare::{Side, compare};
+use crate::compare::{Outcome, Side, compare};
 use crate::report::again::Again;
 use crate::report::output::{Output, complain};
 use crate::report::progress::Format;
-use crate::run::pool::{self, Options};
+use crate::run::pool::{self, Entry, Options};
 use crate::run::{RigFactory as _, TrialReport, Verdict, artifacts, rigs};
 use std::collections::BTreeMap;
 use std::io;
@@ -102,36 +102,53 @@ impl Work<'_> {
     fn compare(&self, a: Watching, b: impl FnOnce() -> Result<Watching, String>) -> Result<Tally, String> {
         let begin = Instant::now();
         let sides = Mutex::new(BTreeMap::new());
-        self.run(&a, &|trial, side| drop(lock(&sides).insert(trial.name(), side)), &mut |_| {});
+        let first_side = |trial: &Trial, side| {
+            lock(&sides).insert(trial.name(), side);
+            None
+        };
+        let mut retried = BTreeMap::new();
+        self.run(&a, &first_side, &mut |entry| drop(retried.insert(entry.name, entry.earlier)));
         let first = a.kind();
         // Its ports are free again, if it has any.
         drop(a);
         let outcomes = Mutex::new(BTreeMap::new());
         let judge = |trial: &Trial, b: Side| {
-            let Some(a) = lock(&sides).remove(&trial.name()) else { return };
+            let a = lock(&sides).remove(&trial.name())?;
             let outcome = compare(trial, &a, &b);
+            // Another run of the second rig is of no use where the first said nothing.
+            let unsure = match &outcome {
+                Outcome::Inconclusive(why) if a.verdict.inconclusive().is_none() => Some(why.clone()),
+                _ => None,
+            };
             lock(&outcomes).insert(trial.name(), outcome);
+            if unsure.is_some() {
+                // The trial may run again on the second rig.
+                lock(&sides).insert(trial.name(), a);
+            }
+            unsure
         };
         let (mut tally, mut output) = (Tally::default(), Output::new(io::stdout()));
         let labels = (self.labels.0.as_str(), self.labels.1.as_str());
         let names: std::collections::BTreeSet<String> = self.chosen.iter().map(|t| t.name()).collect();
-        let mut tell = |name: String| {
+        let mut tell = |name: String, earlier: Vec<String>| {
             if !names.contains(&name) {
                 return;
             }
+            let mut all = retried.remove(&name).unwrap_or_default();
+            all.extend(earlier);
             let Some(outcome) = lock(&outcomes).remove(&name) else { return tally.not_run() };
-            tally.add(&outcome);
+            tally.add(&outcome, &all);
             let text = match self.arguments.trials.format {
-                Format::Human => report::human(&name, labels, &outcome),
-                Format::Json => report::machine(&name, labels, &outcome) + "\n",
+                Format::Human => report::human(&name, labels, &outcome, &all),
+                Format::Json => report::machine(&name, labels, &outcome, &all) + "\n",
             };
             self.note(output.put(&text));
         };
         if self.cancelled.load(Ordering::Relaxed) {
-            names.iter().for_each(|name| tell(name.clone()));
+            names.iter().for_each(|name| tell(name.clone(), Vec::new()));
         } else {
             let b = b()?;
-            self.run(&b, &judge, &mut tell);
+            self.run(&b, &judge, &mut |entry| tell(entry.name, entry.earlier));
             tally.close(self.chosen, (first, b.kind()));
         }
         if self.arguments.trials.format == Format::Human {
@@ -140,13 +157,20 @@ impl Work<'_> {
         Ok(tally)
     }
 
-    /// Runs everything on one rig; `keep` gets what each trial left, `tell` the names in order.
-    fn run(&self, on: &Watching, keep: &(dyn Fn(&Trial, Side) + Sync), tell: &mut dyn FnMut(String)) {
+    /// Runs everything on one rig; `keep` gets what each trial left, and may say why that does not count yet; `tell` gets how they
+    /// ended, in order.
+    fn run(
+        &self,
+        on: &Watching,
+        keep: &(dyn Fn(&Trial, Side) -> Option<String> + Sync),
+        tell: &mut dyn FnMut(Entry),
+    ) {
         let rig = on.kind();
         on.notes().iter().for_each(|note| complain(note));
         let options = Options {
             jobs: self.arguments.jobs_on(rig),
             max_wait: self.arguments.trials.max_wait,
+            retries: self.arguments.trials.retries.into(),
             cancelled: self.cancelled,
             again: &self.again,
         };
@@ -160,9 +184,9 @@ impl Work<'_> {
             let observed = on.take(trial);
             // In virtual time nobody is late.
             let late = if observed.is_virtual { 0 } else { report.late.max(machine) };
-            keep(trial, Side { rig, verdict: report.verdict.clone(), record, observed, late });
+            keep(trial, Side { rig, verdict: report.verdict.clone(), record, observed, late })
         };
-        pool::run(on, self.all, self.chosen, options, &kept, &mut |entry| tell(entry.name));
+        pool::run(on, self.all, self.chosen, options, &kept, tell);
     }
 
     fn note(&self, result: io::Result<()>) {

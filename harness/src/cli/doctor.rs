@@ -119,7 +119,8 @@ fn qemu() -> Vec<Finding> {
     let image = match image::source() {
         Ok(source) => finding("the guest's image", true, &source, None),
         Err(why) => {
-            finding("the guest's image", false, &why, Some("rustup's stable toolchain: https://rustup.rs"))
+            let remedy = "rustup's stable toolchain: https://rustup.rs; or WIREPROOF_GUEST names an image that was built elsewhere";
+            finding("the guest's image", false, &why, Some(remedy))
         }
     };
     vec![found, finding("acceleration", true, &acceleration, None), image]
@@ -131,7 +132,7 @@ fn kvm(qemu: Option<&program::Qemu>) -> String {
         return format!("cannot be had: {why}");
     }
     match (qemu, image::image()) {
-        (Some(qemu), Ok(image)) => match acceleration::try_kvm(qemu, image) {
+        (Some(qemu), Ok(image)) => match acceleration::try_kvm(qemu, image, acceleration::BOOT) {
             Ok(()) => "can be had: it boots the guest".to_owned(),
             Err(why) => format!("cannot be had: {why}"),
         },

@@ -39,6 +39,9 @@ pub fn run(arguments: &RunArguments) -> io::Result<u8> {
         let all = trials.len();
         return Ok(cannot(&format!("no trial of {all} has {wanted:?} in its name; nothing ran")));
     }
+    if let Some(why) = factory.objection(&chosen) {
+        return Ok(cannot(&why));
+    }
     if let Err(why) = places::writable(&arguments.trials.out, arguments.junit.as_deref()) {
         return Ok(cannot(&why));
     }
@@ -47,6 +50,7 @@ pub fn run(arguments: &RunArguments) -> io::Result<u8> {
     let options = Options {
         jobs: jobs(arguments, factory.as_ref()),
         max_wait: arguments.trials.max_wait,
+        retries: arguments.trials.retries.into(),
         cancelled,
         again: &again,
     };
@@ -66,6 +70,7 @@ pub fn run(arguments: &RunArguments) -> io::Result<u8> {
         if !matches!(report.verdict, Verdict::Skip(_)) {
             note(artifacts::write(&arguments.trials.out, arguments.rig, trial, report, &again).map(drop));
         }
+        None
     };
     pool::run(factory.as_ref(), &trials, &chosen, options, &keep, &mut |entry| note(progress.tell(entry)));
     let (tally, written) = progress.finish(arguments.rig, arguments.junit.as_deref());

@@ -49,6 +49,7 @@ pub fn run(arguments: &RunArguments, time: Duration, suite: Suite<'_>) -> io::Re
         if cancelled.load(Ordering::Relaxed) {
             break;
         }
+        suite.factory.rest();
         let held = Usage::settled(usage.as_ref());
         told(arguments.trials.format, number, &tally, began.elapsed(), &held)?;
         soak.round_is_over(held.clone());
@@ -88,6 +89,7 @@ fn round(arguments: &RunArguments, suite: &Suite<'_>, soak: &mut Soak) -> io::Re
         if wanted {
             note(artifacts::write(out, arguments.rig, trial, report, suite.options.again).map(drop));
         }
+        None
     };
     let noting = Noting::new(suite.factory.as_ref());
     let mut progress = is_first.then(|| Progress::new(format, suite.chosen.len()));

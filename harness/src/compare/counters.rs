@@ -1,42 +1,70 @@
 //! Neighbours and counters at the end of a trial, held against each other.
 
 use super::freedom::Freedom;
+use super::ways::{Known, counts_cut_packets_once, known};
 use super::{Difference, Side};
-use crate::case::model::RigKind;
+use crate::case::model::{RigKind, Trial};
 use crate::rig::Reading;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What of a qdisc is compared: the rest says how busy the machine was.
 const QDISC: [&str; 4] = ["packets", "bytes", "drops", "kind"];
 
-/// The differences between the counters and neighbours of both.
+/// The differences between the counters and neighbours of both. One that a NIC is known for is marked with the reason when it is as
+/// large as the frames make it (see [`super::ways`]).
 #[must_use]
-pub fn compare(a: &Side, b: &Side, freedom: &Freedom) -> Vec<Difference> {
+pub fn compare(trial: &Trial, sides: (&Side, &Side), freedom: &Freedom) -> Vec<Difference> {
+    let (a, b) = sides;
     let both = a.observed.counts_interrupts() && b.observed.counts_interrupts();
-    // What a device counts is held against what the same one counts: two drivers on one port.
-    let one_port = [a.rig, b.rig].iter().all(|rig| matches!(rig, RigKind::Vfio | RigKind::Linux));
+    let devices = counters_of_devices_are_comparable(a.rig, b.rig);
+    let has_sizes = |side: &Side| side.observed.values.keys().any(|key| key.starts_with("sizes."));
+    let sizes = devices && has_sizes(a) && has_sizes(b);
+    let once = counts_cut_packets_once(trial, sides);
+    let second = b.rig.name();
     let (a, b) = (named(&a.observed.values), named(&b.observed.values));
     let keys: BTreeSet<&String> = a
         .keys()
         .chain(b.keys())
-        .filter(|key| one_port || !key.starts_with("ethtool."))
+        .filter(|key| devices || !key.starts_with("ethtool."))
+        .filter(|key| sizes || !key.starts_with("sizes."))
         .filter(|key| is_compared(key) && !freedom.is_of_large_packets(key))
+        .filter(|key| !once || !freedom.is_of_packets_counted_once(key))
         .filter(|key| both || !key.starts_with("interrupts."))
         .collect();
     let differs = |key: &String| {
-        let (x, y) = (shown(key, a.get(key)), shown(key, b.get(key)));
-        (x != y).then(|| Difference {
-            what: if key.starts_with("neigh.") { "a neighbour" } else { "a counter" }.to_owned(),
-            at: None,
-            step: None,
-            field: key.clone(),
-            a: x,
-            b: y,
-            why: None,
-            beyond: None,
-        })
+        let (x, y) = (a.get(key), b.get(key));
+        let (what, why) = judge(&known(trial, sides, key), key, (x, y), second)?;
+        let (a, b) = (shown(key, x), shown(key, y));
+        Some(Difference { what, at: None, step: None, field: key.clone(), a, b, why, beyond: None })
     };
     keys.into_iter().filter_map(differs).collect()
+}
+
+/// What devices count is held against each other where our driver has both; and two drivers' where they have one port.
+fn counters_of_devices_are_comparable(a: RigKind, b: RigKind) -> bool {
+    let linux = [a, b].contains(&RigKind::Linux);
+    !linux || [a, b].iter().all(|rig| matches!(rig, RigKind::Vfio | RigKind::Linux))
+}
+
+/// What a counter is to people, and why it differs if it does as it must. `None`: it does not differ, and need not. `second` is the
+/// name of the second rig.
+fn judge(
+    known: &Known<'_>,
+    key: &str,
+    (a, b): (Option<&Reading>, Option<&Reading>),
+    second: &str,
+) -> Option<(String, Option<String>)> {
+    let what = if key.starts_with("neigh.") { "a neighbour" } else { "a counter" };
+    let (Some(Reading::Number(x)), Some(Reading::Number(y)), false) = (a, b, known.why.is_empty()) else {
+        return (shown(key, a) != shown(key, b)).then(|| (what.to_owned(), None));
+    };
+    if y - x == known.more {
+        let whys = || known.why.iter().map(|(why, _)| *why).collect::<Vec<_>>().join("; ");
+        return (known.more != 0).then(|| (what.to_owned(), Some(whys())));
+    }
+    let terms = known.why.iter().map(|(why, off)| format!("{off:+}: {why}")).collect::<Vec<_>>().join("; ");
+    let must = x + known.more;
+    Some((format!("{what} that by the frames must be {must} on {second} ({terms})"), None))
 }
 
 fn is_compared(key: &str) -> bool {

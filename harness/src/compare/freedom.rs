@@ -88,7 +88,20 @@ impl Freedom {
     #[must_use]
     pub fn is_of_large_packets(&self, key: &str) -> bool {
         self.boundaries
-            && matches!(key, "snmp.Ip.OutRequests" | "snmp.Ip.OutTransmits" | "snmp.IpExt.OutOctets")
+            && matches!(
+                key,
+                "snmp.Ip.OutRequests"
+                    | "snmp.Ip.OutTransmits"
+                    | "snmp.IpExt.OutOctets"
+                    | "ethtool.tx_tcp_seg_good"
+            )
+    }
+
+    /// Whether a counter of a device that counts a large packet once is of packets that ended elsewhere.
+    #[must_use]
+    pub fn is_of_packets_counted_once(&self, key: &str) -> bool {
+        self.boundaries
+            && (matches!(key, "ethtool.tx_packets" | "ethtool.tx_bytes") || key.starts_with("sizes.tx_"))
     }
 
     /// Whether two ids of fragments are of datagrams that stand for each other.

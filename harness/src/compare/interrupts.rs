@@ -22,16 +22,18 @@ pub fn compare(trial: &Trial, a: &Side, b: &Side) -> Option<Difference> {
     if !trial.faults.is_empty() || !a.observed.counts_interrupts() || !b.observed.counts_interrupts() {
         return None;
     }
-    let taken = |side: &Side| taken(side, trial.interrupts);
-    let wrong = |side: &Side| broken(&taken(side), &side.observed.traffic, times(trial, side.rig));
-    let told = |side: &Side| wrong(side).err().unwrap_or_else(|| shown(&taken(side)));
-    (wrong(a).is_err() || wrong(b).is_err()).then(|| Difference {
+    let judged = |side: &Side| {
+        let taken = taken(side, trial.interrupts);
+        broken(&taken, &side.observed.traffic, times(trial, side.rig)).map(|()| shown(&taken))
+    };
+    let (a, b) = (judged(a), judged(b));
+    (a.is_err() || b.is_err()).then(|| Difference {
         what: "interrupts against frames".to_owned(),
         at: None,
         step: None,
         field: "interrupts".to_owned(),
-        a: told(a),
-        b: told(b),
+        a: a.unwrap_or_else(|broken| broken),
+        b: b.unwrap_or_else(|broken| broken),
         why: None,
         beyond: None,
     })
@@ -65,25 +67,26 @@ fn times(trial: &Trial, rig: RigKind) -> u64 {
     trial.differs.iter().filter(of_this_rig).filter_map(times).max().unwrap_or(1)
 }
 
+/// Of what a vector takes.
+const MOST: &str = "a vector takes at most one for each frame and each kick of the watchdog";
+/// Of what all vectors take together.
+const LEAST: &str = "there is at least one for each burst that was sent";
+
 /// # Errors
-/// What of these interrupts cannot be.
+/// The rule that these interrupts break, and the numbers that show it.
 fn broken(taken: &[(String, u64)], traffic: &Traffic, times: u64) -> Result<(), String> {
     let kicks = traffic.kicks + (traffic.until + BEFORE) / WATCHDOG;
     let most = (traffic.frames + kicks) * times;
     if let Some((vector, count)) = taken.iter().find(|(_, count)| *count > most) {
-        let twice = if times > 1 { format!(", {times} for each") } else { String::new() };
+        let listed = if times > 1 { format!(" × {times}, as it is listed,") } else { String::new() };
+        let frames = traffic.frames;
         return Err(format!(
-            "{count} of {vector}, more than frames ({}) and kicks of the watchdog ({kicks}) can have caused{twice}",
-            traffic.frames
+            "{count} of {vector} > ({frames} frames + {kicks} kicks){listed} = {most}, but {MOST}"
         ));
     }
     let all: u64 = taken.iter().map(|(_, count)| count).sum();
     if all < traffic.bursts {
-        return Err(format!(
-            "{}, fewer than the times at which frames were sent ({})",
-            shown(taken),
-            traffic.bursts
-        ));
+        return Err(format!("{} < {} bursts, but {LEAST}", shown(taken), traffic.bursts));
     }
     Ok(())
 }
@@ -115,5 +118,21 @@ mod tests {
         let taken: Vec<_> = counts.iter().enumerate().map(|(i, n)| (format!("eth0-TxRx-{i}"), *n)).collect();
         let traffic = Traffic { frames, bursts, kicks, until, ..Traffic::default() };
         assert_eq!(broken(&taken, &traffic, times).is_ok(), right);
+    }
+
+    #[rstest]
+    #[case::too_many(&[5], 1, "5 of eth0-TxRx-0 > (3 frames + 1 kicks) = 4, but a vector takes at most one")]
+    #[case::too_many_even_so(&[9], 2, "9 of eth0-TxRx-0 > (3 frames + 1 kicks) × 2, as it is listed, = 8, but")]
+    #[case::too_few(&[1], 1, "1 of eth0-TxRx-0 < 2 bursts, but there is at least one for each burst")]
+    #[case::none(&[], 1, "none < 2 bursts, but")]
+    fn the_rule_that_is_broken_is_told_with_its_numbers(
+        #[case] counts: &[u64],
+        #[case] times: u64,
+        #[case] told: &str,
+    ) {
+        let taken: Vec<_> = counts.iter().enumerate().map(|(i, n)| (format!("eth0-TxRx-{i}"), *n)).collect();
+        let traffic = Traffic { frames: 3, bursts: 2, kicks: 1, ..Traffic::default() };
+        let said = broken(&taken, &traffic, times).expect_err("a rule is broken");
+        assert!(said.starts_with(told), "{said}");
     }
 }

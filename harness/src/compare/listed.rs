@@ -13,6 +13,10 @@ use std::collections::BTreeSet;
 pub fn mark(trial: &Trial, (a, b): (&Side, &Side), differences: &mut [Difference]) -> Vec<String> {
     let mut stale = Vec::new();
     for entry in &trial.differs {
+        // What a device counts otherwise by its frames is worked out where counters are compared.
+        if matches!(entry.extent, Extent::By(_)) {
+            continue;
+        }
         // On both or on neither it makes no difference.
         if holds(entry, a) == holds(entry, b) {
             continue;
@@ -36,9 +40,10 @@ pub fn mark(trial: &Trial, (a, b): (&Side, &Side), differences: &mut [Difference
         if trial.differs.iter().any(alike) {
             continue;
         }
-        if !occurred && !entry.everywhere && !differs::is_stated(trial, entry) && !failed(differences) {
+        let side = if entry.rig == a.rig { a } else { b };
+        let is_stated = differs::is_stated(trial, entry, side.observed.is_virtual);
+        if !occurred && !entry.everywhere && !is_stated && !failed(differences) {
             stale.push(if entry.seen.is_some() {
-                let side = if entry.rig == a.rig { a } else { b };
                 differs::stale(entry, side.observed.versions.get("qemu").map(String::as_str))
             } else {
                 let (rig, place) = (entry.rig.name(), place(entry));
@@ -65,10 +70,17 @@ pub fn never_shown(
     if compared < MANY || a == b || [a, b].contains(&RigKind::Linux) {
         return Vec::new();
     }
-    let of_these = |entry: &&&Differs| entry.everywhere && [a, b].contains(&entry.rig);
     let entries = trials.iter().flat_map(|trial| &trial.differs).collect::<Vec<_>>();
+    // Where both rigs count alike, nothing shows.
+    let alike = |entry: &Differs| {
+        let of = |rig| {
+            entries.iter().any(|o| o.rig == rig && (&o.extent, &o.field) == (&entry.extent, &entry.field))
+        };
+        matches!(entry.extent, Extent::By(_)) && of(a) && of(b)
+    };
+    let of_these = |entry: &&&Differs| entry.everywhere && [a, b].contains(&entry.rig) && !alike(entry);
     let mut whys: BTreeSet<&str> = entries.iter().filter(of_these).map(|entry| entry.why.trim()).collect();
-    whys.retain(|why| !shown.contains(*why));
+    whys.retain(|why| !shown.iter().any(|shown| shown.contains(why)));
     let stale =
         |why: &str| format!("stale: in none of {compared} trials was seen what is listed for all: {why}");
     whys.into_iter().map(stale).collect()
@@ -89,7 +101,8 @@ fn place(entry: &Differs) -> String {
 }
 
 /// Whether an entry is about a rig, in the version that was there.
-fn holds(entry: &Differs, side: &Side) -> bool {
+#[must_use]
+pub fn holds(entry: &Differs, side: &Side) -> bool {
     let version = |part: &str| side.observed.versions.get(part).cloned();
     entry.rig == side.rig && entry.when.as_deref().is_none_or(|when| differs::holds(when, version))
 }

@@ -16,11 +16,14 @@ pub mod interrupts;
 pub mod listed;
 pub mod report;
 pub mod results;
+pub mod sizes;
 pub mod verdicts;
 pub mod watch;
+pub mod ways;
 
 use crate::case::model::{Location, Nanos, RigKind, Trial};
-use crate::run::outcome::show_time;
+use crate::run::lateness::BOUND;
+use crate::run::outcome::{nanos, show_time};
 use crate::run::{Record, Verdict};
 use watch::Observed;
 
@@ -61,9 +64,13 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// Whether it is a time that is no further off than the harness was late: then it says nothing.
+    /// Whether so late a harness may be the reason: of a time when that is no further off, of all else when it was later than
+    /// [`BOUND`]. A verdict has had its lateness weighed before.
     fn is_lateness(&self, late: Nanos) -> bool {
-        self.beyond.is_some_and(|beyond| beyond <= late)
+        match self.beyond {
+            Some(beyond) => beyond <= late,
+            None => late > nanos(BOUND) && self.field != "verdict",
+        }
     }
 }
 
@@ -107,7 +114,7 @@ pub fn compare(trial: &Trial, a: &Side, b: &Side) -> Outcome {
             let mut freedom = freedom::Freedom::of(trial);
             let mut all = results::compare(trial, a, b, &mut freedom);
             all.extend(frames::compare(trial, a, b, &mut freedom));
-            all.extend(counters::compare(a, b, &freedom));
+            all.extend(counters::compare(trial, (a, b), &freedom));
             all.extend(interrupts::compare(trial, a, b));
             all
         }
@@ -121,7 +128,7 @@ pub fn compare(trial: &Trial, a: &Side, b: &Side) -> Outcome {
         let first = differences.iter().find(|d| d.why.is_none());
         let what = first.map_or_else(String::new, |d| format!("{} of {}", d.field, d.what));
         return Outcome::Inconclusive(format!(
-            "{what} differs by less than the {} that a rig was late",
+            "{what} differs, which the {} that a rig was late explain",
             show_time(late)
         ));
     }

@@ -4,6 +4,7 @@ use super::listed::never_shown;
 use super::{Difference, Outcome};
 use crate::case::model::{Location, RigKind, Trial};
 use crate::report::output::printable;
+use crate::report::tally::run_again;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -30,6 +31,7 @@ pub struct Tally {
     differ: usize,
     wrong: usize,
     inconclusive: usize,
+    retries: usize,
     not_run: usize,
     not_compared: BTreeMap<String, usize>,
     listed: usize,
@@ -42,8 +44,9 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts one outcome.
-    pub fn add(&mut self, outcome: &Outcome) {
+    /// Counts one outcome, and why there was none when the trial ran before.
+    pub fn add(&mut self, outcome: &Outcome, earlier: &[String]) {
+        self.retries += earlier.len();
         if let Outcome::Same { listed: all } | Outcome::Differs { differences: all, .. } = outcome {
             self.shown.extend(all.iter().filter_map(|d| d.why.clone()));
         }
@@ -100,6 +103,7 @@ impl Tally {
         if self.not_run > 0 {
             lines.push(format!("interrupted: {} trials did not run", self.not_run));
         }
+        lines.extend(run_again(self.retries));
         if self.listed > 0 {
             lines.push(format!("  {} differences are listed in `differs:`", self.listed));
         }
@@ -118,10 +122,13 @@ impl Tally {
     }
 }
 
-/// The lines about one trial, without what could command a terminal.
+/// The lines about one trial, without what could command a terminal; first why it was run again, if it was.
 #[must_use]
-pub fn human(trial: &str, (a, b): (&str, &str), outcome: &Outcome) -> String {
+pub fn human(trial: &str, (a, b): (&str, &str), outcome: &Outcome, earlier: &[String]) -> String {
     let mut text = String::new();
+    for why in earlier {
+        let _ = writeln!(text, "????  {trial}: inconclusive, and run again: {why}");
+    }
     match outcome {
         Outcome::Same { listed } if listed.is_empty() => drop(writeln!(text, "same  {trial}")),
         Outcome::Same { listed } => drop(writeln!(text, "same  {trial} ({} listed)", listed.len())),
@@ -168,7 +175,7 @@ fn line_of(at: &Location) -> String {
 
 /// One object for a machine, without a line end.
 #[must_use]
-pub fn machine(trial: &str, (a, b): (&str, &str), outcome: &Outcome) -> String {
+pub fn machine(trial: &str, (a, b): (&str, &str), outcome: &Outcome, earlier: &[String]) -> String {
     let (word, rest) = match outcome {
         Outcome::Same { listed } => ("same", json!({ "differences": differences(listed) })),
         Outcome::Differs { differences: all, stale } => {
@@ -184,6 +191,9 @@ pub fn machine(trial: &str, (a, b): (&str, &str), outcome: &Outcome) -> String {
     let mut object = json!({ "case": trial, "rigs": [a, b], "result": word });
     if let (Some(object), Value::Object(rest)) = (object.as_object_mut(), rest) {
         object.extend(rest);
+        if !earlier.is_empty() {
+            object.insert("earlier".to_owned(), json!(earlier));
+        }
     }
     object.to_string()
 }

@@ -56,10 +56,7 @@ fn skipped(side: &Side) -> Option<String> {
 }
 
 fn inconclusive(side: &Side) -> Option<String> {
-    match &side.verdict {
-        Verdict::Inconclusive(why) => Some(format!("{}: {why}", side.rig.name())),
-        _ => None,
-    }
+    side.verdict.inconclusive().map(|why| format!("{}: {why}", side.rig.name()))
 }
 
 fn said(failure: &Failure) -> String {

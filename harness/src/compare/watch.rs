@@ -2,7 +2,9 @@
 //!
 //! The engine does not know of it: calls and frames pass through.
 
-use crate::case::model::{CheckItem, Command, Nanos, PORTS, RigKind, Source, Syscall, Trial};
+use super::sizes;
+use super::ways::Crossed;
+use crate::case::model::{CheckItem, Command, Location, Nanos, PORTS, RigKind, Source, Syscall, Trial};
 use crate::rig::{CallId, CallResult, CommandResult, Event, Finished, Journey};
 use crate::rig::{Port, Reading, Readings, Reset, Rig, RigError};
 use crate::run::RigFactory;
@@ -43,6 +45,8 @@ pub struct Observed {
     pub unread: Vec<String>,
     /// What a NIC had to tell of.
     pub traffic: Traffic,
+    /// What its counters count.
+    pub crossed: Crossed,
 }
 
 /// What a NIC had to tell of by interrupts, since the first step.
@@ -150,11 +154,27 @@ impl RigFactory for Watching {
 
     fn create(&self, trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
         let mut inner = self.inner.create(trial)?;
-        let before = read(inner.as_mut()).0;
+        let at = trial.steps.first().map(|step| step.at.clone());
+        let mut before = read(inner.as_mut()).0;
+        // Where a trial finds a device as it is made, it has counted nothing, and no command disturbs it.
+        if inner.kind() == RigKind::Vfio {
+            before.extend(read_sizes(inner.as_mut(), at.as_ref()));
+        }
         let versions = PARTS.iter().filter_map(|part| Some((*part, inner.version(part)?))).collect();
         let observed = Observed { is_virtual: inner.is_virtual(), versions, ..Observed::default() };
         let (name, seen) = (trial.name(), self.seen.clone());
-        Ok(Box::new(Watched { inner, before, observed, ids: BTreeMap::new(), name, seen, finished: false }))
+        Ok(Box::new(Watched {
+            inner,
+            before,
+            observed,
+            ids: BTreeMap::new(),
+            name,
+            seen,
+            finished: false,
+            received: 0,
+            takes_tags_off: true,
+            at,
+        }))
     }
 }
 
@@ -170,6 +190,12 @@ fn read(rig: &mut dyn Rig) -> (Readings, Vec<String>) {
     (all, unread)
 }
 
+/// The device's counters by size, which are none of a source. On a kernel's port nobody compares them.
+fn read_sizes(rig: &mut dyn Rig, at: Option<&Location>) -> Readings {
+    let Some(at) = at.filter(|_| rig.kind() != RigKind::Linux) else { return Readings::new() };
+    rig.command(&sizes::command(at.clone())).map(|shown| sizes::counters(&shown.output)).unwrap_or_default()
+}
+
 struct Watched {
     inner: Box<dyn Rig>,
     before: Readings,
@@ -179,12 +205,35 @@ struct Watched {
     name: String,
     seen: std::sync::Arc<Mutex<BTreeMap<String, Observed>>>,
     finished: bool,
+    /// How many frames that reached memory were looked at, and whether the device takes their tags off now: it does at first.
+    received: usize,
+    takes_tags_off: bool,
+    /// A place in the trial.
+    at: Option<Location>,
 }
 
 impl Watched {
     fn acted(&mut self) {
         let now = self.inner.now();
         self.observed.actions.push(now);
+    }
+
+    /// Before a command that has the device take tags off or leave them on.
+    fn look_for_tags(&mut self, command: &Command) {
+        let words: Vec<_> = command.words.iter().map(String::as_str).collect();
+        if let Some(at) = words.iter().position(|word| matches!(*word, "rxvlan" | "rx-vlan-offload")) {
+            self.take_received();
+            self.takes_tags_off = words.get(at + 1) == Some(&"on");
+        }
+    }
+
+    /// The frames that reached memory since the last time.
+    fn take_received(&mut self) {
+        let received = self.inner.port().map(|port| port.received).unwrap_or_default();
+        for (_, frame) in received.iter().skip(self.received) {
+            self.observed.crossed.received(frame, self.takes_tags_off);
+        }
+        self.received = received.len();
     }
 
     /// Reads what there is to read at the end.
@@ -195,9 +244,11 @@ impl Watched {
         self.observed.traffic.until = self.inner.now();
         // What lay in the ring when it was reset has interrupted, and is no frame: a reset that is seen stands for it.
         self.observed.traffic.kicks += self.inner.resets().len() as u64 * KICKS;
+        self.take_received();
         let (now, unread) = read(self.inner.as_mut());
         self.observed.unread = unread;
-        self.observed.values = moved(&self.before, now);
+        let by_size = read_sizes(self.inner.as_mut(), self.at.as_ref());
+        self.observed.values = moved(&self.before, now.into_iter().chain(by_size).collect());
     }
 }
 
@@ -243,6 +294,7 @@ impl Rig for Watched {
 
     fn command(&mut self, command: &Command) -> Result<CommandResult, RigError> {
         self.observed.traffic.ran(command);
+        self.look_for_tags(command);
         let result = self.inner.command(command)?;
         self.observed.commands.push(result.status);
         self.acted();
@@ -286,6 +338,7 @@ impl Rig for Watched {
         }
         if let Some(Event::Frame(frame)) = &event {
             self.observed.traffic.sent(frame.at);
+            self.observed.crossed.sent(frame);
         }
         Ok(event)
     }

@@ -6,7 +6,7 @@ use crate::run::{Failure, Verdict};
 use std::fmt::Write as _;
 
 /// Lines about one result, without what could command a terminal; of a pass only one, and none of it when `quiet`. A trial
-/// that did not run because the run was interrupted has none.
+/// that did not run because the run was interrupted has none. Before it, why it was run again, if it was.
 #[must_use]
 pub fn lines(entry: &Entry, quiet: bool) -> String {
     printable(&raw(entry, quiet)).into_owned()
@@ -15,6 +15,9 @@ pub fn lines(entry: &Entry, quiet: bool) -> String {
 fn raw(entry: &Entry, quiet: bool) -> String {
     let mut text = String::new();
     let (rig, name) = (entry.rig.name(), &entry.name);
+    for why in &entry.earlier {
+        let _ = writeln!(text, "????  {rig}  {name}: inconclusive, and run again: {why}");
+    }
     match &entry.verdict {
         Verdict::Pass | Verdict::Skip(_) if quiet => {}
         Verdict::Inconclusive(why) if why == NOT_RUN => {}

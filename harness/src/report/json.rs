@@ -4,7 +4,7 @@ use crate::run::pool::Entry;
 
 /// `{"case":…,"rig":…,"result":"pass|fail|skip|inconclusive","ms":…,"why":…}`, without a line end; in
 /// real time with `"overhead_ms":…`, beyond the trial's own waits, and `"late_ms":…`, of the harness at worst; with
-/// `"skipped_checks":{REASON:COUNT}` where the rig cannot make some.
+/// `"skipped_checks":{REASON:COUNT}` where the rig cannot make some; with `"earlier":[WHY]` where it was run again as it said nothing.
 #[must_use]
 pub fn line(entry: &Entry) -> String {
     let ms = (entry.took.as_secs_f64() * 1e6).round() / 1e3;
@@ -22,6 +22,9 @@ pub fn line(entry: &Entry) -> String {
     }
     if !entry.skipped_checks.is_empty() {
         object["skipped_checks"] = serde_json::json!(entry.skipped_checks);
+    }
+    if !entry.earlier.is_empty() {
+        object["earlier"] = serde_json::json!(entry.earlier);
     }
     object.to_string()
 }
@@ -44,6 +47,7 @@ mod tests {
             took: Duration::from_millis(150),
             skipped_checks: Default::default(),
             timing: None,
+            earlier: Vec::new(),
         }
     }
 
@@ -57,8 +61,9 @@ mod tests {
     fn a_result_in_real_time_says_what_it_cost_and_which_checks_were_left_out() {
         let timing = Some(Timing::of(&Record::default(), 41_000_000, (2_500_000, 0)));
         let skipped_checks = [("no NIC".to_owned(), 2)].into();
-        let line = line(&Entry { timing, skipped_checks, ..entry() });
-        let end = r#""why":"","overhead_ms":41.0,"late_ms":2.5,"skipped_checks":{"no NIC":2}}"#;
+        let line = line(&Entry { timing, skipped_checks, earlier: vec!["late".to_owned()], ..entry() });
+        let end =
+            r#""why":"","overhead_ms":41.0,"late_ms":2.5,"skipped_checks":{"no NIC":2},"earlier":["late"]}"#;
         assert!(line.ends_with(end), "{line}");
     }
 }

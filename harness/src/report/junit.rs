@@ -53,6 +53,9 @@ fn test_case(entry: &Entry) -> TestCase {
     let mut case = TestCase::new(entry.name.as_str(), status);
     let folder = entry.name.split_once('/').map_or("", |(folder, _)| folder);
     case.set_classname(format!("{}.{folder}", entry.rig.name())).set_time(entry.took);
+    for why in &entry.earlier {
+        case.add_property(("inconclusive, and run again", why.as_str()));
+    }
     for (reason, count) in &entry.skipped_checks {
         let text = format!("{count}: {reason}");
         case.add_property(("skipped checks", text.as_str()));

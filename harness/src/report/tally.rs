@@ -22,6 +22,8 @@ pub struct Tally {
     pub not_run: usize,
     /// Checks that the rig cannot make, by the reason.
     pub skipped_checks: SkippedChecks,
+    /// How often a trial was run again, as it had said nothing.
+    pub retries: usize,
     /// In real time, what that cost over all trials.
     pub timing: Timing,
 }
@@ -32,6 +34,7 @@ impl Tally {
         for (reason, count) in &entry.skipped_checks {
             *self.skipped_checks.entry(reason.clone()).or_default() += count;
         }
+        self.retries += entry.earlier.len();
         if let Some(timing) = &entry.timing {
             self.timing.add(timing);
         }
@@ -82,12 +85,19 @@ impl Tally {
             let all = self.ran() + self.skips() + self.not_run;
             lines.push(format!("interrupted: {} of {all} trials did not run", self.not_run));
         }
+        lines.extend(run_again(self.retries));
         lines.extend(self.timing.summary());
         lines.extend(self.skipped.iter().map(|(reason, count)| format!("  skipped {count}: {reason}")));
         let checks = self.skipped_checks.iter();
         lines.extend(checks.map(|(reason, count)| format!("  skipped {count} single checks: {reason}")));
         lines
     }
+}
+
+/// What is to be said of so many retries.
+pub(crate) fn run_again(retries: usize) -> Option<String> {
+    (retries > 0)
+        .then(|| format!("run again: {retries}, each as it was inconclusive; the reasons stand above"))
 }
 
 #[cfg(test)]
@@ -105,6 +115,7 @@ mod tests {
             shown: String::new(),
             took: Duration::ZERO,
             timing: None,
+            earlier: Vec::new(),
             skipped_checks: [("no NIC".to_owned(), 2)].into(),
         }
     }

@@ -75,10 +75,10 @@ impl Baseline {
     }
 }
 
-/// Whether a check is for this rig.
+/// Whether a check is for this rig, with the time that it has: virtual or not.
 #[must_use]
-pub fn applies(check: &Check, rig: RigKind) -> bool {
-    check.rigs.as_ref().is_none_or(|rigs| rigs.contains(&rig))
+pub fn applies(check: &Check, rig: RigKind, is_virtual: bool) -> bool {
+    check.rigs.as_ref().is_none_or(|rigs| rigs.allow(rig, is_virtual))
 }
 
 /// Whether a source has counters.

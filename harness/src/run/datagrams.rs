@@ -20,6 +20,8 @@ pub struct Datagrams {
     allowed: Option<u64>,
     /// How many are.
     missing: u64,
+    /// How many were to be, where that were too many.
+    beyond: Option<u64>,
     /// Whether a packet came in fragments.
     were_cut: bool,
     /// Datagrams of which not all has come, by their identification: their bytes so far.
@@ -44,7 +46,7 @@ impl Datagrams {
         let is_this = entry.field.as_deref() == Some(UDP_SEGMENTS);
         let allowed =
             if let Extent::Is(counts) = &entry.extent { counts.first()?.parse().ok() } else { None };
-        is_this.then(|| Self { allowed, missing: 0, were_cut: false, open: BTreeMap::new() })
+        is_this.then(|| Self { allowed, missing: 0, beyond: None, were_cut: false, open: BTreeMap::new() })
     }
 
     /// Takes a frame that came.
@@ -84,16 +86,26 @@ impl Datagrams {
         may
     }
 
-    /// Whether all was as it is listed: `false` when no packet was cut, or not so many datagrams were missing.
+    /// How many datagrams did not come. `None`: no packet was cut.
     ///
     /// # Errors
     /// When a datagram did not come to its end.
-    pub fn occurred(&self) -> Result<bool, String> {
+    pub fn missing(&self) -> Result<Option<u64>, String> {
         if let Some(id) = self.open.keys().next() {
             return Err(format!("the last fragments of datagram {id} did not come"));
         }
-        let as_many = self.allowed.is_none_or(|allowed| allowed == self.missing);
-        Ok((self.were_cut || self.missing > 0) && as_many)
+        Ok((self.were_cut || self.missing > 0).then_some(self.missing))
+    }
+
+    /// So many more did not come, which is too many.
+    pub fn miss_too_many(&mut self, count: usize) {
+        self.beyond = Some(self.missing + count as u64).filter(|_| count > 0);
+    }
+
+    /// How many did not come, where that were too many.
+    #[must_use]
+    pub fn beyond(&self) -> Option<u64> {
+        self.beyond
     }
 }
 
@@ -153,13 +165,13 @@ mod tests {
     use rstest::rstest;
 
     /// A datagram of 24 bytes in frames that have `parts` of its bytes, after something was done to its bytes.
-    fn come(parts: &[std::ops::Range<usize>], spoil: fn(&mut Vec<u8>)) -> Result<bool, String> {
+    fn come(parts: &[std::ops::Range<usize>], spoil: fn(&mut Vec<u8>)) -> Result<Option<u64>, String> {
         let whole =
             build(&spec("udp: {src_port: 1, dst_port: 2}", Some(&[7; 16])), None).expect("it is right");
         let mut bytes = decode(&whole).ipv4.expect("it is IPv4").data.to_vec();
         spoil(&mut bytes);
         let mut datagrams =
-            Datagrams { allowed: Some(1), missing: 0, were_cut: false, open: BTreeMap::new() };
+            Datagrams { allowed: Some(1), missing: 0, beyond: None, were_cut: false, open: BTreeMap::new() };
         for part in parts {
             let flags = if part.end < 24 { "MF" } else { "0" };
             let text = format!("ipv4: {{id: 5, protocol: 17, flags: {flags}, frag_offset: {}}}", part.start);
@@ -167,12 +179,12 @@ mod tests {
             datagrams.came(&decode(&frame))?;
         }
         datagrams.miss(1);
-        datagrams.occurred()
+        datagrams.missing()
     }
 
     #[rstest]
-    #[case::all_of_them(&[0..8, 8..16, 16..24], |_: &mut Vec<u8>| (), Ok(true))]
-    #[case::none(&[], |_: &mut Vec<u8>| (), Ok(true))]
+    #[case::all_of_them(&[0..8, 8..16, 16..24], |_: &mut Vec<u8>| (), Ok(Some(1)))]
+    #[case::none(&[], |_: &mut Vec<u8>| (), Ok(Some(1)))]
     #[case::one_missing_in_the_middle(&[0..8, 16..24], |_: &mut Vec<u8>| (), Err("stands at 16, not at 8"))]
     #[case::the_last_missing(&[0..8, 8..16], |_: &mut Vec<u8>| (), Err("did not come"))]
     #[case::another_byte(&[0..8, 8..24], |b: &mut Vec<u8>| b[20] = 8, Err("wrong checksum"))]
@@ -180,7 +192,7 @@ mod tests {
     fn fragments_must_be_a_datagram(
         #[case] parts: &[std::ops::Range<usize>],
         #[case] spoil: fn(&mut Vec<u8>),
-        #[case] expected: Result<bool, &str>,
+        #[case] expected: Result<Option<u64>, &str>,
     ) {
         match (come(parts, spoil), expected) {
             (Ok(is), Ok(wanted)) => assert_eq!(is, wanted),
@@ -191,11 +203,14 @@ mod tests {
 
     #[test]
     fn no_more_datagrams_are_missing_than_are_listed() {
-        let mut datagrams = Datagrams { allowed: Some(2), missing: 0, were_cut: true, open: BTreeMap::new() };
+        let mut datagrams =
+            Datagrams { allowed: Some(2), missing: 0, beyond: None, were_cut: true, open: BTreeMap::new() };
         assert!(datagrams.miss(1));
-        assert_eq!(datagrams.occurred(), Ok(false), "one is missing, two are listed");
         assert!(!datagrams.miss(2));
+        assert_eq!((datagrams.missing(), datagrams.beyond()), (Ok(Some(1)), None));
+        datagrams.miss_too_many(2);
+        assert_eq!(datagrams.beyond(), Some(3));
         assert!(datagrams.miss(1));
-        assert_eq!(datagrams.occurred(), Ok(true));
+        assert_eq!(datagrams.missing(), Ok(Some(2)));
     }
 }

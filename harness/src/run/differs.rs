@@ -8,41 +8,76 @@ use crate::case::model::{Action, CheckItem, Differs, Extent, Outcome, RigKind, S
 use crate::frame::FrameSpec;
 use crate::rig::Rig;
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 /// The deviations of a trial that hold on this rig, and which of them occurred.
 #[derive(Debug)]
 pub struct Deviations<'t> {
     trial: &'t Trial,
+    is_virtual: bool,
     /// QEMU's version, where there is one.
     qemu: Option<String>,
-    listed: Vec<(&'t Differs, bool)>,
+    listed: Vec<Listed<'t>>,
+}
+
+/// A deviation, and what came of it.
+#[derive(Debug)]
+struct Listed<'t> {
+    differs: &'t Differs,
+    occurred: bool,
+    /// The values among those that are listed that came.
+    came: BTreeSet<String>,
+    /// The last value that came where it deviates, was not expected, and is not listed either.
+    other: Option<String>,
+}
+
+impl Listed<'_> {
+    /// It was to be `expected`, and `got` came: whether that is listed.
+    fn takes(&mut self, (expected, got): (&str, &str)) -> bool {
+        let is_listed = goes_so_far(&self.differs.extent, (expected, got));
+        if is_listed {
+            self.occurred = true;
+            self.came.insert(got.to_owned());
+        } else if matches!(self.differs.extent, Extent::Is(_)) {
+            self.other = Some(got.to_owned());
+        }
+        is_listed
+    }
+
+    /// The values that are listed, and of which none came.
+    fn missing(&self) -> Vec<&str> {
+        let Extent::Is(values) = &self.differs.extent else { return Vec::new() };
+        values.iter().filter(|value| !self.came.contains(*value)).map(String::as_str).collect()
+    }
+
+    /// What is said of a value that came in the place of those that are listed.
+    fn wrong(&self) -> Option<String> {
+        let (Extent::Is(values), Some(other)) = (&self.differs.extent, &self.other) else { return None };
+        let field = self.differs.field.as_deref().unwrap_or("the step");
+        Some(format!("of {field} {KNOWN_DIFFERENCES} lists {}, and {other} was seen", values.join(", ")))
+    }
 }
 
 impl<'t> Deviations<'t> {
     /// Those of a trial that are about this rig, in the version that is here.
     #[must_use]
     pub fn of(trial: &'t Trial, rig: &dyn Rig) -> Self {
-        let kind = rig.kind();
+        let (kind, is_virtual) = (rig.kind(), rig.is_virtual());
         let here = |differs: &&Differs| {
             differs.rig == kind
+                && !matches!(differs.extent, Extent::By(_))
                 && differs.when.as_deref().is_none_or(|when| holds(when, |name| rig.version(name)))
         };
-        let qemu = rig.version("qemu");
-        Self {
-            trial,
-            qemu,
-            listed: trial.differs.iter().filter(here).map(|differs| (differs, false)).collect(),
-        }
+        let listed = |differs| Listed { differs, occurred: false, came: BTreeSet::new(), other: None };
+        let listed = trial.differs.iter().filter(here).map(listed).collect();
+        Self { trial, is_virtual, qemu: rig.version("qemu"), listed }
     }
 
     /// Whether a difference in this step and field, between what was expected and what came, is listed; if so, it has occurred.
     pub fn tolerates(&mut self, step: Option<&str>, field: &str, values: (&str, &str)) -> bool {
         let mut tolerated = false;
-        for (differs, occurred) in &mut self.listed {
-            if is_about(differs, step, field) && goes_so_far(&differs.extent, values) {
-                *occurred = true;
-                tolerated = true;
-            }
+        for entry in self.listed.iter_mut().filter(|entry| is_about(entry.differs, step, field)) {
+            tolerated |= entry.takes(values);
         }
         tolerated
     }
@@ -50,7 +85,7 @@ impl<'t> Deviations<'t> {
     /// The letters of a field that may be missing in this step.
     #[must_use]
     pub fn lacking(&self, step: Option<&str>, field: &str) -> String {
-        let letters = |(differs, _): &(&Differs, bool)| match &differs.extent {
+        let letters = |Listed { differs, .. }: &Listed<'_>| match &differs.extent {
             Extent::Lacks(letters) if is_about(differs, step, field) => Some(letters.clone()),
             _ => None,
         };
@@ -60,13 +95,14 @@ impl<'t> Deviations<'t> {
     /// What is listed of the cut of large packets of UDP.
     #[must_use]
     pub fn datagrams(&self) -> Option<Datagrams> {
-        self.listed.iter().find_map(|(differs, _)| Datagrams::listed(differs))
+        self.listed.iter().find_map(|entry| Datagrams::listed(entry.differs))
     }
 
-    /// Large packets of UDP were cut as it is listed.
-    pub fn datagrams_occurred(&mut self) {
-        for (differs, occurred) in &mut self.listed {
-            *occurred |= differs.field.as_deref() == Some(UDP_SEGMENTS);
+    /// So many datagrams of large packets of UDP did not come: whether that is listed is known then.
+    pub fn datagrams_missing(&mut self, count: u64) {
+        let of_cuts = |entry: &&mut Listed<'_>| entry.differs.field.as_deref() == Some(UDP_SEGMENTS);
+        for entry in self.listed.iter_mut().filter(of_cuts) {
+            entry.takes(("", &count.to_string()));
         }
     }
 
@@ -78,32 +114,38 @@ impl<'t> Deviations<'t> {
 
     /// The deviations of QEMU of which the trial itself states nothing, each with its place in the list.
     pub fn unstated(&self) -> impl Iterator<Item = (usize, &'t Differs)> {
-        let unstated = |(index, (differs, _)): (usize, &(&'t Differs, bool))| {
+        let unstated = |(index, Listed { differs, .. }): (usize, &Listed<'t>)| {
             let is_judged = differs.seen.is_some() && !differs.everywhere;
-            (is_judged && !is_stated(self.trial, differs)).then_some((index, *differs))
+            (is_judged && !is_stated(self.trial, differs, self.is_virtual)).then_some((index, *differs))
         };
         self.listed.iter().enumerate().filter_map(unstated)
     }
 
-    /// The deviations at these places have occurred.
-    pub fn these_occurred(&mut self, places: &[usize]) {
-        for &place in places {
-            if let Some((_, occurred)) = self.listed.get_mut(place) {
-                *occurred = true;
-            }
+    /// What the deviation at this place is about had this value in the end.
+    pub fn ended_at(&mut self, place: usize, value: &str) {
+        if let Some(entry) = self.listed.get_mut(place) {
+            entry.takes(("", value));
         }
     }
 
+    /// What a failure says of values that are listed where others came. Empty: none did.
+    #[must_use]
+    pub fn wrong(&self) -> Vec<String> {
+        self.listed.iter().filter_map(Listed::wrong).collect()
+    }
+
     /// # Errors
-    /// When a deviation that is listed, and that a run can see, did not occur: the list is stale.
+    /// When a deviation that is listed, and that a run can see, did not occur, or not with each of its values: the list is stale.
     pub fn all_occurred(&self) -> Result<(), Failure> {
         let unstated: Vec<usize> = self.unstated().map(|(index, _)| index).collect();
-        for (index, (differs, occurred)) in self.listed.iter().enumerate() {
-            if *occurred {
+        for (index, entry) in self.listed.iter().enumerate() {
+            let differs = entry.differs;
+            if entry.occurred {
+                self.each_came(entry)?;
                 continue;
             }
-            if is_stated(self.trial, differs) {
-                return Err(self.stale(differs));
+            if is_stated(self.trial, differs, self.is_virtual) {
+                return Err(self.stale(entry));
             }
             if !unstated.contains(&index) {
                 continue;
@@ -111,7 +153,7 @@ impl<'t> Deviations<'t> {
             // In which order frames came, only a comparison sees.
             let is_seen = differs.field.as_deref() != Some("frame");
             if is_seen && matches!(differs.extent, Extent::Is(_)) {
-                return Err(self.stale(differs));
+                return Err(self.stale(entry));
             }
             // In a lab, what has no value is for a comparison, too.
             if is_seen && !matches!(differs.rig, RigKind::Vfio | RigKind::Linux) {
@@ -126,8 +168,23 @@ impl<'t> Deviations<'t> {
         Ok(())
     }
 
-    fn stale(&self, differs: &Differs) -> Failure {
-        Failure::new(stale(differs, self.qemu.as_deref()))
+    fn stale(&self, entry: &Listed<'_>) -> Failure {
+        let stale = stale(entry.differs, self.qemu.as_deref());
+        Failure::new(entry.wrong().map_or(stale, |wrong| format!("{wrong}: correct that entry")))
+    }
+
+    /// # Errors
+    /// Which of the values did not come.
+    fn each_came(&self, entry: &Listed<'_>) -> Result<(), Failure> {
+        let missing = entry.missing();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "stale: of {} {KNOWN_DIFFERENCES} lists {} in this trial, and it was never that: take it out of that entry",
+            entry.differs.field.as_deref().unwrap_or("the step"),
+            missing.join(", ")
+        )))
     }
 }
 
@@ -162,8 +219,9 @@ fn is_about(differs: &Differs, step: Option<&str>, field: &str) -> bool {
 pub fn goes_so_far(extent: &Extent, (expected, got): (&str, &str)) -> bool {
     match extent {
         Extent::Any => true,
-        // How many interrupts there may be a comparison judges against frames; what a check says of them holds.
-        Extent::Times(_) => false,
+        // How many interrupts there may be a comparison judges against frames, and what a device counts by them; what a check says of
+        // either holds.
+        Extent::Times(_) | Extent::By(_) => false,
         Extent::Is(values) => values.iter().any(|value| value == got),
         Extent::Lacks(letters) => {
             // `-` stands for no letter at all.
@@ -181,20 +239,20 @@ pub fn goes_so_far(extent: &Extent, (expected, got): (&str, &str)) -> bool {
     }
 }
 
-/// Whether a field that is listed, perhaps without the source before it, or with a `*` for its end, is this one.
+/// Whether a field that is listed, perhaps without the source before it, or with a `*` for a part of it, is this one.
 #[must_use]
 pub fn names(listed: &str, field: &str) -> bool {
-    if let Some(begin) = listed.strip_suffix('*') {
-        return field.starts_with(begin);
+    if let Some((begin, end)) = listed.split_once('*') {
+        return field.strip_prefix(begin).is_some_and(|rest| rest.ends_with(end));
     }
     field == listed || field.ends_with(&format!(".{listed}"))
 }
 
 /// Whether the case itself states something of what an entry lists, so that a run can see whether it occurs: the step as a
 /// whole (no `field:`), a field that a pattern gives or what a call must give, a counter or state that a check asks for.
-/// What it does not state only a comparison sees.
+/// What it does not state only a comparison sees. `is_virtual` is the time of the entry's rig.
 #[must_use]
-pub fn is_stated(trial: &Trial, entry: &Differs) -> bool {
+pub fn is_stated(trial: &Trial, entry: &Differs, is_virtual: bool) -> bool {
     let Some(field) = entry.field.as_ref().filter(|field| *field != UDP_SEGMENTS) else { return true };
     let steps = trial.steps.iter().filter(|step| {
         entry.step.is_none() || entry.step == step.name || entry.step.as_deref() == background(step)
@@ -202,13 +260,18 @@ pub fn is_stated(trial: &Trial, entry: &Differs) -> bool {
     let valued = matches!(entry.extent, Extent::Is(_));
     steps.into_iter().any(|step| match &step.action {
         // Which equation an entry without a value is about is not known.
-        Action::Conserve(groups) if valued => {
+        Action::Conserve(groups) if valued && is_in_an_equation(field) => {
             groups.iter().filter_map(|group| group.source()).any(|source| {
                 field.strip_prefix(check::source_name(&source)).is_some_and(|rest| rest.starts_with('.'))
             })
         }
-        action => states(action, field, entry.rig),
+        action => states(action, field, (entry.rig, is_virtual)),
     })
+}
+
+/// Whether `conserve` has an equation for a counter of a queue: there is none for what the driver counts besides packets and bytes.
+fn is_in_an_equation(field: &str) -> bool {
+    !["_csum_err", "_alloc_failed", "_restart"].iter().any(|end| field.ends_with(end))
 }
 
 fn background(step: &Step) -> Option<&str> {
@@ -216,7 +279,7 @@ fn background(step: &Step) -> Option<&str> {
 }
 
 /// Whether a step says what a field must be.
-fn states(action: &Action, field: &str, rig: RigKind) -> bool {
+fn states(action: &Action, field: &str, (rig, is_virtual): (RigKind, bool)) -> bool {
     let pattern = |spec: &FrameSpec| {
         spec.fields.iter().any(|f| names(field, &f.field.name()))
             || spec.tcp.is_some() && field == "tcp.flags"
@@ -234,7 +297,7 @@ fn states(action: &Action, field: &str, rig: RigKind) -> bool {
             let is = |item: &CheckItem| {
                 names(field, &format!("{}.{}", check::source_name(&item.source), item.key))
             };
-            check::applies(check, rig) && check.items.iter().any(is)
+            check::applies(check, rig, is_virtual) && check.items.iter().any(is)
         }
         _ => false,
     }
@@ -329,6 +392,18 @@ mod tests {
     #[case::another("64", false)]
     fn a_value_is_the_one_that_is_listed(#[case] got: &str, #[case] tolerated: bool) {
         assert_eq!(goes_so_far(&Extent::Is(vec!["46".to_owned()]), ("60", got)), tolerated);
+    }
+
+    #[rstest]
+    #[case::itself("ethtool.rx_bytes", "ethtool.rx_bytes", true)]
+    #[case::without_its_source("rx_bytes", "ethtool.rx_bytes", true)]
+    #[case::any_end("interrupts.eth0-TxRx-*", "interrupts.eth0-TxRx-3", true)]
+    #[case::any_queue("ethtool.rx_queue_*_bytes", "ethtool.rx_queue_0_bytes", true)]
+    #[case::the_sum_of_all("ethtool.rx_queue_*_bytes", "ethtool.rx_queue_*_bytes", true)]
+    #[case::another_counter_of_a_queue("ethtool.rx_queue_*_bytes", "ethtool.rx_queue_0_packets", false)]
+    #[case::another("ethtool.rx_bytes", "ethtool.tx_bytes", false)]
+    fn a_star_stands_for_a_part_of_a_field(#[case] listed: &str, #[case] field: &str, #[case] is_it: bool) {
+        assert_eq!(names(listed, field), is_it);
     }
 
     #[test]

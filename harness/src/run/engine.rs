@@ -142,12 +142,21 @@ impl<'t> Engine<'t> {
     /// What ended the trial early.
     pub fn run(&mut self) -> Result<(), Stop> {
         let result = self.steps();
-        if matches!(result, Err(Stop::Failed(_))) && self.rig.is_virtual() {
+        let Err(Stop::Failed(mut failure)) = result else { return result };
+        if let Some(beyond) = self.datagrams.as_ref().and_then(Datagrams::beyond) {
+            self.deviations.datagrams_missing(beyond);
+        }
+        for wrong in self.deviations.wrong() {
+            if !failure.message.contains(&wrong) {
+                failure.message = format!("{}; {wrong}", failure.message);
+            }
+        }
+        if self.rig.is_virtual() {
             let until = self.rig.now().saturating_add(nanos(AFTERMATH));
             // Whatever else is wrong came after what is told.
             let _ = self.drain(until);
         }
-        result
+        Err(Stop::Failed(failure))
     }
 
     fn steps(&mut self) -> Result<(), Stop> {
@@ -172,9 +181,9 @@ impl<'t> Engine<'t> {
             return Err(self.unexplained(first).into());
         }
         if let Some(datagrams) = &self.datagrams
-            && datagrams.occurred().map_err(Failure::new)?
+            && let Some(missing) = datagrams.missing().map_err(Failure::new)?
         {
-            self.deviations.datagrams_occurred();
+            self.deviations.datagrams_missing(missing);
         }
         unstated.close(self.rig, &mut self.deviations);
         self.deviations.all_occurred()?;

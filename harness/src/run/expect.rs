@@ -81,12 +81,18 @@ impl<'t> Engine<'t> {
             return Ok(false);
         }
         self.drain(self.rig.now())?;
-        Ok(self.inbox.is_empty() && self.miss(1))
+        // Where that were too many, it may come yet.
+        Ok(self.inbox.is_empty() && self.datagrams.as_mut().is_some_and(|datagrams| datagrams.miss(1)))
     }
 
     /// Whether so many datagrams may be missing.
     fn miss(&mut self, count: usize) -> bool {
-        self.datagrams.as_mut().is_some_and(|datagrams| datagrams.miss(count))
+        let Some(datagrams) = &mut self.datagrams else { return false };
+        let may = datagrams.miss(count);
+        if !may {
+            datagrams.miss_too_many(count);
+        }
+        may
     }
 
     /// The next frames must be these, in whatever order. A frame that fits several is given to one so that all find theirs.

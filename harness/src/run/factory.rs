@@ -21,6 +21,11 @@ pub trait RigFactory: Send + Sync {
         Vec::new()
     }
 
+    /// Why these trials cannot be run as asked, found before the first. `None`: they can.
+    fn objection(&self, _trials: &[&Trial]) -> Option<String> {
+        None
+    }
+
     /// How many trials may run at once, at most; `None`: as many as one likes.
     fn at_once(&self) -> Option<usize> {
         None
@@ -31,6 +36,10 @@ pub trait RigFactory: Send + Sync {
     fn unreadable(&self, _item: &CheckItem) -> Option<String> {
         None
     }
+
+    /// Lets go of what it keeps for later trials, but for what does not depend on which of them ran at the same time: so that what is
+    /// held between two rounds of a soak can be counted.
+    fn rest(&self) {}
 
     /// A rig with the topology of the trial, up and with carrier, at the time of its first step.
     ///

@@ -1,7 +1,7 @@
 //! What a late harness, or a late machine, makes of a result: it decides between failed and inconclusive.
 //!
 //! In real time a frame may come late because the stack sent it late, or because nobody got a CPU. So each failure says how
-//! much lateness would explain it, and is inconclusive where there was as much. Nothing is run again.
+//! much lateness would explain it, and is inconclusive where there was as much.
 
 use super::outcome::{nanos, show_time};
 use super::verdict::{Failure, Verdict};
@@ -9,7 +9,10 @@ use crate::case::model::Nanos;
 use std::time::Duration;
 
 /// A harness that is later than this could have changed what it saw, however generous a trial is with its times.
-pub const BOUND: Duration = Duration::from_millis(20);
+///
+/// Measured on Linux 6.18: from a round trip of some 7 ms on, `tcp_tso_autosize` makes its large packets smaller, and PSH stands on
+/// other segments.
+pub const BOUND: Duration = Duration::from_millis(5);
 
 /// How much lateness would explain that something did not hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,8 +109,8 @@ mod tests {
     #[case::as_much(off_by(30), 30, "inconclusive")]
     #[case::a_little_off_and_a_little_late(off_by(1), 2, "inconclusive")]
     #[case::off_by_much_and_late_beyond_the_tolerance(off_by(500), 100, "fail")]
-    #[case::a_wrong_field_and_within_the_tolerance(Excuse::BeyondTolerance, 15, "fail")]
-    #[case::a_wrong_field_and_beyond_the_tolerance(Excuse::BeyondTolerance, 16, "inconclusive")]
+    #[case::a_wrong_field_and_within_the_tolerance(Excuse::BeyondTolerance, 3, "fail")]
+    #[case::a_wrong_field_and_beyond_the_tolerance(Excuse::BeyondTolerance, 4, "inconclusive")]
     #[case::no_lateness_explains_it(Excuse::None, 5_000, "fail")]
     #[case::nothing_was_late(off_by(0), 0, "fail")]
     fn lateness_decides_between_failed_and_inconclusive(
@@ -116,7 +119,7 @@ mod tests {
         #[case] word: &str,
     ) {
         let late = Late { harness: 0, failing: late_ms * MS };
-        let stated = Some(Duration::from_millis(15));
+        let stated = Some(Duration::from_millis(3));
         assert_eq!(decide(Some(failure(excuse)), late, stated).word(), word);
     }
 
@@ -141,9 +144,9 @@ mod tests {
     }
 
     #[test]
-    fn without_a_stated_tolerance_a_wrong_field_needs_more_than_20_ms() {
+    fn without_a_stated_tolerance_a_wrong_field_needs_more_than_5_ms() {
         let late = |ms| Late { harness: ms * MS, failing: 0 };
         let verdict = |ms| decide(Some(failure(Excuse::BeyondTolerance)), late(ms), None);
-        assert_eq!([verdict(20).word(), verdict(21).word()], ["fail", "inconclusive"]);
+        assert_eq!([verdict(5).word(), verdict(6).word()], ["fail", "inconclusive"]);
     }
 }

@@ -69,7 +69,7 @@ pub fn smallest_tolerance(trial: &Trial) -> Option<Duration> {
 #[must_use]
 pub fn skip_reason(trial: &Trial, (rig, is_virtual): (RigKind, bool), max_wait: Duration) -> Option<String> {
     if let Some(rigs) = &trial.rigs
-        && !rigs.contains(&rig)
+        && !rigs.allow(rig, is_virtual)
     {
         return Some(format!("the case is for {rigs}"));
     }
@@ -109,5 +109,25 @@ mod tests {
         let reason = |rig| skip_reason(&trials[0], (rig, rig == RigKind::Emu), Duration::from_secs(10));
         assert_eq!(reason(RigKind::Linux), Some(format!("the case is for {limit}")));
         assert_eq!(reason(RigKind::Emu), None);
+    }
+
+    #[rstest]
+    #[case::a_case_for_virtual_time(
+        "clock: virtual, ",
+        Some("emu, qemu only, qemu in virtual time: they are fast")
+    )]
+    #[case::a_case_for_any_time("", None)]
+    fn a_case_may_be_for_one_clock_of_qemu(#[case] clock: &str, #[case] limit: Option<&str>) {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let path = folder.path().join("a.yaml");
+        let rigs = format!("{{only: [emu, qemu], {clock}because: they are fast}}");
+        let text = format!("about: A case.\nrigs: {rigs}\nsteps:\n  - wait: 1s\n");
+        std::fs::write(&path, text).expect("it can be written");
+        let trials = crate::case::load(&[path]).expect("the case is right");
+        let reason =
+            |is_virtual| skip_reason(&trials[0], (RigKind::Qemu, is_virtual), Duration::from_secs(10));
+        let emu = skip_reason(&trials[0], (RigKind::Emu, true), Duration::from_secs(10));
+        assert_eq!((reason(true), emu), (None, None));
+        assert_eq!(reason(false), limit.map(|limit| format!("the case is for {limit}")));
     }
 }

@@ -51,10 +51,9 @@ impl Unstated {
     /// Looks for the values at the end of a trial: which deviations have occurred is known then.
     pub fn close(&self, rig: &mut dyn Rig, deviations: &mut Deviations<'_>) {
         for read in 0..READS {
-            let occurred: Vec<usize> = self.occurred(rig, deviations);
-            let all = deviations.unstated().filter(|(_, entry)| counter(entry).is_some()).count();
-            if occurred.len() == all || rig.is_virtual() || read + 1 == READS {
-                return deviations.these_occurred(&occurred);
+            let values = self.values(rig, deviations);
+            if values.iter().all(|ended| ended.is_listed) || rig.is_virtual() || read + 1 == READS {
+                return values.iter().for_each(|ended| deviations.ended_at(ended.place, &ended.value));
             }
             let until = rig.now().saturating_add(nanos(PAUSE));
             // What comes now belongs to no step.
@@ -62,23 +61,31 @@ impl Unstated {
         }
     }
 
-    fn occurred(&self, rig: &mut dyn Rig, deviations: &Deviations<'_>) -> Vec<usize> {
+    fn values(&self, rig: &mut dyn Rig, deviations: &Deviations<'_>) -> Vec<Ended> {
         let mut now: Vec<(&Source, Readings)> = Vec::new();
         for source in &self.sources {
             if let Ok(readings) = rig.read(source) {
                 now.push((source, self.before.moved(source, &readings)));
             }
         }
-        let has_value = |(index, entry): (usize, &Differs)| {
+        let ended = |(place, entry): (usize, &Differs)| {
             let (source, key) = counter(entry)?;
             let (_, moved) = now.iter().find(|(of, _)| **of == source)?;
-            let is = match moved.get(key) {
+            let value = match moved.get(key) {
                 Some(Reading::Number(number)) => number.to_string(),
                 Some(Reading::Text(text)) => text.clone(),
                 None => "0".to_owned(),
             };
-            matches!(&entry.extent, Extent::Is(values) if values.contains(&is)).then_some(index)
+            let is_listed = matches!(&entry.extent, Extent::Is(values) if values.contains(&value));
+            Some(Ended { place, value, is_listed })
         };
-        deviations.unstated().filter_map(has_value).collect()
+        deviations.unstated().filter_map(ended).collect()
     }
+}
+
+/// The value of a counter at the end, for the deviation at this place.
+struct Ended {
+    place: usize,
+    value: String,
+    is_listed: bool,
 }

@@ -30,6 +30,15 @@ impl Verdict {
         matches!(self, Self::Pass)
     }
 
+    /// Why it says nothing, if it does.
+    #[must_use]
+    pub fn inconclusive(&self) -> Option<&str> {
+        match self {
+            Self::Inconclusive(why) => Some(why),
+            Self::Pass | Self::Fail(_) | Self::Skip(_) => None,
+        }
+    }
+
     /// `pass`, `fail`, `skip` or `inconclusive`, as `--format json` prints it.
     #[must_use]
     pub fn word(&self) -> &'static str {

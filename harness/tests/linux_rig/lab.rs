@@ -26,13 +26,28 @@ const PORTS: &str = "
 
 /// Why no lab can be had here.
 pub fn lacks() -> Option<String> {
+    cannot("")
+}
+
+/// Why the port of a lab cannot be given to a bridge here; `None`: it can.
+pub fn lacks_bridges() -> Option<String> {
+    cannot(BRIDGE)
+}
+
+/// Why no VLAN can stand on the port of a lab here; `None`: it can.
+pub fn lacks_vlans() -> Option<String> {
+    cannot(VLAN)
+}
+
+/// Why a lab cannot be had here, and a script beside its ports not be run.
+fn cannot(script: &str) -> Option<String> {
     if !nix::unistd::geteuid().is_root() {
         return Some("a lab takes root".to_owned());
     }
-    let made = Command::new("unshare").args(["-nm", "sh", "-ec", PORTS]).output();
+    let made = Command::new("unshare").args(["-nm", "sh", "-ec", &format!("{PORTS}\n{script}")]).output();
     match made {
         Ok(output) if output.status.success() => None,
-        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Ok(output) => Some(format!("{script}: {}", String::from_utf8_lossy(&output.stderr).trim())),
         Err(e) => Some(format!("unshare: {e}")),
     }
 }
@@ -163,7 +178,6 @@ pub fn killed() -> Outcome {
 
 pub fn refusals() -> Outcome {
     let bench = Bench::new()?;
-    let run = "$run cases/udp/one_datagram.yaml";
     for (before, words) in [
         ("ip link del p0", "there is no port p0 in this network namespace"),
         ("ip addr add 198.51.100.7/24 dev p1", "port p1 is not taken: it has the address 198.51.100.7"),
@@ -175,24 +189,34 @@ pub fn refusals() -> Outcome {
             "ip addr add 198.51.100.7/24 dev p0; export SSH_CONNECTION='203.0.113.5 50000 198.51.100.7 22'",
             "the SSH session that started this runs over it (198.51.100.7)",
         ),
-        (
-            "ip link add b0 type veth peer name b1; ip link add br0 type bridge && ip link set p0 master br0",
-            "a part of br0",
-        ),
-        ("ip link add link p1 name p1.5 type vlan id 5", "p1.5 stands on it"),
     ] {
-        let told = bench.script(&format!(
-            "{before}; found >$here/before 2>&1 || true
-             status=0; {run} || status=$?; echo status $status
-             found >$here/after 2>&1 || true; cmp $here/before $here/after && echo untouched"
-        ));
-        // A kernel without bridges or VLANs has none in the way.
-        match told {
-            Err(why) if words.contains("br0") || words.contains("p1.5") => println!("not tried: {why:?}"),
-            told => says(&told?, &[words, "status 2", "untouched"])?,
-        }
+        refused(&bench, before, words)?;
     }
     Ok(())
+}
+
+const BRIDGE: &str = "ip link add br0 type bridge; ip link set p0 master br0";
+
+pub fn a_bridge() -> Outcome {
+    refused(&Bench::new()?, BRIDGE, "a part of br0")
+}
+
+const VLAN: &str = "ip link add link p1 name p1.5 type vlan id 5";
+
+pub fn a_vlan() -> Outcome {
+    refused(&Bench::new()?, VLAN, "p1.5 stands on it")
+}
+
+/// After `before` a run is refused with these words, and leaves the ports as they are.
+fn refused(bench: &Bench, before: &str, words: &str) -> Outcome {
+    let run = "$run cases/udp/one_datagram.yaml";
+    let told = bench.script(&format!(
+        "{before}
+         found >$here/before 2>&1 || true
+         status=0; {run} || status=$?; echo status $status
+         found >$here/after 2>&1 || true; cmp $here/before $here/after && echo untouched"
+    ));
+    says(&told?, &[words, "status 2", "untouched"])
 }
 
 /// Two ports that are not the ends of one cable.

@@ -31,6 +31,10 @@ const POWERLESS: &str = "root_without_capabilities_is_told_that_it_has_none";
 
 const USER: &str = "root_of_a_user_namespace_is_enough";
 
+const BRIDGE: &str = "a_lab_refuses_a_port_of_a_bridge";
+
+const VLAN: &str = "a_lab_refuses_a_port_that_a_vlan_stands_on";
+
 fn main() {
     // While there is one thread; why it cannot is told by the rig.
     let _ = harness::rig::linux::rights::enter();
@@ -38,8 +42,13 @@ fn main() {
     let wires = [("tap", WireKind::Tap), ("veth", WireKind::Veth)];
     let tests =
         wires.iter().flat_map(|&(name, wire)| TESTS.iter().map(move |test| of_a_wire(name, wire, test)));
-    let no_lab = lab::lacks();
-    let of_a_lab = LAB.iter().map(|&(name, test)| match no_lab.clone() {
+    let (no_lab, no_bridge, no_vlan) = (lab::lacks(), lab::lacks_bridges(), lab::lacks_vlans());
+    let lacking = |name| match name {
+        BRIDGE => no_bridge.clone(),
+        VLAN => no_vlan.clone(),
+        _ => no_lab.clone(),
+    };
+    let of_a_lab = LAB.iter().map(|&(name, test)| match lacking(name) {
         Some(why) => Trial::test(name, test).with_ignored_flag(true).with_kind(format!("skipped: {why}")),
         None => Trial::test(name, test),
     });
@@ -53,6 +62,8 @@ const LAB: &[(&str, Test)] = &[
     ("a_lab_gives_its_ports_back_when_it_is_interrupted", lab::interrupted),
     ("a_lab_that_was_killed_is_cleaned_up_by_the_next_run", lab::killed),
     ("a_lab_refuses_ports_that_the_machine_needs", lab::refusals),
+    (BRIDGE, lab::a_bridge),
+    (VLAN, lab::a_vlan),
     ("a_lab_proves_its_cable", lab::no_cable),
     ("the_doctor_proves_the_cable_of_a_lab_and_its_speed", lab::doctor),
     ("a_lab_forgets_one_trial_before_the_next", lab::reset),

@@ -35,6 +35,20 @@ pub fn qemu_killed() -> Outcome {
     Ok(())
 }
 
+/// Who stops QEMU is told of, and not the guest, which cannot answer either.
+pub fn qemu_stopped() -> Outcome {
+    let (run, begin) = (hanging()?, Instant::now());
+    let mut words = WORDS;
+    words[7] = "6s";
+    let child = run.start(&words)?;
+    let qemu = in_mid_case(&run)?;
+    kill(Pid::from_raw(qemu), Signal::SIGSTOP)?;
+    let ended = run.end(child, begin)?;
+    let told =
+        format!("QEMU itself stands still, and not the guest: its process {qemu} was stopped (SIGSTOP");
+    ended.expect(1, &["FAIL  qemu  cases/first", &told, "2 passed, 1 failed"])
+}
+
 pub fn interrupted() -> Outcome {
     let (run, begin) = (Run::new()?, Instant::now());
     let case = "about: Waits.\nsteps:\n  - wait: 100s\n";

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 /// A run that finds this script in the place of QEMU.
-fn with_qemu(script: &str) -> Result<Run, Failed> {
+pub fn with_qemu(script: &str) -> Result<Run, Failed> {
     let run = Run::of_three()?;
     let folder = run.folder.path().join("programs");
     std::fs::create_dir(&folder)?;
@@ -104,6 +104,28 @@ fn another_protocol() -> Outcome {
     run.with("WIREPROOF_GUEST", path.display().to_string()).whole(&[])?.expect(2, &told)
 }
 
+/// One that says that it is too old is not believed to have the igb of a newer one.
+pub fn old_with_igb() -> Outcome {
+    let script = "case \"$1\" in --version) echo 'QEMU emulator version 7.2.0 (Debian)' ;; *) echo 'name \"igb\"' ;; esac";
+    let told =
+        ["QEMU 7.2.0 is too old: its igb is not that of a release", "8 or newer is needed: apt-get install"];
+    with_qemu(script)?.whole(&[])?.expect(2, &told)
+}
+
+/// What a script has started that gives no version is not left behind: each run is looked at for that.
+pub fn hangs_at_version() -> Outcome {
+    let run = with_qemu("/bin/sleep 600\nexit $?")?;
+    run.whole(&[])?.expect(2, &["qemu-system-x86_64 gave no version within 5s"])
+}
+
+/// An orderly end that nobody asked for is not always that of a guest.
+pub fn ends_in_order() -> Outcome {
+    let told = ["QEMU ended with status 0, though nobody asked it to", "bye", "0 passed, 3 failed"];
+    let ended = with_liar("echo bye >&2; exit 0")?.whole(&["--jobs", "1"])?;
+    assert!(!ended.told.contains("triple fault"), "{}", ended.told);
+    ended.expect(1, &told)
+}
+
 /// A script that starts QEMU and waits for it: what it started ends with it.
 pub fn wrapped() -> Outcome {
     let qemu = harness::rig::qemu::program::find()?;
@@ -111,6 +133,31 @@ pub fn wrapped() -> Outcome {
     let ended = run.whole(&["--jobs", "1"])?;
     ended.expect(0, &["3 passed"])?;
     assert!(ended.took < Duration::from_secs(60), "it took {:?}", ended.took);
+    Ok(())
+}
+
+/// KVM that cannot run the guest is told once, before the first trial: here its QEMU says nothing at all.
+pub fn kvm_in_vain() -> Outcome {
+    if !std::path::Path::new("/dev/kvm").exists() {
+        let told = ["--accel kvm: there is no /dev/kvm", "--accel tcg needs nothing"];
+        return Run::of_three()?.whole(&["--accel", "kvm"])?.expect(2, &told);
+    }
+    let ended = with_liar("exec /bin/sleep 600")?.whole(&["--accel", "kvm", "--patience", "2s"])?;
+    ended.expect(2, &["rig qemu: --accel kvm: /dev/kvm ", "; --accel tcg needs nothing"])?;
+    assert!(!ended.told.contains("FAIL"), "{}", ended.told);
+    Ok(())
+}
+
+/// A guest that is to go wrong in a trial that does not run, or on a CPU that it has not, is no test of anything.
+pub fn nobody_goes_wrong() -> Outcome {
+    harness::rig::qemu::image::image()?;
+    for (accident, told) in [
+        ("hang@cases/fourth", "the trial \"cases/fourth\", and none of the 3 that run has that name"),
+        ("hang:1@cases/first", "names CPU 1, and the guest of cases/first has 1"),
+    ] {
+        let run = Run::of_three()?.with("WIREPROOF_GUEST_GOES_WRONG", accident);
+        run.whole(&[])?.expect(2, &[told])?;
+    }
     Ok(())
 }
 

@@ -8,6 +8,7 @@ mod cpus;
 mod ends;
 mod machine;
 mod run;
+mod soak;
 mod times;
 
 use harness::rig::qemu::program;
@@ -28,6 +29,8 @@ const TESTS: &[(&str, Test)] = &[
     ("a_guest_that_takes_no_nmi_is_looked_at_from_outside", accidents::deaf),
     ("a_guest_that_floods_the_channel_is_not_listened_to", accidents::flood),
     ("a_qemu_that_is_killed_in_a_trial_is_told_as_such", ends::qemu_killed),
+    ("a_qemu_that_is_stopped_is_told_as_that", ends::qemu_stopped),
+    ("a_guest_that_goes_wrong_nowhere_is_refused", machine::nobody_goes_wrong),
     ("an_interrupted_run_leaves_no_qemu", ends::interrupted),
     ("a_run_that_is_killed_leaves_no_qemu", ends::killed),
     ("a_case_that_asks_for_one_cpu_has_one", cpus::one),
@@ -45,7 +48,11 @@ const TESTS: &[(&str, Test)] = &[
     ("a_qemu_in_a_script_ends_with_it", machine::wrapped),
     ("a_guest_that_hangs_does_not_keep_an_interrupted_run", ends::interrupted_in_a_wait),
     ("acceleration_is_tried_and_not_believed", machine::acceleration),
+    ("a_soak_of_what_is_right_finds_nothing", soak::right),
+    ("a_soak_with_the_same_accident_each_time_finds_nothing", soak::same_accident),
+    ("a_soak_tells_of_trials_that_end_otherwise", soak::changes),
     ("real_time_is_a_choice_and_takes_its_time", times::real),
+    ("the_suite_passes_in_real_time_where_the_machine_is_in_time", times::sample),
     ("a_guest_sends_its_first_frame_in_little_time", times::first_frame),
     ("a_trial_in_a_guest_that_is_there_costs_little", times::overhead),
 ];
@@ -53,6 +60,10 @@ const TESTS: &[(&str, Test)] = &[
 const WITHOUT_QEMU: &[(&str, Test)] = &[
     ("a_qemu_that_is_missing_is_told_with_what_gets_it", machine::missing),
     ("a_qemu_without_igb_is_told_with_what_gets_one", machine::too_old),
+    ("a_qemu_of_before_igb_that_has_one_is_refused", machine::old_with_igb),
+    ("a_qemu_that_hangs_at_its_version_leaves_nothing", machine::hangs_at_version),
+    ("a_qemu_that_ends_in_order_is_no_triple_fault", machine::ends_in_order),
+    ("kvm_that_cannot_run_the_guest_is_told_once", machine::kvm_in_vain),
     ("a_qemu_that_ends_at_once_fails_what_runs", machine::ends_at_once),
     ("a_qemu_that_hangs_at_start_is_given_up", machine::hangs_at_start),
     ("a_guest_without_time_to_answer_is_refused", machine::no_patience),

@@ -56,6 +56,32 @@ pub fn real() -> Outcome {
     Ok(())
 }
 
+/// Folders of the suite in real time: what waits, what is counted, what several CPUs do; and those that rely on a clock that stands still
+/// are skipped with that reason. A machine that is too busy makes a trial inconclusive, and never wrong.
+pub fn sample() -> Outcome {
+    let run = Run::new()?;
+    let folders = ["queues", "softirq", "arp", "offload"].map(|name| root().join("cases").join(name));
+    let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+    let mut words = vec!["run", "--rig", "qemu", "--clock", "real", "--format", "json"];
+    words.extend(folders.iter().map(String::as_str));
+    let begin = Instant::now();
+    let ended = run.end(run.start(&words)?, begin)?;
+    let with = |result: &str| {
+        let result = format!("\"result\":\"{result}\"");
+        ended.told.lines().filter(|line| line.contains(&result)).collect::<Vec<_>>()
+    };
+    assert!(with("fail").is_empty(), "{:#?}", with("fail"));
+    let (passed, late) = (with("pass").len(), with("inconclusive"));
+    println!("{passed} passed in real time, {} were late", late.len());
+    assert!(late.iter().all(|line| line.contains("late by")), "{late:#?}");
+    assert!(passed + late.len() > 150 && passed > late.len(), "{}", ended.told);
+    for case in ["queues/the_byte_limit_holds_one_queue", "softirq/a_full_ring_loses_and_reorders_nothing"] {
+        let skipped = with("skip").into_iter().find(|line| line.contains(case));
+        assert!(skipped.is_some_and(|line| line.contains("qemu in virtual time: ")), "{}", ended.told);
+    }
+    Ok(())
+}
+
 pub fn refused() -> Outcome {
     let run = Run::of_three()?;
     let begin = Instant::now();

@@ -134,8 +134,9 @@ impl Stack {
         let count = combined as u16;
         let in_use = self.dev.igb.indirection().iter().max().copied().unwrap_or(0);
         if self.dev.rxfh_configured && u16::from(in_use) >= count {
-            let explained = "requested channel counts are too low for existing indirection table settings";
-            return Err(netlink(Errno::EINVAL, explained));
+            let explained =
+                format!("requested channel counts are too low for existing indirection table ({in_use})");
+            return Err(netlink(Errno::EINVAL, &explained));
         }
         self.buffers_for(self.dev.igb.ringparam().1, count)?;
         let (igb, mut ctx) = self.driver();

@@ -148,6 +148,41 @@ pub fn ethtool(socket: BorrowedFd<'_>, device: &str, request: u32, data: u32) ->
     Ok(value.data)
 }
 
+/// What a device has set of a kind, by the request of SIOCETHTOOL that reads it (uapi `linux/ethtool.h`).
+#[derive(Clone, Copy, Debug)]
+pub enum Settings {
+    /// `ETHTOOL_GCOALESCE`.
+    Coalescing = 0x0e,
+    /// `ETHTOOL_GRINGPARAM`.
+    Rings = 0x10,
+    /// `ETHTOOL_GFEATURES`.
+    Features = 0x3a,
+    /// `ETHTOOL_GCHANNELS`.
+    Channels = 0x3c,
+}
+
+/// How many words of features there is room for, with four numbers in each block of 32 features.
+const FEATURE_BLOCKS: u32 = 8;
+
+/// What a device has set, in the words of the kernel's struct; those behind it are zero.
+///
+/// # Errors
+/// EOPNOTSUPP where the device does not have it.
+pub fn ethtool_settings(socket: BorrowedFd<'_>, device: &str, settings: Settings) -> Result<Vec<u32>, Errno> {
+    // The largest, features, has 2 words and 4 in each block.
+    let mut words = [0; 64];
+    words[0] = settings as u32;
+    if matches!(settings, Settings::Features) {
+        words[1] = FEATURE_BLOCKS;
+    }
+    let mut ifreq = request(device)?;
+    ifreq.ifr_ifru.ifru_data = words.as_mut_ptr().cast();
+    // SAFETY: the ifreq and the words that it points to outlive the call; each of the requests writes no more than they have room
+    // for: 23 words of coalescing, 9 of rings and of channels, and of features as many blocks as it is told.
+    unsafe { ask_ethtool(socket.as_raw_fd(), &raw const ifreq) }?;
+    Ok(words.to_vec())
+}
+
 /// Ties a packet socket to a device, for all protocols.
 ///
 /// # Errors
@@ -244,6 +279,17 @@ pub fn die_with_parent(command: &mut Command) {
         prctl::set_pdeathsig(Some(Signal::SIGKILL)).map_err(std::io::Error::from)
     };
     // SAFETY: between fork and exec it makes two system calls, and neither allocates nor takes a lock.
+    unsafe { command.pre_exec(at_start) };
+}
+
+/// Has the kernel schedule a process and its threads in real time (SCHED_RR, the lowest priority), if that is allowed.
+pub fn in_real_time(command: &mut Command) {
+    let at_start = || {
+        // Where it is forbidden, the process is an ordinary one.
+        let _ = set_scheduler(libc::SCHED_RR, 1);
+        Ok(())
+    };
+    // SAFETY: between fork and exec it makes one system call, and neither allocates nor takes a lock.
     unsafe { command.pre_exec(at_start) };
 }
 

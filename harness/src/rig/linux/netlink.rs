@@ -1,4 +1,4 @@
-//! The requests of rtnetlink that a veth takes: a pair of devices, and the qdisc of one.
+//! The requests of netlink: a veth's pair of devices, the qdisc of one, and whether rules of nftables have changed.
 
 use nix::errno::Errno;
 use nix::libc;
@@ -6,12 +6,16 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, setsockopt, socket, sockopt,
 };
 use nix::sys::time::TimeVal;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 /// `VETH_INFO_PEER` of uapi `linux/veth.h`.
 const VETH_INFO_PEER: u16 = 1;
 /// `TC_H_ROOT` of uapi `linux/pkt_sched.h`.
 const TC_H_ROOT: u32 = 0xffff_ffff;
+/// `NFNL_SUBSYS_NFTABLES` of uapi `linux/netfilter/nfnetlink.h`, with `NFT_MSG_GETGEN` of `nf_tables.h`.
+const GET_GENERATION: u16 = 10 << 8 | 16;
+/// `NFTA_GEN_ID` of uapi `linux/netfilter/nf_tables.h`.
+const NFTA_GEN_ID: u16 = 1;
 /// The kernel answers at once, once it has the lock on all devices.
 const ANSWER_BOUND: i64 = 5;
 
@@ -66,13 +70,13 @@ impl Request {
     }
 
     /// Sends it in the network namespace of the calling thread, and waits for the first message of the answer.
-    fn answer(mut self) -> Result<Vec<u8>, Errno> {
-        let length = u32::try_from(self.bytes.len()).map_err(|_| Errno::EMSGSIZE)?;
-        self.bytes[..4].copy_from_slice(&length.to_ne_bytes());
-        let route = SockProtocol::NetlinkRoute;
-        let end = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, route)?;
-        setsockopt(&end, sockopt::ReceiveTimeout, &TimeVal::new(ANSWER_BOUND, 0))?;
-        send(end.as_raw_fd(), &self.bytes, MsgFlags::empty())?;
+    fn answer(self) -> Result<Vec<u8>, Errno> {
+        self.answer_of(SockProtocol::NetlinkRoute)
+    }
+
+    /// As [`Self::answer`], of one part of the kernel.
+    fn answer_of(self, part: SockProtocol) -> Result<Vec<u8>, Errno> {
+        let end = self.send(part)?;
         let mut answer = [0; 1024];
         let length = recv(end.as_raw_fd(), &mut answer, MsgFlags::empty())?;
         let answer = answer[..length].to_vec();
@@ -83,6 +87,36 @@ impl Request {
             Some(_) => Ok(answer),
         }
     }
+
+    /// Sends it with NLM_F_DUMP, and gives the messages of the answer, up to NLMSG_DONE.
+    fn dump(self) -> Result<Vec<Vec<u8>>, Errno> {
+        let end = self.send(SockProtocol::NetlinkRoute)?;
+        // The kernel fills no more than this at a time.
+        let mut part = vec![0; 32 << 10];
+        let mut all = Vec::new();
+        loop {
+            let length = recv(end.as_raw_fd(), &mut part, MsgFlags::empty())?;
+            let mut rest = &part[..length];
+            while let Some(length) = word(rest, 0).map(|length| length as usize) {
+                let message = rest.get(..length).filter(|m| m.len() >= 16).ok_or(Errno::EBADMSG)?;
+                match kind(message) {
+                    libc::NLMSG_DONE => return Ok(all),
+                    libc::NLMSG_ERROR => return Err(Errno::EBADMSG),
+                    _ => all.push(message.to_vec()),
+                }
+                rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+            }
+        }
+    }
+
+    fn send(mut self, part: SockProtocol) -> Result<OwnedFd, Errno> {
+        let length = u32::try_from(self.bytes.len()).map_err(|_| Errno::EMSGSIZE)?;
+        self.bytes[..4].copy_from_slice(&length.to_ne_bytes());
+        let end = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, part)?;
+        setsockopt(&end, sockopt::ReceiveTimeout, &TimeVal::new(ANSWER_BOUND, 0))?;
+        send(end.as_raw_fd(), &self.bytes, MsgFlags::empty())?;
+        Ok(end)
+    }
 }
 
 /// Four bytes of a message as a number.
@@ -92,9 +126,12 @@ fn word(message: &[u8], at: usize) -> Option<u32> {
 
 /// Whether it is an error, or the acknowledgement that there is none.
 fn is_error(message: &[u8]) -> bool {
-    message
-        .get(4..6)
-        .is_some_and(|kind| i32::from(u16::from_ne_bytes([kind[0], kind[1]])) == libc::NLMSG_ERROR)
+    kind(message) == libc::NLMSG_ERROR
+}
+
+/// `nlmsg_type`; 0 of what is too short.
+fn kind(message: &[u8]) -> i32 {
+    message.get(4..6).map_or(0, |kind| i32::from(u16::from_ne_bytes([kind[0], kind[1]])))
 }
 
 /// The length of an attribute is that of its bytes, without those that fill it up.
@@ -159,6 +196,33 @@ pub fn has_qdisc(device: &str) -> Result<bool, Errno> {
     Ok(!is_error(&answer) && word(&answer, 24).is_some_and(|handle| handle != 0))
 }
 
+/// All qdiscs of the network namespace of the calling thread: of each its device, handle and parent, its kind and its options. What
+/// it counts and how many use it is left out.
+///
+/// # Errors
+/// Those of a netlink socket.
+pub fn qdiscs() -> Result<Vec<Vec<u8>>, Errno> {
+    let header = [0; size_of::<u32>() * 5];
+    let messages = Request::new(libc::RTM_GETQDISC, libc::NLM_F_DUMP, &header).dump()?;
+    // `tcm_family` before them and `tcm_info` behind them mean nothing.
+    Ok(messages.iter().map(|m| [m.get(20..32).unwrap_or_default(), &what_it_is(m)].concat()).collect())
+}
+
+/// The attributes of a qdisc that say what it is, out of a message.
+fn what_it_is(message: &[u8]) -> Vec<u8> {
+    let mut rest = message.get(36..).unwrap_or_default();
+    let mut kept = Vec::new();
+    while let Some(&[l0, l1, k0, k1]) = rest.first_chunk() {
+        let length = usize::from(u16::from_ne_bytes([l0, l1]));
+        let Some(attribute) = rest.get(..length).filter(|a| a.len() >= 4) else { break };
+        if [libc::TCA_KIND, libc::TCA_OPTIONS].contains(&u16::from_ne_bytes([k0, k1])) {
+            kept.extend(attribute);
+        }
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    kept
+}
+
 /// Gives a device pfifo_fast in place of its qdisc.
 ///
 /// # Errors
@@ -174,4 +238,47 @@ pub fn add_pfifo_fast(device: &str) -> Result<(), Errno> {
 /// ENOENT when it has its default.
 pub fn delete_qdisc(device: &str) -> Result<(), Errno> {
     Request::new(libc::RTM_DELQDISC, 0, &root_of(device)?).ask()
+}
+
+/// How often the rules of nftables were changed in the network namespace of the calling thread: another number, other rules.
+///
+/// # Errors
+/// EINVAL when the kernel has no nftables, EPERM without CAP_NET_ADMIN there.
+pub fn ruleset_generation() -> Result<u32, Errno> {
+    // `struct nfgenmsg` of no family, version 0.
+    let answer = Request::new(GET_GENERATION, 0, &[0; 4]).answer_of(SockProtocol::NetlinkNetFilter)?;
+    // Behind both headers one attribute of four bytes stands first, in the order of the network.
+    let header = word(&answer, 20).ok_or(Errno::EBADMSG)?;
+    if is_error(&answer) || header.to_ne_bytes()[2..] != NFTA_GEN_ID.to_ne_bytes() {
+        return Err(Errno::EBADMSG);
+    }
+    word(&answer, 24).map(u32::from_be).ok_or(Errno::EBADMSG)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::what_it_is;
+
+    fn attribute(kind: u8, value: &[u8]) -> Vec<u8> {
+        let mut bytes = [&[4 + value.len() as u8, 0, kind, 0], value].concat();
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    #[test]
+    fn of_a_qdisc_its_kind_and_options_are_kept_and_what_it_counts_is_not() {
+        let message = |counted: u8, limit: u8| {
+            // TCA_KIND, TCA_STATS2, TCA_OPTIONS, TCA_STATS of uapi `linux/rtnetlink.h`, behind both headers.
+            let attributes =
+                [(1, &b"pfifo\0"[..]), (7, &[counted; 20]), (2, &[limit, 0, 0, 0]), (3, &[counted; 8])];
+            attributes
+                .iter()
+                .fold(vec![0; 36], |message, (kind, value)| [message, attribute(*kind, value)].concat())
+        };
+        assert_eq!(what_it_is(&message(1, 9)), b"\x0a\0\x01\0pfifo\0\x08\0\x02\0\x09\0\0\0");
+        assert_eq!(what_it_is(&message(1, 9)), what_it_is(&message(2, 9)));
+        assert_ne!(what_it_is(&message(1, 9)), what_it_is(&message(1, 8)));
+        // A length beyond the end is no attribute.
+        assert_eq!(what_it_is(&[&[0; 36][..], &[9, 0, 1, 0]].concat()), b"");
+    }
 }

@@ -109,6 +109,21 @@ mod tests {
     }
 
     #[test]
+    fn a_process_in_real_time_is_that_where_it_is_allowed_and_starts_all_the_same() {
+        let mut command = std::process::Command::new("cat");
+        command.arg("/proc/self/sched");
+        ioctl::in_real_time(&mut command);
+        let told = command.output().expect("there is a cat(1)");
+        assert!(told.status.success());
+        let told = String::from_utf8_lossy(&told.stdout).into_owned();
+        let policy = told.lines().find(|line| line.starts_with("policy"));
+        // A kernel without statistics of the scheduler does not say.
+        if let (Some(policy), Ok(())) = (policy, possible()) {
+            assert!(policy.ends_with(&libc::SCHED_RR.to_string()), "{policy}");
+        }
+    }
+
+    #[test]
     fn after_real_time_a_thread_is_ordinary() {
         let policy = || {
             let status = std::fs::read_to_string("/proc/thread-self/sched").unwrap_or_default();

@@ -51,6 +51,9 @@ impl Guest {
             return Err(RigError::Broken(why));
         }
         while !self.frames()?.is_empty() {}
+        if !self.has_served() {
+            self.machine.tell_of_resets(Instant::now() + self.patience)?;
+        }
         match self.heap.replace(state.heap) {
             Some(before) if before != state.heap => Err(RigError::Broken(format!(
                 "the stack before left something behind: {before} bytes of the guest's heap were in use, and now {}",

@@ -2,8 +2,10 @@
 
 use crate::rig::linux::{command, ioctl};
 use guest::protocol::PROTOCOL;
+use nix::unistd::{AccessFlags, access};
 use object::{Object as _, ObjectSection as _, SectionKind};
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -38,12 +40,41 @@ pub fn source() -> Result<String, String> {
         let path = PathBuf::from(named);
         return is_image(&path).map(|()| format!("{NAMED} names {}", path.display()));
     }
-    tree()?;
+    let tree = tree()?;
     let cargo = cargo();
-    match command::find(&cargo.to_string_lossy()) {
-        Some(cargo) => Ok(format!("{} builds it where its sources are newer", cargo.display())),
-        None => Err(format!("cargo, which builds it, is not installed, and {NAMED} names none")),
+    let name = cargo.to_string_lossy();
+    let Some(cargo) = command::find(&name) else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let why = forbidden(&name, std::env::split_paths(&path))
+            .unwrap_or_else(|| "is not installed, or not in PATH".to_owned());
+        return Err(format!("cargo, which builds it, {why}; and {NAMED} names no image"));
+    };
+    let target = tree.join("target");
+    if target.exists() && access(&target, AccessFlags::W_OK).is_err() {
+        return Err(format!(
+            "{} may not be written by this user, so that cargo cannot build it there; and {NAMED} names no image",
+            target.display()
+        ));
     }
+    Ok(format!("{} builds it where its sources are newer", cargo.display()))
+}
+
+/// That a program may be there, but not for this user: in one of the folders, or, where the name is a path, there.
+fn forbidden(name: &str, folders: impl Iterator<Item = PathBuf>) -> Option<String> {
+    let places: Vec<PathBuf> = if name.contains('/') {
+        vec![name.into()]
+    } else {
+        folders.map(|folder| folder.join(name)).collect()
+    };
+    places.iter().find_map(|place| match place.metadata() {
+        Ok(file) if file.is_file() => {
+            Some(format!("is {}, which this user may not execute", place.display()))
+        }
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Some(format!("may be {}, where this user may not look", place.display()))
+        }
+        _ => None,
+    })
 }
 
 /// Whether a file can be booted, and is a guest that speaks as this program does: it says so in a note of its own.
@@ -157,6 +188,18 @@ mod tests {
         assert_eq!(note(&made(b"GNU\0", &[0; 20])), None);
         assert_eq!(note(&notes[..notes.len() - 4]), None, "it is cut off");
         assert_eq!(note(&[0xff; 64]), None, "sizes beyond the section");
+    }
+
+    #[test]
+    fn a_program_that_may_not_be_executed_is_not_called_missing() {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let here = || [PathBuf::from("/no/such/folder"), folder.path().to_owned()].into_iter();
+        assert_eq!(forbidden("cargo", here()), None);
+        std::fs::write(folder.path().join("cargo"), "").expect("it can be written");
+        let told = format!("is {}, which this user may not execute", folder.path().join("cargo").display());
+        assert_eq!(forbidden("cargo", here()), Some(told.clone()));
+        let path = folder.path().join("cargo").display().to_string();
+        assert_eq!(forbidden(&path, std::iter::empty()), Some(told));
     }
 
     #[test]

@@ -8,7 +8,8 @@ use super::hang;
 use super::monitor::Monitor;
 use super::options::Accel;
 use super::program::Qemu;
-use super::starter;
+use super::starter::Starter;
+use super::stopped;
 use crate::rig::RigError;
 use crate::rig::linux::ioctl;
 use crate::rig::stop;
@@ -45,11 +46,15 @@ pub struct Hardware {
     pub cpus: u8,
     /// How they are had.
     pub accel: Accel,
+    /// Whether somebody waits for it in real time: then it runs before what is ordinary, where that is allowed.
+    pub is_urgent: bool,
 }
 
 /// A running QEMU.
 pub struct Machine {
     child: Child,
+    /// Were it gone, so would be the child.
+    _starter: Arc<Starter>,
     control: UnixStream,
     monitor: Monitor,
     /// The harness's end of the cable: a frame is a datagram.
@@ -83,8 +88,12 @@ impl Machine {
         // It may be a script that starts QEMU: a group of their own, which ends as one.
         command.process_group(0);
         ioctl::die_with_parent(&mut command);
+        if hardware.is_urgent {
+            ioctl::in_real_time(&mut command);
+        }
         ioctl::inherit(&mut command, monitored.as_fd());
-        let child = starter::start(command).map_err(broken)?;
+        let starter = Starter::of_all().map_err(broken)?;
+        let child = starter.start(command).map_err(broken)?;
         drop(monitored);
         let heard = Arc::new(Mutex::new(Vec::new()));
         let listener = {
@@ -93,6 +102,7 @@ impl Machine {
         };
         Ok(Self {
             child,
+            _starter: starter,
             control,
             monitor: Monitor::new(monitor),
             wire,
@@ -153,6 +163,8 @@ impl Machine {
             match read {
                 Ok(0) => return Err(self.gone(&ErrorKind::UnexpectedEof.into())),
                 Ok(count) => self.received.extend_from_slice(&bytes[..count]),
+                // The kernel may have given the guest up, which QEMU keeps standing then.
+                Err(error) if may_wait(&error) && self.kvm_gave_up() => return Err(self.gone(&error)),
                 Err(error) if error.kind() == ErrorKind::Interrupted || may_wait(&error) => {}
                 Err(error) => return Err(self.gone(&error)),
             }
@@ -165,12 +177,24 @@ impl Machine {
         }
     }
 
+    fn kvm_gave_up(&self) -> bool {
+        self.hardware.accel == Accel::Kvm && text(&self.said).contains(KVM_GAVE_UP)
+    }
+
     /// Pulls the cable out of the NIC, or puts it back.
     ///
     /// # Errors
     /// When QEMU does not do it.
     pub fn set_link(&mut self, up: bool, deadline: Instant) -> Result<(), RigError> {
         self.monitor.set_link(up, deadline).map_err(|error| self.gone(&error))
+    }
+
+    /// From now on QEMU says when a CPU takes a triple fault. Before the guest is up it would tell of each CPU that is started, too.
+    ///
+    /// # Errors
+    /// When QEMU does not do it.
+    pub fn tell_of_resets(&mut self, deadline: Instant) -> Result<(), RigError> {
+        self.monitor.ask("log cpu_reset", deadline).map(drop).map_err(|error| self.gone(&error))
     }
 
     /// What became of a guest with which one can speak no more.
@@ -180,6 +204,12 @@ impl Machine {
         }
         let silent = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
         let status = if silent { self.child.try_wait().ok().flatten() } else { self.wait(END) };
+        if silent
+            && status.is_none()
+            && let Some(stopped) = stopped::in_group(self.child.id())
+        {
+            return RigError::Broken(stopped);
+        }
         let mut said = self.heard();
         let is_unknown = Crash::find(&said).is_none() && !said.contains(KVM_GAVE_UP);
         if silent && status.is_none() && is_unknown {
@@ -210,7 +240,7 @@ impl Machine {
             Some(status) if status.code() == Some(0) && said.contains(TERMINATED) => {
                 format!("QEMU was ended{tail}")
             }
-            Some(status) => format!("{}{tail}", ended(status)),
+            Some(status) => format!("{}{tail}", ended(status, &said)),
         })
     }
 
@@ -294,11 +324,19 @@ fn text(said: &Mutex<Vec<u8>>) -> String {
 /// What QEMU says when a signal asks it to end.
 const TERMINATED: &str = "terminating on signal";
 
+/// What it says of one, where it was told to ([`Machine::tell_of_resets`]).
+const TRIPLE_FAULT: &str = "Triple fault";
+
 /// How a QEMU ended that should have run on.
-fn ended(status: ExitStatus) -> String {
+fn ended(status: ExitStatus, said: &str) -> String {
     match (status.code(), status.signal()) {
         // With -no-reboot a triple fault is an orderly end.
-        (Some(0), _) => "the guest's CPU was reset (a triple fault), and QEMU ended".to_owned(),
+        (Some(0), _) if said.lines().any(|line| line == TRIPLE_FAULT) => {
+            "the guest's CPU was reset (a triple fault), and QEMU ended".to_owned()
+        }
+        (Some(0), _) => "QEMU ended with status 0, though nobody asked it to: the guest's CPU was reset and it did not say so, or it \
+                         is a script that came to its end"
+            .to_owned(),
         (Some(code), _) => format!("QEMU ended with status {code}"),
         (None, Some(signal)) => format!("QEMU was killed by signal {signal}"),
         (None, None) => "QEMU ended".to_owned(),
@@ -332,7 +370,7 @@ fn listen(mut from: PipeReader, into: &Mutex<Vec<u8>>) {
 }
 
 fn arguments(image: &Path, hardware: Hardware, monitor: RawFd) -> Vec<String> {
-    let Hardware { mac, cpus, accel } = hardware;
+    let Hardware { mac, cpus, accel, .. } = hardware;
     let [a, b, c, d, e, f] = mac;
     let mac = format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
     let accel = match accel {

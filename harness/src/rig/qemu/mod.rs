@@ -22,6 +22,7 @@ mod options;
 mod pool;
 pub mod program;
 mod starter;
+mod stopped;
 
 pub use ability::missing;
 pub use options::{Accel, ClockKind, Options, PATIENCE};
@@ -30,6 +31,7 @@ pub use pool::Pool;
 use crate::case::model::{Command, Nanos, RigKind, Source, Syscall, topology};
 use crate::rig::emu::journal::Journal;
 use crate::rig::emu::{CARRIER_BOUND, of_the_stack, resets_port};
+use crate::rig::linux::schedule::RealTime;
 use crate::rig::{CallId, CommandResult, Cpus, Event, Finished, Journey, Readings, Rig, RigError, SeenFrame};
 use ::guest::protocol::{Answer, CpuReading, Identity, Reply, Request, State, Wrong};
 use ::guest::readings::Source as OfTheStack;
@@ -62,6 +64,8 @@ pub struct QemuRig {
     trouble: Option<String>,
     /// How the guest is to go wrong at the next call, for tests of the rig.
     accident: Option<(Wrong, u8)>,
+    /// In real time, the engine's thread is not to wait for what is ordinary; it is the one that makes the rig.
+    _soon: Option<RealTime>,
 }
 
 impl QemuRig {
@@ -74,6 +78,7 @@ impl QemuRig {
         let patience = u16::try_from(pool.patience().as_secs()).unwrap_or(u16::MAX);
         let identity = Identity { ip: topology::SUT_IP, seed: SEED, cpus: cpus.of_the_stack, patience };
         let (guest, state) = pool.begin(cpus.at_work, identity)?;
+        let _soon = (pool.clock() == ClockKind::Real).then(RealTime::begin);
         let mut journal = Journal::default();
         journal.begin(state.now);
         let (origin, events) = (state.now, VecDeque::new());
@@ -81,7 +86,7 @@ impl QemuRig {
         let pool = Arc::clone(pool);
         let guest = Some(guest);
         let (is_stirred, trouble) = (false, None);
-        Ok(Self { pool, guest, state, journal, events, origin, is_stirred, clock, trouble, accident })
+        Ok(Self { pool, guest, state, journal, events, origin, is_stirred, clock, trouble, accident, _soon })
     }
 
     /// What each CPU of the guest's machine has done in this trial, by its number.

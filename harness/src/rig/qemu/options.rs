@@ -1,5 +1,6 @@
 //! What a run on the qemu rig can choose.
 
+use crate::case::problem::nearest;
 use guest::protocol::Wrong;
 use std::time::Duration;
 
@@ -95,6 +96,29 @@ impl Accident {
         Ok(Self { wrong, cpu, trial: trial.to_owned() })
     }
 
+    /// Why it befalls nobody: none of these trials, each with as many CPUs as its guest has, is the one, or that CPU is not there. `None`: it
+    /// befalls one.
+    #[must_use]
+    pub fn misses<'n>(&self, trials: impl IntoIterator<Item = (&'n str, u8)>) -> Option<String> {
+        let Self { cpu, trial, .. } = self;
+        let mut names = Vec::new();
+        for (name, cpus) in trials {
+            if name == trial {
+                let has = format!(
+                    "{VARIABLE} names CPU {cpu}, and the guest of {trial} has {cpus}, counted from 0"
+                );
+                return (*cpu >= cpus).then_some(has);
+            }
+            names.push(name);
+        }
+        let near = nearest(trial, names.iter().copied()).map(|near| format!("; did you mean {near:?}?"));
+        let near = near.unwrap_or_default();
+        Some(format!(
+            "{VARIABLE} names the trial {trial:?}, and none of the {} that run has that name{near}",
+            names.len()
+        ))
+    }
+
     /// How the guest is to go wrong in this trial, and on which CPU. `None`: it is not.
     #[must_use]
     pub fn of(&self, trial: &str) -> Option<(Wrong, u8)> {
@@ -105,6 +129,7 @@ impl Accident {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rstest::rstest;
 
     #[test]
     fn an_accident_befalls_one_trial_and_a_word_that_is_none_is_refused() {
@@ -115,5 +140,19 @@ mod tests {
         assert_eq!(Accident::read("hang:3@c").unwrap().of("c"), Some((Wrong::Hang, 3)));
         assert!(Accident::read("panic").is_err());
         assert!(Accident::read("hang:last@c").is_err());
+    }
+
+    #[rstest]
+    #[case::the_trial("hang@a/b[x=1]", None)]
+    #[case::a_cpu_of_it("hang:1@a/b[x=1]", None)]
+    #[case::a_cpu_that_it_has_not("hang:2@a/b[x=1]", Some("names CPU 2, and the guest of a/b[x=1] has 2"))]
+    #[case::another_trial("hang@a/c", Some("the trial \"a/c\", and none of the 2 that run has that name"))]
+    #[case::a_slip("hang@a/b[x=2]", Some("did you mean \"a/b[x=1]\"?"))]
+    fn an_accident_that_befalls_nobody_is_told(#[case] text: &str, #[case] told: Option<&str>) {
+        let said = Accident::read(text).unwrap().misses([("other", 1), ("a/b[x=1]", 2)]);
+        match told {
+            None => assert_eq!(said, None),
+            Some(told) => assert!(said.as_ref().is_some_and(|said| said.contains(told)), "{said:?}"),
+        }
     }
 }

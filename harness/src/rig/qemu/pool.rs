@@ -6,9 +6,10 @@ use super::image;
 use super::machine::{Hardware, Machine};
 use super::options::{Accel, Accident, ClockKind, Options};
 use super::program::{self, Qemu};
-use crate::case::model::topology;
-use crate::rig::RigError;
+use crate::case::model::{Trial, topology};
+use crate::rig::{Cpus, RigError};
 use guest::protocol::{Identity, State, Wrong};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -40,16 +41,15 @@ impl Pool {
     /// # Errors
     /// Why there can be no guests.
     pub fn new(qemu: Qemu, mut options: Options) -> Result<Self, String> {
-        if options.accel == Accel::Kvm {
-            program::kvm().map_err(|why| format!("--accel kvm: {why}; --accel tcg needs nothing"))?;
-        }
         let accident = Accident::asked_for()?;
-        let image = image::image()?;
-        let mut note = None;
-        if options.accel == Accel::Auto {
-            let (accel, why) = acceleration::choose(&qemu, image);
-            (options.accel, note) = (accel, Some(why));
+        if options.accel == Accel::Kvm {
+            // Before the image is built.
+            program::kvm().map_err(acceleration::refused)?;
         }
+        let image = image::image()?;
+        let tried = |patience| acceleration::try_kvm(&qemu, image, patience);
+        let (accel, note) = acceleration::choose(options.accel, options.patience, tried)?;
+        options.accel = accel;
         Ok(Self { qemu, image, options, accident, note, inside: Mutex::default() })
     }
 
@@ -84,7 +84,9 @@ impl Pool {
                 "QEMU is not started any more: {in_vain} boots one after the other did not come up, as the trials before say"
             )));
         }
-        let hardware = Hardware { mac: topology::SUT_MAC, cpus, accel: self.options.accel };
+        let Options { accel, clock, .. } = self.options;
+        let is_urgent = clock == ClockKind::Real;
+        let hardware = Hardware { mac: topology::SUT_MAC, cpus, accel, is_urgent };
         let machine = Machine::start(&self.qemu, self.image, hardware)?;
         Ok(Guest::new(machine, self.options.patience))
     }
@@ -94,6 +96,17 @@ impl Pool {
         if guest.is_healthy() && !self.options.isolated {
             self.inside().idle.push(guest);
         }
+    }
+
+    /// Lets go of all guests that wait but one for each number of CPUs: which trials ran at the same time no longer shows.
+    pub fn rest(&self) {
+        let mut kept = BTreeSet::new();
+        let mut inside = self.inside();
+        let (stay, go): (Vec<_>, Vec<_>) = inside.idle.drain(..).partition(|guest| kept.insert(guest.cpus()));
+        inside.idle = stay;
+        drop(inside);
+        // Each takes its time to end.
+        drop(go);
     }
 
     /// What people should know before the run.
@@ -124,6 +137,13 @@ impl Pool {
     #[must_use]
     pub fn accident(&self, trial: &str) -> Option<(Wrong, u8)> {
         self.accident.as_ref().and_then(|accident| accident.of(trial))
+    }
+
+    /// Why no guest goes wrong in these trials, though one is to.
+    #[must_use]
+    pub fn nobody_goes_wrong(&self, trials: &[&Trial]) -> Option<String> {
+        let names: Vec<_> = trials.iter().map(|trial| (trial.name(), Cpus::of(trial).at_work)).collect();
+        self.accident.as_ref()?.misses(names.iter().map(|(name, cpus)| (name.as_str(), *cpus)))
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {

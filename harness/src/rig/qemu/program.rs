@@ -1,7 +1,11 @@
 //! The QEMU of this machine: where it is, which version, and whether it has what the rig needs.
 
-use crate::rig::linux::command;
+use crate::rig::linux::{command, ioctl};
+use crate::rig::stop;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use std::io::{self, ErrorKind, Read as _, Seek as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -43,6 +47,12 @@ pub fn find() -> Result<Qemu, String> {
     if !devices.contains("\"igb\"") {
         return Err(format!("QEMU {version} has no igb; {WITH_IGB} or newer has it: {INSTALL}"));
     }
+    if is_too_old(&version) {
+        return Err(format!(
+            "QEMU {version} is too old: its igb is not that of a release, which came with {WITH_IGB}.0; {WITH_IGB} or newer is needed: \
+             {INSTALL}"
+        ));
+    }
     Ok(Qemu { path, version })
 }
 
@@ -68,19 +78,30 @@ fn version_in(banner: &str) -> Option<String> {
     (!version.is_empty()).then_some(version)
 }
 
-/// What a program prints. One that does not end in time is killed.
+/// Whether this is the version of a release without igb.
+fn is_too_old(version: &str) -> bool {
+    version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_none_or(|major| major < WITH_IGB)
+}
+
+/// What a program prints. One that does not end in time is killed, and what it has started with it.
 fn said(program: &Path, arguments: &[&str], bound: Duration) -> io::Result<String> {
     let mut printed = tempfile::tempfile()?;
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(printed.try_clone()?)
         .stderr(Stdio::null())
-        .spawn()?;
+        // It may be a script: a group of their own, which ends as one.
+        .process_group(0);
+    ioctl::die_with_parent(&mut command);
+    let mut child = command.spawn()?;
     let begin = Instant::now();
     while child.try_wait()?.is_none() {
-        if begin.elapsed() > bound {
-            let _ = child.kill();
+        if begin.elapsed() > bound || stop::wanted() {
+            if let Ok(group) = i32::try_from(child.id()) {
+                let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+            }
             let _ = child.wait();
             return Err(ErrorKind::TimedOut.into());
         }
@@ -106,6 +127,35 @@ mod tests {
     fn a_program_that_does_not_end_is_not_waited_for() {
         let error = said(Path::new("sleep"), &["600"], Duration::from_millis(50)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn what_a_script_has_started_ends_with_it() {
+        let mark = format!("{}.5", 600_000 + std::process::id());
+        let script = format!("/bin/sleep {mark} & wait");
+        let error = said(Path::new("/bin/sh"), &["-c", &script], Duration::from_millis(300)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        let sleeps = || {
+            let numbers = std::fs::read_dir("/proc").unwrap().flatten();
+            { numbers }.any(|entry| {
+                let words = std::fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+                words.starts_with("/bin/sleep\0") && words.contains(&mark)
+            })
+        };
+        let begin = Instant::now();
+        while sleeps() {
+            assert!(begin.elapsed() < Duration::from_secs(5), "it was left behind");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[rstest]
+    #[case::the_last_without("7.2.0", true)]
+    #[case::the_first_with("8.0.0", false)]
+    #[case::two_digits("10.0.2", false)]
+    #[case::no_number(".", true)]
+    fn a_release_before_igb_is_too_old(#[case] version: &str, #[case] too_old: bool) {
+        assert_eq!(is_too_old(version), too_old);
     }
 
     #[rstest]

@@ -44,9 +44,11 @@ fn run_all(trials: &[Trial], jobs: usize, out: &Path) -> (Vec<String>, BTreeMap<
     let factory = rigs::factory(RigKind::Emu, &rigs::With::default()).expect("the emu rig needs nothing");
     let cancelled = AtomicBool::new(false);
     let again = Again::default();
-    let options = Options { jobs, max_wait: Duration::from_secs(10), cancelled: &cancelled, again: &again };
+    let options =
+        Options { jobs, max_wait: Duration::from_secs(10), retries: 0, cancelled: &cancelled, again: &again };
     let keep = |trial: &Trial, report: &mut TrialReport| {
         artifacts::write(out, RigKind::Emu, trial, report, &again).expect("the folder can be written");
+        None
     };
     let mut entries = Vec::new();
     let chosen: Vec<_> = trials.iter().collect();
@@ -85,14 +87,63 @@ fn a_case_fails_when_no_row_went_where_it_says(#[case] rows: Option<usize>, #[ca
     let factory = rigs::factory(RigKind::Emu, &rigs::With::default()).expect("the emu rig needs nothing");
     let cancelled = AtomicBool::new(false);
     let again = Again::default();
-    let options =
-        Options { jobs: 1, max_wait: Duration::from_secs(10), cancelled: &cancelled, again: &again };
+    let options = Options {
+        jobs: 1,
+        max_wait: Duration::from_secs(10),
+        retries: 0,
+        cancelled: &cancelled,
+        again: &again,
+    };
     let chosen: Vec<_> = trials.iter().take(rows.unwrap_or(usize::MAX)).collect();
     let mut failed = Vec::new();
-    run(factory.as_ref(), &trials, &chosen, options, &|_, _| (), &mut |entry| {
+    run(factory.as_ref(), &trials, &chosen, options, &|_, _| None, &mut |entry| {
         if !entry.verdict.is_pass() {
             failed.push(entry.name);
         }
     });
     assert_eq!(failed, if fails { vec![trials[0].case.clone()] } else { Vec::new() });
+}
+
+#[rstest]
+#[case::it_is_not_asked_for(0, 1)]
+#[case::it_is_over_before_the_trial_says_something(1, 2)]
+#[case::the_trial_says_something_at_last(5, 3)]
+fn a_trial_that_says_nothing_is_run_again_as_often_as_is_asked_for(
+    #[case] retries: usize,
+    #[case] runs: usize,
+) {
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let trials = trials(folder.path(), &[("b.yaml", FAILS)]);
+    let factory = rigs::factory(RigKind::Emu, &rigs::With::default()).expect("the emu rig needs nothing");
+    let (cancelled, again) = (AtomicBool::new(false), Again::default());
+    let max_wait = Duration::from_secs(10);
+    let options = Options { jobs: 1, max_wait, retries, cancelled: &cancelled, again: &again };
+    let ran = AtomicUsize::new(0);
+    let keep = |_: &Trial, report: &mut TrialReport| match ran.fetch_add(1, Ordering::Relaxed) {
+        0 => {
+            report.verdict = Verdict::Inconclusive("late".to_owned());
+            None
+        }
+        1 => Some("the other rig was late".to_owned()),
+        _ => None,
+    };
+    let mut told = Vec::new();
+    run(factory.as_ref(), &trials, &[&trials[0]], options, &keep, &mut |entry| told.push(entry.earlier));
+    assert_eq!(ran.into_inner(), runs);
+    assert_eq!(told, [["late", "the other rig was late"][..runs - 1].to_vec()]);
+}
+
+#[test]
+fn a_failure_is_not_run_again() {
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let trials = trials(folder.path(), &[("b.yaml", FAILS)]);
+    let factory = rigs::factory(RigKind::Emu, &rigs::With::default()).expect("the emu rig needs nothing");
+    let (cancelled, again) = (AtomicBool::new(false), Again::default());
+    let max_wait = Duration::from_secs(10);
+    let options = Options { jobs: 1, max_wait, retries: 3, cancelled: &cancelled, again: &again };
+    let mut told = Vec::new();
+    run(factory.as_ref(), &trials, &[&trials[0]], options, &|_, _| None, &mut |entry| {
+        told.push((entry.verdict.word(), entry.earlier.len()));
+    });
+    assert_eq!(told, [("fail", 0)]);
 }

@@ -63,6 +63,10 @@ impl RigFactory for Noting<'_> {
         self.inner.unreadable(item)
     }
 
+    fn rest(&self) {
+        self.inner.rest();
+    }
+
     fn create(&self, trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
         let inner = self.inner.create(trial)?;
         let noted = self.noted.clone();

@@ -15,6 +15,7 @@ fn entry(verdict: Verdict) -> Entry {
         took: Duration::ZERO,
         skipped_checks: SkippedChecks::new(),
         timing: None,
+        earlier: Vec::new(),
     }
 }
 

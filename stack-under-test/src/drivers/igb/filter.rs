@@ -45,7 +45,7 @@ impl Igb {
             (false, false) => (RCTL_VFE, VMOLR_ROMPE),
         };
         self.hw.modify(ctx.bus, RCTL, RCTL_UPE | RCTL_MPE | RCTL_VFE, rctl);
-        let limit = if self.max_frame() <= 1526 { ONE_BUFFER_FRAME } else { JUMBO_FRAME };
+        let limit = if self.max_frame() <= ONE_BUFFER_FRAME { ONE_BUFFER_FRAME } else { JUMBO_FRAME };
         self.hw.wr32(ctx.bus, RLPML, limit);
         let clear = VMOLR_RLPML | VMOLR_ROPE | VMOLR_ROMPE | VMOLR_MPME;
         self.hw.modify(ctx.bus, vmolr(0), clear, VMOLR_LPE | limit | vmolr_bits);

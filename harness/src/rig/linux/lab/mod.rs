@@ -11,6 +11,7 @@
 mod ability;
 pub(in crate::rig) mod cable;
 pub mod file;
+mod glance;
 mod hardware;
 pub mod link;
 pub(in crate::rig) mod ports;
@@ -253,12 +254,13 @@ impl Lab {
         let clean = namespace
             .run(move || match (reset::reset(&base), reset::lingers()) {
                 // What lingers asks for its neighbour again; a new namespace has neither.
-                (_, true) => Ok(true),
-                (reset, false) => reset.map(|()| false),
+                (_, true) => Ok(None),
+                (reset, false) => reset.map(Some),
             })
             .map_err(|e| e.to_string())?;
-        if clean != Ok(false) {
-            self.renew(&mut under_test)?;
+        match (&clean, &mut under_test.base) {
+            (Ok(Some(glance)), Some(base)) => base.is_now(glance.clone()),
+            _ => self.renew(&mut under_test)?,
         }
         // It fails the trial that found it; those that follow have a new namespace.
         clean?;

@@ -9,7 +9,7 @@ use serde_json::Value;
 /// What it printed when it failed, with the command.
 pub fn output(words: &[&str]) -> Result<String, String> {
     let owned: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
-    let result = command::run(&owned).map_err(|e| e.to_string())?;
+    let result = command::run_own(&owned).map_err(|e| e.to_string())?;
     if result.status == 0 {
         return Ok(result.output);
     }

@@ -2,6 +2,7 @@
 
 use super::super::tap::DEVICE;
 use super::cable;
+use super::glance::Glance;
 use super::hardware::Hardware;
 use super::program::{fails, items, json, output};
 use super::settings::{self, Values};
@@ -29,11 +30,21 @@ const LOOK: [&str; 6] =
 #[derive(Clone, Debug)]
 pub struct State {
     ip: Vec<String>,
+    /// All devices, when it was looked at for the first time.
     links: Value,
     qdiscs: Vec<String>,
     ruleset: Vec<String>,
     hardware: Hardware,
     settings: Values,
+    /// Of the same time as the rest.
+    glance: Glance,
+}
+
+impl State {
+    /// A state that was found to be the same is at a glance what it is now, if rules came and went.
+    pub fn is_now(&mut self, glance: Glance) {
+        self.glance = glance;
+    }
 }
 
 /// Forgets what the kernel has learned, and looks at the namespace of the calling thread.
@@ -41,23 +52,53 @@ pub struct State {
 /// # Errors
 /// When it cannot be looked at.
 pub fn look() -> Result<State, String> {
-    let links = json(&["ip", "-j", "link", "show"])?;
-    // What it cannot forget is seen in what is there then.
-    drop(batch(&["-4", "-force"], &FORGET));
-    let ip = batch(&["-4", "-d"], &LOOK)?;
     let mut settings = Values::new();
     for folder in ["/proc/sys/net/ipv4", "/proc/sys/net/core", "/sys/class/net/eth0/queues"] {
         settings.extend(settings::read(folder));
     }
     settings.extend(own_settings());
+    let glance = Glance::take();
     Ok(State {
-        ip: ip.lines().filter(|line| !is_of_a_moment(line)).map(plain).collect(),
-        links,
-        qdiscs: output(&["tc", "qdisc", "show"])?.lines().map(without_handle).collect(),
+        ip: ip()?,
+        links: json(&["ip", "-j", "link", "show"])?,
+        qdiscs: all_qdiscs()?,
         ruleset: ruleset(),
         hardware: Hardware::read(DEVICE),
         settings,
+        glance,
     })
+}
+
+/// As [`look`], at a namespace that was in a state before: a program is asked only where it can tell something new.
+fn look_again(base: &State) -> Result<State, String> {
+    let mut glance = Glance::take();
+    if base.ruleset.is_empty() && !glance.same(&base.glance).ruleset {
+        // Listing them takes long enough to do it once.
+        drop(fails(&["nft", "flush", "ruleset"]));
+        glance = Glance::take();
+    }
+    let same = glance.same(&base.glance);
+    Ok(State {
+        ip: ip()?,
+        links: base.links.clone(),
+        qdiscs: if same.qdiscs { base.qdiscs.clone() } else { all_qdiscs()? },
+        ruleset: if same.ruleset { base.ruleset.clone() } else { ruleset() },
+        hardware: if same.hardware { base.hardware.clone() } else { Hardware::read(DEVICE) },
+        settings: settings::read_again(&base.settings),
+        glance,
+    })
+}
+
+/// Forgets what the kernel has learned, and what `ip` shows then.
+fn ip() -> Result<Vec<String>, String> {
+    // What it cannot forget is seen in what is there then.
+    let text = batch(&["-4", "-d", "-force"], &[&FORGET[..], &LOOK].concat())
+        .or_else(|_| batch(&["-4", "-d"], &LOOK))?;
+    Ok(text.lines().filter(|line| !is_of_a_moment(line)).map(plain).collect())
+}
+
+fn all_qdiscs() -> Result<Vec<String>, String> {
+    Ok(output(&["tc", "qdisc", "show"])?.lines().map(without_handle).collect())
 }
 
 /// Several commands of `ip` in one process; options are for all of them.
@@ -112,18 +153,19 @@ fn without_handle(line: &str) -> String {
     kept.join(" ")
 }
 
-/// Makes the namespace of the calling thread what it was.
+/// Makes the namespace of the calling thread what it was, and gives what that is at a glance.
 ///
 /// # Errors
 /// What is not as it was, line by line: the next trial would be judged by what this one has left.
-pub fn reset(base: &State) -> Result<(), String> {
+pub fn reset(base: &State) -> Result<Glance, String> {
     let mut left = Vec::new();
+    end_connections();
     for _ in 0..3 {
         find_device(base)?;
-        let now = look()?;
+        let now = look_again(base)?;
         left = differences(base, &now);
         if left.is_empty() {
-            return sockets();
+            return sockets().map(|()| now.glance);
         }
         repair(base, &now);
         // A card that was reset negotiates its link anew.
@@ -135,6 +177,9 @@ pub fn reset(base: &State) -> Result<(), String> {
 /// The device must be there under its name: whatever it is called now, it has its number.
 fn find_device(base: &State) -> Result<(), String> {
     let index = link(&base.links, DEVICE).and_then(|link| link["ifindex"].as_u64());
+    if nix::net::if_::if_nametoindex(DEVICE).is_ok_and(|now| Some(u64::from(now)) == index) {
+        return Ok(());
+    }
     let links = json(&["ip", "-j", "link", "show"])?;
     let now = items(&links).find(|link| link["ifindex"].as_u64() == index);
     match now.and_then(|link| link["ifname"].as_str()) {
@@ -216,7 +261,7 @@ fn repair(base: &State, now: &State) {
     let kinds: BTreeSet<_> = extra.iter().chain(&missing).map(|line| about(line)).collect();
     // A route goes with its device: routes that are missing come with it.
     if kinds.contains(&About::Link) {
-        links(base, &now.links);
+        links(base, &json(&["ip", "-j", "link", "show"]).unwrap_or_default());
     }
     if kinds.contains(&About::Rule) {
         rules(&extra, &missing);
@@ -300,10 +345,13 @@ fn links(base: &State, now: &Value) {
 
 /// The loopback, with the address that the kernel gives it.
 fn loopback() {
-    drop(fails(&["ip", "addr", "flush", "dev", "lo"]));
-    drop(fails(&["ip", "link", "set", "dev", "lo", "down"]));
-    drop(fails(&["ip", "link", "set", "dev", "lo", "mtu", "65536", "txqueuelen", "1000"]));
-    drop(fails(&["ip", "link", "set", "dev", "lo", "up"]));
+    const ANEW: [&str; 4] = [
+        "addr flush dev lo",
+        "link set dev lo down",
+        "link set dev lo mtu 65536 txqueuelen 1000",
+        "link set dev lo up",
+    ];
+    drop(batch(&["-force"], &ANEW));
 }
 
 fn qdiscs(now: &State) {
@@ -331,6 +379,15 @@ fn sockets() -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Ends connections that linger, while their neighbour is still known and may be told. Where the kernel cannot, a new namespace
+/// forgets them, which takes ten times as long.
+fn end_connections() {
+    let text = std::fs::read_to_string("/proc/thread-self/net/tcp").unwrap_or_default();
+    if text.lines().count() > 1 {
+        drop(fails(&["ss", "--kill", "--all", "--tcp", "--numeric", "--no-header"]));
+    }
 }
 
 /// Whether the kernel under test keeps something that only a new namespace forgets: tokens for ICMP errors that were spent

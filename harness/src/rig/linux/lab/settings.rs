@@ -1,6 +1,7 @@
 //! Files of the kernel that hold settings: read all at once, and written back where they differ.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -17,6 +18,23 @@ pub fn read(folder: &str) -> Values {
     let mut values = Values::new();
     collect(Path::new(folder), &mut values);
     values
+}
+
+/// The files of `known` as they are now, those that are gone left out.
+#[must_use]
+pub fn read_again(known: &Values) -> Values {
+    // More than nearly all of them have: one read each.
+    let mut room = [0; 4096];
+    known.keys().filter_map(|path| Some((path.clone(), text(path, &mut room)?))).collect()
+}
+
+fn text(path: &str, room: &mut [u8]) -> Option<String> {
+    let count = std::fs::File::open(path).and_then(|mut file| file.read(room)).ok()?;
+    let text = match room.get(..count).filter(|_| count < room.len()) {
+        Some(all) => std::str::from_utf8(all).ok()?.trim_end().to_owned(),
+        None => std::fs::read_to_string(path).ok()?.trim_end().to_owned(),
+    };
+    Some(text)
 }
 
 fn collect(folder: &Path, values: &mut Values) {
@@ -81,7 +99,9 @@ mod tests {
         let root = folder.path().display().to_string();
         let before = read(&root);
         assert_eq!(before.len(), 1);
+        assert_eq!(read_again(&before), before);
         std::fs::write(&file, "1\n").expect("a file");
+        assert_eq!(read_again(&before), read(&root));
         assert!(write_back(&before, read(&root)).is_empty());
         assert_eq!(std::fs::read_to_string(&file).expect("a file"), "0");
         std::fs::write(&file, "1\n").expect("a file");

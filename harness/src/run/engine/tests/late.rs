@@ -99,9 +99,9 @@ fn a_frame_a_second_after_another(#[case] gap_ms: u64, #[case] late: Lateness, #
 
 #[rstest]
 #[case::on_time(ON_TIME, "fail")]
-#[case::late_by_what_every_trial_bears(machine(20), "fail")]
-#[case::late_by_more(machine(21), "inconclusive")]
-#[case::read_late_by_more(reading(21), "inconclusive")]
+#[case::late_by_what_every_trial_bears(machine(5), "fail")]
+#[case::late_by_more(machine(6), "inconclusive")]
+#[case::read_late_by_more(reading(6), "inconclusive")]
 fn another_frame_than_the_one_expected(#[case] late: Lateness, #[case] word: &str) {
     assert_eq!(verdict(&trial(vec![expect(7)]), &[(1, 8)], late), word);
     let quiet = trial(vec![Action::Quiet(Duration::from_millis(10))]);
@@ -131,8 +131,8 @@ fn a_command_that_fails_is_explained_by_no_lateness() {
 
 #[rstest]
 #[case::at_once(1, "fail")]
-#[case::in_as_long_as_every_trial_bears(20, "fail")]
-#[case::in_longer(21, "inconclusive")]
+#[case::in_as_long_as_every_trial_bears(5, "fail")]
+#[case::in_longer(6, "inconclusive")]
 fn a_counter_that_is_wrong_was_read(#[case] reading_ms: u64, #[case] word: &str) {
     let reads_for = reading_ms * MS;
     let mut rig = Scripted { oversleeps: Some(0), reads_for, ..Scripted::default() };
