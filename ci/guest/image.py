@@ -16,7 +16,7 @@ from guest.kernel import Kernel, Unavailable, run
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 # What the commands of cases, the linux rig's lab and the vfio rig run; and what a shell needs to look around.
 PROGRAMS = """dash modprobe mount umount ip tc ethtool nft sysctl ss tcpdump cat ls ln cp mv rm mkdir sleep uname dmesg head tail
-grep sed cut tr seq basename dirname find sort wc echo printf test env kill readlink true false date timeout setsid setpriv chmod sha256sum tar touch""".split()
+grep sed cut tr seq basename dirname find sort wc echo printf test env kill readlink true false date timeout setsid setpriv chmod sha256sum tar tee touch""".split()
 OPTIONAL = {"tcpdump", "ss", "setpriv"}
 FILES = ["/etc/protocols", "/etc/services", "/etc/passwd", "/etc/group", "/etc/iproute2", "/usr/share/iproute2", "/usr/lib/tc"]
 # Below kernel/ of the modules: the NIC, VFIO, and what `tc`, `nft` and virtual devices load by themselves.

@@ -1,14 +1,19 @@
 """Debian's newest kernel package that apt knows, fetched and unpacked; nothing of it is committed."""
 
+import contextlib
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 PACKAGE = "linux-image-amd64"
 # How long the newest one is taken to be that, in seconds: apt takes some to tell.
 ASK_EVERY = 24 * 3600
+# In CI, how long is waited before it is tried again to fetch it, in seconds; and how long a try may take.
+PAUSES = [5, 20, 60]
+TRY = 600
 ZSTD_MAGIC = bytes.fromhex("28b52ffd")
 
 
@@ -32,16 +37,34 @@ def kernel(cache: Path) -> Kernel:
     if last.exists() and time.time() - last.stat().st_mtime < ASK_EVERY and (folder := Path(last.read_text())).is_dir():
         return Kernel(folder)
     have = sorted(path for path in (cache / "kernels").glob("*") if (path / "vmlinux").exists())
-    package = newest_package()
-    if package is None:
-        if have:
-            return Kernel(have[-1])
-        raise Unavailable(f"apt knows no {PACKAGE} with a kernel: this takes Debian 12 or 13, and `apt-get update`")
-    folder = cache / "kernels" / package.replace("+", "-")
-    if not (folder / "vmlinux").exists():
-        fetch(package, folder)
-    last.write_text(str(folder))
-    return Kernel(folder)
+    for pause in [*(PAUSES if os.environ.get("CI") == "true" else []), None]:
+        try:
+            package = newest_package()
+            if package is None:
+                raise Unavailable(f"apt knows no {PACKAGE} with a kernel: this takes Debian 12 or 13, and `apt-get update`")
+            folder = cache / "kernels" / package.replace("+", "-")
+            if not (folder / "vmlinux").exists():
+                fetch(package, folder)
+            last.write_text(str(folder))
+            return Kernel(folder)
+        except Unavailable as why:
+            if have:
+                return Kernel(have[-1])
+            if pause is None or shutil.which("apt-get") is None:
+                raise
+            print(f"ci/vfio-guest: {why}; tried again in {pause} s", file=sys.stderr)
+            time.sleep(pause)
+            # The mirror may have another version by now than apt knows of.
+            update()
+
+
+def update() -> None:
+    """Has apt ask the mirror what there is, where this user may do that."""
+    as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    if as_root and not shutil.which("sudo"):
+        return
+    with contextlib.suppress(Unavailable):
+        run([*as_root, "apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", "update"], check=False)
 
 
 def newest_package() -> str | None:
@@ -67,7 +90,7 @@ def fetch(package: str, folder: Path) -> None:
     work = folder.with_name(folder.name + ".part")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    fetched = run(["apt-get", "download", package], cwd=work, check=False)
+    fetched = run(["apt-get", "-o", "Acquire::Retries=3", "-o", "Acquire::http::Timeout=30", "download", package], cwd=work, check=False)
     archives = list(work.glob("*.deb"))
     if fetched.returncode != 0 or not archives:
         said = fetched.stderr.strip().splitlines()[-1:] or ["apt-get said nothing"]
@@ -99,5 +122,9 @@ def extract(image: bytes, into: Path) -> None:
 
 
 def run(words: list[str], check: bool = True, cwd: Path | None = None) -> subprocess.CompletedProcess:
-    environment = os.environ | {"LC_ALL": "C"}
-    return subprocess.run(words, check=check, cwd=cwd, env=environment, text=True, capture_output=True)
+    environment = os.environ | {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        return subprocess.run(words, check=check, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, text=True, capture_output=True,
+                              timeout=TRY)
+    except subprocess.TimeoutExpired as late:
+        raise Unavailable(f"`{' '.join(words)}` took more than {TRY} s") from late

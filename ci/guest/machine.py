@@ -1,5 +1,6 @@
 """QEMU with a Debian kernel, a virtual IOMMU and two igb ports on one hub; it is gone when the run is, whatever happens."""
 
+import contextlib
 import ctypes
 import os
 import selectors
@@ -133,15 +134,15 @@ def place(port: int, slot: int, shared: bool) -> str:
 
 
 def talk(child: subprocess.Popen, ends: list[socket.socket], deadline: float, bring: Path | None) -> int:
-    """Reads what the guest says, to the line with the exit status; output that came before it is there then."""
+    """Reads what the guest says until it has told how its command ended, and what it wrote before has come: each of its ports has a
+    pace of its own."""
     said, status, archive = ends
-    sink = bring.open("wb") if bring else None
-    told = b""
-    with selectors.DefaultSelector() as ready:
+    told, brought, spoken = b"", 0, False
+    with selectors.DefaultSelector() as ready, bring.open("wb") if bring else contextlib.nullcontext() as sink:
         for end in ends:
             end.setblocking(False)
             ready.register(end, selectors.EVENT_READ)
-        while not told.endswith(b"\n"):
+        while not (told.endswith(b"\n") and spoken and brought >= int(told.split()[1])):
             if time.monotonic() > deadline:
                 raise Died("the guest's time is up (--timeout)")
             events = ready.select(timeout=0.2)
@@ -151,27 +152,24 @@ def talk(child: subprocess.Popen, ends: list[socket.socket], deadline: float, br
                 data = read(key.fileobj)
                 if data == b"":
                     ready.unregister(key.fileobj)
-                    if key.fileobj is status:
-                        raise Died("the guest ended before its command did")
                 if key.fileobj is said:
-                    show(data)
-                elif key.fileobj is archive and sink:
-                    sink.write(data)
-                elif key.fileobj is status:
+                    spoken |= b"\0" in data
+                    show(data.replace(b"\0", b""))
+                elif key.fileobj is archive:
+                    brought += len(data)
+                    if sink:
+                        sink.write(data)
+                elif data == b"":
+                    raise Died("the guest ended before its command did")
+                else:
                     told += data
-        for end, take in [(said, show), (archive, sink.write if sink else lambda _: None)]:
-            while data := read(end):
-                take(data)
-    if sink:
-        sink.close()
-    return int(told)
+    return int(told.split()[0])
 
 
 def read(end: socket.socket) -> bytes:
+    """What has come; nothing: the other end is gone."""
     try:
         return end.recv(1 << 16)
-    except BlockingIOError:
-        return b""
     except ConnectionResetError:
         return b""
 

@@ -13,7 +13,7 @@ class Refused(Exception):
 class Monitor:
     """The machine protocol, over one end of a socket."""
 
-    def __init__(self, end: socket.socket, patience: float = 30):
+    def __init__(self, end: socket.socket, patience: float = 120):
         end.settimeout(patience)
         self.patience = patience
         self.lines = end.makefile("rwb", buffering=0)

@@ -49,6 +49,7 @@ pub fn run(arguments: &RunArguments, time: Duration, suite: Suite<'_>) -> io::Re
         if cancelled.load(Ordering::Relaxed) {
             break;
         }
+        suite.factory.rest();
         let held = Usage::settled(usage.as_ref());
         told(arguments.trials.format, number, &tally, began.elapsed(), &held)?;
         soak.round_is_over(held.clone());

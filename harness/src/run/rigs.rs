@@ -112,6 +112,10 @@ impl RigFactory for QemuFactory {
         self.0.nobody_goes_wrong(trials)
     }
 
+    fn rest(&self) {
+        self.0.rest();
+    }
+
     fn create(&self, trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
         Ok(Box::new(QemuRig::new(&self.0, &trial.name(), Cpus::of(trial))?))
     }

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 /// A run that finds this script in the place of QEMU.
-fn with_qemu(script: &str) -> Result<Run, Failed> {
+pub fn with_qemu(script: &str) -> Result<Run, Failed> {
     let run = Run::of_three()?;
     let folder = run.folder.path().join("programs");
     std::fs::create_dir(&folder)?;

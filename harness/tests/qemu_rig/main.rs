@@ -8,6 +8,7 @@ mod cpus;
 mod ends;
 mod machine;
 mod run;
+mod soak;
 mod times;
 
 use harness::rig::qemu::program;
@@ -47,6 +48,9 @@ const TESTS: &[(&str, Test)] = &[
     ("a_qemu_in_a_script_ends_with_it", machine::wrapped),
     ("a_guest_that_hangs_does_not_keep_an_interrupted_run", ends::interrupted_in_a_wait),
     ("acceleration_is_tried_and_not_believed", machine::acceleration),
+    ("a_soak_of_what_is_right_finds_nothing", soak::right),
+    ("a_soak_with_the_same_accident_each_time_finds_nothing", soak::same_accident),
+    ("a_soak_tells_of_trials_that_end_otherwise", soak::changes),
     ("real_time_is_a_choice_and_takes_its_time", times::real),
     ("the_suite_passes_in_real_time_where_the_machine_is_in_time", times::sample),
     ("a_guest_sends_its_first_frame_in_little_time", times::first_frame),

@@ -26,8 +26,7 @@ impl Host {
         rig.stack.trace_mut().set_on(false);
         rig.agent.retired = true;
         for command in commands {
-            rig.configure(&command.split(' ').collect::<Vec<_>>())?;
-            rig.wait_until("there is carrier again", EmuRig::is_ready)?;
+            rig.configured(command)?;
         }
         let calm = rig.now + bring_up::CALM;
         while rig.tick(calm)? {}
@@ -46,6 +45,26 @@ impl Host {
     /// The stack, and the present as it counts.
     pub fn stack(&mut self) -> (&mut Stack, Instant) {
         (&mut self.rig.stack, Instant(self.rig.now))
+    }
+
+    /// A command of an administrator, and until the device has done it.
+    ///
+    /// # Errors
+    /// When it is refused, or there is no carrier afterwards.
+    pub fn command(&mut self, line: &str) -> Result<(), RigError> {
+        self.rig.configured(line)
+    }
+
+    /// How often the driver has rung for a packet: writes of the tail of a transmit ring.
+    #[must_use]
+    pub fn doorbells(&self) -> u64 {
+        self.rig.machine.borrow().doorbells
+    }
+
+    /// How many interrupts the stack has taken, of all vectors.
+    #[must_use]
+    pub fn interrupts(&self) -> u64 {
+        self.rig.stack.interrupts().map(|(_, taken)| taken).sum()
     }
 
     /// When something is due next in the NIC or the stack. It may be the present.
@@ -95,5 +114,12 @@ impl Host {
     /// The rules of memory and registers that were broken since this was last asked.
     pub fn violations(&mut self) -> Vec<String> {
         self.rig.machine.borrow_mut().take_violations()
+    }
+}
+
+impl EmuRig {
+    fn configured(&mut self, line: &str) -> Result<(), RigError> {
+        self.configure(&line.split(' ').collect::<Vec<_>>())?;
+        self.wait_until("there is carrier again", Self::is_ready)
     }
 }

@@ -14,6 +14,15 @@ const VIOLATIONS_MAX: usize = 32;
 /// The device control register, and its bit that resets the device (82576 datasheet, section 8.2.1).
 const CTRL: u32 = 0;
 const CTRL_RST: u32 = 1 << 26;
+/// The tails of the sixteen transmit rings, TDT[n] (section 8.12.16).
+const TDT0: u32 = 0xE018;
+const TDT_STRIDE: u32 = 0x40;
+const TDT_COUNT: u32 = 16;
+
+fn is_tdt(offset: u32) -> bool {
+    let ring = offset.wrapping_sub(TDT0);
+    ring.is_multiple_of(TDT_STRIDE) && ring / TDT_STRIDE < TDT_COUNT
+}
 
 /// What the driver and the device share.
 pub struct Machine {
@@ -24,6 +33,8 @@ pub struct Machine {
     violations: Vec<String>,
     /// Whether the driver reset the device since this was last cleared.
     pub was_reset: bool,
+    /// How often the driver wrote the tail of a transmit ring.
+    pub doorbells: u64,
     /// Counters that the driver cleared by reading them.
     pub counted: ReadCounters,
 }
@@ -39,6 +50,7 @@ impl Machine {
             announced,
             violations: Vec::new(),
             was_reset: false,
+            doorbells: 0,
             counted: ReadCounters::default(),
         }
     }
@@ -88,6 +100,7 @@ impl Bus for EmuBus {
     fn write32(&mut self, offset: u32, value: u32) {
         let machine = &mut *self.0.borrow_mut();
         machine.announced.before_write(&machine.nic, offset, value);
+        machine.doorbells += u64::from(is_tdt(offset));
         machine.was_reset |= offset == CTRL && value & CTRL_RST != 0;
         machine.nic.write32(offset, value);
     }

@@ -8,7 +8,7 @@ use super::hang;
 use super::monitor::Monitor;
 use super::options::Accel;
 use super::program::Qemu;
-use super::starter;
+use super::starter::Starter;
 use super::stopped;
 use crate::rig::RigError;
 use crate::rig::linux::ioctl;
@@ -53,6 +53,8 @@ pub struct Hardware {
 /// A running QEMU.
 pub struct Machine {
     child: Child,
+    /// Were it gone, so would be the child.
+    _starter: Arc<Starter>,
     control: UnixStream,
     monitor: Monitor,
     /// The harness's end of the cable: a frame is a datagram.
@@ -90,7 +92,8 @@ impl Machine {
             ioctl::in_real_time(&mut command);
         }
         ioctl::inherit(&mut command, monitored.as_fd());
-        let child = starter::start(command).map_err(broken)?;
+        let starter = Starter::of_all().map_err(broken)?;
+        let child = starter.start(command).map_err(broken)?;
         drop(monitored);
         let heard = Arc::new(Mutex::new(Vec::new()));
         let listener = {
@@ -99,6 +102,7 @@ impl Machine {
         };
         Ok(Self {
             child,
+            _starter: starter,
             control,
             monitor: Monitor::new(monitor),
             wire,

@@ -9,6 +9,7 @@ use super::program::{self, Qemu};
 use crate::case::model::{Trial, topology};
 use crate::rig::{Cpus, RigError};
 use guest::protocol::{Identity, State, Wrong};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -95,6 +96,17 @@ impl Pool {
         if guest.is_healthy() && !self.options.isolated {
             self.inside().idle.push(guest);
         }
+    }
+
+    /// Lets go of all guests that wait but one for each number of CPUs: which trials ran at the same time no longer shows.
+    pub fn rest(&self) {
+        let mut kept = BTreeSet::new();
+        let mut inside = self.inside();
+        let (stay, go): (Vec<_>, Vec<_>) = inside.idle.drain(..).partition(|guest| kept.insert(guest.cpus()));
+        inside.idle = stay;
+        drop(inside);
+        // Each takes its time to end.
+        drop(go);
     }
 
     /// What people should know before the run.
