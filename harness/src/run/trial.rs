@@ -99,7 +99,8 @@ pub fn execute(
     report.skipped_checks.clone_from(unread.reasons());
     let begin = Instant::now();
     // Before the rig is made, for its threads may be more urgent than others.
-    let canaries = (!factory.is_virtual()).then(Canaries::watch);
+    let is_timed = !factory.is_virtual();
+    let canaries = (is_timed || trial.real_peer.is_some()).then(Canaries::watch);
     let machine =
         |ago| canaries.as_ref().map_or(0, |c| nanos(c.worst_of_the_last(Duration::from_nanos(ago))));
     let run = AssertUnwindSafe(|| on_a_rig(factory, trial, (&unread, &machine), cancelled, &mut report));
@@ -107,7 +108,7 @@ pub fn execute(
         Ok(verdict) => verdict,
         Err(panic) => Verdict::fail(Failure::new(format!("panicked: {}", panic_message(&*panic)))),
     };
-    if canaries.is_some() {
+    if is_timed {
         // By now the rig is taken down.
         let took = begin.elapsed();
         let overhead = nanos(took.saturating_sub(report.waited));
