@@ -5,6 +5,7 @@ use harness::case::model::{RigKind, Trial};
 use harness::report::again::Again;
 use harness::rig::qemu::program;
 use harness::rig::{Rig, RigError};
+use harness::run::factory::Around;
 use harness::run::pool::{self, Options};
 use harness::run::rigs::{With, factory};
 use harness::run::soak::leaks::Usage;
@@ -44,21 +45,12 @@ struct Spoiled {
     kept: Mutex<(Vec<File>, Vec<Vec<u8>>)>,
 }
 
-impl RigFactory for Spoiled {
-    fn kind(&self) -> RigKind {
-        self.inner.kind()
+impl Around for Spoiled {
+    fn inner(&self) -> &dyn RigFactory {
+        self.inner.as_ref()
     }
 
-    fn missing(&self, trial: &Trial) -> Option<String> {
-        self.inner.missing(trial)
-    }
-
-    fn rest(&self) {
-        self.inner.rest();
-    }
-
-    fn create(&self, trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
-        let mut rig = self.inner.create(trial)?;
+    fn wrap(&self, mut rig: Box<dyn Rig>, _trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
         if self.made.fetch_add(1, Ordering::Relaxed) < 2 {
             return Ok(rig);
         }

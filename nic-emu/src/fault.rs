@@ -205,18 +205,27 @@ pub(crate) enum Happening {
     Reset,
 }
 
+/// What has come of a planned fault since it was armed. Counts stay at their largest value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FaultCount {
+    /// How often there was what the fault can strike: messages of the vector, write-backs of the queue. 0 for a fault that has a
+    /// time of its own.
+    pub seen: u32,
+    /// How often it struck. A register of all ones strikes each read, all else that has a time of its own once.
+    pub struck: u32,
+}
+
 /// The plan, and what of it has come to pass.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
-    /// Each fault with how many of its happenings there were.
-    faults: Vec<(Fault, u32)>,
+    faults: Vec<(Fault, FaultCount)>,
 }
 
 impl Plan {
     /// Adds faults; gives the place of the first.
     pub(crate) fn arm(&mut self, faults: &[Fault]) -> usize {
         let first = self.faults.len();
-        self.faults.extend(faults.iter().map(|fault| (fault.bounded(), 0)));
+        self.faults.extend(faults.iter().map(|fault| (fault.bounded(), FaultCount::default())));
         first
     }
 
@@ -224,17 +233,31 @@ impl Plan {
         self.faults.get(place).map(|(fault, _)| *fault)
     }
 
+    /// The fault at this place strikes now.
+    pub(crate) fn struck(&mut self, place: usize) {
+        if let Some((_, count)) = self.faults.get_mut(place) {
+            count.struck = count.struck.saturating_add(1);
+        }
+    }
+
+    /// What has come of each fault, in the order of being armed.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = FaultCount> + '_ {
+        self.faults.iter().map(|(_, count)| *count)
+    }
+
     /// This happens now: the fault that strikes it. Each fault counts it, whichever strikes.
     pub(crate) fn strike(&mut self, happening: Happening) -> Option<Fault> {
         let mut struck = None;
-        for (fault, seen) in &mut self.faults {
+        for (place, (fault, count)) in self.faults.iter_mut().enumerate() {
             let Some(which) = concerns(fault, happening) else { continue };
-            *seen = seen.saturating_add(1);
-            if which.selects(*seen) {
-                struck = struck.or(Some(*fault));
+            count.seen = count.seen.saturating_add(1);
+            if which.selects(count.seen) {
+                struck = struck.or(Some((place, *fault)));
             }
         }
-        struck
+        let (place, fault) = struck?;
+        self.struck(place);
+        Some(fault)
     }
 }
 
@@ -298,5 +321,17 @@ mod tests {
         assert_eq!(plan.strike(Happening::FrameOut), Some(faults[0]));
         assert_eq!(plan.strike(Happening::FrameOut), Some(faults[1]));
         assert_eq!(plan.strike(Happening::FrameOut), None);
+    }
+
+    #[test]
+    fn of_two_faults_that_select_the_same_happening_only_the_first_has_struck() {
+        let mut plan = Plan::default();
+        plan.arm(&[
+            Fault::CorruptedSentFrame { which: Which::Nth(2) },
+            Fault::LostSentFrame { which: Which::Share { per_mille: 1000, seed: 0 } },
+        ]);
+        let _ = [(); 3].map(|()| plan.strike(Happening::FrameOut));
+        let counts: Vec<_> = plan.counts().collect();
+        assert_eq!(counts, [FaultCount { seen: 3, struck: 1 }, FaultCount { seen: 3, struck: 2 }]);
     }
 }

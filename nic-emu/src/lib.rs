@@ -52,7 +52,7 @@ mod statistics;
 mod transmit;
 
 pub use config::{Config, Latency, Partner};
-pub use fault::{Fault, Which};
+pub use fault::{Fault, FaultCount, Which};
 pub use host::{DmaFault, DropReason, Dropped, HostMemory, Msix, Output, Received, SentFrame};
 pub use link::{LinkMode, Speed};
 pub use nic::Nic;

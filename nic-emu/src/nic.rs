@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::agenda::{Agenda, Event};
 use crate::config::Config;
-use crate::fault::{Fault, Plan};
+use crate::fault::{Fault, FaultCount, Plan};
 use crate::host::{DropReason, Dropped, HostMemory, Output};
 use crate::interrupt::{Interrupts, Table};
 use crate::link::Link;
@@ -28,6 +28,17 @@ pub(crate) struct Io<'a> {
     pub(crate) out: &'a mut Output,
 }
 
+/// A register that reads all ones.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AllOnes {
+    /// Its offset.
+    pub(crate) register: u32,
+    /// Until when, in nanoseconds.
+    pub(crate) until: u64,
+    /// The place of the fault that has it so.
+    pub(crate) fault: usize,
+}
+
 /// An Intel 82576 port: its registers, its rings' state, its MAC and PHY.
 #[derive(Clone, Debug)]
 pub struct Nic {
@@ -47,8 +58,8 @@ pub struct Nic {
     /// The cable is back for good then: the latest end of the flaps so far.
     pub(crate) flaps_until: u64,
     pub(crate) faults: Plan,
-    /// Registers that read all ones, and until when.
-    pub(crate) all_ones: Vec<(u32, u64)>,
+    /// Registers that read all ones.
+    pub(crate) all_ones: Vec<AllOnes>,
     /// The card is no longer there.
     is_removed: bool,
     observations: Vec<Observation>,
@@ -98,6 +109,11 @@ impl Nic {
                 self.agenda.plan(self.now.saturating_add(after), Event::Fault(place as u16));
             }
         }
+    }
+
+    /// What has come of each fault, in the order of being armed: those of [`Config::faults`] come first.
+    pub fn fault_counts(&self) -> impl Iterator<Item = FaultCount> + '_ {
+        self.faults.counts()
     }
 
     pub(crate) const fn is_removed(&self) -> bool {
@@ -151,7 +167,9 @@ impl Nic {
             return u32::MAX;
         }
         let offset = canonical(offset);
-        if self.all_ones.iter().any(|&(register, until)| register == offset && self.now < until) {
+        let ones = self.all_ones.iter().find(|ones| ones.register == offset && self.now < ones.until);
+        if let Some(ones) = ones {
+            self.faults.struck(ones.fault);
             return u32::MAX;
         }
         match offset {

@@ -151,6 +151,9 @@ impl Nic {
 
     /// The same for a frame whose FCS is wrong.
     pub fn receive_with_bad_crc(&mut self, at: u64, frame: &[u8]) {
+        if self.is_removed() {
+            return self.drop_frame(DropReason::Removed, frame.to_vec());
+        }
         let done = self.serialise_arrival(at, frame.len());
         self.receive_damaged(done, frame.to_vec());
     }

@@ -109,6 +109,7 @@ fn a_card_that_is_gone_reads_all_ones_and_touches_nothing() {
         assert_eq!(machine.read(offset), u32::MAX);
     }
     machine.nic.receive(0, &frame(100));
+    machine.nic.receive_with_bad_crc(0, &frame(100));
     machine.nic.set_link(true);
     machine.send(&frame(100));
     let rings = machine.ram.bytes.clone();
@@ -116,7 +117,30 @@ fn a_card_that_is_gone_reads_all_ones_and_touches_nothing() {
     assert!(machine.out.frames.is_empty() && machine.out.interrupts.is_empty());
     assert_eq!(machine.ram.bytes, rings);
     assert_eq!(memory[0x2000..0x3000], rings[0x2000..0x3000], "the receive ring");
-    assert_eq!((reasons(&machine), machine.rules()), (vec![DropReason::Removed], vec![]));
+    assert_eq!((reasons(&machine), machine.rules()), (vec![DropReason::Removed; 2], vec![]));
+}
+
+#[test]
+fn the_nic_counts_what_its_faults_could_strike_and_struck() {
+    let mut machine = Machine::up_with(Config::new(MAC, 0));
+    machine.nic.arm_faults(&[
+        Fault::LostSentFrame { which: SECOND },
+        Fault::LostWriteBack { queue: 1, which: SECOND },
+        Fault::AllOnes { register: 8, at: 1_000_000, for_ns: 1_000_000 },
+        Fault::Removal { at: 5_000_000 },
+    ]);
+    for _ in 0..3 {
+        machine.send(&frame(100));
+    }
+    machine.wait(500_000);
+    let counts =
+        |machine: &Machine| machine.nic.fault_counts().map(|c| (c.seen, c.struck)).collect::<Vec<_>>();
+    assert_eq!(counts(&machine), [(3, 1), (0, 0), (0, 0), (0, 0)]);
+    machine.wait(1_000_000);
+    assert_eq!(counts(&machine)[2], (0, 0), "nobody has read it");
+    assert_eq!((machine.read(8), machine.read(8)), (u32::MAX, u32::MAX));
+    machine.wait(10_000_000);
+    assert_eq!(counts(&machine), [(3, 1), (0, 0), (0, 2), (0, 1)]);
 }
 
 #[test]

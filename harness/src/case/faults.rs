@@ -1,14 +1,19 @@
 //! What a case asks the emulated NIC to do wrong.
 
-use super::model::Fault;
+use super::model::{Action, Command, Fault, Interrupts, Step};
 use super::problem::{Problem, nearest};
 use super::reader::{Read, Reader};
 use super::shape::{Form, Key, key, must};
 use super::yaml::{Kind, Node};
+use stack_under_test::control::ethtool::EthtoolCommand;
+use stack_under_test::control::{self, Command as Parsed};
 
 const TIME: Form = Form::Number(0, i64::MAX);
-const VECTOR: Key =
-    must("vector", Form::Number(0, 24), "The MSI-X vector: 0 for the link, n for queue pair n - 1.");
+const VECTOR: Key = must(
+    "vector",
+    Form::Number(0, 24),
+    "The MSI-X vector: 0 for the link, n for queue pair n - 1; without MSI-X 0 alone.",
+);
 const QUEUE: Key =
     must("queue", Form::Number(0, 7), "The transmit queue, one of those that the driver can have.");
 const RX_QUEUE: Key =
@@ -125,7 +130,58 @@ fn fault(r: &mut Reader, kind: &Node, arguments: &Node) -> Read<Fault> {
             .help("`nth: 3` is the third since the first step, `per_mille: 20, seed: 1` are some of them");
         return Err(r.report(problem));
     }
-    Ok(Fault { kind: name.to_owned(), arguments: numbers })
+    Ok(Fault { kind: name.to_owned(), arguments: numbers, at: kind.span.location() })
+}
+
+/// Refuses faults of vectors and queues that this trial can never have: without MSI-X there is one interrupt and one queue pair, with it
+/// a vector for the link and one for each pair, of which there is one until `ethtool -L` makes more.
+pub fn within_reach(r: &mut Reader, node: &Node, interrupts: Interrupts, steps: &[Step]) -> Read<()> {
+    let pairs = if interrupts == Interrupts::Msix { queue_pairs(steps) } else { 1 };
+    let Kind::Map(fields) = &node.kind else { return Ok(()) };
+    let [(_, arguments)] = &fields[..] else { return Ok(()) };
+    let Kind::Map(arguments) = &arguments.kind else { return Ok(()) };
+    for (key, value) in arguments {
+        let (what, most) = match key.text() {
+            Some("vector") if interrupts == Interrupts::Msix => ("vector", pairs),
+            Some("vector") => ("vector", 0),
+            Some("queue") => ("queue", pairs - 1),
+            _ => continue,
+        };
+        let number = r.number(value, 0, i64::MAX)?;
+        if number <= i64::from(most) {
+            continue;
+        }
+        let label =
+            if most == 0 { format!("there is {what} 0 alone") } else { format!("the last is {most}") };
+        let help = match interrupts {
+            Interrupts::Msix => {
+                "with MSI-X there is vector 0 for the link and vector n for queue pair n - 1, and one pair until                                  `ethtool -L eth0 combined 2` or more, up to 8, is run"
+            }
+            Interrupts::Msi | Interrupts::Intx => {
+                "with `interrupts: msi` or `intx` one interrupt tells of all, and there is one queue pair"
+            }
+        };
+        let problem =
+            Problem::at(&value.span, format!("the driver never has a {what} {number} in this trial"));
+        return Err(r.report(problem.label(label).help(help)));
+    }
+    Ok(())
+}
+
+/// The most queue pairs that the commands of a trial ask for.
+fn queue_pairs(steps: &[Step]) -> u32 {
+    let commands = steps.iter().filter_map(|step| match &step.action {
+        Action::Run(commands) => Some(commands),
+        _ => None,
+    });
+    let asked = |command: &Command| {
+        let words: Vec<_> = command.words.iter().map(String::as_str).collect();
+        match control::parse(&words) {
+            Ok(Parsed::Ethtool(EthtoolCommand::Channels { combined, .. })) => combined,
+            _ => None,
+        }
+    };
+    commands.flatten().filter_map(asked).max().unwrap_or(1).max(1)
 }
 
 /// The offset of a register, by its name.

@@ -210,6 +210,8 @@ pub struct Fault {
     pub kind: String,
     /// `vector`, `nth`, …
     pub arguments: BTreeMap<String, u64>,
+    /// Where it stands.
+    pub at: Location,
 }
 
 /// One step.

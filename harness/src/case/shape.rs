@@ -85,7 +85,7 @@ pub const CASE: &[Key] = &[
     key("wire", Form::Keys(&[WIRE]), "What the wire to a real peer does to frames, in each direction."),
     key("matrix", Form::Matrix, "Lists whose product gives the rows, each a trial."),
     key("differs", Form::ListOf(&[DIFFERS]), "Known deviations of one rig."),
-    key("faults", Form::Faults, "What the emulated NIC does wrong."),
+    key("faults", Form::Faults, "What the emulated NIC does wrong: each has to strike during the trial."),
     key(
         "interrupts",
         Form::OneOf(INTERRUPTS),

@@ -3,6 +3,7 @@
 use super::checks::Matrix;
 use super::command::{CommandCheck, Commands};
 use super::differs::{condition, differing};
+use super::faults;
 use super::files::Files;
 use super::functions::FUNCTIONS;
 use super::model::{Action, Differs, Extent, Fault, Impairment, Interrupts, RigKind, Step, Trial};
@@ -109,6 +110,10 @@ impl<'l> TrialReader<'l> {
         let interrupts = self.interrupts(&fields);
         let (about, covers, refs, faults) = head?;
         read?;
+        let interrupts = interrupts?;
+        let planned = fields.get("faults").map_or(Ok(&[][..]), |node| self.r.list(node, ""))?;
+        let judged = planned.iter().map(|fault| faults::within_reach(&mut self.r, fault, interrupts, &steps));
+        judged.fold(Ok(()), Result::and)?;
         Ok(Trial {
             case: case.to_owned(),
             row,
@@ -122,7 +127,7 @@ impl<'l> TrialReader<'l> {
             real_peer: self.real_peer,
             differs: differs?,
             faults,
-            interrupts: interrupts?,
+            interrupts,
             steps,
         })
     }
@@ -151,8 +156,7 @@ impl<'l> TrialReader<'l> {
             self.charged_as_igb = self.buffers(node)?;
         }
         self.wire_to_the_peer(fields)?;
-        let faults =
-            fields.get("faults").map_or(Ok(Vec::new()), |node| super::faults::faults(&mut self.r, node))?;
+        let faults = fields.get("faults").map_or(Ok(Vec::new()), |node| faults::faults(&mut self.r, node))?;
         Ok((about, covers, refs, faults))
     }
 

@@ -49,6 +49,11 @@ pub fn run(arguments: &CompareArguments) -> io::Result<u8> {
         let all = trials.len();
         return Ok(cannot(&format!("no trial of {all} has {wanted:?} in its name; nothing ran")));
     }
+    for watched in [Some(&a), b.as_ref()].into_iter().flatten() {
+        if let Some(why) = watched.objection(&chosen) {
+            return Ok(cannot(&why));
+        }
+    }
     if let Err(why) = places::writable(&arguments.trials.out, None) {
         return Ok(cannot(&why));
     }

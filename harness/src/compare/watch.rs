@@ -4,10 +4,10 @@
 
 use super::sizes;
 use super::ways::Crossed;
-use crate::case::model::{CheckItem, Command, Location, Nanos, PORTS, RigKind, Source, Syscall, Trial};
-use crate::rig::{CallId, CallResult, CommandResult, Event, Finished, Journey};
-use crate::rig::{Port, Reading, Readings, Reset, Rig, RigError};
-use crate::run::RigFactory;
+use crate::case::model::{Command, Location, Nanos, PORTS, RigKind, Source, Trial};
+use crate::rig::around::Around;
+use crate::rig::{CallId, CallResult, CommandResult, Event, Reading, Readings, Rig, RigError};
+use crate::run::{RigFactory, factory};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -126,34 +126,16 @@ impl Watching {
     }
 }
 
-impl RigFactory for Watching {
-    fn kind(&self) -> RigKind {
-        self.inner.kind()
+impl factory::Around for Watching {
+    fn inner(&self) -> &dyn RigFactory {
+        self.inner.as_ref()
     }
 
-    fn is_virtual(&self) -> bool {
-        self.inner.is_virtual()
+    fn useless(&self, trial: &Trial) -> Option<String> {
+        trial.real_peer.map(|_| "its peer is real, and never does the same twice".to_owned())
     }
 
-    fn missing(&self, trial: &Trial) -> Option<String> {
-        let real = trial.real_peer.map(|_| "its peer is real, and never does the same twice".to_owned());
-        real.or_else(|| self.inner.missing(trial))
-    }
-
-    fn unreadable(&self, item: &CheckItem) -> Option<String> {
-        self.inner.unreadable(item)
-    }
-
-    fn notes(&self) -> Vec<String> {
-        self.inner.notes()
-    }
-
-    fn at_once(&self) -> Option<usize> {
-        self.inner.at_once()
-    }
-
-    fn create(&self, trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
-        let mut inner = self.inner.create(trial)?;
+    fn wrap(&self, mut inner: Box<dyn Rig>, trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
         let at = trial.steps.first().map(|step| step.at.clone());
         let mut before = read(inner.as_mut()).0;
         // Where a trial finds a device as it is made, it has counted nothing, and no command disturbs it.
@@ -267,110 +249,64 @@ fn moved(before: &Readings, now: Readings) -> Readings {
         .collect()
 }
 
-impl Rig for Watched {
-    fn kind(&self) -> RigKind {
-        self.inner.kind()
+impl Around for Watched {
+    fn inner(&self) -> &dyn Rig {
+        self.inner.as_ref()
     }
 
-    fn version(&self, of: &str) -> Option<String> {
-        self.inner.version(of)
+    fn inner_mut(&mut self) -> &mut dyn Rig {
+        self.inner.as_mut()
     }
 
-    fn is_virtual(&self) -> bool {
-        self.inner.is_virtual()
-    }
-
-    fn now(&self) -> Nanos {
-        self.inner.now()
-    }
-
-    fn start(&mut self, call: CallId, cpu: Option<u32>, syscall: &Syscall) -> Result<(), RigError> {
+    fn before_start(&mut self, call: CallId) {
         self.acted();
         let started = self.inner.now();
         self.ids.insert(call, self.observed.calls.len());
         self.observed.calls.push(Call { started, ended: None });
-        self.inner.start(call, cpu, syscall)
     }
 
-    fn command(&mut self, command: &Command) -> Result<CommandResult, RigError> {
+    fn before_command(&mut self, command: &Command) {
         self.observed.traffic.ran(command);
         self.look_for_tags(command);
-        let result = self.inner.command(command)?;
+    }
+
+    fn after_command(&mut self, result: &CommandResult) {
         self.observed.commands.push(result.status);
         self.acted();
-        Ok(result)
     }
 
-    fn sysfs(&mut self, path: &str, value: &str) -> Result<CommandResult, RigError> {
-        let result = self.inner.sysfs(path, value)?;
-        self.observed.commands.push(result.status);
+    fn before_inject(&mut self, is_damaged: bool) {
         self.acted();
-        Ok(result)
+        self.observed.traffic.frames += u64::from(!is_damaged);
     }
 
-    fn inject(&mut self, frame: &[u8]) -> Result<(), RigError> {
-        self.acted();
-        self.observed.traffic.frames += 1;
-        self.inner.inject(frame)
-    }
-
-    fn inject_damaged(&mut self, frame: &[u8]) -> Result<(), RigError> {
-        self.acted();
-        self.inner.inject_damaged(frame)
-    }
-
-    fn last_lateness(&self) -> Nanos {
-        self.inner.last_lateness()
-    }
-
-    fn set_link(&mut self, up: bool) -> Result<(), RigError> {
+    fn before_link(&mut self) {
         self.acted();
         self.observed.traffic.kicks += KICKS;
-        self.inner.set_link(up)
     }
 
-    fn advance(&mut self, until: Nanos) -> Result<Option<Event>, RigError> {
-        let event = self.inner.advance(until)?;
-        if let Some(Event::Returned { call, at, result }) = &event
-            && let Some(place) = self.ids.get(call).and_then(|i| self.observed.calls.get_mut(*i))
-        {
-            place.ended = Some((*at, result.clone()));
+    fn after_event(&mut self, event: &Event) {
+        match event {
+            Event::Returned { call, at, result } => {
+                if let Some(place) = self.ids.get(call).and_then(|i| self.observed.calls.get_mut(*i)) {
+                    place.ended = Some((*at, result.clone()));
+                }
+            }
+            Event::Frame(frame) => {
+                self.observed.traffic.sent(frame.at);
+                self.observed.crossed.sent(frame);
+            }
+            Event::OfPeer(_) => {}
         }
-        if let Some(Event::Frame(frame)) = &event {
-            self.observed.traffic.sent(frame.at);
-            self.observed.crossed.sent(frame);
-        }
-        Ok(event)
     }
 
-    fn read(&mut self, source: &Source) -> Result<Readings, RigError> {
-        self.inner.read(source)
-    }
-
-    fn port(&mut self) -> Option<Port> {
-        self.inner.port()
-    }
-
-    fn resets(&self) -> &[Reset] {
-        self.inner.resets()
-    }
-
-    fn hears(&self) -> bool {
-        self.inner.hears()
-    }
-
-    fn journey(&mut self) -> Option<&Journey> {
-        self.inner.journey()
-    }
-
-    fn finish(&mut self) -> Finished {
+    fn before_finish(&mut self) {
         if !self.finished {
             self.finished = true;
             self.look();
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             seen.insert(self.name.clone(), std::mem::take(&mut self.observed));
         }
-        self.inner.finish()
     }
 }
 

@@ -3,6 +3,7 @@
 //! The seam is asynchronous: a call is started, and its end is an event like a frame that comes; [`Rig::advance`] lets time
 //! pass until the next event. So the same engine drives an emulator that needs microseconds for an hour, and a kernel.
 
+pub mod around;
 pub mod cpus;
 pub mod emu;
 pub mod folder;
@@ -20,6 +21,7 @@ pub use guest::call::{CallId, CallResult, CommandResult, Returned};
 pub use guest::readings::{Reading, Readings};
 pub use journey::Journey;
 pub use lateness::{Delays, Lateness};
+pub use nic_emu::FaultCount;
 pub use port::{Port, Reset};
 
 use crate::case::model::{Application, Command, Nanos, PeerRun, RigKind, Source, Syscall};
@@ -180,6 +182,11 @@ pub trait Rig {
     /// The resets of an emulated NIC since the first step, in order; none where they cannot be seen.
     fn resets(&self) -> &[Reset] {
         &[]
+    }
+
+    /// What has come of each fault that the trial asks for, in its order; nothing where no NIC can be asked to misbehave.
+    fn fault_counts(&self) -> Vec<FaultCount> {
+        Vec::new()
     }
 
     /// Whether the NIC would hear a frame that is injected now, but for the cable: where that is not known, it would.

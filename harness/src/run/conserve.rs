@@ -335,6 +335,19 @@ fn decided(broken: Vec<(Equation, Option<String>)>) -> (Vec<Equation>, SkippedCh
     (certain, undecided)
 }
 
+/// What a failure says of equations that a step asks for and that cannot be decided.
+fn in_doubt(broken: &[(Equation, Option<String>)]) -> Option<Failure> {
+    let mut doubtful = broken.iter().filter_map(|(equation, why)| Some((equation, why.as_ref()?)));
+    let (first, why) = doubtful.next()?;
+    let why = why.strip_prefix("conserve: ").unwrap_or(why);
+    let equations = std::iter::once(first).chain(doubtful.map(|(equation, _)| equation));
+    let lines = equations.map(|equation| format!("not decided: {}", equation.message()));
+    let help =
+        "name the groups that can be (`conserve: [netdev, tcp]`), and state the other counters in a `check`";
+    let message = format!("what this asks for cannot be decided for {}: {why}", first.counter);
+    Some(Failure::new(message).with(lines.chain([help.to_owned()])))
+}
+
 /// What a failure says of equations that do not hold: the first in its message, all in its lines.
 fn failure(broken: &[Equation]) -> Option<Failure> {
     let first = broken.first()?;
@@ -352,6 +365,8 @@ impl<'t> Engine<'t> {
         }
         let (bound, pause) = if self.rig.is_virtual() { (MODERATION, MODERATION) } else { (BOUND, PAUSE) };
         let bound = self.rig.now().saturating_add(nanos(bound));
+        // What a case asks for is to be decided, but for what a rig does not see.
+        let sees_all = self.rig.port().is_some();
         loop {
             let frames: Vec<_> = self.record.frames().iter().collect();
             let mut broken = self.books.broken(self.rig, groups, &frames)?;
@@ -359,8 +374,9 @@ impl<'t> Engine<'t> {
                 let values = (equation.right().to_string(), equation.is.to_string());
                 !self.deviations.tolerates(None, &equation.field(), (&values.0, &values.1))
             });
+            let doubtful = if sees_all { in_doubt(&broken) } else { None };
             let (broken, undecided) = decided(broken);
-            let Some(failure) = failure(&broken) else {
+            let Some(failure) = failure(&broken).or(doubtful) else {
                 self.books.set_aside(undecided);
                 return Ok(());
             };

@@ -47,3 +47,58 @@ pub trait RigFactory: Send + Sync {
     /// When it cannot be set up.
     fn create(&self, trial: &Trial) -> Result<Box<dyn Rig>, RigError>;
 }
+
+/// A factory around another, whose rigs it puts something around: all else is passed on here, and nowhere else.
+pub trait Around: Send + Sync {
+    /// The factory that makes them.
+    fn inner(&self) -> &dyn RigFactory;
+
+    /// Why a trial is of no use around a rig, whatever the rig can do; it is skipped with this reason.
+    fn useless(&self, _trial: &Trial) -> Option<String> {
+        None
+    }
+
+    /// Puts something around the rig of a trial.
+    ///
+    /// # Errors
+    /// When the rig is broken.
+    fn wrap(&self, rig: Box<dyn Rig>, trial: &Trial) -> Result<Box<dyn Rig>, RigError>;
+}
+
+impl<A: Around> RigFactory for A {
+    fn kind(&self) -> RigKind {
+        self.inner().kind()
+    }
+
+    fn is_virtual(&self) -> bool {
+        self.inner().is_virtual()
+    }
+
+    fn missing(&self, trial: &Trial) -> Option<String> {
+        self.useless(trial).or_else(|| self.inner().missing(trial))
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.inner().notes()
+    }
+
+    fn objection(&self, trials: &[&Trial]) -> Option<String> {
+        self.inner().objection(trials)
+    }
+
+    fn at_once(&self) -> Option<usize> {
+        self.inner().at_once()
+    }
+
+    fn unreadable(&self, item: &CheckItem) -> Option<String> {
+        self.inner().unreadable(item)
+    }
+
+    fn rest(&self) {
+        self.inner().rest();
+    }
+
+    fn create(&self, trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
+        self.wrap(self.inner().create(trial)?, trial)
+    }
+}

@@ -21,6 +21,7 @@ pub mod record;
 pub mod rigs;
 pub mod select;
 pub mod soak;
+mod struck;
 pub mod timing;
 pub mod trial;
 pub mod unread;

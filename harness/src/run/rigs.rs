@@ -108,12 +108,12 @@ impl RigFactory for QemuFactory {
         self.0.note().map(str::to_owned).into_iter().collect()
     }
 
-    fn rest(&self) {
-        self.0.rest();
-    }
-
     fn objection(&self, trials: &[&Trial]) -> Option<String> {
         self.0.nobody_goes_wrong(trials)
+    }
+
+    fn rest(&self) {
+        self.0.rest();
     }
 
     fn create(&self, trial: &Trial) -> Result<Box<dyn Rig>, RigError> {

@@ -8,6 +8,7 @@ use super::lateness::{self, Late};
 use super::outcome::nanos;
 use super::record::Record;
 use super::select;
+use super::struck;
 use super::timing::Timing;
 use super::unread::{SkippedChecks, Unread};
 use super::verdict::{Failure, Verdict};
@@ -172,12 +173,25 @@ fn on_a_rig(
         Some(failure) => Err(failure.into()),
         None => Ok(()),
     });
+    let idle = struck::missing(trial, &rig.fault_counts(), rig.now());
+    let result = with_idle_faults(result, idle);
     for (why, count) in books.undecided() {
         *report.skipped_checks.entry(why.clone()).or_default() += count;
     }
     let finished = rig.finish();
     report.late = harness.max(finished.lateness.map_or(0, nanos));
     judge(trial, result, last, finished, Late { harness: report.late, failing })
+}
+
+/// The same where faults of the case did not strike: a trial that went well otherwise fails, and for another it is worth knowing.
+fn with_idle_faults(result: Result<(), Stop>, idle: Option<Failure>) -> Result<(), Stop> {
+    match (result, idle) {
+        (Ok(()), Some(idle)) => Err(idle.into()),
+        (Err(Stop::Failed(failure)), Some(idle)) => {
+            Err(failure.with(std::iter::once(idle.message).chain(idle.details)).into())
+        }
+        (result, _) => result,
+    }
 }
 
 /// The verdict from how the steps ended and what the rig found.

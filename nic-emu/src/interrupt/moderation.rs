@@ -6,7 +6,7 @@ use super::VECTORS;
 use crate::agenda::Event;
 use crate::fault::{Fault, Happening};
 use crate::host::Msix;
-use crate::nic::{Io, Nic};
+use crate::nic::{AllOnes, Io, Nic};
 use crate::registers::bit::gpie;
 use crate::registers::offset;
 
@@ -90,15 +90,21 @@ impl Nic {
     }
 
     pub(crate) fn fault_due(&mut self, index: usize, io: &mut Io<'_>) {
-        match self.faults.get(index) {
+        let fault = self.faults.get(index);
+        // A register of all ones has to be read.
+        if !matches!(fault, Some(Fault::AllOnes { .. })) {
+            self.faults.struck(index);
+        }
+        match fault {
             Some(Fault::SpuriousInterrupt { vector, .. }) => {
                 io.out.interrupts.push(Msix { at: self.now, vector });
             }
             Some(Fault::Removal { .. }) => self.remove(),
             Some(Fault::AllOnes { register, for_ns, .. }) => {
                 let until = self.now.saturating_add(for_ns);
-                self.all_ones.retain(|&(_, until)| self.now < until);
-                self.all_ones.push((crate::registers::canonical(register), until));
+                self.all_ones.retain(|ones| self.now < ones.until);
+                let register = crate::registers::canonical(register);
+                self.all_ones.push(AllOnes { register, until, fault: index });
             }
             Some(Fault::LinkFlap { for_ns, .. }) => {
                 self.flaps_until = self.flaps_until.max(self.now.saturating_add(for_ns));

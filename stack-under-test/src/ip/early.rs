@@ -40,11 +40,12 @@ impl Stack {
         if total != bytes.len() - ETH_BYTES || fragment != 0 || checksum(ip) != 0 {
             return None;
         }
-        let header = Tcp::parse(&bytes[TCP_AT..]).ok()?;
-        let headers = TCP_AT + usize::from(header.header_len);
-        let payload_len = (bytes.len() - headers) as u32;
-        let flags = header.flags;
-        if payload_len != 0 && flags & (URG | PSH | RST | SYN | FIN) == 0 {
+        let (words, flags) = (frame[TCP_AT + 12] >> 4, frame[TCP_AT + 13]);
+        let headers = TCP_AT + usize::from(words) * 4;
+        if headers < TCP_AT + TCP_BYTES || headers > bytes.len() {
+            return None;
+        }
+        if headers != bytes.len() && flags & (URG | PSH | RST | SYN | FIN) == 0 {
             return None;
         }
         // The addresses of the pseudo-header lie just before the TCP header.
@@ -54,16 +55,18 @@ impl Stack {
         }
         let word = |at: usize| u32::from_be_bytes([ip[at], ip[at + 1], ip[at + 2], ip[at + 3]]);
         let (src, dst) = (Ipv4Addr::from_bits(word(12)), Ipv4Addr::from_bits(word(16)));
-        let tos = ip[1];
-        let question = Received { generation: self.fib.generation(), src, dst, tos, iif: OifId::ETH0 };
+        let question = Received { generation: self.fib.generation(), src, dst, tos: ip[1], iif: OifId::ETH0 };
         let chains = self.netfilter.has_chains(Hook::PreRouting) | self.netfilter.has_chains(Hook::LocalIn);
         if chains || frame[..6] != self.dev.mac() || !self.routes.is_local(&question) {
             return None;
         }
+        // Not read before: what is read of a frame that is looked at closely has to be put aside meanwhile.
+        let header = Tcp::of(frame[TCP_AT..].first_chunk()?);
+        let payload_len = (bytes.len() - headers) as u32;
         let control = u32::from(flags & SYN != 0) + u32::from(flags & FIN != 0);
-        Some(Incoming {
+        let mut seg = Incoming {
             header,
-            options: ReceivedOptions::parse(&bytes[TCP_AT + TCP_BYTES..headers], flags & SYN != 0),
+            options: ReceivedOptions::default(),
             saddr: src,
             daddr: dst,
             payload_len,
@@ -71,8 +74,10 @@ impl Stack {
             end_seq: header.seq.wrapping_add(payload_len).wrapping_add(control),
             ack: header.ack,
             packet: meta.packet,
-            ecn: tos & 3,
-        })
+            ecn: ip[1] & 3,
+        };
+        seg.options.read(&bytes[TCP_AT + TCP_BYTES..headers], flags & SYN != 0);
+        Some(seg)
     }
 
     /// Takes a frame that [`Self::tcp_v4_early_parse`] has read.

@@ -7,7 +7,7 @@
 use super::features::Features;
 use crate::skb::{IpSummed, Skb, SkbQueue};
 use crate::stack::Stack;
-use crate::wire::checksum::{Checksum, checksum, fold, header_checksum, pseudo_header};
+use crate::wire::checksum::{Checksum, checksum, checksum_of_two, fold, header_checksum, pseudo_header};
 use crate::wire::ipv4::{IPPROTO_TCP, IPPROTO_UDP};
 use core::net::Ipv4Addr;
 
@@ -184,13 +184,19 @@ impl Stack {
     }
 
     /// `skb_checksum`, inverted: of a packet in pieces, from `skip` on.
-    #[inline(never)]
+    #[inline(always)]
     fn skb_checksum_pieces(&self, skb: &Skb, skip: u16) -> u16 {
         let meta = &self.skbs[skb];
         let mut sum = Checksum::default();
         if usize::from(skip) <= meta.headlen() && !self.skbs.has_frag_list(skb) {
-            sum.add(self.skbs.header(skb, meta.csum_start));
-            for frag in self.skbs.frags(skb) {
+            let (linear, frags) = (self.skbs.header(skb, meta.csum_start), self.skbs.frags(skb));
+            if let [frag] = frags
+                && linear.len().is_multiple_of(2)
+            {
+                return checksum_of_two(linear, self.skbs.frag_bytes(frag));
+            }
+            sum.add(linear);
+            for frag in frags {
                 sum.add(self.skbs.frag_bytes(frag));
             }
         } else {

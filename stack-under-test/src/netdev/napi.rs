@@ -1,7 +1,7 @@
 //! NAPI and softirqs: `net_rx_action`, `__do_softirq`, and which CPU does it (Linux 6.12).
 
 use super::softirq::Softirq;
-use crate::stack::Stack;
+use crate::stack::{Cpu, Stack};
 use crate::trace::Context;
 
 /// `netdev_budget`: packets that one NET_RX softirq may take.
@@ -38,16 +38,60 @@ impl Stack {
     }
 
     /// [`Self::do_softirq`], whoever raised what is pending.
-    #[inline(never)]
+    #[inline]
     pub(crate) fn do_softirq_now(&mut self) {
-        self.irq_exit();
+        self.run_softirqs(MAX_SOFTIRQ_RESTART);
     }
 
-    /// [`Self::do_softirq`] at the end of an interrupt, which nearly always raised something.
+    /// Whether nothing is pending on the CPU that runs, and nobody waits to be polled there.
     #[inline(always)]
-    pub(crate) fn irq_exit(&mut self) {
+    pub(crate) fn is_quiet(&self) -> bool {
+        let idle = |cpu: &Cpu| !cpu.softirq.is_pending() && cpu.poll_list.is_empty();
+        self.cpus.get(usize::from(self.cpu)).is_some_and(idle) && self.backlog.is_empty()
+    }
+
+    /// The driver's handler of an interrupt, and the softirqs that follow it. On a quiet CPU a NAPI is polled without having been
+    /// put on a list for it.
+    #[inline(always)]
+    pub(crate) fn handle_irq(&mut self, vector: u16) {
+        let quiet = self.is_quiet();
+        let (igb, mut ctx) = self.driver();
+        let napi = igb.interrupt(&mut ctx, vector).napi;
+        if let (Some(napi), true) = (napi, quiet) {
+            let before = core::mem::replace(&mut ctx.trace.context, Context::Softirq(Softirq::NetRx));
+            let work = igb.poll(&mut ctx, napi, NAPI_POLL_WEIGHT);
+            return self.irq_exit_polled(napi, work, before);
+        }
+        self.follow_carrier();
+        if let Some(napi) = napi {
+            self.napi_schedule(napi);
+        }
+        self.do_softirq();
+    }
+
+    /// The end of an interrupt whose NAPI was polled at once.
+    #[inline(always)]
+    fn irq_exit_polled(&mut self, napi: u16, work: u32, before: Context) {
+        if let Some(cpu) = self.cpus.get_mut(usize::from(self.cpu)) {
+            cpu.softirq.ran(Softirq::NetRx);
+        }
+        self.napi_polled(napi, work);
+        if !self.backlog.is_empty() {
+            self.raise_softirq(Softirq::NetRx);
+        }
+        self.settle();
+        self.trace.context = before;
+        self.follow_carrier();
+        if self.softirq_raised {
+            self.run_softirqs(MAX_SOFTIRQ_RESTART - 1);
+        }
+    }
+
+    /// Runs what is pending on the CPU that runs, so many rounds at most.
+    #[inline(never)]
+    fn run_softirqs(&mut self, rounds: u32) {
         let before = self.trace.context;
-        for _ in 0..MAX_SOFTIRQ_RESTART {
+        for _ in 0..rounds {
             let pending = self.cpus[usize::from(self.cpu)].softirq.take_all();
             if pending.is_empty() {
                 break;
@@ -85,11 +129,6 @@ impl Stack {
         while let Some(napi) = self.cpus[cpu].take_napi() {
             rounds -= 1;
             let work = self.napi_poll(napi);
-            if work >= NAPI_POLL_WEIGHT {
-                self.cpus[cpu].poll_list.push(napi);
-            } else {
-                self.dev.igb.napi_complete(&mut *self.bus, napi);
-            }
             budget = budget.saturating_sub(work);
             if budget == 0 {
                 self.cpus[cpu].time_squeeze += 1;
@@ -104,20 +143,42 @@ impl Stack {
         }
     }
 
-    /// `__napi_poll`, and what it took in goes up. Gives how many packets that were.
+    /// `__napi_poll`. Gives how many packets it took in.
     #[inline(always)]
     fn napi_poll(&mut self, napi: u16) -> u32 {
         let (igb, mut ctx) = self.driver();
         let work = igb.poll(&mut ctx, napi, NAPI_POLL_WEIGHT);
+        self.napi_polled(napi, work);
+        work
+    }
+
+    /// What a poll took in goes up. Who was not done by then has its turn when the softirq runs again.
+    #[inline(always)]
+    fn napi_polled(&mut self, napi: u16, work: u32) {
         if !self.dev.rx.is_empty() {
-            let mut frames = core::mem::take(&mut self.dev.rx);
-            for skb in frames.drain(..) {
+            if self.dev.rx.len() == 1
+                && let Some(skb) = self.dev.rx.pop()
+            {
                 self.napi_gro_receive(skb);
+            } else {
+                self.napi_gro_receive_all();
             }
-            self.dev.rx = frames;
             self.napi_gro_flush();
         }
         self.serve_wakeups();
-        work
+        if work < NAPI_POLL_WEIGHT {
+            self.dev.igb.napi_complete(&mut *self.bus, napi);
+        } else {
+            self.napi_schedule(napi);
+        }
+    }
+
+    #[inline(never)]
+    fn napi_gro_receive_all(&mut self) {
+        let mut frames = core::mem::take(&mut self.dev.rx);
+        for skb in frames.drain(..) {
+            self.napi_gro_receive(skb);
+        }
+        self.dev.rx = frames;
     }
 }

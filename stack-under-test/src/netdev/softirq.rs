@@ -53,6 +53,12 @@ impl SoftirqState {
         Pending(pending)
     }
 
+    /// One ran, which nobody had to raise.
+    #[inline]
+    pub fn ran(&mut self, which: Softirq) {
+        self.runs[which as usize] += 1;
+    }
+
     /// Whether one is pending.
     #[inline]
     #[must_use]

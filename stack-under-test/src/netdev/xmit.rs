@@ -31,32 +31,28 @@ impl Stack {
     #[inline(always)]
     pub(crate) fn dev_queue_xmit<const TRACED: bool>(&mut self, skb: Skb) -> NetXmit {
         self.trace_skb::<TRACED>(&skb, "dev_queue_xmit");
-        if !self.dev.plain {
-            return self.xmit_not_plain::<TRACED>(skb);
-        }
-        if self.dev.qdisc.bypass(&self.skbs, 0, &skb) {
+        let plain = self.dev.plain || (self.dev.sums_missing && self.lacks_checksum_only(&skb));
+        if plain && self.dev.qdisc.bypass(&self.skbs, 0, &skb) {
             // Nothing lay in the qdisc, and nothing can have come: there is nothing to run it for.
+            if !self.dev.plain && !self.skbs.checksum_linear(&skb) {
+                self.skb_checksum_help(&skb);
+            }
             self.sch_direct_xmit::<TRACED>(skb, 0, false);
             return NetXmit::Success;
         }
-        self.enqueue_and_run(skb, 0)
+        if self.dev.plain { self.enqueue_and_run(skb, 0) } else { self.xmit_not_plain(skb) }
+    }
+
+    /// Whether a packet lacks nothing but its checksum for a device that adds up none.
+    #[inline(always)]
+    fn lacks_checksum_only(&self, skb: &Skb) -> bool {
+        let meta = &self.skbs[skb];
+        meta.frag_list == NONE && (meta.nr_frags == 0 || self.dev.has(Features::SG))
     }
 
     /// The device is down, does not all that a packet may need, or has several queues.
     #[inline(never)]
-    fn xmit_not_plain<const TRACED: bool>(&mut self, skb: Skb) -> NetXmit {
-        if self.dev.sums_missing {
-            let meta = &self.skbs[&skb];
-            let whole = meta.frag_list == NONE && (meta.nr_frags == 0 || self.dev.has(Features::SG));
-            if whole && self.dev.qdisc.bypass(&self.skbs, 0, &skb) {
-                // Its checksum is all that the packet lacks.
-                if !self.skbs.checksum_linear(&skb) {
-                    self.skb_checksum_help(&skb);
-                }
-                self.sch_direct_xmit::<TRACED>(skb, 0, false);
-                return NetXmit::Success;
-            }
-        }
+    fn xmit_not_plain(&mut self, skb: Skb) -> NetXmit {
         if !self.dev.active {
             return self.xmit_inactive(skb);
         }

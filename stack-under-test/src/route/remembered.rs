@@ -38,7 +38,7 @@ impl Remembered {
 
     /// What was said of a packet of this host, if it was asked last, under this generation of everything. Without policy
     /// rules (`rules`) neither ports nor mark matter.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn output(&self, generation: u64, key: &FlowKey, rules: bool) -> Option<&RouteResult> {
         let (at, last, route) = self.output[usize::from(key.src.is_some())].as_ref()?;
         let same = *at == generation

@@ -304,6 +304,13 @@ impl SkbPool {
     /// `consume_skb`: the packet's way is done.
     #[inline]
     pub fn consume(&mut self, trace: &mut Trace, skb: Skb) {
+        if trace.is_on() || self.free_whole(&[skb.0]) == 0 {
+            self.consume_any(trace, skb);
+        }
+    }
+
+    #[inline(never)]
+    fn consume_any(&mut self, trace: &mut Trace, skb: Skb) {
         trace.step(self.meta[skb.0 as usize].packet, Step::Consumed);
         self.consume_untraced(skb);
     }

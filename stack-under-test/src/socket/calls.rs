@@ -52,6 +52,7 @@ impl Stack {
     }
 
     /// A slot for a TCP socket.
+    #[inline(always)]
     pub(crate) fn reserve_slot(&mut self) -> Option<u32> {
         let slot = self.sockets.reserve()?;
         self.cover_slots(slot);

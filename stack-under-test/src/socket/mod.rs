@@ -293,6 +293,7 @@ impl SocketTable {
     }
 
     /// Takes a free slot, for a connection that no application holds yet. `None` when there are [`SOCKETS_MAX`].
+    #[inline(always)]
     pub(crate) fn reserve(&mut self) -> Option<u32> {
         let slot = match self.free.pop() {
             Some(slot) => slot,
@@ -307,6 +308,7 @@ impl SocketTable {
     }
 
     /// An application holds the stream socket of a slot now.
+    #[inline(always)]
     pub(crate) fn fill(&mut self, slot: u32, options: &Options, inet_id: u16) {
         let socket = match self.spare.pop() {
             Some(mut socket) => {
@@ -336,6 +338,7 @@ impl SocketTable {
     }
 
     /// A slot without a socket is free again.
+    #[inline(always)]
     pub(crate) fn release(&mut self, slot: u32) {
         self.slots[slot as usize].clear();
         self.forget_woken(Self::fd(slot));

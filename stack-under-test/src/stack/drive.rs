@@ -77,15 +77,7 @@ impl Stack {
             *taken += 1;
         }
         self.enter(now, self.cpu_of_vector(vector), Context::HardIrq);
-        let (igb, mut ctx) = self.driver();
-        let result = igb.interrupt(&mut ctx, vector);
-        if let Some(napi) = result.napi {
-            self.napi_schedule(napi);
-        }
-        self.follow_carrier();
-        if self.softirq_raised {
-            self.irq_exit();
-        }
+        self.handle_irq(vector);
         self.settle();
     }
 

@@ -15,19 +15,29 @@ impl Stack {
     ///
     /// # Errors
     /// As [`crate::route::Fib::output`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn route_output(&mut self, key: &FlowKey) -> Result<RouteResult, Errno> {
+        let known = self.routes.output(self.route_generation(), key, self.fib.has_rules());
+        match known {
+            Some(route) if self.path_mtus.is_empty() && !self.trace.is_on() => Ok(*route),
+            // By value, so that a question that was asked before is put together nowhere.
+            _ => self.route_output_anew(*key),
+        }
+    }
+
+    #[inline(never)]
+    fn route_output_anew(&mut self, key: FlowKey) -> Result<RouteResult, Errno> {
         self.trace.function(self.trace.making, "ip_route_output_flow");
         self.trace.function(self.trace.making, "fib_lookup");
         let generation = self.route_generation();
-        if let Some(route) = self.routes.output(generation, key, self.fib.has_rules())
+        if let Some(route) = self.routes.output(generation, &key, self.fib.has_rules())
             && self.path_mtus.is_empty()
         {
             return Ok(*route);
         }
-        let answer = self.route_lookup(key);
+        let answer = self.route_lookup(&key);
         match &answer {
-            Ok(route) => self.routes.keep_output(generation, key, route),
+            Ok(route) => self.routes.keep_output(generation, &key, route),
             Err(Errno::ENETUNREACH) => self.mib.inc(crate::mib::Counter::IpOutNoRoutes),
             Err(_) => {}
         }

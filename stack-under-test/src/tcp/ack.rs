@@ -4,7 +4,7 @@ use super::cong::{AckSample, CongestionControl};
 use super::input::Incoming;
 use super::recovery::Rexmit;
 use super::sack::SackState;
-use super::segment::{LOST, RETRANS, SACKED_ACKED, SACKED_RETRANS};
+use super::segment::{LOST, RETRANS, SACKED_ACKED, SACKED_RETRANS, TxSegment};
 use super::seq::{after, before};
 use super::sock::{CaState, NAGLE_OFF, Pending, TcpSock};
 use super::state::TcpState;
@@ -231,7 +231,46 @@ impl Stack {
     }
 
     /// `tcp_clean_rtx_queue`: frees what is acknowledged, and measures the round trip.
+    #[inline(always)]
     fn tcp_clean_rtx_queue(&mut self, tp: &mut TcpSock, prior_fack: u32, sack: &SackState, flag: &mut u32) {
+        let (one, una) = (tp.rtx.len() == 1 && sack.first_sackt == 0, tp.snd_una);
+        let whole = |only: &&TxSegment| only.sacked == 0 && only.mstamp != 0 && !after(only.end_seq, una);
+        let Some(only) = tp.rtx.front().filter(|only| one && whole(only)) else {
+            return self.tcp_clean_rtx_queue_any(tp, prior_fack, sack, flag);
+        };
+        // All that was under way is one packet that was sent once.
+        let (end_seq, seq, mstamp, syn) = (only.end_seq, only.seq, only.mstamp, only.flags & SYN != 0);
+        let (pcount, now_us) = (only.pcount.max(1), self.now.0 / 1000);
+        tp.wmem_queued = tp.wmem_queued.saturating_sub(only.truesize());
+        only.put_frags(&mut self.skbs);
+        tp.rtx.pop_front();
+        if !after(end_seq, tp.high_seq) {
+            *flag |= FLAG_ORIG_SACK_ACKED;
+        }
+        if tp.rx_opt.sack_ok {
+            tp.delivered = tp.delivered.wrapping_add(pcount);
+            tp.rack_advance(0, end_seq, mstamp, now_us);
+        }
+        tp.packets_out = tp.packets_out.saturating_sub(pcount);
+        if syn {
+            tp.retrans_stamp = 0;
+        }
+        *flag |= if syn { FLAG_SYN_ACKED } else { FLAG_DATA_ACKED };
+        let rtt = now_us.wrapping_sub(mstamp) as u32;
+        self.tcp_take_rtt(tp, rtt, rtt);
+        CongestionControl::pkts_acked(tp, rtt, now_us);
+        self.tcp_acked_something(tp, flag, pcount, (super::seq::min(prior_fack, seq), prior_fack));
+    }
+
+    /// [`Self::tcp_clean_rtx_queue`] of any queue.
+    #[inline(never)]
+    fn tcp_clean_rtx_queue_any(
+        &mut self,
+        tp: &mut TcpSock,
+        prior_fack: u32,
+        sack: &SackState,
+        flag: &mut u32,
+    ) {
         let now_us = self.tcp_mstamp();
         let (mut first_ackt, mut last_ackt, mut pkts_acked) = (0, 0, 0);
         let mut reord = prior_fack;
@@ -328,6 +367,7 @@ impl Stack {
     }
 
     /// What follows from progress: the timer, and what it says of reordering.
+    #[inline(always)]
     fn tcp_acked_something(
         &mut self,
         tp: &mut TcpSock,
@@ -401,6 +441,7 @@ impl Stack {
     }
 
     /// `tcp_xmit_recovery`.
+    #[inline(always)]
     fn tcp_xmit_recovery(&mut self, tp: &mut TcpSock, rexmit: Rexmit) {
         if rexmit == Rexmit::None || tp.state == TcpState::SynSent {
             return;

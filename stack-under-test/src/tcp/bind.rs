@@ -107,6 +107,7 @@ impl Stack {
         addr.is_multicast() || addr.is_broadcast() || self.fib.addr_type(addr) == RouteKind::Broadcast
     }
 
+    #[inline(always)]
     fn tcp_take_port(&mut self, tp: &mut TcpSock, port: u16) {
         tp.sport = port;
         tp.bound = self.tcp.bound.insert(port, Holder::Sock(tp.slot));
@@ -146,12 +147,7 @@ impl Stack {
         let first = self.entropy.below(count);
         for i in 0..count {
             let port = low + ((first + i) % count) as u16;
-            let tuple = Tuple { lport: port, ..tp.tuple() };
-            let shared = self
-                .tcp_holders(port)
-                .filter_map(|holder| self.tcp_held(holder))
-                .all(|held| !held.locked && !held.listening);
-            if shared && let Some(free) = self.tcp_check_established(&tuple) {
+            if let Some(free) = self.tcp_port_fits(tp, port) {
                 self.tcp_take_port(tp, port);
                 return Ok(free);
             }
@@ -159,9 +155,20 @@ impl Stack {
         Err(Errno::EADDRNOTAVAIL)
     }
 
+    /// Whether a connection from this port can be made; nearly always that is the first that is tried.
+    #[inline(never)]
+    fn tcp_port_fits(&mut self, tp: &TcpSock, port: u16) -> Option<(u32, Option<u32>)> {
+        let shared = self
+            .tcp_holders(port)
+            .filter_map(|holder| self.tcp_held(holder))
+            .all(|held| !held.locked && !held.listening);
+        if shared { self.tcp_check_established(&Tuple { lport: port, ..tp.tuple() }) } else { None }
+    }
+
     /// `__inet_check_established`: whether a connection of this name can be made; gives its hash, and the record of TIME-WAIT
     /// that gives way, which it does when its timestamps show that a second has passed (`tcp_twsk_unique`; `tcp_tw_reuse` 1,
     /// or 2 for the loopback).
+    #[inline(always)]
     fn tcp_check_established(&mut self, tuple: &Tuple) -> Option<(u32, Option<u32>)> {
         let hash = self.tcp.table.hash(tuple);
         match self.tcp.table.get_hashed(hash, tuple) {

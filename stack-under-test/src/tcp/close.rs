@@ -59,6 +59,7 @@ impl Stack {
     }
 
     /// `tcp_close_state`, and the FIN that it asks for.
+    #[inline(always)]
     fn tcp_close_state(&mut self, tp: &mut TcpSock) {
         let sends = matches!(tp.state, TcpState::Established | TcpState::SynRecv | TcpState::CloseWait);
         self.tcp_event(tp, TcpEvent::Close);
@@ -151,7 +152,7 @@ impl Stack {
     }
 
     /// Drops what the application did not read.
-    #[inline]
+    #[inline(always)]
     fn tcp_purge_receive(&mut self, tp: &mut TcpSock) {
         while let Some(part) = tp.receive_queue.pop_front() {
             tp.rmem_alloc = tp.rmem_alloc.saturating_sub(part.truesize);
@@ -160,6 +161,7 @@ impl Stack {
     }
 
     /// `tcp_write_queue_purge`.
+    #[inline(always)]
     pub(crate) fn tcp_purge_write_queue(&mut self, tp: &mut TcpSock) {
         for queue in [&mut tp.wq, &mut tp.rtx] {
             if !queue.is_empty() {
@@ -174,6 +176,7 @@ impl Stack {
     }
 
     /// Gives back all packets and pages of a socket.
+    #[inline(always)]
     pub(crate) fn tcp_purge(&mut self, tp: &mut TcpSock) {
         self.tcp_purge_write_queue(tp);
         self.tcp_purge_receive(tp);

@@ -98,6 +98,7 @@ impl Stack {
     }
 
     /// `tcp_queue_rcv`: what is in order goes behind what waits for the application. A FIN alone takes no room.
+    #[inline(always)]
     pub(crate) fn tcp_queue_rcv(&mut self, tp: &mut TcpSock, part: Received) {
         let part = match tp.receive_queue.back_mut() {
             Some(tail) => match self.tcp_try_coalesce(tail, part) {

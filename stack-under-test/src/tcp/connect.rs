@@ -290,7 +290,7 @@ impl Stack {
             self.tcp_reuse_timewait(tp, id);
         }
         self.tcp_event(tp, TcpEvent::Connect);
-        tp.hashed = Some(self.tcp.table.insert(hash, &tuple, Owner::Sock(tp.slot)));
+        tp.hashed = Some(self.tcp.table.insert_new(hash, &tuple, Owner::Sock(tp.slot)));
         tp.tsoffset = self.tcp_ts_offset(&tuple);
         if tp.write_seq == 0 {
             tp.write_seq = self.tcp_isn(&tuple);

@@ -15,6 +15,7 @@ use crate::wire::tcp::PSH;
 
 impl Stack {
     /// `tcp_data_queue`: takes the packet, whatever it carries. One that was predicted is not asked whether there is room.
+    #[inline(always)]
     pub(crate) fn tcp_data_queue(&mut self, tp: &mut TcpSock, skb: Skb, seg: &Incoming, predicted: bool) {
         if seg.seq() == seg.end_seq {
             return self.skbs.consume(&mut self.trace, skb);
@@ -66,6 +67,7 @@ impl Stack {
     }
 
     /// `queue_and_out`: what was expected next.
+    #[inline(always)]
     fn tcp_queue_in_order(&mut self, tp: &mut TcpSock, new: Received, seg: &Incoming, predicted: bool) {
         if !predicted && !self.tcp_try_rmem_schedule(tp, new.seq, new.truesize) {
             (tp.ack.nomem, tp.ack.now, tp.ack.sched) = (true, true, true);
@@ -108,6 +110,7 @@ impl Stack {
     }
 
     /// `tcp_data_ready`: who waits for data is told, once there is as much as SO_RCVLOWAT asks for.
+    #[inline(always)]
     pub(crate) fn tcp_data_ready(&mut self, tp: &mut TcpSock) {
         if tp.is_readable(false) || tp.done {
             self.tcp_wake(tp, Wake::DataReady);
@@ -115,6 +118,7 @@ impl Stack {
     }
 
     /// `tcp_event_data_recv`: adapts the delay of acknowledgements to how data comes.
+    #[inline(always)]
     fn tcp_event_data_recv(&mut self, tp: &mut TcpSock, seg: &Incoming, truesize: u32) {
         tp.ack.sched = true;
         self.tcp_measure_rcv_mss(tp, seg, truesize);
@@ -142,6 +146,7 @@ impl Stack {
     }
 
     /// `tcp_measure_rcv_mss`: how large the peer's segments are.
+    #[inline(always)]
     fn tcp_measure_rcv_mss(&mut self, tp: &mut TcpSock, seg: &Incoming, truesize: u32) {
         let lss = core::mem::take(&mut tp.ack.last_seg_size);
         let mut len = if seg.gso_size > 0 { seg.gso_size } else { seg.payload_len };
@@ -172,6 +177,7 @@ impl Stack {
     }
 
     /// `tcp_fin`: the peer is done.
+    #[inline(always)]
     pub(crate) fn tcp_fin(&mut self, tp: &mut TcpSock) {
         self.trace.function(0, "tcp_fin");
         tp.ack.sched = true;

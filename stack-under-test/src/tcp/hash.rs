@@ -120,8 +120,7 @@ impl ConnectionTable {
     /// Puts an owner in, with the hash of the name; who was there before is replaced.
     pub(crate) fn insert(&mut self, hash: u32, tuple: &Tuple, owner: Owner) -> Place {
         let name = tuple.words();
-        let mut bucket = self.bucket(hash);
-        let mut at = self.buckets[bucket];
+        let mut at = self.buckets[self.bucket(hash)];
         while let Some(entry) = self.entries.get_mut(at as usize) {
             if entry.name == name {
                 entry.owner = Some(owner);
@@ -129,10 +128,18 @@ impl ConnectionTable {
             }
             at = entry.next;
         }
+        self.insert_new(hash, tuple, owner)
+    }
+
+    /// [`Self::insert`] of a name that is not in the table, as the caller has seen.
+    #[inline(always)]
+    pub(crate) fn insert_new(&mut self, hash: u32, tuple: &Tuple, owner: Owner) -> Place {
+        debug_assert!(self.get_hashed(hash, tuple).is_none());
         if self.len >= self.buckets.len() * 2 {
             self.grow();
-            bucket = self.bucket(hash);
         }
+        let bucket = self.bucket(hash);
+        let name = tuple.words();
         let entry = Entry { name, owner: Some(owner), hash, next: self.buckets[bucket] };
         let mut at = self.free;
         if let Some(place) = self.entries.get_mut(at as usize) {

@@ -137,6 +137,7 @@ impl Stack {
 
     /// The listener for an address and port: one bound to the address goes before one bound to any, one bound to the device
     /// before one that is not (`compute_score`).
+    #[inline(always)]
     pub(crate) fn tcp_lookup_listener(&self, daddr: Ipv4Addr, dport: u16, iif: u32) -> Option<u32> {
         let listeners = self.tcp.listeners.get(&dport)?;
         let mut best = None;
@@ -171,6 +172,7 @@ impl Stack {
         self.tcp_release(sock);
     }
 
+    #[inline(always)]
     pub(crate) fn tcp_do_rcv(&mut self, tp: &mut TcpSock, skb: Skb, seg: &Incoming) {
         tp.segs_in = tp.segs_in.wrapping_add(1);
         if !self.dev.xps.rxqs.is_empty() {
@@ -206,6 +208,7 @@ impl Stack {
     }
 
     /// `tcp_rcv_established`.
+    #[inline(always)]
     fn tcp_rcv_established(&mut self, tp: &mut TcpSock, skb: Skb, seg: &Incoming) {
         self.trace.function(seg.packet, "tcp_rcv_established");
         if !seg.has(ACK | RST | SYN) {
@@ -247,6 +250,7 @@ impl Stack {
     }
 
     /// `tcp_data_snd_check`: an ACK may have made room.
+    #[inline(always)]
     pub(crate) fn tcp_data_snd_check(&mut self, tp: &mut TcpSock) {
         self.tcp_push_pending(tp);
         self.tcp_check_space(tp);
@@ -274,7 +278,7 @@ impl Stack {
     }
 
     /// `tcp_ack_snd_check`: an ACK now, later, or not at all.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn tcp_ack_snd_check(&mut self, tp: &mut TcpSock) {
         if tp.ack.sched {
             self.tcp_ack_scheduled(tp);
@@ -282,6 +286,7 @@ impl Stack {
     }
 
     /// `__tcp_ack_snd_check`: one is owed.
+    #[inline(always)]
     fn tcp_ack_scheduled(&mut self, tp: &mut TcpSock) {
         let unacked = tp.rcv_nxt.wrapping_sub(tp.rcv_wup);
         let lowat = tp.tunables.rcvlowat.max(1);

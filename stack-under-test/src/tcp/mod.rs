@@ -19,6 +19,7 @@ pub mod close;
 pub(crate) mod coalesce;
 pub mod cong;
 pub mod connect;
+pub(crate) mod cwnd;
 pub mod data;
 pub mod ecn;
 pub mod err;
@@ -251,6 +252,7 @@ impl Stack {
     }
 
     /// Wakes who waits for a socket, if an application has it.
+    #[inline(always)]
     pub(crate) fn tcp_wake(&mut self, tp: &TcpSock, wake: Wake) {
         if !tp.dead && tp.parent.is_none() {
             self.sockets.wake(tp.slot, wake);
@@ -258,6 +260,7 @@ impl Stack {
     }
 
     /// Gives back all that a socket holds. Its connection is over, and no descriptor refers to it.
+    #[inline(always)]
     fn tcp_free(&mut self, mut sock: Box<TcpSock>) {
         self.tcp_purge(&mut sock);
         self.tcp_unhash(&mut sock);
@@ -320,6 +323,7 @@ impl Stack {
 
     /// `secure_tcp_seq`: the first sequence number of a connection, a keyed hash of its addresses and ports plus a clock
     /// that steps every 64 ns (RFC 6528).
+    #[inline(always)]
     pub(crate) fn tcp_isn(&self, tuple: &Tuple) -> u32 {
         (keyed_hash(self.tcp.secret, &tuple.words()) as u32).wrapping_add((self.now.0 >> 6) as u32)
     }

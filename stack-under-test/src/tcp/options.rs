@@ -45,37 +45,43 @@ impl ReceivedOptions {
     /// Reads the bytes between header and payload. What is malformed ends the reading (RFC 9293, MUST-7), and is ignored.
     #[inline(always)]
     pub(crate) fn parse(bytes: &[u8], syn: bool) -> Self {
+        let mut this = Self::default();
+        this.read(bytes, syn);
+        this
+    }
+
+    /// [`Self::parse`] into what says nothing yet.
+    #[inline(always)]
+    pub(crate) fn read(&mut self, bytes: &[u8], syn: bool) {
         // What nearly every segment carries.
-        match <&[u8; 12]>::try_from(bytes) {
-            Ok(&[NOP, NOP, TIMESTAMP, 10, a, b, c, d, e, f, g, h]) => Self {
-                tstamp: Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]))),
-                ..Self::default()
-            },
-            _ => Self::parse_all(bytes, syn),
+        if let Ok(bytes) = <&[u8; 12]>::try_from(bytes)
+            && bytes[..4] == TSTAMP_HEAD
+        {
+            let [.., a, b, c, d, e, f, g, h] = *bytes;
+            self.tstamp = Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])));
+        } else {
+            self.read_all(bytes, syn);
         }
     }
 
     #[inline(never)]
-    fn parse_all(bytes: &[u8], syn: bool) -> Self {
+    fn read_all(&mut self, bytes: &[u8], syn: bool) {
         // What a SYN of Linux carries.
         if let (
             true,
             &[MSS, 4, m, n, SACK_PERM, 2, TIMESTAMP, 10, a, b, c, d, e, f, g, h, NOP, WSCALE, 3, shift],
         ) = (syn, bytes)
         {
-            return Self {
-                mss: Some(u16::from_be_bytes([m, n])).filter(|mss| *mss != 0),
-                tstamp: Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]))),
-                wscale: Some(shift.min(MAX_WSCALE)),
-                sack_ok: true,
-                ..Self::default()
-            };
+            self.mss = Some(u16::from_be_bytes([m, n])).filter(|mss| *mss != 0);
+            self.tstamp = Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])));
+            self.wscale = Some(shift.min(MAX_WSCALE));
+            self.sack_ok = true;
+            return;
         }
-        Self::parse_each(bytes, syn)
+        self.read_each(bytes, syn);
     }
 
-    fn parse_each(mut bytes: &[u8], syn: bool) -> Self {
-        let mut this = Self::default();
+    fn read_each(&mut self, mut bytes: &[u8], syn: bool) {
         while let [kind, rest @ ..] = bytes {
             if *kind == EOL {
                 break;
@@ -89,10 +95,9 @@ impl ReceivedOptions {
             if len < 2 || len > bytes.len() {
                 break;
             }
-            this.take(*kind, &bytes[2..len], syn);
+            self.take(*kind, &bytes[2..len], syn);
             bytes = &bytes[len..];
         }
-        this
     }
 
     fn take(&mut self, kind: u8, body: &[u8], syn: bool) {
@@ -145,7 +150,7 @@ impl OutOptions {
     }
 
     /// Writes them to the start of `out`, which has [`OutOptions::len`] bytes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write(&self, out: &mut [u8]) {
         // What nearly every segment carries.
         if let (Some((val, ecr)), false, Ok(out)) =

@@ -2,7 +2,7 @@
 //! and the cutting and deferring of large packets (Linux 6.12).
 
 use super::segment::TxSegment;
-use super::seq::{after, before};
+use super::seq::after;
 use super::sock::{CaState, NAGLE_CORK, NAGLE_OFF, NAGLE_PUSH, Pending, TCP_MSS_DEFAULT, TcpSock};
 use super::state::TcpState;
 use super::transmit::{GSO_MAX_SEGS, GSO_MAX_SIZE};
@@ -10,6 +10,7 @@ use crate::mib::Counter;
 use crate::stack::Stack;
 use crate::wire::ipv4::HEADER_BYTES as IP_BYTES;
 use crate::wire::tcp::{FIN, HEADER_BYTES};
+use alloc::collections::VecDeque;
 
 /// `tcp_tso_win_divisor`: a large packet waits for a third of the window.
 const TSO_WIN_DIVISOR: u32 = 3;
@@ -29,6 +30,13 @@ pub(crate) enum PushOne {
     One,
     /// One packet, also when the congestion window is full: a tail loss probe.
     LossProbe,
+}
+
+/// What [`Stack::tcp_write_xmit`] goes by.
+struct Sending {
+    mss: u32,
+    nonagle: u8,
+    push_one: PushOne,
 }
 
 impl TcpSock {
@@ -123,24 +131,11 @@ impl TcpSock {
             self.snd_sml = end_seq;
         }
     }
-
-    /// `tcp_is_cwnd_limited`.
-    pub(crate) fn limited_by_cwnd(&self) -> bool {
-        self.is_cwnd_limited || (self.in_slow_start() && self.snd_cwnd < 2 * self.max_packets_out)
-    }
-
-    /// `tcp_current_ssthresh`.
-    pub(crate) fn current_ssthresh(&self) -> u32 {
-        if self.in_cwnd_reduction() {
-            self.snd_ssthresh
-        } else {
-            self.snd_ssthresh.max((self.snd_cwnd >> 1) + (self.snd_cwnd >> 2))
-        }
-    }
 }
 
 impl Stack {
     /// `tcp_current_mss`: payload of a segment that is sent now; follows the path's MTU and the options' size.
+    #[inline(always)]
     pub(crate) fn tcp_current_mss(&mut self, tp: &mut TcpSock) -> u32 {
         let mut mss = tp.mss_cache;
         if let Ok(route) = self.tcp_route(tp)
@@ -153,6 +148,7 @@ impl Stack {
     }
 
     /// `tcp_send_mss`: payload of a segment, and of a large packet.
+    #[inline(always)]
     pub(crate) fn tcp_send_mss(&mut self, tp: &mut TcpSock) -> (u32, u32) {
         let mss = self.tcp_current_mss(tp);
         let goal = tp.bound_to_half_wnd(GSO_MAX_SIZE);
@@ -171,7 +167,7 @@ impl Stack {
     }
 
     /// `tcp_push_pending_frames`: with the socket's own Nagle.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn tcp_push_pending(&mut self, tp: &mut TcpSock) {
         if !tp.wq.is_empty() {
             let (mss, nonagle) = (self.tcp_current_mss(tp), tp.nonagle);
@@ -196,55 +192,14 @@ impl Stack {
         push_one: PushOne,
     ) -> bool {
         self.trace.function(0, "tcp_write_xmit");
-        let max_segs = tp.tso_segs(mss, self.sysctl.tcp.min_tso_segs);
-        let (mut sent, mut is_cwnd_limited) = (0, false);
         // A timer that a loss probe takes over need not be set before.
         let rearm = tp.packets_out == 0 || tp.pending == Pending::LossProbe;
-        while !tp.wq.is_empty() {
-            let quota = match tp.cwnd_test() {
-                0 if push_one == PushOne::LossProbe => 1,
-                0 => break,
-                quota => quota.min(max_segs),
-            };
-            if tp.wq.len() > 1 {
-                self.tcp_grow_head(tp, quota, mss);
-            }
-            let last = tp.wq.len() == 1;
-            let Some(head) = tp.wq.front_mut() else { break };
-            let tso_segs = head.set_segments(mss);
-            let Some(head) = tp.wq.front() else { break };
-            if !tp.snd_wnd_test(head, mss) {
-                break;
-            }
-            if tso_segs == 1 {
-                if !tp.nagle_test(head, mss, if last { nonagle } else { NAGLE_PUSH }) {
-                    break;
-                }
-            } else if push_one == PushOne::No
-                && self.tcp_tso_should_defer(tp, head, last, max_segs, &mut is_cwnd_limited)
-            {
-                break;
-            }
-            let mut limit = mss;
-            if tso_segs > 1 && !tp.urg_mode() {
-                limit = tp.mss_split_point(head, last, mss, quota, nonagle);
-            }
-            if limit == 0 {
-                break;
-            }
-            if tp.wq[0].len > limit {
-                let rest = tp.wq[0].split(&mut self.skbs, limit, mss);
-                tp.wq.insert(1, rest);
-                self.tcp_wmem_add(tp, super::segment::SEGMENT_TRUESIZE);
-            }
-            match self.tcp_transmit_head(tp, mss) {
-                Some(segments) => sent += segments,
-                None => break,
-            }
-            if push_one != PushOne::No {
-                break;
-            }
-        }
+        let how = Sending { mss, nonagle, push_one };
+        let small = tp.wq.len() == 1 && tp.wq.front().is_some_and(|only| only.len <= mss);
+        let (sent, mut is_cwnd_limited) = match small {
+            true => (self.tcp_xmit_small(tp, &how), false),
+            false => self.tcp_xmit_queue(tp, &how),
+        };
         is_cwnd_limited |= tp.packets_in_flight() >= tp.snd_cwnd;
         if sent > 0 || is_cwnd_limited {
             self.tcp_cwnd_validate(tp, is_cwnd_limited);
@@ -262,26 +217,116 @@ impl Stack {
         tp.packets_out == 0 && !tp.wq.is_empty()
     }
 
-    /// Sends the first packet; gives its segments. `None`, and it stays the first, when it did not go.
-    fn tcp_transmit_head(&mut self, tp: &mut TcpSock, mss: u32) -> Option<u32> {
-        // Nobody looks into the queue while its first packet goes.
-        let wq = core::mem::take(&mut tp.wq);
-        let sent = wq.front().map(|segment| self.tcp_transmit_skb(tp, segment, mss));
-        let only = wq.len() == 1 && tp.rtx.is_empty();
+    /// Sends the only packet of the queue, which is not larger than a segment; gives 0 when it may not go.
+    #[inline(always)]
+    fn tcp_xmit_small(&mut self, tp: &mut TcpSock, how: &Sending) -> u32 {
+        if tp.cwnd_test() == 0 && how.push_one != PushOne::LossProbe {
+            return 0;
+        }
+        let mut wq = core::mem::take(&mut tp.wq);
+        let segments = wq.front_mut().and_then(|head| {
+            head.pcount = 1;
+            let goes = tp.snd_wnd_test(head, how.mss) && tp.nagle_test(head, how.mss, how.nonagle);
+            if goes { self.tcp_transmit_head(tp, head, how.mss) } else { None }
+        });
+        if segments.is_some() {
+            self.tcp_head_went(tp, &mut wq);
+        }
         tp.wq = wq;
-        sent?.ok()?;
-        if only {
-            // The queues change places, and the packet stays where it is.
-            core::mem::swap(&mut tp.wq, &mut tp.rtx);
+        segments.unwrap_or(0)
+    }
+
+    /// Sends what may go of the queue; gives its segments, and whether the congestion window is what made a packet wait.
+    #[inline(never)]
+    fn tcp_xmit_queue(&mut self, tp: &mut TcpSock, how: &Sending) -> (u32, bool) {
+        let (mut sent, mut is_cwnd_limited) = (0, false);
+        let max_segs = tp.tso_segs(how.mss, self.sysctl.tcp.min_tso_segs);
+        while !tp.wq.is_empty() {
+            let quota = match tp.cwnd_test() {
+                0 if how.push_one == PushOne::LossProbe => 1,
+                0 => break,
+                quota => quota.min(max_segs),
+            };
+            if tp.wq.len() > 1 {
+                self.tcp_grow_head(tp, quota, how.mss);
+            }
+            // Nobody else looks into the queue while its first packet is looked at, and goes.
+            let mut wq = core::mem::take(&mut tp.wq);
+            let segments = self.tcp_xmit_head(tp, &mut wq, how, (max_segs, quota), &mut is_cwnd_limited);
+            tp.wq = wq;
+            let Some(segments) = segments else { break };
+            sent += segments;
+            if how.push_one != PushOne::No {
+                break;
+            }
+        }
+        (sent, is_cwnd_limited)
+    }
+
+    /// Sends what may go of the first packet of the queue, which the caller has taken out of the socket; gives its segments.
+    /// `None`, and it stays the first, when nothing went.
+    #[inline(always)]
+    fn tcp_xmit_head(
+        &mut self,
+        tp: &mut TcpSock,
+        wq: &mut VecDeque<TxSegment>,
+        how: &Sending,
+        (max_segs, quota): (u32, u32),
+        is_cwnd_limited: &mut bool,
+    ) -> Option<u32> {
+        let mss = how.mss;
+        let last = wq.len() == 1;
+        let mut head = wq.front_mut()?;
+        let tso_segs = head.set_segments(mss);
+        if !tp.snd_wnd_test(head, mss) {
+            return None;
+        }
+        let mut limit = mss;
+        if tso_segs == 1 {
+            if !tp.nagle_test(head, mss, if last { how.nonagle } else { NAGLE_PUSH }) {
+                return None;
+            }
         } else {
-            let segment = tp.wq.pop_front()?;
+            if how.push_one == PushOne::No
+                && self.tcp_tso_should_defer(tp, head, last, max_segs, is_cwnd_limited)
+            {
+                return None;
+            }
+            if !tp.urg_mode() {
+                limit = tp.mss_split_point(head, last, mss, quota, how.nonagle);
+            }
+            if limit == 0 {
+                return None;
+            }
+            if head.len > limit {
+                let rest = head.split(&mut self.skbs, limit, mss);
+                wq.insert(1, rest);
+                self.tcp_wmem_add(tp, super::segment::SEGMENT_TRUESIZE);
+                head = wq.front_mut()?;
+            }
+        }
+        let segments = self.tcp_transmit_head(tp, head, mss)?;
+        self.tcp_head_went(tp, wq);
+        Some(segments)
+    }
+
+    /// Sends the first packet of a queue; gives its segments.
+    #[inline(always)]
+    fn tcp_transmit_head(&mut self, tp: &mut TcpSock, head: &mut TxSegment, mss: u32) -> Option<u32> {
+        self.tcp_transmit_skb(tp, head, mss).ok()?;
+        head.mstamp = self.tcp_mstamp();
+        Some(self.tcp_event_new_data_sent(tp, (head.end_seq, head.len, head.pcount.max(1)), mss))
+    }
+
+    /// The first packet of the queue is one of those under way now.
+    #[inline(always)]
+    fn tcp_head_went(&self, tp: &mut TcpSock, wq: &mut VecDeque<TxSegment>) {
+        if wq.len() == 1 && tp.rtx.is_empty() {
+            // The queues change places, and the packet stays where it is.
+            core::mem::swap(wq, &mut tp.rtx);
+        } else if let Some(segment) = wq.pop_front() {
             tp.rtx.push_back(segment);
         }
-        let now_us = self.tcp_mstamp();
-        let segment = tp.rtx.back_mut()?;
-        segment.mstamp = now_us;
-        let sent = (segment.end_seq, segment.len, segment.pcount.max(1));
-        Some(self.tcp_event_new_data_sent(tp, sent, mss))
     }
 
     /// `tcp_grow_skb`: fills the first packet up from the next, as far as it may go at once.
@@ -362,61 +407,8 @@ impl Stack {
         segment.flags & FIN == 0 && !segment.eor
     }
 
-    /// `tcp_cwnd_validate` (RFC 7661, as Linux has it): notes whether the window was what held sending back.
-    fn tcp_cwnd_validate(&mut self, tp: &mut TcpSock, is_cwnd_limited: bool) {
-        if !before(tp.snd_una, tp.cwnd_usage_seq)
-            || is_cwnd_limited
-            || (!tp.is_cwnd_limited && tp.packets_out > tp.max_packets_out)
-        {
-            tp.is_cwnd_limited = is_cwnd_limited;
-            tp.max_packets_out = tp.packets_out;
-            tp.cwnd_usage_seq = tp.snd_nxt;
-        }
-        if tp.limited_by_cwnd() {
-            tp.snd_cwnd_used = 0;
-            tp.snd_cwnd_stamp = self.jiffies;
-            return;
-        }
-        tp.snd_cwnd_used = tp.snd_cwnd_used.max(tp.packets_out);
-        if self.sysctl.tcp.slow_start_after_idle && self.jiffies.saturating_sub(tp.snd_cwnd_stamp) >= tp.rto {
-            self.tcp_cwnd_application_limited(tp);
-        }
-    }
-
-    fn tcp_cwnd_application_limited(&mut self, tp: &mut TcpSock) {
-        if tp.ca_state == CaState::Open && !tp.nospace {
-            let used = tp.snd_cwnd_used.max(super::sock::TCP_INIT_CWND);
-            if used < tp.snd_cwnd {
-                tp.snd_ssthresh = tp.current_ssthresh();
-                tp.snd_cwnd = (tp.snd_cwnd + used) >> 1;
-            }
-            tp.snd_cwnd_used = 0;
-        }
-        tp.snd_cwnd_stamp = self.jiffies;
-    }
-
-    /// `tcp_slow_start_after_idle_check`: a pause longer than the timeout takes the window back (RFC 5681, section 4.1).
-    pub(crate) fn tcp_slow_start_after_idle_check(&mut self, tp: &mut TcpSock) {
-        if !self.sysctl.tcp.slow_start_after_idle || tp.packets_out > 0 {
-            return;
-        }
-        let idle = self.jiffies.saturating_sub(tp.lsndtime);
-        if idle <= tp.rto {
-            return;
-        }
-        let restart = super::sock::TCP_INIT_CWND.min(tp.snd_cwnd);
-        tp.snd_ssthresh = tp.current_ssthresh();
-        let (mut cwnd, mut left) = (tp.snd_cwnd, idle);
-        while left > tp.rto && cwnd > restart {
-            left -= tp.rto.max(1);
-            cwnd >>= 1;
-        }
-        tp.snd_cwnd = cwnd.max(restart);
-        tp.snd_cwnd_stamp = self.jiffies;
-        tp.snd_cwnd_used = 0;
-    }
-
     /// `tcp_send_fin`: a FIN behind what is still to be sent.
+    #[inline(always)]
     pub(crate) fn tcp_send_fin(&mut self, tp: &mut TcpSock) {
         self.trace.function(0, "tcp_send_fin");
         if let Some(tail) = tp.wq.back_mut() {

@@ -38,6 +38,7 @@ impl PortTable {
     }
 
     /// A holder joins a port.
+    #[inline(always)]
     pub(crate) fn insert(&mut self, port: u16, holder: Holder) -> Held {
         if self.first.is_empty() {
             self.begin();

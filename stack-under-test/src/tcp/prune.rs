@@ -18,7 +18,7 @@ const COLLAPSED_MAX: u32 = PAGE_BYTES as u32 - SHARED_INFO_BYTES;
 
 impl Stack {
     /// `tcp_try_rmem_schedule`: whether the buffer takes a packet that begins at `seq`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn tcp_try_rmem_schedule(&mut self, tp: &mut TcpSock, seq: u32, truesize: u32) -> bool {
         let room = tp.rmem_alloc <= tp.options.rcvbuf || self.tcp_prune_queue(tp, seq);
         if room {

@@ -108,7 +108,13 @@ impl Stack {
             }
             let skip = seq.wrapping_sub(part.data_seq) as usize;
             if !flags.trunc {
-                self.skbs.copy_out(&part.skb, skip, &mut buffer[copied..copied + want]);
+                let into = &mut buffer[copied..copied + want];
+                match self.skbs.linear(&part.skb).get(skip..skip + want) {
+                    Some(bytes) => into.copy_from_slice(bytes),
+                    None => {
+                        self.skbs.copy_out(&part.skb, skip, into);
+                    }
+                }
             }
             copied += want;
             seq = seq.wrapping_add(want as u32);

@@ -75,6 +75,7 @@ impl Stack {
     }
 
     /// `tcp_conn_request`: a SYN for a listener. Gives why it was dropped, if it was.
+    #[inline(always)]
     pub(crate) fn tcp_conn_request(
         &mut self,
         tp: &mut TcpSock,
@@ -105,7 +106,7 @@ impl Stack {
         let id = self.tcp.requests.next_id();
         let tuple = seg.tuple();
         let hash = self.tcp.table.hash(&tuple);
-        let place = self.tcp.table.insert(hash, &tuple, Owner::Request(id));
+        let place = self.tcp.table.insert_new(hash, &tuple, Owner::Request(id));
         let request = self.tcp_openreq_init(tp, seg, isn, &route, place);
         self.tcp.timers.push(request.expires, TimerOf::Request(id));
         tp.syn_queue_len += 1;
@@ -114,6 +115,7 @@ impl Stack {
         None
     }
 
+    #[inline(always)]
     fn tcp_request_route(&mut self, tp: &TcpSock, tuple: &Tuple) -> Option<RouteResult> {
         let mut key = tp.flow_key();
         (key.dst, key.src, key.dport) = (tuple.raddr, Some(tuple.laddr), tuple.rport);
@@ -121,6 +123,7 @@ impl Stack {
     }
 
     /// `tcp_openreq_init` and `tcp_openreq_init_rwin`: what the two sides agree on.
+    #[inline(always)]
     fn tcp_openreq_init(
         &self,
         tp: &TcpSock,
@@ -197,6 +200,7 @@ impl Stack {
     }
 
     /// `tcp_v4_send_synack`, `tcp_make_synack`.
+    #[inline(always)]
     fn tcp_send_synack(&mut self, tp: &TcpSock, request: &RequestSock, route: &RouteResult) {
         self.trace.function(0, "tcp_send_synack");
         let packet = self.trace.made(&[], 0);

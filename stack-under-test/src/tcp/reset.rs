@@ -47,6 +47,7 @@ impl Stack {
     }
 
     /// `tcp_v4_send_ack`.
+    #[inline(always)]
     pub(crate) fn tcp_send_bare_ack(&mut self, ack: &BareAck) {
         self.trace.function(0, "tcp_v4_send_ack");
         let now_ms = self.tcp_time_stamp().wrapping_add(ack.tsoffset);
@@ -66,6 +67,7 @@ impl Stack {
     }
 
     /// `ip_send_unicast_reply`.
+    #[inline(always)]
     fn tcp_send_unicast_reply(&mut self, tuple: &Tuple, header: &Tcp, options: &OutOptions) {
         let key = FlowKey {
             dst: tuple.raddr,

@@ -53,18 +53,18 @@ impl Stack {
         if !enabled || !tp.rx_opt.sack_ok || !matches!(tp.ca_state, CaState::Open | CaState::Cwr) {
             return false;
         }
-        let mut timeout = if tp.srtt_us > 0 {
+        let mut timeout_us = if tp.srtt_us > 0 {
             let more =
                 if tp.packets_out == 1 { self.sysctl.tcp.rto_min_us.into() } else { TCP_TIMEOUT_MIN_US };
-            usecs_to_jiffies(u64::from(tp.srtt_us >> 2) + more)
+            u64::from(tp.srtt_us >> 2) + more
         } else {
-            TCP_TIMEOUT_INIT
+            jiffies_to_usecs(TCP_TIMEOUT_INIT)
         };
         let rto_us = if advancing_rto { jiffies_to_usecs(tp.rto) as i64 } else { self.tcp_rto_delta_us(tp) };
         if rto_us > 0 {
-            timeout = timeout.min(usecs_to_jiffies(rto_us as u64));
+            timeout_us = timeout_us.min(rto_us as u64);
         }
-        self.tcp_reset_xmit_timer(tp, Pending::LossProbe, timeout);
+        self.tcp_reset_xmit_timer(tp, Pending::LossProbe, usecs_to_jiffies(timeout_us));
         true
     }
 

@@ -188,7 +188,7 @@ pub(crate) struct PageFrag {
 
 impl PageFrag {
     /// The page, and where it is free from; takes a new one when the old one is full. `None` when memory is out.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn refill(&mut self, pool: &mut SkbPool) -> Option<(BufId, u16)> {
         match self.page {
             Some((buf, offset)) if usize::from(offset) < crate::skb::PAGE_BYTES => Some((buf, offset)),

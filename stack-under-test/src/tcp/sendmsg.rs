@@ -54,6 +54,7 @@ impl Stack {
     }
 
     /// `tcp_sendmsg_locked`.
+    #[inline(always)]
     pub(crate) fn tcp_sendmsg_locked(
         &mut self,
         tp: &mut TcpSock,
@@ -133,6 +134,7 @@ impl Stack {
     }
 
     /// Puts as many bytes as fit behind the last packet, or into a new one. `None` when there is no room.
+    #[inline(always)]
     fn tcp_fill_tail(
         &mut self,
         tp: &mut TcpSock,
@@ -186,6 +188,7 @@ impl Stack {
     }
 
     /// `tcp_push`: marks the last packet, and sends what may go.
+    #[inline(always)]
     fn tcp_push(&mut self, tp: &mut TcpSock, more: bool, mss: u32, nonagle: u8) {
         self.trace.function(0, "tcp_push");
         if tp.wq.is_empty() {

@@ -17,23 +17,31 @@ use crate::wire::tcp::{ACK, CWR, ECE, HEADER_BYTES, RST, SYN};
 
 impl Stack {
     /// `tcp_set_state`.
-    #[inline(never)]
+    #[inline(always)]
     fn tcp_set_state(&mut self, tp: &mut TcpSock, state: TcpState) {
         let old = core::mem::replace(&mut tp.state, state);
-        let counted = |state| matches!(state, TcpState::Established | TcpState::CloseWait);
-        if counted(state) && !counted(old) {
-            self.mib.inc(Counter::TcpCurrEstab);
-        } else if counted(old) && !counted(state) {
-            self.mib.dec(Counter::TcpCurrEstab);
+        const COUNTED: u32 = 1 << TcpState::Established as u32 | 1 << TcpState::CloseWait as u32;
+        let counted = |state: TcpState| COUNTED >> state as u32 & 1;
+        if counted(state) != counted(old) {
+            match counted(state) {
+                0 => self.mib.dec(Counter::TcpCurrEstab),
+                _ => self.mib.inc(Counter::TcpCurrEstab),
+            }
         }
         if state == TcpState::Close {
-            if counted(old) {
-                self.mib.inc(Counter::TcpEstabResets);
-            }
-            self.tcp_unhash(tp);
-            if !tp.port_locked {
-                self.tcp_put_port(tp);
-            }
+            self.tcp_set_closed(tp, counted(old) != 0);
+        }
+    }
+
+    /// `tcp_set_state(TCP_CLOSE)`.
+    #[inline(never)]
+    fn tcp_set_closed(&mut self, tp: &mut TcpSock, was_established: bool) {
+        if was_established {
+            self.mib.inc(Counter::TcpEstabResets);
+        }
+        self.tcp_unhash(tp);
+        if !tp.port_locked {
+            self.tcp_put_port(tp);
         }
     }
 
@@ -46,6 +54,7 @@ impl Stack {
     }
 
     /// `tcp_done`: the connection is over.
+    #[inline(always)]
     pub(crate) fn tcp_done(&mut self, tp: &mut TcpSock) {
         if matches!(tp.state, TcpState::SynSent | TcpState::SynRecv) {
             self.mib.inc(Counter::TcpAttemptFails);
@@ -64,6 +73,7 @@ impl Stack {
     }
 
     /// `tcp_init_transfer`: the connection is established.
+    #[inline(always)]
     pub(crate) fn tcp_init_transfer(&mut self, tp: &mut TcpSock) {
         if tp.srtt_us == 0 {
             let us = super::jiffies_to_usecs(super::rtt::TCP_TIMEOUT_FALLBACK) as u32;
@@ -218,6 +228,7 @@ impl Stack {
     }
 
     /// SYN_RECV: the ACK of the handshake.
+    #[inline(always)]
     fn tcp_synrecv_ack(&mut self, tp: &mut TcpSock, seg: &Incoming) {
         tp.delivered = tp.delivered.wrapping_add(1);
         if tp.rx_opt.tstamp_ok && tp.parent.is_some() {
@@ -246,6 +257,7 @@ impl Stack {
     }
 
     /// `tcp_rcv_state_process`.
+    #[inline(always)]
     pub(crate) fn tcp_rcv_state_process(&mut self, tp: &mut TcpSock, skb: Skb, seg: &Incoming) {
         self.trace.function(seg.packet, "tcp_rcv_state_process");
         let Some(skb) = self.tcp_validate_incoming(tp, skb, seg) else { return };
@@ -283,6 +295,7 @@ impl Stack {
     }
 
     /// FIN_WAIT1, and our FIN is acknowledged. `None` when the packet ended here.
+    #[inline(always)]
     fn tcp_finwait1_acked(&mut self, tp: &mut TcpSock, skb: Skb, seg: &Incoming) -> Option<Skb> {
         self.tcp_event(tp, TcpEvent::RcvAckOfFin);
         tp.shutdown_write = true;
@@ -313,6 +326,7 @@ impl Stack {
     }
 
     /// "Seventh, process the segment text", and what follows it.
+    #[inline(always)]
     fn tcp_segment_text(&mut self, tp: &mut TcpSock, skb: Skb, seg: &Incoming) {
         self.tcp_urg(tp, &skb, seg);
         let closing = matches!(tp.state, TcpState::CloseWait | TcpState::Closing | TcpState::LastAck);

@@ -75,7 +75,7 @@ pub(crate) struct TimerQueue {
 }
 
 impl TimerQueue {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, at: Instant, of: TimerOf) {
         if self.first.is_none_or(|first| at < first) {
             self.first = Some(at);

@@ -127,6 +127,7 @@ impl Stack {
         Some(tw)
     }
 
+    #[inline(always)]
     fn tcp_reschedule_timewait(&mut self, id: u32) {
         let expires = self.tcp_expiry(TCP_TIMEWAIT_LEN);
         if let Some(tw) = self.tcp.timewaits.get_mut(id) {
@@ -157,6 +158,7 @@ impl Stack {
     }
 
     /// A segment for a record.
+    #[inline(always)]
     pub(crate) fn tcp_timewait_rcv(&mut self, id: u32, skb: Skb, seg: &Incoming) {
         self.trace.function(seg.packet, "tcp_timewait_state_process");
         match self.tcp_timewait_state_process(id, seg) {
@@ -194,6 +196,7 @@ impl Stack {
         if limited { Verdict::Success } else { Verdict::Ack }
     }
 
+    #[inline(always)]
     fn tcp_timewait_state_process(&mut self, id: u32, seg: &Incoming) -> Verdict {
         let seconds = self.seconds();
         let Some(tw) = self.tcp.timewaits.get_mut(id) else { return Verdict::Success };
@@ -237,6 +240,7 @@ impl Stack {
         self.tcp_timewait_limited(id, seg)
     }
 
+    #[inline(always)]
     fn tcp_fin_wait2_process(&mut self, id: u32, seg: &Incoming, paws: bool, tsval: Option<u32>) -> Verdict {
         let seconds = self.seconds();
         let Some(tw) = self.tcp.timewaits.get_mut(id) else { return Verdict::Success };
@@ -269,6 +273,7 @@ impl Stack {
     }
 
     /// `tcp_v4_timewait_ack`.
+    #[inline(always)]
     fn tcp_timewait_ack(&mut self, id: u32) {
         let Some(tw) = self.tcp.timewaits.get(id) else { return };
         let ack = BareAck {

@@ -232,7 +232,7 @@ impl Stack {
     }
 
     /// [`Self::tcp_transmit_skb`] of any segment.
-    #[inline(never)]
+    #[inline(always)]
     fn tcp_transmit_any(
         &mut self,
         tp: &mut TcpSock,
@@ -387,6 +387,7 @@ impl Stack {
     }
 
     /// `tcp_send_ack`: an ACK without data.
+    #[inline(always)]
     pub(crate) fn tcp_send_ack(&mut self, tp: &mut TcpSock) {
         if tp.state == super::TcpState::Close {
             return;

@@ -106,6 +106,7 @@ impl TcpSock {
     }
 
     /// `tcp_init_buffer_space`.
+    #[inline(always)]
     pub(crate) fn init_buffer_space(&mut self, mstamp: u64, jiffies: u64, wmem_max: u32) {
         if !self.tunables.sndbuf_locked {
             self.sndbuf_expand(wmem_max);

@@ -56,20 +56,26 @@ impl Tcp {
     #[inline(always)]
     pub fn parse(segment: &[u8]) -> Result<Self, DropReason> {
         let Some(p) = segment.first_chunk::<HEADER_BYTES>() else { return Err(DropReason::PktTooSmall) };
-        let header_len = (p[12] >> 4) * 4;
-        if usize::from(header_len) < HEADER_BYTES || usize::from(header_len) > segment.len() {
+        let header = Self::of(p);
+        if usize::from(header.header_len) < HEADER_BYTES || usize::from(header.header_len) > segment.len() {
             return Err(DropReason::PktTooSmall);
         }
-        Ok(Self {
+        Ok(header)
+    }
+
+    /// Reads a header; the length that it gives of itself is not looked at.
+    #[inline(always)]
+    pub(crate) fn of(p: &[u8; HEADER_BYTES]) -> Self {
+        Self {
             sport: be16(p, 0),
             dport: be16(p, 2),
             seq: be32(p, 4),
             ack: be32(p, 8),
-            header_len,
+            header_len: (p[12] >> 4) * 4,
             flags: p[13],
             window: be16(p, 14),
             urgent: be16(p, 18),
-        })
+        }
     }
 
     /// Whether all of `flags` are set.
@@ -92,7 +98,7 @@ impl Tcp {
     ///
     /// # Panics
     /// As [`Self::write`].
-    #[inline]
+    #[inline(always)]
     pub fn write_with_checksum(&self, out: &mut [u8], checksum: u16) {
         let out: &mut [u8; HEADER_BYTES] = out.first_chunk_mut().expect("room for a TCP header");
         out[..2].copy_from_slice(&self.sport.to_be_bytes());

@@ -23,7 +23,7 @@ pub use lent::{Access, Lent};
 
 use crate::case::model::{Command, Interrupts, Nanos, RigKind, Source, Syscall, Trial};
 use crate::rig::{
-    CallId, CommandResult, Cpus, Event, Finished, Journey, Port, Readings, Reset, Rig, RigError,
+    CallId, CommandResult, Cpus, Event, FaultCount, Finished, Journey, Port, Readings, Reset, Rig, RigError,
 };
 use apps::{App, Apps};
 use guest::agent::Agent;
@@ -273,6 +273,10 @@ impl Rig for EmuRig {
 
     fn resets(&self) -> &[Reset] {
         self.ledger.as_ref().map(Ledger::resets).unwrap_or_default()
+    }
+
+    fn fault_counts(&self) -> Vec<FaultCount> {
+        self.machine.borrow().nic.fault_counts().collect()
     }
 
     fn journey(&mut self) -> Option<&Journey> {

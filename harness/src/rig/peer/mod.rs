@@ -15,7 +15,9 @@ use crate::case::model::{
 use crate::rig::emu::EmuRig;
 use crate::rig::emu::apps::{App, Echo, HttpClient, HttpServer};
 use crate::rig::linux::peer::{KernelPeer, Told, absent, unusable};
-use crate::rig::{CallId, CommandResult, Event, Finished, Journey, Readings, Rig, RigError, SeenFrame};
+use crate::rig::{
+    CallId, CommandResult, Event, FaultCount, Finished, Journey, Readings, Rig, RigError, SeenFrame,
+};
 use impair::{Done, Impaired};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -259,6 +261,10 @@ impl Rig for PeerRig {
 
     fn read(&mut self, source: &Source) -> Result<Readings, RigError> {
         self.emu.read(source)
+    }
+
+    fn fault_counts(&self) -> Vec<FaultCount> {
+        self.emu.fault_counts()
     }
 
     fn journey(&mut self) -> Option<&Journey> {

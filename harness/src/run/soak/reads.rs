@@ -2,12 +2,11 @@
 //!
 //! The engine does not know of it: calls and frames pass through.
 
-use crate::case::model::{
-    Action, Application, CheckItem, Command, Nanos, PeerRun, RigKind, Source, Syscall, Trial,
-};
-use crate::rig::{CallId, CommandResult, Event, Finished, Journey, Port, Readings, Reset, Rig, RigError};
-use crate::run::RigFactory;
+use crate::case::model::{Action, Source, Trial};
+use crate::rig::around::Around;
+use crate::rig::{Readings, Rig, RigError};
 use crate::run::check::source_name;
+use crate::run::{RigFactory, factory};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -38,37 +37,12 @@ impl<'f> Noting<'f> {
     }
 }
 
-impl RigFactory for Noting<'_> {
-    fn kind(&self) -> RigKind {
-        self.inner.kind()
+impl factory::Around for Noting<'_> {
+    fn inner(&self) -> &dyn RigFactory {
+        self.inner
     }
 
-    fn is_virtual(&self) -> bool {
-        self.inner.is_virtual()
-    }
-
-    fn missing(&self, trial: &Trial) -> Option<String> {
-        self.inner.missing(trial)
-    }
-
-    fn notes(&self) -> Vec<String> {
-        self.inner.notes()
-    }
-
-    fn at_once(&self) -> Option<usize> {
-        self.inner.at_once()
-    }
-
-    fn unreadable(&self, item: &CheckItem) -> Option<String> {
-        self.inner.unreadable(item)
-    }
-
-    fn rest(&self) {
-        self.inner.rest();
-    }
-
-    fn create(&self, trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
-        let inner = self.inner.create(trial)?;
+    fn wrap(&self, inner: Box<dyn Rig>, trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
         let noted = self.noted.clone();
         let (name, wanted) = (trial.name(), wanted(trial));
         Ok(Box::new(NotingRig { inner, wanted, first: BTreeMap::new(), last: BTreeMap::new(), name, noted }))
@@ -122,91 +96,24 @@ impl NotingRig {
     }
 }
 
-impl Rig for NotingRig {
-    fn kind(&self) -> RigKind {
-        self.inner.kind()
+impl Around for NotingRig {
+    fn inner(&self) -> &dyn Rig {
+        self.inner.as_ref()
     }
 
-    fn version(&self, of: &str) -> Option<String> {
-        self.inner.version(of)
+    fn inner_mut(&mut self) -> &mut dyn Rig {
+        self.inner.as_mut()
     }
 
-    fn is_virtual(&self) -> bool {
-        self.inner.is_virtual()
-    }
-
-    fn now(&self) -> Nanos {
-        self.inner.now()
-    }
-
-    fn start(&mut self, call: CallId, cpu: Option<u32>, syscall: &Syscall) -> Result<(), RigError> {
-        self.inner.start(call, cpu, syscall)
-    }
-
-    fn application(&mut self, call: CallId, application: &Application) -> Result<(), RigError> {
-        self.inner.application(call, application)
-    }
-
-    fn peer_run(&mut self, call: CallId, run: &PeerRun) -> Result<(), RigError> {
-        self.inner.peer_run(call, run)
-    }
-
-    fn command(&mut self, command: &Command) -> Result<CommandResult, RigError> {
-        self.inner.command(command)
-    }
-
-    fn sysfs(&mut self, path: &str, value: &str) -> Result<CommandResult, RigError> {
-        self.inner.sysfs(path, value)
-    }
-
-    fn inject(&mut self, frame: &[u8]) -> Result<(), RigError> {
-        self.inner.inject(frame)
-    }
-
-    fn inject_damaged(&mut self, frame: &[u8]) -> Result<(), RigError> {
-        self.inner.inject_damaged(frame)
-    }
-
-    fn last_lateness(&self) -> Nanos {
-        self.inner.last_lateness()
-    }
-
-    fn set_link(&mut self, up: bool) -> Result<(), RigError> {
-        self.inner.set_link(up)
-    }
-
-    fn advance(&mut self, until: Nanos) -> Result<Option<Event>, RigError> {
-        self.inner.advance(until)
-    }
-
-    fn read(&mut self, source: &Source) -> Result<Readings, RigError> {
-        let readings = self.inner.read(source)?;
+    fn after_read(&mut self, source: &Source, readings: &Readings) {
         if self.wanted.iter().any(|(wanted, _)| wanted == source) {
             self.first.entry(source.clone()).or_insert_with(|| readings.clone());
             self.last.insert(source.clone(), readings.clone());
         }
-        Ok(readings)
     }
 
-    fn port(&mut self) -> Option<Port> {
-        self.inner.port()
-    }
-
-    fn resets(&self) -> &[Reset] {
-        self.inner.resets()
-    }
-
-    fn hears(&self) -> bool {
-        self.inner.hears()
-    }
-
-    fn journey(&mut self) -> Option<&Journey> {
-        self.inner.journey()
-    }
-
-    fn finish(&mut self) -> Finished {
+    fn before_finish(&mut self) {
         let readings = self.readings();
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(self.name.clone(), readings);
-        self.inner.finish()
     }
 }

@@ -16,6 +16,8 @@ use crate::skb::{BufId, Frag, HEAD_BYTES, IpSummed, Skb, SkbPool};
 const BUFFER_WRITE: u16 = 16;
 /// Descriptors that a poll looks at for each packet of its budget: the largest frame takes five.
 const MAX_DESCRIPTORS: u32 = 8;
+/// Bytes that a buffer is lent with cleared.
+const CLEARED: usize = 8;
 /// The shortest frame that goes up, without CRC.
 const MIN_FRAME: usize = 60;
 
@@ -198,7 +200,7 @@ impl RxQueue<'_> {
         let begins = rx.skb.is_none() && fits && !rx.discard;
         if begins {
             match ctx.skbs.build_skb(buf, 0, written.len) {
-                Ok(skb) => rx.skb = Some(skb),
+                Ok(skb) => (rx.skb, rx.in_doubt) = (Some(skb), false),
                 Err(_) => {
                     self.stats.alloc_failed += 1;
                     return false;
@@ -216,10 +218,14 @@ impl RxQueue<'_> {
         true
     }
 
-    /// A buffer that does not begin a packet: it is a further piece of one, or thrown away.
+    /// A buffer that does not begin a packet: it is a further piece of one, or thrown away. One that begins as it was lent may hold what an
+    /// earlier frame left ([`clear_header`]), or the zeros of this one: the device has summed up what came on the wire, so its word for the
+    /// checksum is none for this memory, and whoever wants to rely on it computes it.
     #[inline(never)]
     fn continue_packet(&mut self, ctx: &mut DriverCtx<'_>, buf: BufId, len: usize) {
         let rx = &mut *self.rx;
+        let head = ctx.skbs.mem.bytes(ctx.skbs.head_offset(buf), len.min(CLEARED));
+        rx.in_doubt |= head.iter().all(|&byte| byte == 0);
         let added = !rx.discard
             && len <= HEAD_BYTES
             && rx.skb.as_ref().is_some_and(|skb| add_rx_frag(ctx, skb, buf, len));
@@ -246,7 +252,7 @@ impl RxQueue<'_> {
         }
         let meta = &mut ctx.skbs[&skb];
         let whole = WrittenBack { len: meta.len(), ..*written };
-        let (ip_summed, wrong) = whole.checksum(self.rx_csum);
+        let (ip_summed, wrong) = whole.checksum(self.rx_csum && !self.rx.in_doubt);
         self.stats.csum_err += u64::from(wrong);
         meta.ip_summed = ip_summed;
         meta.queue_mapping = q as u16;

@@ -78,6 +78,22 @@ mod tests {
         assert_eq!(mac_of(device).map(|mac| mac.ivar_of(q)), Some(place));
     }
 
+    /// By `igb_get_max_rss_queues` and the datasheets' counts of RAL; what nobody has driven says so.
+    #[rstest]
+    #[case::the_82576(DEV_ID_82576, "82576", (8, 24), true)]
+    #[case::the_i350(0x1521, "I350", (8, 32), false)]
+    #[case::the_i210(0x1533, "I210", (4, 16), false)]
+    fn a_kind_has_its_limits(
+        #[case] device: u16,
+        #[case] name: &str,
+        #[case] limits: (u16, u32),
+        #[case] tested: bool,
+    ) {
+        let mac = mac_of(device).expect("it is in the table");
+        assert_eq!((mac.name, mac.tested), (name, tested));
+        assert_eq!((mac.max_rss_queues, mac.rar_entries), limits);
+    }
+
     #[test]
     fn a_device_of_another_driver_is_not_known() {
         assert_eq!(mac_of(0x100E), None);

@@ -317,6 +317,8 @@ pub(super) struct RxRing {
     pub(super) skb: Option<Skb>,
     /// The rest of the present packet is thrown away, up to its last descriptor.
     pub(super) discard: bool,
+    /// A further buffer of the present packet looks as if the device had not written it: see `continue_packet`.
+    pub(super) in_doubt: bool,
     /// The next descriptor, if the watchdog found it done and not written back, and where the device stood then.
     pub(super) stuck_at: Option<(u16, u16)>,
 }
@@ -326,7 +328,16 @@ impl RxRing {
     pub(super) fn new(skbs: &mut SkbPool, bus: &mut dyn Bus, count: u16, index: u32) -> Option<Self> {
         let ring = Ring::new(skbs, bus, count, rxq(index) + Q_TAIL)?;
         let (buffers, direct) = (alloc::vec![None; usize::from(count)], bus.dma_direct());
-        Some(Self { ring, buffers, direct, told: 0, skb: None, discard: false, stuck_at: None })
+        Some(Self {
+            ring,
+            buffers,
+            direct,
+            told: 0,
+            skb: None,
+            discard: false,
+            in_doubt: false,
+            stuck_at: None,
+        })
     }
 
     /// Descriptors that were written since the device was told.

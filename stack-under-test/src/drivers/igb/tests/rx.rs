@@ -81,6 +81,31 @@ fn the_device_s_word_for_the_checksum(
     assert_eq!(rig.ethtool("rx_queue_0_csum_err"), csum_err);
 }
 
+/// What the device says of the checksum, it says of the frame on the wire.
+#[rstest]
+#[case::every_buffer_was_written(&[9; 900], &[9; 3], IpSummed::Unnecessary)]
+#[case::a_middle_one_begins_as_it_was_lent(&[0; 8], &[9; 3], IpSummed::None)]
+#[case::zeros_behind_the_beginning_are_data(&[9, 0, 0, 0, 0, 0, 0, 0, 0], &[9; 3], IpSummed::Unnecessary)]
+#[case::the_last_is_shorter_than_what_was_cleared(&[9; 900], &[0; 3], IpSummed::None)]
+fn of_a_frame_in_many_buffers_the_checksum_is_believed_when_each_was_written(
+    #[case] second: &[u8],
+    #[case] third: &[u8],
+    #[case] summed: IpSummed,
+) {
+    let mut rig = Rig::up();
+    let mut middle = frame(2048);
+    middle[..second.len()].copy_from_slice(second);
+    rig.receive(0, &frame(2048), DD);
+    rig.receive(1, &middle, DD);
+    rig.receive(2, third, DD | EOP | 1 << 5);
+    // The doubt is about that frame alone.
+    rig.receive(3, &frame(2048), DD);
+    rig.receive(4, &[9; 100], DD | EOP | 1 << 5);
+    assert_eq!((rig.poll(), rig.rx.len()), (2, 2));
+    let words: Vec<_> = rig.rx.iter().map(|skb| rig.skbs[skb].ip_summed).collect();
+    assert_eq!(words, [summed, IpSummed::Unnecessary]);
+}
+
 #[test]
 fn a_damaged_frame_is_dropped() {
     let mut rig = Rig::up();

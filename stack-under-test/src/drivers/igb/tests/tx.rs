@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::drivers::igb::Fault;
-use crate::skb::IpSummed;
+use crate::skb::{IpSummed, MAX_SKB_FRAGS};
 use rstest::rstest;
 
 /// Advanced data descriptor, DEXT, IFCS; with EOP and RS.
@@ -89,6 +89,57 @@ fn pieces_take_a_descriptor_each_and_the_last_one_reports() {
     rig.poll();
     assert_eq!((rig.skbs.in_flight(), rig.bus.lent.len()), (0, 2 + 63));
     assert_eq!(rig.with(Igb::stats64).tx_bytes, 3100);
+}
+
+/// The bytes that the descriptors from `i` on name, up to the end of the packet, and how many descriptors there are.
+fn gathered(rig: &Rig, mut i: u16) -> (Vec<u8>, u16) {
+    let (first, mut bytes) = (i, Vec::new());
+    loop {
+        let [low, high, command, _] = rig.txd(i);
+        let len = (command & 0xFFFF) as usize;
+        let at = rig.skbs.mem.offset_of(u64::from(low) | u64::from(high) << 32, len).expect("lent memory");
+        bytes.extend_from_slice(rig.skbs.mem.bytes(at, len));
+        i = rig.igb.tx[0].ring.after(i);
+        if command & (LAST & !DATA) != 0 {
+            return (bytes, (i + 64 - first) % 64);
+        }
+    }
+}
+
+/// A packet of `len` counting bytes that lies in pieces of these lengths, the first of them in its head.
+fn in_pieces(rig: &mut Rig, lens: &[usize]) -> Skb {
+    let skb = rig.packet(lens[0]);
+    let mut from = lens[0];
+    for len in &lens[1..] {
+        let bytes: Vec<u8> = (from..from + len).map(|i| i as u8).collect();
+        assert!(rig.skbs.copy_in_page(&skb, &bytes));
+        from += len;
+    }
+    skb
+}
+
+#[test]
+fn however_a_packet_is_split_the_device_is_given_its_bytes_in_their_order() {
+    const LEN: usize = 80;
+    let whole: Vec<u8> = (0..LEN as u8).collect();
+    let mut rig = Rig::up();
+    let two = (1..LEN).map(|a| std::vec![a, LEN - a]);
+    let three = (1..LEN).flat_map(|a| (a + 1..LEN).map(move |b| std::vec![a, b - a, LEN - b]));
+    let many = (1..=MAX_SKB_FRAGS).map(|n| {
+        let mut lens = std::vec![LEN - n];
+        lens.extend(std::iter::repeat_n(1, n));
+        lens
+    });
+    for lens in two.chain(three).chain(many) {
+        let skb = in_pieces(&mut rig, &lens);
+        let first = rig.igb.tx[0].ring.next_to_use;
+        assert!(rig.xmit(skb, false), "{lens:?}");
+        let (bytes, count) = gathered(&rig, first);
+        assert_eq!((bytes, usize::from(count)), (whole.clone(), lens.len()), "{lens:?}");
+        rig.done((first + count - 1) % 64);
+        rig.poll();
+        assert_eq!((rig.skbs.in_flight(), rig.bus.lent.len()), (0, 2 + 63), "{lens:?}");
+    }
 }
 
 #[rstest]
