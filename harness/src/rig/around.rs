@@ -1,6 +1,8 @@
 //! A rig around another, which sees what goes through and changes nothing: all of [`Rig`] is passed on here, and nowhere else.
 
-use super::{CallId, CommandResult, Event, Finished, Journey, Port, Readings, Reset, Rig, RigError};
+use super::{
+    CallId, CommandResult, Event, FaultCount, Finished, Journey, Port, Readings, Reset, Rig, RigError,
+};
 use crate::case::model::{Application, Command, Nanos, PeerRun, RigKind, Source, Syscall};
 
 /// What sees what goes through a rig. It is that rig for whoever uses it.
@@ -120,6 +122,10 @@ impl<A: Around> Rig for A {
 
     fn resets(&self) -> &[Reset] {
         self.inner().resets()
+    }
+
+    fn fault_counts(&self) -> Vec<FaultCount> {
+        self.inner().fault_counts()
     }
 
     fn hears(&self) -> bool {
