@@ -16,17 +16,14 @@ const QDISC: [&str; 4] = ["packets", "bytes", "drops", "kind"];
 pub fn compare(trial: &Trial, sides: (&Side, &Side), freedom: &Freedom) -> Vec<Difference> {
     let (a, b) = sides;
     let both = a.observed.counts_interrupts() && b.observed.counts_interrupts();
-    let devices = counters_of_devices_are_comparable(a.rig, b.rig);
-    let has_sizes = |side: &Side| side.observed.values.keys().any(|key| key.starts_with("sizes."));
-    let sizes = devices && has_sizes(a) && has_sizes(b);
     let once = counts_cut_packets_once(trial, sides);
     let second = b.rig.name();
+    let is_held = |key: &str| is_held(key, sides);
     let (a, b) = (named(&a.observed.values), named(&b.observed.values));
     let keys: BTreeSet<&String> = a
         .keys()
         .chain(b.keys())
-        .filter(|key| devices || !key.starts_with("ethtool."))
-        .filter(|key| sizes || !key.starts_with("sizes."))
+        .filter(|key| is_held(key))
         .filter(|key| is_compared(key) && !freedom.is_of_large_packets(key))
         .filter(|key| !once || !freedom.is_of_packets_counted_once(key))
         .filter(|key| both || !key.starts_with("interrupts."))
@@ -38,6 +35,17 @@ pub fn compare(trial: &Trial, sides: (&Side, &Side), freedom: &Freedom) -> Vec<D
         Some(Difference { what, at: None, step: None, field: key.clone(), a, b, why, beyond: None })
     };
     keys.into_iter().filter_map(differs).collect()
+}
+
+/// Whether two rigs are such that this is held against each other: of what devices count, not all is.
+pub(super) fn is_held(key: &str, (a, b): (&Side, &Side)) -> bool {
+    let devices = counters_of_devices_are_comparable(a.rig, b.rig);
+    let has_sizes = |side: &Side| side.observed.values.keys().any(|key| key.starts_with("sizes."));
+    match key.split_once('.') {
+        Some(("ethtool", _)) => devices,
+        Some(("sizes", _)) => devices && has_sizes(a) && has_sizes(b),
+        _ => true,
+    }
 }
 
 /// What devices count is held against each other where our driver has both; and two drivers' where they have one port.

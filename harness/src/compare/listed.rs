@@ -3,6 +3,7 @@
 //! `run` judges an entry that the case itself states something about: a step as a whole, a field that the step's pattern
 //! gives, a counter that a check asks for (see [`crate::run::differs`]). All others are judged here.
 
+use super::counters::is_held;
 use super::{Difference, Side};
 use crate::case::model::{Differs, Extent, RigKind, Trial, UDP_SEGMENTS};
 use crate::run::differs;
@@ -38,6 +39,10 @@ pub fn mark(trial: &Trial, (a, b): (&Side, &Side), differences: &mut [Difference
             other.rig != entry.rig && same && (holds(other, a) || holds(other, b))
         };
         if trial.differs.iter().any(alike) {
+            continue;
+        }
+        // What is not compared cannot occur.
+        if entry.field.as_deref().is_some_and(|field| !is_held(field, (a, b))) {
             continue;
         }
         let side = if entry.rig == a.rig { a } else { b };

@@ -179,6 +179,11 @@ fn another_value_says_nothing_when_a_rig_was_late_enough_to_change_it(
 )]
 #[case::of_this_version("{rig: linux, when: linux > 6, step: one, field: ipv4.ttl, why: because}", 0, "same")]
 #[case::a_counter_that_nobody_checks("{rig: linux, field: snmp.Ip.InDelivers, why: because}", 9, "stale")]
+#[case::a_counter_of_a_device_that_a_kernel_lacks(
+    "{rig: linux, field: ethtool.rx_packets, why: because}",
+    9,
+    ""
+)]
 #[case::a_counter_that_run_judges("{rig: linux, field: snmp.Udp.OutDatagrams, why: because}", 9, "")]
 fn a_difference_that_is_listed_is_meant_and_must_occur(
     #[case] entry: &str,
