@@ -7,6 +7,7 @@
 
 use harness::case::{self, model::RigKind, model::Trial};
 use harness::report::again::Again;
+use harness::run::conclusive::conclusive;
 use harness::run::governor::Governor;
 use harness::run::{RigFactory, TrialReport, Verdict, artifacts, covers, execute, rigs, trial::skip_reason};
 use libtest_mimic::{Arguments, Failed, Trial as Test};
@@ -21,8 +22,6 @@ use std::time::Duration;
 const RIGS: [RigKind; 3] = [RigKind::Emu, RigKind::Linux, RigKind::Qemu];
 /// In real time a case that itself waits for longer is left out, as `wireproof run` does.
 const MAX_WAIT: Duration = Duration::from_secs(10);
-/// How often a trial runs again that was inconclusive, as `wireproof run --retries` does it.
-const RETRIES: usize = 3;
 /// Nobody stops a test.
 static NEVER: AtomicBool = AtomicBool::new(false);
 
@@ -131,12 +130,7 @@ fn once(shared: &Shared, trial: &Trial) -> TrialReport {
 
 fn run(shared: &Shared, trial: &Trial) -> Result<(), Failed> {
     let kind = shared.factory.kind();
-    let mut report = once(shared, trial);
-    for _ in 0..RETRIES {
-        let Verdict::Inconclusive(why) = &report.verdict else { break };
-        eprintln!("{}: inconclusive, and run again: {why}", name_of(kind, trial));
-        report = once(shared, trial);
-    }
+    let mut report = conclusive(&name_of(kind, trial), || once(shared, trial));
     let capture = artifacts::capture(&report.record, trial);
     if let Some(journey) = &mut report.journey {
         artifacts::note_wire(journey, &capture);

@@ -1,6 +1,7 @@
 //! What is asked of the suite itself: a case that Linux does not run says why, and one that is wrong fails wherever it is run.
 
 use harness::case::{self, model::RigKind, model::Trial};
+use harness::run::conclusive::conclusive;
 use harness::run::{RigFactory, Verdict, execute, rigs};
 use libtest_mimic::{Arguments, Failed, Trial as Test};
 use std::path::{Path, PathBuf};
@@ -23,9 +24,6 @@ const WRONG_ON_EMU: [(&str, &str); 2] = [
     ),
     ("conserve_that_cannot_be_decided", "what this asks for cannot be decided for snmp "),
 ];
-
-/// How often a trial runs again at most that says nothing.
-const RETRIES: usize = 5;
 
 fn main() -> ExitCode {
     let mut tests = vec![Test::test("cases_that_linux_does_not_run_say_why", say_why)];
@@ -85,15 +83,8 @@ fn needing(
 
 fn fails(factory: &dyn RigFactory, stem: &str, shown: &str) -> Result<(), Failed> {
     for trial in read(&format!("fixtures/wrong-cases/{stem}.yaml"))? {
-        let once = || execute(factory, &trial, Duration::from_secs(10), &AtomicBool::new(false)).verdict;
-        let mut verdict = once();
-        // A machine that is late says nothing of it.
-        for _ in 0..RETRIES {
-            let Verdict::Inconclusive(why) = &verdict else { break };
-            eprintln!("{stem}: inconclusive, and run again: {why}");
-            verdict = once();
-        }
-        match verdict {
+        let once = || execute(factory, &trial, Duration::from_secs(10), &AtomicBool::new(false));
+        match conclusive(stem, once).verdict {
             Verdict::Fail(failure) if failure.to_string().contains(shown) => {}
             other => return Err(format!("{stem} must fail and show {shown:?}: {other:?}").into()),
         }

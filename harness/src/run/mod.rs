@@ -4,6 +4,7 @@ pub mod artifacts;
 pub mod calls;
 pub mod canary;
 pub mod check;
+pub mod conclusive;
 pub mod conserve;
 pub mod covers;
 pub mod datagrams;

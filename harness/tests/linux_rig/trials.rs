@@ -11,15 +11,13 @@ use harness::case::rigs::Rigs;
 use harness::frame::{FieldSpec, FrameSpec, Layer, Value, field};
 use harness::rig::linux::{LinuxRig, missing, unreadable, wire::WireKind};
 use harness::rig::{Rig, RigError};
+use harness::run::conclusive::conclusive;
 use harness::run::{RigFactory, Verdict, execute};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// A fresh rig for each trial.
 struct LinuxFactory;
-
-/// How often a trial runs again at most that says nothing.
-const RETRIES: usize = 5;
 
 impl RigFactory for LinuxFactory {
     fn kind(&self) -> RigKind {
@@ -113,14 +111,8 @@ pub fn lacks(wire: WireKind, commands: &[&str]) -> Option<String> {
 
 /// How a trial ends. One that says nothing, as the machine was late, is run again, and said to be.
 fn verdict(trial: &Trial) -> Verdict {
-    let once = || execute(&LinuxFactory, trial, Duration::from_secs(10), &AtomicBool::new(false)).verdict;
-    let mut verdict = once();
-    for _ in 0..RETRIES {
-        let Verdict::Inconclusive(why) = &verdict else { break };
-        eprintln!("inconclusive, and run again: {why}");
-        verdict = once();
-    }
-    verdict
+    let once = || execute(&LinuxFactory, trial, Duration::from_secs(10), &AtomicBool::new(false));
+    conclusive(&trial.name(), once).verdict
 }
 
 fn passes(trial: &Trial) -> Outcome {

@@ -15,8 +15,6 @@ use std::time::{Duration, Instant};
 
 /// How long a command may take: on a busy machine `ip` was seen to wait for over 15 s while the kernel took other namespaces down.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// What is said inside of a command that has not ended.
-const LATE: &str = "it is late";
 /// How much of what it prints is kept.
 const OUTPUT_LIMIT: usize = 1 << 20;
 
@@ -61,18 +59,16 @@ fn start(
     let mut child = descriptors::start(|| command.spawn()).map_err(broken)?;
     // It holds the writing ends of the pipe.
     drop(command);
-    let deadline = Instant::now() + within;
-    let printed = collect(output, deadline);
-    let status = printed.and_then(|printed| Ok((printed, wait(&mut child, deadline)?)));
+    let end = End { begin: Instant::now(), within };
+    let printed = collect(output, end);
+    let status = printed.and_then(|printed| Ok((printed, wait(&mut child, end)?)));
     match status {
         Ok((printed, status)) => {
             Ok(CommandResult { status, output: String::from_utf8_lossy(&printed).into_owned() })
         }
         Err(e) => {
             kill(&mut child);
-            let late = format!("did not end within {} s", within.as_secs());
-            let why = if e == LATE { late } else { e };
-            Err(RigError::Broken(format!("`{}`: {why}", words.join(" "))))
+            Err(RigError::Broken(format!("`{}`: {e}", words.join(" "))))
         }
     }
 }
@@ -118,16 +114,32 @@ pub fn absent(program: &str) -> String {
     }
 }
 
+/// By when a command has to have ended.
+#[derive(Clone, Copy)]
+struct End {
+    begin: Instant,
+    within: Duration,
+}
+
+impl End {
+    fn left(self) -> Duration {
+        self.within.saturating_sub(self.begin.elapsed())
+    }
+
+    fn missed(self) -> String {
+        format!("did not end within {} s", self.within.as_secs())
+    }
+}
+
 /// All that comes until the last writer is gone.
-fn collect(mut output: PipeReader, deadline: Instant) -> Result<Vec<u8>, String> {
+fn collect(mut output: PipeReader, end: End) -> Result<Vec<u8>, String> {
     let mut all = Vec::new();
     let mut part = [0; 4096];
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        let mut end = [PollFd::new(output.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut end, timeout) {
-            Ok(0) => return Err(LATE.to_owned()),
+        let timeout = PollTimeout::try_from(end.left()).unwrap_or(PollTimeout::MAX);
+        let mut ready = [PollFd::new(output.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut ready, timeout) {
+            Ok(0) => return Err(end.missed()),
             Err(Errno::EINTR) => continue,
             Err(e) => return Err(format!("{e:?}")),
             Ok(_) => {}
@@ -143,13 +155,13 @@ fn collect(mut output: PipeReader, deadline: Instant) -> Result<Vec<u8>, String>
 }
 
 /// The exit status; 128 and the signal's number, as a shell would say, if a signal ended it.
-fn wait(child: &mut Child, deadline: Instant) -> Result<i32, String> {
+fn wait(child: &mut Child, end: End) -> Result<i32, String> {
     loop {
         if let Some(status) = child.try_wait().map_err(|e| e.to_string())? {
             return Ok(status.code().or(status.signal().map(|s| 128 + s)).unwrap_or(-1));
         }
-        if Instant::now() >= deadline {
-            return Err(LATE.to_owned());
+        if end.left().is_zero() {
+            return Err(end.missed());
         }
         std::thread::sleep(Duration::from_micros(200));
     }

@@ -39,13 +39,17 @@ fn trials(folder: &Path, files: &[(&str, &str)]) -> Vec<Trial> {
     crate::case::load(&[folder.to_owned()]).expect("the cases are right")
 }
 
+/// One trial after the other, each once.
+fn alone<'r>(cancelled: &'r AtomicBool, again: &'r Again) -> Options<'r> {
+    Options { jobs: 1, max_wait: Duration::from_secs(10), retries: 0, cancelled, again }
+}
+
 /// Runs all, and gives the results, without their time, and every file that was left.
 fn run_all(trials: &[Trial], jobs: usize, out: &Path) -> (Vec<String>, BTreeMap<String, Vec<u8>>) {
     let factory = rigs::factory(RigKind::Emu, &rigs::With::default()).expect("the emu rig needs nothing");
     let cancelled = AtomicBool::new(false);
     let again = Again::default();
-    let options =
-        Options { jobs, max_wait: Duration::from_secs(10), retries: 0, cancelled: &cancelled, again: &again };
+    let options = Options { jobs, ..alone(&cancelled, &again) };
     let keep = |trial: &Trial, report: &mut TrialReport| {
         artifacts::write(out, RigKind::Emu, trial, report, &again).expect("the folder can be written");
         None
@@ -116,8 +120,7 @@ fn a_trial_that_says_nothing_is_run_again_as_often_as_is_asked_for(
     let trials = trials(folder.path(), &[("b.yaml", FAILS)]);
     let factory = rigs::factory(RigKind::Emu, &rigs::With::default()).expect("the emu rig needs nothing");
     let (cancelled, again) = (AtomicBool::new(false), Again::default());
-    let max_wait = Duration::from_secs(10);
-    let options = Options { jobs: 1, max_wait, retries, cancelled: &cancelled, again: &again };
+    let options = Options { retries, ..alone(&cancelled, &again) };
     let ran = AtomicUsize::new(0);
     let keep = |_: &Trial, report: &mut TrialReport| match ran.fetch_add(1, Ordering::Relaxed) {
         0 => {
@@ -139,8 +142,7 @@ fn a_failure_is_not_run_again() {
     let trials = trials(folder.path(), &[("b.yaml", FAILS)]);
     let factory = rigs::factory(RigKind::Emu, &rigs::With::default()).expect("the emu rig needs nothing");
     let (cancelled, again) = (AtomicBool::new(false), Again::default());
-    let max_wait = Duration::from_secs(10);
-    let options = Options { jobs: 1, max_wait, retries: 3, cancelled: &cancelled, again: &again };
+    let options = Options { retries: 3, ..alone(&cancelled, &again) };
     let mut told = Vec::new();
     run(factory.as_ref(), &trials, &[&trials[0]], options, &|_, _| None, &mut |entry| {
         told.push((entry.verdict.word(), entry.earlier.len()));
