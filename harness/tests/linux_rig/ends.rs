@@ -22,6 +22,8 @@ const NOBODY: u32 = 65534;
 
 /// Commands, calls that block, frames and waits.
 const BUSY: [&str; 4] = ["cases/blocking", "cases/qdisc", "cases/netfilter", "cases/udp"];
+/// It waits for over a second, so that it can be seen, and is held against no time.
+const LONG: &str = "cases/neigh/permanent_neighbour_is_never_asked.yaml";
 const SHORT: &str = "cases/udp/one_datagram.yaml";
 
 fn root() -> PathBuf {
@@ -123,7 +125,7 @@ fn ended(child: &mut Child) -> Result<ExitStatus, Failed> {
 /// A run that passes, and one that fails: a case that expects what does not come.
 pub fn passed_or_failed() -> Outcome {
     let run = Run::new("verdicts")?;
-    let mut child = run.start(&[SHORT])?;
+    let mut child = run.start(&[LONG])?;
     let seen = run.processes();
     assert_eq!((ended(&mut child)?.code(), seen.len()), (Some(0), 1), "the run was seen while it was there");
     run.nothing_left()?;
