@@ -6,7 +6,7 @@ use super::model::{
 use super::problem::{Problem, choose};
 use super::reader::Read;
 use super::rigs::Rigs;
-use super::shape::{CHECK, JOURNEY, LIMIT, PACKET, RIGS, ROUTE, VIRTUAL};
+use super::shape::{CHECK, IGB, JOURNEY, LIMIT, PACKET, RIGS, ROUTE, VIRTUAL};
 use super::symbols::{NETDEV, NUD_STATES, QDISC, SNMP, SOFTIRQS, TCP_INFO, TCP_STATES};
 use super::trial::TrialReader;
 use super::yaml::{Kind, Node};
@@ -47,14 +47,16 @@ impl TrialReader<'_> {
 
     /// A list of rigs, not empty, or `{only: [emu], because: …}`.
     pub fn rigs(&mut self, node: &Node) -> Read<Rigs> {
-        let (list, clock, because) = match &node.kind {
-            Kind::List(_) => (node, None, None),
+        let (list, clock, port, because) = match &node.kind {
+            Kind::List(_) => (node, None, None, None),
             Kind::Map(_) => {
                 let fields = self.r.fields(node, "rigs", &[LIMIT])?;
                 let because = self.r.need(&fields, "because").and_then(|why| self.reason(why))?;
                 let clock = fields.get("clock");
                 clock.map(|clock| self.r.one_of(clock, VIRTUAL)).transpose()?;
-                (self.r.need(&fields, "only")?, clock, Some(because))
+                let port = fields.get("port");
+                port.map(|port| self.r.one_of(port, IGB)).transpose()?;
+                (self.r.need(&fields, "only")?, clock, port, Some(because))
             }
             Kind::Scalar(_) => {
                 let help = "write `[emu, qemu]`, or `{only: [emu, qemu], because: \"…\"}`";
@@ -69,8 +71,12 @@ impl TrialReader<'_> {
             let help = "leave it out: qemu alone has a choice of clocks";
             return self.r.wrong(clock, "nothing where qemu is not among the rigs", help);
         }
-        let is_virtual = clock.is_some();
-        Ok(Rigs { only: names.into_iter().map(rig).collect(), is_virtual, because })
+        if let Some(port) = port.filter(|_| !names.contains(&"linux")) {
+            let help = "leave it out: linux alone has a choice of ports";
+            return self.r.wrong(port, "nothing where linux is not among the rigs", help);
+        }
+        let (is_virtual, is_igb) = (clock.is_some(), port.is_some());
+        Ok(Rigs { only: names.into_iter().map(rig).collect(), is_virtual, is_igb, because })
     }
 
     /// A text that says something.

@@ -55,7 +55,7 @@ pub(super) fn condition(r: &mut Reader, node: &Node) -> Read<String> {
         _ => r.wrong(
             node,
             "a condition",
-            "such as `qemu <= 10.0.2` or `linux >= 6.18`, or one of `tap`, `veth`, `virtual`",
+            "such as `qemu <= 10.0.2` or `linux >= 6.18`, or one of `tap`, `veth`, `virtual`, `igb`",
         ),
     }
 }

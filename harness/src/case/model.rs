@@ -123,8 +123,9 @@ impl Trial {
     }
 }
 
-/// What the port of the linux rig can be, as a condition of `differs:`. `virtual` is any device without hardware.
-pub const PORTS: [&str; 3] = ["tap", "veth", "virtual"];
+/// What the port of the linux rig can be, as a condition of `differs:`. `virtual` is any device without hardware, `igb` one that
+/// the kernel's igb drives.
+pub const PORTS: [&str; 4] = ["tap", "veth", "virtual", "igb"];
 
 /// A known deviation of one rig.
 #[derive(Clone, Debug)]

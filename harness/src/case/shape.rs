@@ -44,6 +44,8 @@ pub(super) const fn step(name: &'static str, form: Form, about: &'static str) ->
 pub const RIGS: &[&str] = &["emu", "qemu", "vfio", "linux"];
 /// What `clock:` of `rigs:` can say.
 pub const VIRTUAL: &[&str] = &["virtual"];
+/// What `port:` of `rigs:` can say.
+pub const IGB: &[&str] = &["igb"];
 /// What a call's `flags:` can hold, as in send(2) and recv(2).
 pub const MSG_FLAGS: &[&str] = &[
     "MSG_OOB",
@@ -97,6 +99,7 @@ pub const CASE: &[Key] = &[
 pub const LIMIT: &[Key] = &[
     must("only", Form::SomeOf(RIGS), "The rigs that can."),
     key("clock", Form::OneOf(VIRTUAL), "`virtual`: qemu not with `--clock real`."),
+    key("port", Form::OneOf(IGB), "`igb`: linux only in a lab, on a port that its igb drives."),
     must("because", Form::Text, "What the others cannot do; a skip shows it behind a colon."),
 ];
 /// `differs:`
@@ -105,7 +108,7 @@ pub const DIFFERS: &[Key] = &[
     key(
         "when",
         Form::Text,
-        "A version condition such as `qemu <= 10.0.2` or `linux >= 6.18`; or what the port of the linux rig is: `tap`, `veth`, or \
+        "A version condition such as `qemu <= 10.0.2` or `linux >= 6.18`; or what the port of the linux rig is: `tap`, `veth`, `igb`, or \
          `virtual` (either of them, in a lab too: a device without hardware, which filters no addresses and counts no groups).",
     ),
     key("step", Form::Name, "The named step that it is about."),

@@ -3,6 +3,7 @@
 use super::check::refuse;
 use crate::case::load;
 use crate::case::model::{RigKind, Trial};
+use crate::case::rigs::Rigs;
 use crate::report::output::{printable, put};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -51,8 +52,8 @@ fn cases(trials: &[Trial]) -> impl Iterator<Item = &[Trial]> {
 }
 
 fn rigs(trial: &Trial) -> Vec<&'static str> {
-    let all = [RigKind::Emu, RigKind::Qemu, RigKind::Vfio, RigKind::Linux];
-    trial.rigs.as_ref().map_or(&all[..], |rigs| &rigs.only).iter().map(|rig| rig.name()).collect()
+    let all = || [RigKind::Emu, RigKind::Qemu, RigKind::Vfio, RigKind::Linux].map(RigKind::name).to_vec();
+    trial.rigs.as_ref().map_or_else(all, Rigs::names)
 }
 
 fn human(trials: &[Trial]) -> String {

@@ -6,6 +6,7 @@
 use super::counters::is_held;
 use super::{Difference, Side};
 use crate::case::model::{Differs, Extent, RigKind, Trial, UDP_SEGMENTS};
+use crate::case::rigs::Here;
 use crate::run::differs;
 use std::collections::BTreeSet;
 
@@ -46,7 +47,8 @@ pub fn mark(trial: &Trial, (a, b): (&Side, &Side), differences: &mut [Difference
             continue;
         }
         let side = if entry.rig == a.rig { a } else { b };
-        let is_stated = differs::is_stated(trial, entry, side.observed.is_virtual);
+        let (is_virtual, is_igb) = (side.observed.is_virtual, side.observed.versions.contains_key("igb"));
+        let is_stated = differs::is_stated(trial, entry, Here { rig: side.rig, is_virtual, is_igb });
         if !occurred && !entry.everywhere && !is_stated && !failed(differences) {
             stale.push(if entry.seen.is_some() {
                 differs::stale(entry, side.observed.versions.get("qemu").map(String::as_str))

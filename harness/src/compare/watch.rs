@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 const SETTLE: Nanos = 20_000_000;
 
 /// The parts of a rig whose versions a case can name, and what its port can be.
-const PARTS: [&str; 6] = ["linux", "kernel", "qemu", PORTS[0], PORTS[1], PORTS[2]];
+const PARTS: [&str; 7] = ["linux", "kernel", "qemu", PORTS[0], PORTS[1], PORTS[2], PORTS[3]];
 
 /// A call of an application.
 #[derive(Clone, Debug, Default)]

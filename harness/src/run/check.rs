@@ -4,7 +4,8 @@ use super::outcome::{nanos, show_time, slack};
 use super::path;
 use super::unread::Unread;
 use crate::case::model::Action;
-use crate::case::model::{Check, CheckItem, Comparison, Expected, Nanos, RigKind, Source, Trial};
+use crate::case::model::{Check, CheckItem, Comparison, Expected, Nanos, Source, Trial};
+use crate::case::rigs::Here;
 use crate::rig::{Reading, Readings, Rig, RigError};
 use std::collections::BTreeMap;
 
@@ -75,10 +76,10 @@ impl Baseline {
     }
 }
 
-/// Whether a check is for this rig, with the time that it has: virtual or not.
+/// Whether a check is for this rig, with the time and the port that it has.
 #[must_use]
-pub fn applies(check: &Check, rig: RigKind, is_virtual: bool) -> bool {
-    check.rigs.as_ref().is_none_or(|rigs| rigs.allow(rig, is_virtual))
+pub fn applies(check: &Check, here: Here) -> bool {
+    check.rigs.as_ref().is_none_or(|rigs| rigs.allow(here))
 }
 
 /// Whether a source has counters.

@@ -5,6 +5,7 @@ use super::datagrams::Datagrams;
 use super::verdict::Failure;
 use crate::case::KNOWN_DIFFERENCES;
 use crate::case::model::{Action, CheckItem, Differs, Extent, Outcome, RigKind, Step, Trial, UDP_SEGMENTS};
+use crate::case::rigs::Here;
 use crate::frame::FrameSpec;
 use crate::rig::Rig;
 use std::cmp::Ordering;
@@ -14,7 +15,7 @@ use std::collections::BTreeSet;
 #[derive(Debug)]
 pub struct Deviations<'t> {
     trial: &'t Trial,
-    is_virtual: bool,
+    here: Here,
     /// QEMU's version, where there is one.
     qemu: Option<String>,
     listed: Vec<Listed<'t>>,
@@ -63,6 +64,7 @@ impl<'t> Deviations<'t> {
     #[must_use]
     pub fn of(trial: &'t Trial, rig: &dyn Rig) -> Self {
         let (kind, is_virtual) = (rig.kind(), rig.is_virtual());
+        let place = Here { rig: kind, is_virtual, is_igb: rig.version("igb").is_some() };
         let here = |differs: &&Differs| {
             differs.rig == kind
                 && !matches!(differs.extent, Extent::By(_))
@@ -70,7 +72,7 @@ impl<'t> Deviations<'t> {
         };
         let listed = |differs| Listed { differs, occurred: false, came: BTreeSet::new(), other: None };
         let listed = trial.differs.iter().filter(here).map(listed).collect();
-        Self { trial, is_virtual, qemu: rig.version("qemu"), listed }
+        Self { trial, here: place, qemu: rig.version("qemu"), listed }
     }
 
     /// Whether a difference in this step and field, between what was expected and what came, is listed; if so, it has occurred.
@@ -116,7 +118,7 @@ impl<'t> Deviations<'t> {
     pub fn unstated(&self) -> impl Iterator<Item = (usize, &'t Differs)> {
         let unstated = |(index, Listed { differs, .. }): (usize, &Listed<'t>)| {
             let is_judged = differs.seen.is_some() && !differs.everywhere;
-            (is_judged && !is_stated(self.trial, differs, self.is_virtual)).then_some((index, *differs))
+            (is_judged && !is_stated(self.trial, differs, self.here)).then_some((index, *differs))
         };
         self.listed.iter().enumerate().filter_map(unstated)
     }
@@ -144,7 +146,7 @@ impl<'t> Deviations<'t> {
                 self.each_came(entry)?;
                 continue;
             }
-            if is_stated(self.trial, differs, self.is_virtual) {
+            if is_stated(self.trial, differs, self.here) {
                 return Err(self.stale(entry));
             }
             if !unstated.contains(&index) {
@@ -250,9 +252,9 @@ pub fn names(listed: &str, field: &str) -> bool {
 
 /// Whether the case itself states something of what an entry lists, so that a run can see whether it occurs: the step as a
 /// whole (no `field:`), a field that a pattern gives or what a call must give, a counter or state that a check asks for.
-/// What it does not state only a comparison sees. `is_virtual` is the time of the entry's rig.
+/// What it does not state only a comparison sees. `here` is the entry's rig.
 #[must_use]
-pub fn is_stated(trial: &Trial, entry: &Differs, is_virtual: bool) -> bool {
+pub fn is_stated(trial: &Trial, entry: &Differs, here: Here) -> bool {
     let Some(field) = entry.field.as_ref().filter(|field| *field != UDP_SEGMENTS) else { return true };
     let steps = trial.steps.iter().filter(|step| {
         entry.step.is_none() || entry.step == step.name || entry.step.as_deref() == background(step)
@@ -265,7 +267,7 @@ pub fn is_stated(trial: &Trial, entry: &Differs, is_virtual: bool) -> bool {
                 field.strip_prefix(check::source_name(&source)).is_some_and(|rest| rest.starts_with('.'))
             })
         }
-        action => states(action, field, (entry.rig, is_virtual)),
+        action => states(action, field, here),
     })
 }
 
@@ -279,7 +281,7 @@ fn background(step: &Step) -> Option<&str> {
 }
 
 /// Whether a step says what a field must be.
-fn states(action: &Action, field: &str, (rig, is_virtual): (RigKind, bool)) -> bool {
+fn states(action: &Action, field: &str, here: Here) -> bool {
     let pattern = |spec: &FrameSpec| {
         spec.fields.iter().any(|f| names(field, &f.field.name()))
             || spec.tcp.is_some() && field == "tcp.flags"
@@ -297,7 +299,7 @@ fn states(action: &Action, field: &str, (rig, is_virtual): (RigKind, bool)) -> b
             let is = |item: &CheckItem| {
                 names(field, &format!("{}.{}", check::source_name(&item.source), item.key))
             };
-            check::applies(check, rig, is_virtual) && check.items.iter().any(is)
+            check::applies(check, here) && check.items.iter().any(is)
         }
         _ => false,
     }

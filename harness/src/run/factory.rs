@@ -1,6 +1,7 @@
 //! Makes a fresh rig for each trial, so that trials are independent of each other and of their order.
 
 use crate::case::model::{CheckItem, RigKind, Trial};
+use crate::case::rigs::Here;
 use crate::rig::{Rig, RigError};
 
 /// Makes rigs of one kind. Shared by all worker threads; a rig itself stays in its thread.
@@ -11,6 +12,16 @@ pub trait RigFactory: Send + Sync {
     /// Whether its rigs' time is virtual, so that waiting is free; a trial with a real peer is in real time on any rig.
     fn is_virtual(&self) -> bool {
         self.kind() == RigKind::Emu
+    }
+
+    /// Whether the kernel's igb drives the port of its rigs.
+    fn is_igb(&self) -> bool {
+        false
+    }
+
+    /// What `rigs:` of a case can tell of it.
+    fn here(&self) -> Here {
+        Here { rig: self.kind(), is_virtual: self.is_virtual(), is_igb: self.is_igb() }
     }
 
     /// What a trial needs that this machine does not have; it is skipped with this reason. `None`: it can run.
@@ -72,6 +83,10 @@ impl<A: Around> RigFactory for A {
 
     fn is_virtual(&self) -> bool {
         self.inner().is_virtual()
+    }
+
+    fn is_igb(&self) -> bool {
+        self.inner().is_igb()
     }
 
     fn missing(&self, trial: &Trial) -> Option<String> {

@@ -150,6 +150,10 @@ impl RigFactory for LabFactory {
         RigKind::Linux
     }
 
+    fn is_igb(&self) -> bool {
+        self.0.is_igb()
+    }
+
     fn missing(&self, trial: &Trial) -> Option<String> {
         self.0.missing(trial)
     }
@@ -166,8 +170,8 @@ impl RigFactory for LabFactory {
         Some(1)
     }
 
-    fn create(&self, _trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
-        Ok(Box::new(linux::LinuxRig::in_a_lab(&self.0)?))
+    fn create(&self, trial: &Trial) -> Result<Box<dyn Rig>, RigError> {
+        Ok(Box::new(linux::LinuxRig::in_a_lab(&self.0, trial)?))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::outcome::slack;
 use crate::case::model::{Action, Expect, Interrupts, RigKind, Step, Tolerance, Trial};
+use crate::case::rigs::Here;
 use crate::frame::Layer;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -65,11 +66,12 @@ pub fn smallest_tolerance(trial: &Trial) -> Option<Duration> {
     trial.steps.iter().filter_map(of_a_step).min()
 }
 
-/// Why a rig, whose time is virtual or not, does not run a trial; `None`: it does.
+/// Why a rig does not run a trial; `None`: it does.
 #[must_use]
-pub fn skip_reason(trial: &Trial, (rig, is_virtual): (RigKind, bool), max_wait: Duration) -> Option<String> {
+pub fn skip_reason(trial: &Trial, here: Here, max_wait: Duration) -> Option<String> {
+    let Here { rig, is_virtual, .. } = here;
     if let Some(rigs) = &trial.rigs
-        && !rigs.allow(rig, is_virtual)
+        && !rigs.allow(here)
     {
         return Some(format!("the case is for {rigs}"));
     }
@@ -106,7 +108,8 @@ mod tests {
         let text = format!("about: A case.\nrigs: {rigs}\nsteps:\n  - wait: 1s\n");
         std::fs::write(&path, text).expect("it can be written");
         let trials = crate::case::load(&[path]).expect("the case is right");
-        let reason = |rig| skip_reason(&trials[0], (rig, rig == RigKind::Emu), Duration::from_secs(10));
+        let here = |rig| Here { rig, is_virtual: rig == RigKind::Emu, is_igb: false };
+        let reason = |rig| skip_reason(&trials[0], here(rig), Duration::from_secs(10));
         assert_eq!(reason(RigKind::Linux), Some(format!("the case is for {limit}")));
         assert_eq!(reason(RigKind::Emu), None);
     }
@@ -124,10 +127,27 @@ mod tests {
         let text = format!("about: A case.\nrigs: {rigs}\nsteps:\n  - wait: 1s\n");
         std::fs::write(&path, text).expect("it can be written");
         let trials = crate::case::load(&[path]).expect("the case is right");
-        let reason =
-            |is_virtual| skip_reason(&trials[0], (RigKind::Qemu, is_virtual), Duration::from_secs(10));
-        let emu = skip_reason(&trials[0], (RigKind::Emu, true), Duration::from_secs(10));
-        assert_eq!((reason(true), emu), (None, None));
-        assert_eq!(reason(false), limit.map(|limit| format!("the case is for {limit}")));
+        let on = |rig, is_virtual| {
+            skip_reason(&trials[0], Here { rig, is_virtual, is_igb: false }, Duration::from_secs(10))
+        };
+        assert_eq!((on(RigKind::Qemu, true), on(RigKind::Emu, true)), (None, None));
+        assert_eq!(on(RigKind::Qemu, false), limit.map(|limit| format!("the case is for {limit}")));
+    }
+
+    #[rstest]
+    #[case::a_case_for_an_igb("port: igb, ", Some("vfio, linux on an igb only: a TAP has one queue"))]
+    #[case::a_case_for_any_port("", None)]
+    fn a_case_may_be_for_one_port_of_linux(#[case] port: &str, #[case] limit: Option<&str>) {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let path = folder.path().join("a.yaml");
+        let rigs = format!("{{only: [vfio, linux], {port}because: a TAP has one queue}}");
+        let text = format!("about: A case.\nrigs: {rigs}\nsteps:\n  - wait: 1s\n");
+        std::fs::write(&path, text).expect("it can be written");
+        let trials = crate::case::load(&[path]).expect("the case is right");
+        let on = |rig, is_igb| {
+            skip_reason(&trials[0], Here { rig, is_virtual: false, is_igb }, Duration::from_secs(10))
+        };
+        assert_eq!((on(RigKind::Linux, true), on(RigKind::Vfio, false)), (None, None));
+        assert_eq!(on(RigKind::Linux, false), limit.map(|limit| format!("the case is for {limit}")));
     }
 }

@@ -128,7 +128,7 @@ pub fn skip_reason(factory: &dyn RigFactory, trial: &Trial, max_wait: Duration) 
 }
 
 fn left_out(factory: &dyn RigFactory, trial: &Trial, unread: &Unread, max_wait: Duration) -> Option<String> {
-    select::skip_reason(trial, (factory.kind(), factory.is_virtual()), max_wait)
+    select::skip_reason(trial, factory.here(), max_wait)
         .or_else(|| factory.missing(trial))
         .or_else(|| unread.nothing_left(trial))
 }

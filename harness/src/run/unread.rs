@@ -75,8 +75,7 @@ fn checks(trial: &Trial) -> impl Iterator<Item = (usize, &Check)> {
 
 /// Why a check is not for this rig at all, by the case itself.
 fn limited(check: &Check, factory: &dyn RigFactory) -> Option<String> {
-    let rigs =
-        check.rigs.as_ref().filter(|_| !check::applies(check, factory.kind(), factory.is_virtual()))?;
+    let rigs = check.rigs.as_ref().filter(|_| !check::applies(check, factory.here()))?;
     Some(format!("the check is for {rigs}"))
 }
 

@@ -262,5 +262,5 @@ pub fn skips() -> Outcome {
     for text in ["ethtool -K eth0 tso off gso on", "ethtool -K eth0 gso off", "ethtool -k eth0"] {
         passes(&trial(vec![run(text)]))?;
     }
-    passes(&journal(Some(Rigs { only: vec![RigKind::Emu], is_virtual: false, because: None })))
+    passes(&journal(Some(Rigs { only: vec![RigKind::Emu], is_virtual: false, is_igb: false, because: None })))
 }

@@ -155,6 +155,10 @@ pub enum Settings {
     Coalescing = 0x0e,
     /// `ETHTOOL_GRINGPARAM`.
     Rings = 0x10,
+    /// `ETHTOOL_GPAUSEPARAM`.
+    Pauses = 0x12,
+    /// `ETHTOOL_GRXFHINDIR`.
+    Indirection = 0x38,
     /// `ETHTOOL_GFEATURES`.
     Features = 0x3a,
     /// `ETHTOOL_GCHANNELS`.
@@ -164,21 +168,26 @@ pub enum Settings {
 /// How many words of features there is room for, with four numbers in each block of 32 features.
 const FEATURE_BLOCKS: u32 = 8;
 
+/// How many entries of an indirection table there is room for; a larger one is an error.
+const TABLE_ENTRIES: u32 = 1024;
+
 /// What a device has set, in the words of the kernel's struct; those behind it are zero.
 ///
 /// # Errors
 /// EOPNOTSUPP where the device does not have it.
 pub fn ethtool_settings(socket: BorrowedFd<'_>, device: &str, settings: Settings) -> Result<Vec<u32>, Errno> {
-    // The largest, features, has 2 words and 4 in each block.
-    let mut words = [0; 64];
+    // The largest, the indirection table, has 2 words and its entries.
+    let mut words = [0; 2 + TABLE_ENTRIES as usize];
     words[0] = settings as u32;
-    if matches!(settings, Settings::Features) {
-        words[1] = FEATURE_BLOCKS;
-    }
+    words[1] = match settings {
+        Settings::Features => FEATURE_BLOCKS,
+        Settings::Indirection => TABLE_ENTRIES,
+        _ => 0,
+    };
     let mut ifreq = request(device)?;
     ifreq.ifr_ifru.ifru_data = words.as_mut_ptr().cast();
     // SAFETY: the ifreq and the words that it points to outlive the call; each of the requests writes no more than they have room
-    // for: 23 words of coalescing, 9 of rings and of channels, and of features as many blocks as it is told.
+    // for: 23 words of coalescing, 9 of rings and of channels, 4 of pauses, and of features and of the table as much as it is told.
     unsafe { ask_ethtool(socket.as_raw_fd(), &raw const ifreq) }?;
     Ok(words.to_vec())
 }

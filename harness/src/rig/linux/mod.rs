@@ -41,7 +41,7 @@ pub use capability::{missing, unreadable, unusable};
 pub use doctor::Finding;
 pub use sources::unavailable;
 
-use crate::case::model::{Command, Nanos, RigKind, Source, Syscall};
+use crate::case::model::{Command, Nanos, RigKind, Source, Syscall, Trial};
 use crate::rig::vfio::of_qemu;
 use crate::rig::{CallId, CallResult, CommandResult, Event, Finished, Journey};
 use crate::rig::{Reading, Readings, Rig, RigError};
@@ -80,6 +80,8 @@ pub struct LinuxRig {
     namespace: Arc<Namespace>,
     /// The namespace, its device and its wire are those of a lab: they stay when the trial ends.
     in_a_lab: bool,
+    /// The kernel's igb drives its device.
+    is_igb: bool,
     moments: Moments,
     notes: Vec<String>,
     kind: WireKind,
@@ -128,17 +130,17 @@ impl LinuxRig {
         Ok(rig)
     }
 
-    /// The port of a lab, as every case starts with it. Trials run one at a time there.
+    /// The port of a lab, as every case starts with it, for a trial. Trials run one at a time there.
     ///
     /// # Errors
     /// [`RigError::Broken`] when the port cannot be made what it was, or has no carrier.
-    pub fn in_a_lab(lab: &Lab) -> Result<Self, RigError> {
+    pub fn in_a_lab(lab: &Lab, trial: &Trial) -> Result<Self, RigError> {
         let (to, happenings) = channel();
-        let ready = lab.ready(to.clone()).map_err(RigError::Broken)?;
+        let ready = lab.ready(to.clone(), trial).map_err(RigError::Broken)?;
         let mut agents = Agents::new(to);
         agents.add(&ready.namespace, None)?;
         let mut rig = Self::of(Box::new(ready.wire), agents, ready.namespace, happenings);
-        (rig.in_a_lab, rig.default_qdisc) = (true, ready.default_qdisc);
+        (rig.in_a_lab, rig.is_igb, rig.default_qdisc) = (true, lab.is_igb(), ready.default_qdisc);
         Ok(rig)
     }
 
@@ -153,6 +155,7 @@ impl LinuxRig {
             agents,
             namespace,
             in_a_lab: false,
+            is_igb: false,
             moments: Moments::new(happenings),
             notes: Vec::new(),
             kind: WireKind::Auto,
@@ -208,6 +211,7 @@ impl Rig for LinuxRig {
             "qemu" if self.in_a_lab && !self.namespace.run(tap::is_virtual).unwrap_or(true) => {
                 of_qemu::version()
             }
+            "igb" => here(self.is_igb),
             "virtual" => here(self.namespace.run(tap::is_virtual).unwrap_or(false)),
             _ => None,
         }

@@ -45,6 +45,7 @@ impl Ability {
                 let bytes = inject.cut_to;
                 Some(format!("a frame of {bytes} bytes: a card pads what it sends to {SHORTEST}"))
             }
+            Action::Sysfs { path, value, error: None } => no_such_cpu(path, value),
             Action::Call(call) => call_missing(call),
             _ => None,
         })
@@ -91,6 +92,18 @@ impl Ability {
         let fixed = self.hardware.fixed.get(name).filter(|fixed| *fixed != value)?;
         Some(format!("the port ({driver}) cannot change {name}: it is {fixed}"))
     }
+}
+
+/// Why a mask of CPUs for a queue is refused, where one of them is not in the machine.
+fn no_such_cpu(path: &str, mask: &str) -> Option<String> {
+    if !path.ends_with("/xps_cpus") {
+        return None;
+    }
+    let possible = std::fs::read_to_string("/sys/devices/system/cpu/possible").ok()?;
+    let last: u32 = possible.trim().rsplit(['-', ',']).next()?.parse().ok()?;
+    let bits = u128::from_str_radix(&mask.replace(',', ""), 16).ok()?;
+    let highest = bits.checked_ilog2()?;
+    (highest > last).then(|| format!("this machine has no CPU {highest}"))
 }
 
 #[cfg(test)]

@@ -30,7 +30,14 @@ impl Glance {
     /// A glance at the namespace of the calling thread.
     #[must_use]
     pub fn take() -> Self {
-        let all = [Settings::Rings, Settings::Coalescing, Settings::Channels, Settings::Features];
+        let all = [
+            Settings::Rings,
+            Settings::Coalescing,
+            Settings::Channels,
+            Settings::Features,
+            Settings::Pauses,
+            Settings::Indirection,
+        ];
         let control = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None);
         let read =
             |settings| ioctl::ethtool_settings(control.as_ref().map_err(|e| *e)?.as_fd(), DEVICE, settings);

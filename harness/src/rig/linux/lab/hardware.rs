@@ -1,4 +1,4 @@
-//! What ethtool sets of a device: features, rings, coalescing, channels; read, and written back where it differs.
+//! What ethtool sets of a device: features, rings, coalescing, channels, pauses, the table of RSS; read, and written back where it differs.
 
 use super::program::{fails, output};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,12 @@ pub struct Hardware {
     pub coalescing: Settings,
     /// `-l`, the current ones.
     pub channels: Settings,
+    /// `-a`; where pauses are negotiated, nothing but that, as the rest is the partner's affair.
+    #[serde(default)]
+    pub pauses: Settings,
+    /// `-x`, the queues by the number of the first entry of a line.
+    #[serde(default)]
+    pub indirection: Settings,
 }
 
 /// Features that `ethtool -K` knows by another word than `-k` prints.
@@ -53,7 +59,7 @@ impl Hardware {
     /// Reads a device of the namespace of the calling thread. What it does not have is empty.
     #[must_use]
     pub fn read(device: &str) -> Self {
-        let ask = |what: &str| output(&["ethtool", what, device]).unwrap_or_default();
+        let ask = |what| ask(device, what);
         let (features, fixed) = features(&ask("-k"));
         Self {
             features,
@@ -61,22 +67,33 @@ impl Hardware {
             rings: current(&ask("-g")),
             coalescing: coalescing(&ask("-c")),
             channels: current(&ask("-l")),
+            pauses: pauses(&ask("-a")),
+            indirection: indirection(&ask("-x")),
         }
     }
 
     /// Makes the device what this says, beginning from what it is `now`. Settings that are refused are tried once more, as one
     /// may stand in the way of another; what stays is found by reading again.
     pub fn write(&self, device: &str, now: &Self) {
+        let was_written = !different(&self.indirection, &now.indirection).is_empty();
+        if was_written {
+            // A table that was written forbids fewer queues than it names.
+            drop(fails(&["ethtool", "-X", device, "default"]));
+        }
         for (option, want, is) in [
             ("-L", &self.channels, &now.channels),
             ("-G", &self.rings, &now.rings),
             ("-C", &self.coalescing, &now.coalescing),
+            ("-A", &self.pauses, &now.pauses),
         ] {
             let changed = different(want, is);
             if !changed.is_empty() {
                 let words = changed.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
                 drop(fails(&["ethtool", option, device].into_iter().chain(words).collect::<Vec<_>>()));
             }
+        }
+        if was_written {
+            self.write_indirection(device);
         }
         let mut is = now.features.clone();
         for _ in 0..3 {
@@ -91,6 +108,34 @@ impl Hardware {
         }
     }
 
+    /// Makes the table what it was, with as many queues as then. The kernel's default is not that of every driver, which has its own
+    /// with other queues, and on a device that is down not before it is up; that of igb has the queues in equal blocks, as weights do.
+    fn write_indirection(&self, device: &str) {
+        let differs = || !different(&self.indirection, &indirection(&ask(device, "-x"))).is_empty();
+        if differs() {
+            drop(fails(&["ethtool", "-X", device, "default"]));
+        }
+        if differs() {
+            self.make_queues_anew(device);
+        }
+        let count = self.channels.get("combined").and_then(|count| count.parse().ok()).unwrap_or(0);
+        if count > 0 && differs() {
+            let words =
+                ["ethtool", "-X", device, "weight"].into_iter().chain(std::iter::repeat_n("1", count));
+            drop(fails(&words.collect::<Vec<_>>()));
+        }
+    }
+
+    /// Has the driver make its queues anew, by giving it another number of them for a moment: their counters begin at 0. Where
+    /// their number cannot be set, nothing happens.
+    pub fn make_queues_anew(&self, device: &str) {
+        let Some(count) = self.channels.get("combined") else { return };
+        let other = if count == "1" { "2" } else { "1" };
+        for number in [other, count] {
+            drop(fails(&["ethtool", "-L", device, "combined", number]));
+        }
+    }
+
     /// What differs, as lines for people.
     #[must_use]
     pub fn differences(&self, now: &Self) -> Vec<String> {
@@ -99,6 +144,8 @@ impl Hardware {
             (&self.rings, &now.rings, "ring"),
             (&self.coalescing, &now.coalescing, "coalescing"),
             (&self.channels, &now.channels, "channels"),
+            (&self.pauses, &now.pauses, "pauses"),
+            (&self.indirection, &now.indirection, "indirection table at"),
         ]
         .into_iter()
         .flat_map(|(want, is, what)| {
@@ -109,6 +156,10 @@ impl Hardware {
         })
         .collect()
     }
+}
+
+fn ask(device: &str, what: &str) -> String {
+    output(&["ethtool", what, device]).unwrap_or_default()
 }
 
 /// What was asked for, where another feature stands in its way: `off [requested on]`.
@@ -158,6 +209,31 @@ fn coalescing(text: &str) -> Settings {
     found
 }
 
+/// `Autonegotiate:  on`, and where that is off `RX:  off`, `TX:  on`.
+fn pauses(text: &str) -> Settings {
+    let value = |label: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(label))?;
+        Some(line.trim().to_owned())
+    };
+    let is_negotiated = value("Autonegotiate:").is_some_and(|value| value == "on");
+    [("autoneg", "Autonegotiate:"), ("rx", "RX:"), ("tx", "TX:")]
+        .into_iter()
+        .filter(|(name, _)| *name == "autoneg" || !is_negotiated)
+        .filter_map(|(name, label)| Some((name.to_owned(), value(label)?)))
+        .collect()
+}
+
+/// `    8:      0     1     2 …`, up to what follows the table.
+fn indirection(text: &str) -> Settings {
+    let lines = text.lines().skip(1).filter_map(|line| line.split_once(':'));
+    lines
+        .take_while(|(entry, _)| entry.trim().parse::<u32>().is_ok())
+        .map(|(entry, queues)| {
+            (entry.trim().to_owned(), queues.split_whitespace().collect::<Vec<_>>().join(" "))
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +266,23 @@ mod tests {
             coalescing(text),
             map(&[("adaptive-rx", "off"), ("adaptive-tx", "on"), ("rx-usecs", "3")])
         );
+    }
+
+    #[test]
+    fn of_the_table_the_queues_are_read_and_no_key() {
+        let text = "RX flow hash indirection table for eth0 with 4 RX ring(s):\n    0:      0     1\n    8:      2     3\n\
+                    RSS hash key:\nOperation not supported\nRSS hash function:\n    toeplitz: on\n";
+        assert_eq!(indirection(text), map(&[("0", "0 1"), ("8", "2 3")]));
+        assert_eq!(indirection("Cannot get RX ring count: Operation not supported\n"), map(&[]));
+    }
+
+    #[test]
+    fn pauses_that_are_negotiated_are_the_partners_affair() {
+        let text = |autoneg| {
+            format!("Pause parameters for eth0:\nAutonegotiate:\t{autoneg}\nRX:\t\toff\nTX:\t\ton\n")
+        };
+        assert_eq!(pauses(&text("on")), map(&[("autoneg", "on")]));
+        assert_eq!(pauses(&text("off")), map(&[("autoneg", "off"), ("rx", "off"), ("tx", "on")]));
     }
 
     #[test]

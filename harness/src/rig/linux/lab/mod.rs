@@ -31,7 +31,7 @@ use super::Happening;
 use super::namespace::Namespace;
 use super::qdisc::StandIn;
 use super::tap::DEVICE;
-use crate::case::model::{CheckItem, Trial, topology};
+use crate::case::model::{Action, CheckItem, Trial, topology};
 use crate::rig::vfio::of_qemu;
 use ability::Ability;
 use cable::Place;
@@ -89,6 +89,15 @@ fn ends<'a>(port: &'a Namespace, wire: &'a Namespace, names: [&'a str; 2]) -> [E
         End { namespace: port, device: DEVICE, name: names[0] },
         End { namespace: wire, device: names[1], name: names[1] },
     ]
+}
+
+/// Whether a trial has a device make its queues anew.
+fn makes_queues(trial: &Trial) -> bool {
+    let is_one =
+        |words: &[String]| words.first().is_some_and(|w| w == "ethtool") && words.iter().any(|w| w == "-L");
+    trial.steps.iter().any(|step| {
+        matches!(&step.action, Action::Run(commands) if commands.iter().any(|command| is_one(&command.words)))
+    })
 }
 
 impl Lab {
@@ -223,6 +232,12 @@ impl Lab {
         &self.notes
     }
 
+    /// Whether the kernel's igb drives the port.
+    #[must_use]
+    pub fn is_igb(&self) -> bool {
+        self.ports[0].driver == "igb"
+    }
+
     /// Why the port cannot run a trial; `None`: it can.
     #[must_use]
     pub fn missing(&self, trial: &Trial) -> Option<String> {
@@ -242,7 +257,7 @@ impl Lab {
     ///
     /// # Errors
     /// What the trial before has left and could not be removed; that there is no carrier; that another trial runs.
-    pub(super) fn ready(&self, to: Sender<Happening>) -> Result<Ready, String> {
+    pub(super) fn ready(&self, to: Sender<Happening>, trial: &Trial) -> Result<Ready, String> {
         let wire =
             self.wire.as_ref().filter(|wire| wire.is_read()).ok_or("the wire port is read no longer")?;
         // It holds the turn.
@@ -265,6 +280,7 @@ impl Lab {
         // It fails the trial that found it; those that follow have a new namespace.
         clean?;
         let namespace = Arc::clone(&under_test.namespace);
+        self.count_anew(trial, &namespace)?;
         let default = under_test.default_qdisc;
         let renewed = namespace.run(move || default.renew()).and_then(|renewed| renewed);
         under_test.default_qdisc = renewed.map_err(|e| e.to_string())?;
@@ -272,6 +288,20 @@ impl Lab {
         cable::wait_for_carrier(&namespace, &self.wire_namespace, names)?;
         drop(turn);
         Ok(Ready { namespace, wire: wire.attach(to)?, default_qdisc: under_test.default_qdisc })
+    }
+
+    /// New queues of an igb count from nothing. For a trial that makes some the first do so too: of a counter that is not
+    /// smaller than it was, nobody could tell that it began anew.
+    fn count_anew(&self, trial: &Trial, namespace: &Namespace) -> Result<(), String> {
+        let Some(ability) = self.ability.as_ref().filter(|_| self.is_igb() && makes_queues(trial)) else {
+            return Ok(());
+        };
+        let hardware = ability.hardware.clone();
+        let done = namespace.run(move || {
+            hardware.make_queues_anew(DEVICE);
+            settle();
+        });
+        done.map_err(|e| e.to_string())
     }
 
     /// A new namespace for the port: what the kernel does not forget otherwise goes with the old one.
