@@ -21,7 +21,7 @@ OPTIONAL = {"tcpdump", "ss", "setpriv"}
 FILES = ["/etc/protocols", "/etc/services", "/etc/passwd", "/etc/group", "/etc/iproute2", "/usr/share/iproute2", "/usr/lib/tc"]
 # Below kernel/ of the modules: the NIC, VFIO, and what `tc`, `nft` and virtual devices load by themselves.
 MODULES = [r"drivers/net/ethernet/intel/igb/", r"drivers/vfio/", r"net/sched/", r"drivers/net/(tun|veth|dummy|ifb|tap)\.ko",
-           r"net/netfilter/nf", r"net/ipv4/netfilter/nf", r"net/ipv4/tcp_", r"net/packet/", r"net/ipv4/.*diag", r"net/unix/",
+           r"net/netfilter/nf", r"net/ipv4/netfilter/nf", r"net/ipv4/tcp_", r"net/8021q/", r"net/packet/", r"net/ipv4/.*diag", r"net/unix/",
            r"drivers/char/virtio_console", r"drivers/virtio/",
            # What nf_tables finds by name when it is loaded.
            r"crypto/crc32c", r"arch/x86/crypto/crc32c"]

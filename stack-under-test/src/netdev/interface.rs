@@ -100,6 +100,7 @@ impl Interface {
         Self {
             hh: header_end(igb.mac()),
             qdisc: Qdiscs::new(QdiscDevice {
+                num_tx_queues: usize::from(MAX_QUEUE_PAIRS),
                 tx_queues: real_num_tx_queues,
                 tx_queue_len: DEFAULT_TX_QUEUE_LEN,
                 mtu,

@@ -9,7 +9,7 @@ use crate::drop_reason::DropReason;
 use crate::neigh::{NeighParms, NeighTable};
 use crate::netdev::NetdevStats;
 use crate::route::OifId;
-use crate::skb::{PacketType, Skb};
+use crate::skb::{IpSummed, PacketType, Skb, SkbQueue};
 use crate::stack::Stack;
 use crate::wire::ethernet::HEADER_BYTES as ETH_BYTES;
 
@@ -74,8 +74,7 @@ impl Stack {
             return NetXmit::Cn;
         }
         let tci = vlan.id;
-        // It offers what the device below does.
-        let mut list = self.validate_xmit_skb(skb);
+        let mut list = self.validate_of_vlan(skb);
         let mut result = NetXmit::Drop;
         while let Some(skb) = list.pop_front(&mut self.skbs) {
             self.trace_skb::<true>(&skb, "vlan_dev_hard_start_xmit");
@@ -91,6 +90,19 @@ impl Stack {
             }
         }
         result
+    }
+
+    /// `validate_xmit_skb` of a VLAN device: it offers what the device below does, and takes large packets also where that one does not
+    /// cut them itself, as long as it gathers pieces and computes checksums (`vlan_dev_fix_features`).
+    fn validate_of_vlan(&mut self, skb: Skb) -> SkbQueue {
+        let gathers = self.dev.has(Features::SG) && self.dev.has(Features::HW_CSUM);
+        let meta = &self.skbs[&skb];
+        if meta.gso_size == 0 || !gathers || meta.ip_summed != IpSummed::Partial || self.skbs.has_frag_list(&skb) {
+            return self.validate_xmit_skb(skb);
+        }
+        let mut whole = SkbQueue::default();
+        whole.push_back(&mut self.skbs, skb);
+        whole
     }
 
     /// `validate_xmit_vlan`: a device that does not put tags on the wire gets them in the frame. `None` when there is no room for

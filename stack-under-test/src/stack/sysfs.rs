@@ -1,6 +1,7 @@
 //! Files of sysfs that can be written: those of a transmit queue of `eth0`.
 
 use super::Stack;
+use crate::drivers::igb::MAX_QUEUE_PAIRS;
 use crate::errno::Errno;
 use crate::time::Instant;
 use crate::trace::Context;
@@ -22,8 +23,8 @@ impl Stack {
         let queue: u16 = queue.parse().map_err(|_| Errno::ENOENT)?;
         let text = text.trim_end_matches('\n');
         match file {
-            "xps_cpus" => self.set_xps_cpus(queue, cpumask(text)?),
-            "xps_rxqs" => self.set_xps_rxqs(queue, cpumask(text)?),
+            "xps_cpus" => self.set_xps_cpus(queue, bitmap_parse(text, self.cpus.len())?),
+            "xps_rxqs" => self.set_xps_rxqs(queue, bitmap_parse(text, usize::from(MAX_QUEUE_PAIRS))?),
             "byte_queue_limits/limit_min" if usize::from(queue) < self.dev.real_num_tx_queues => {
                 let bytes = text.parse::<u32>().map_err(|_| Errno::EINVAL)?;
                 self.dev.queues[usize::from(queue)].change_limit_min(u64::from(bytes));
@@ -34,18 +35,15 @@ impl Stack {
     }
 }
 
-/// `bitmap_parse`.
-fn cpumask(text: &str) -> Result<u64, Errno> {
+/// `bitmap_parse` for a mask of `bits`: words of 32 bits, the last one first, no more of them than it takes, zero or not.
+fn bitmap_parse(text: &str, bits: usize) -> Result<u64, Errno> {
     let mut mask = 0u64;
-    for word in text.trim().split(',') {
-        if word.is_empty() || word.len() > 8 {
-            return Err(if word.is_empty() { Errno::EINVAL } else { Errno::EOVERFLOW });
-        }
-        let word = u32::from_str_radix(word, 16).map_err(|_| Errno::EINVAL)?;
-        if mask >> 32 != 0 {
+    for (at, word) in text.trim().rsplit(',').enumerate() {
+        if at >= bits.div_ceil(32) || word.len() > 8 {
             return Err(Errno::EOVERFLOW);
         }
-        mask = mask << 32 | u64::from(word);
+        let word = u32::from_str_radix(word, 16).map_err(|_| Errno::EINVAL)?;
+        mask |= u64::from(word) << (32 * at);
     }
     Ok(mask)
 }
@@ -63,7 +61,14 @@ mod tests {
     #[case::not_hexadecimal("0x1", Err(Errno::EINVAL))]
     #[case::nothing("", Err(Errno::EINVAL))]
     #[case::three_words("1,0,0", Err(Errno::EOVERFLOW))]
+    #[case::the_last_word_is_read_first("x,0,0", Err(Errno::EOVERFLOW))]
     fn a_mask_is_read_as_the_kernel_does(#[case] text: &str, #[case] mask: Result<u64, Errno>) {
-        assert_eq!(cpumask(text), mask);
+        assert_eq!(bitmap_parse(text, 64), mask);
+    }
+
+    #[test]
+    fn a_few_bits_have_one_word() {
+        assert_eq!(bitmap_parse("00000000,00000001", 4), Err(Errno::EOVERFLOW));
+        assert_eq!(bitmap_parse("10", 4), Ok(0x10), "whether there is such a CPU is asked later");
     }
 }

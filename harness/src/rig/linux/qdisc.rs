@@ -73,6 +73,18 @@ impl StandIn {
         }
     }
 
+    /// The kernel's own default, made anew, for a trial that needs it: `mq` of a device with many queues. What stood in is away until
+    /// it is put back between two trials.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn leave_out(self) -> Result<Self, RigError> {
+        match self {
+            Self::There => self.give_way().map(|_| Self::NotNeeded),
+            other => other.renew(),
+        }
+    }
+
     /// What is read of qdiscs, with the handle 0: of a default in place of the one that the kernel gave to what stands in.
     #[must_use]
     pub fn as_default(self, readings: Readings) -> Readings {

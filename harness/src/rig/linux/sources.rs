@@ -51,7 +51,7 @@ pub fn read(source: &Source) -> Result<Readings, RigError> {
             all.extend(snmp(&file("/proc/thread-self/net/netstat")?));
             Ok(all)
         }
-        Source::Neigh => Ok(neigh(&json(&["ip", "-j", "neigh", "show", "dev", DEVICE, "nud", "all"])?)),
+        Source::Neigh => Ok(neigh(&json(&["ip", "-j", "neigh", "show", "nud", "all"])?)),
         Source::Route(query) => route(query),
         Source::Qdisc => Ok(qdisc(&json(&["tc", "-s", "-j", "qdisc", "show", "dev", DEVICE])?)),
         Source::Nft => Ok(nft(&json(&["nft", "-j", "list", "ruleset"])?)),
@@ -122,10 +122,10 @@ fn items(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-/// `192.0.2.2/state` and `192.0.2.2/lladdr` out of `ip -j neigh`.
+/// `192.0.2.2/state` and `192.0.2.2/lladdr` out of `ip -j neigh`, of all devices but the loopback: `eth0` and the VLANs above it.
 fn neigh(list: &Value) -> Readings {
     let mut readings = Readings::new();
-    for entry in items(list) {
+    for entry in items(list).filter(|entry| entry["dev"] != "lo") {
         let Some(address) = entry["dst"].as_str() else { continue };
         let states: Vec<_> = items(&entry["state"]).filter_map(Value::as_str).collect();
         let state = if states.is_empty() { "NONE".to_owned() } else { states.join(",") };

@@ -194,7 +194,7 @@ impl Qdiscs {
     }
 
     fn queue_children(&mut self, handle: u32) -> Vec<QdiscId> {
-        let queues = self.device.tx_queues.max(1) as u32;
+        let queues = self.device.num_tx_queues as u32;
         (1..=queues)
             .map(|minor| {
                 let bands = Discipline::PfifoFast(PfifoFast::new(self.device.tx_queue_len));
@@ -314,28 +314,36 @@ impl Qdiscs {
         }
     }
 
-    /// The device has another number of transmit queues. A default qdisc is made anew for them, `mq` gets or loses
-    /// children, any other serves them all.
+    /// The device has another number of transmit queues in use (`netif_set_real_num_tx_queues`): what lies in a default qdisc is lost,
+    /// as the driver makes its queues anew, and what lies in that of a queue that goes (`qdisc_reset_all_tx_gt`). Each qdisc stays,
+    /// and so do its counters; the default of a device that had one queue is below `mq` from now on.
     pub fn set_tx_queues(&mut self, cx: &mut QdiscCtx<'_>, tx_queues: usize) {
-        self.device.tx_queues = tx_queues.max(1);
-        if self.get(self.root).handle == 0 {
-            self.destroy(cx, self.root);
-            self.attach_default();
-            return;
+        self.device.tx_queues = tx_queues.clamp(1, self.device.num_tx_queues);
+        let is_default = self.get(self.root).handle == 0;
+        if is_default {
+            self.reset(cx);
+        }
+        if self.device.tx_queues > 1 && !self.had_several {
+            self.had_several = true;
+            if is_default && self.device.tx_queue_len != 0 {
+                self.put_below_mq();
+            }
         }
         if let Discipline::Mq(children) = &self.get(self.root).discipline {
-            let mut children = children.clone();
-            let handle = self.get(self.root).handle;
-            let surplus = children.split_off(self.device.tx_queues.min(children.len()));
-            surplus.into_iter().for_each(|child| self.destroy(cx, child));
-            while children.len() < self.device.tx_queues {
-                let bands = Discipline::PfifoFast(PfifoFast::new(self.device.tx_queue_len));
-                let minor = children.len() as u32 + 1;
-                children.push(self.insert(Qdisc::new(0, handle | minor, bands)));
+            for child in children[self.device.tx_queues..].to_vec() {
+                self.reset_at(cx, child);
             }
-            let root = self.root;
-            self.get_mut(root).discipline = Discipline::Mq(children);
         }
+    }
+
+    /// The default `pfifo_fast` becomes that of the first queue.
+    fn put_below_mq(&mut self) {
+        let first = self.root;
+        let mut children = self.queue_children(0);
+        self.arena[children[0]] = None;
+        children[0] = first;
+        self.get_mut(first).parent = 1;
+        self.root = self.insert(Qdisc::new(0, TC_H_ROOT, Discipline::Mq(children)));
         self.assign_queues();
     }
 
@@ -359,18 +367,18 @@ impl Qdiscs {
 
     pub(super) fn attach_default(&mut self) {
         self.arena.clear();
-        let QdiscDevice { tx_queues, tx_queue_len, .. } = self.device;
-        let discipline = match tx_queues {
+        let QdiscDevice { tx_queue_len, .. } = self.device;
+        let discipline = match self.had_several {
             _ if tx_queue_len == 0 => Discipline::Noqueue,
-            0 | 1 => Discipline::PfifoFast(PfifoFast::new(tx_queue_len)),
-            _ => Discipline::Mq(self.queue_children(0)),
+            false => Discipline::PfifoFast(PfifoFast::new(tx_queue_len)),
+            true => Discipline::Mq(self.queue_children(0)),
         };
         self.root = self.insert(Qdisc::new(0, TC_H_ROOT, discipline));
         self.assign_queues();
     }
 
     fn assign_queues(&mut self) {
-        let count = self.device.tx_queues.max(1);
+        let count = self.device.num_tx_queues;
         self.queues = match &self.get(self.root).discipline {
             Discipline::Mq(children) => children.clone(),
             _ => alloc::vec![self.root; count],

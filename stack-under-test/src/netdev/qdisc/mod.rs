@@ -34,7 +34,9 @@ pub struct QdiscCtx<'a> {
 /// What the qdiscs of a device need to know of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QdiscDevice {
-    /// Transmit queues in use, at least one.
+    /// Transmit queues that it is made with (`num_tx_queues`), at least as many as are in use.
+    pub num_tx_queues: usize,
+    /// Transmit queues in use, at least one (`real_num_tx_queues`).
     pub tx_queues: usize,
     /// `tx_queue_len` in packets; with 0 there is no queue by default.
     pub tx_queue_len: u32,
@@ -116,16 +118,26 @@ pub struct Qdiscs {
     device: QdiscDevice,
     arena: Vec<Option<Qdisc>>,
     root: QdiscId,
+    /// By transmit queue, also of those that are not in use.
     queues: Vec<QdiscId>,
+    /// Several queues are in use or have been: from then on the default is `mq`.
+    had_several: bool,
     last_handle: u32,
 }
 
 impl Qdiscs {
-    /// The default: `pfifo_fast`, below `mq` when there are several transmit queues; `noqueue` without a queue length.
+    /// The default: `pfifo_fast`, below `mq` when there are several transmit queues; `noqueue` without a queue length. A device with
+    /// one queue in use has no `mq` until it gets a second one: it is like one that is made with a single queue.
     #[must_use]
     pub fn new(device: QdiscDevice) -> Self {
-        let mut qdiscs =
-            Self { device, arena: Vec::new(), root: 0, queues: Vec::new(), last_handle: 0x8000_0000 };
+        let mut qdiscs = Self {
+            device,
+            arena: Vec::new(),
+            root: 0,
+            queues: Vec::new(),
+            had_several: device.tx_queues > 1,
+            last_handle: 0x8000_0000,
+        };
         qdiscs.attach_default();
         qdiscs
     }
@@ -189,7 +201,7 @@ impl Qdiscs {
     /// the driver in a row as long as the queue's byte limit allows.
     #[must_use]
     pub fn serves_one_queue(&self, queue: usize) -> bool {
-        self.queues.len() == 1 || self.queues[queue] != self.root
+        self.device.tx_queues == 1 || self.queues[queue] != self.root
     }
 
     /// The transmit queue of the packet that was put back into the root qdisc and goes next.
@@ -244,7 +256,7 @@ impl Qdiscs {
     }
 
     /// Every qdisc that `tc qdisc show` lists: the root first, a parent before its children. Default children of `prio`
-    /// and `tbf` are not among them.
+    /// and `tbf` are not among them, nor those that `mq` has for queues that are not in use.
     #[must_use]
     pub fn list(&self) -> Vec<QdiscListing> {
         let mut list = Vec::new();
@@ -263,8 +275,10 @@ impl Qdiscs {
                 stats: self.stats_of(id),
             });
         }
-        let hide = !matches!(qdisc.discipline, Discipline::Mq(_));
-        qdisc.children().into_iter().for_each(|child| self.list_below(child, hide, list));
+        let is_mq = matches!(qdisc.discipline, Discipline::Mq(_));
+        for (queue, child) in qdisc.children().into_iter().enumerate() {
+            self.list_below(child, !is_mq || queue >= self.device.tx_queues, list);
+        }
     }
 
     #[inline(always)]

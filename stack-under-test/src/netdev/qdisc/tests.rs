@@ -19,7 +19,7 @@ impl Bench {
     fn new(tx_queues: usize, tx_queue_len: u32) -> Self {
         let config = PoolConfig { skbs: 256, heads: 256, pages: 1, coherent_bytes: 4096 };
         let skbs = SkbPool::new(DmaMemory::zeroed(config.bytes(), 0), &config);
-        let device = QdiscDevice { tx_queues, tx_queue_len, mtu: 1500 };
+        let device = QdiscDevice { num_tx_queues: 4, tx_queues, tx_queue_len, mtu: 1500 };
         Self { qdiscs: Qdiscs::new(device), skbs, trace: Trace::default(), now: Instant(1_000), next: 0 }
     }
 
@@ -251,7 +251,7 @@ fn several_queues_have_a_qdisc_each_below_mq() {
     assert_eq!(bench.send(1, 0, 100), Enqueue::Queued);
     assert_eq!(bench.send(1, 0, 100), Enqueue::Dropped);
     assert!(bench.qdiscs.serves_one_queue(1));
-    assert_eq!(bench.tc("add dev eth0 parent 1:3 pfifo").unwrap_err().errno, Errno::ENOENT);
+    assert_eq!(bench.tc("add dev eth0 parent 1:5 pfifo").unwrap_err().errno, Errno::ENOENT);
     bench.tc("replace dev eth0 root handle 2: pfifo").unwrap();
     assert!(!bench.qdiscs.serves_one_queue(1));
     assert_eq!(bench.skbs.in_flight(), 0, "the old tree was emptied");

@@ -23,7 +23,8 @@ pub struct Hardware {
     /// `-a`; where pauses are negotiated, nothing but that, as the rest is the partner's affair.
     #[serde(default)]
     pub pauses: Settings,
-    /// `-x`, the queues by the number of the first entry of a line.
+    /// `-x`, the queues by the number of the first entry of a line; none of a device that never had a carrier, as its driver fills the
+    /// table when it is first up.
     #[serde(default)]
     pub indirection: Settings,
 }
@@ -68,7 +69,7 @@ impl Hardware {
             coalescing: coalescing(&ask("-c")),
             channels: current(&ask("-l")),
             pauses: pauses(&ask("-a")),
-            indirection: indirection(&ask("-x")),
+            indirection: if had_carrier(device) { indirection(&ask("-x")) } else { Settings::new() },
         }
     }
 
@@ -156,6 +157,12 @@ impl Hardware {
         })
         .collect()
     }
+}
+
+/// Whether a device of the namespace of the calling thread has had a carrier since its driver took it; where that is not known, it has.
+fn had_carrier(device: &str) -> bool {
+    let count = std::path::Path::new("/sys/class/net").join(device).join("carrier_up_count");
+    std::fs::read_to_string(count).map_or(true, |count| count.trim() != "0")
 }
 
 fn ask(device: &str, what: &str) -> String {

@@ -91,13 +91,20 @@ fn ends<'a>(port: &'a Namespace, wire: &'a Namespace, names: [&'a str; 2]) -> [E
     ]
 }
 
-/// Whether a trial has a device make its queues anew.
-fn makes_queues(trial: &Trial) -> bool {
-    let is_one =
-        |words: &[String]| words.first().is_some_and(|w| w == "ethtool") && words.iter().any(|w| w == "-L");
-    trial.steps.iter().any(|step| {
-        matches!(&step.action, Action::Run(commands) if commands.iter().any(|command| is_one(&command.words)))
-    })
+/// How many queue pairs a trial gives the port at most, where it has them made anew.
+fn makes_queues(trial: &Trial) -> Option<u16> {
+    let commands = trial.steps.iter().filter_map(|step| match &step.action {
+        Action::Run(commands) => Some(commands.iter().filter(|command| command.error.is_none())),
+        _ => None,
+    });
+    let counts = commands.flatten().filter_map(|command| match command.words.as_slice() {
+        [ethtool, option, _, rest @ ..] if ethtool == "ethtool" && option == "-L" => {
+            let at = rest.iter().position(|word| word == "combined")?;
+            rest.get(at + 1)?.parse().ok()
+        }
+        _ => None,
+    });
+    counts.max()
 }
 
 impl Lab {
@@ -280,22 +287,24 @@ impl Lab {
         // It fails the trial that found it; those that follow have a new namespace.
         clean?;
         let namespace = Arc::clone(&under_test.namespace);
-        self.count_anew(trial, &namespace)?;
+        let count = makes_queues(trial).filter(|_| self.is_igb());
+        if count.is_some() {
+            self.count_anew(&namespace)?;
+        }
         let default = under_test.default_qdisc;
-        let renewed = namespace.run(move || default.renew()).and_then(|renewed| renewed);
-        under_test.default_qdisc = renewed.map_err(|e| e.to_string())?;
+        let keeps_mq = count.is_some_and(|count| count > 1);
+        let renew = move || if keeps_mq { default.leave_out() } else { default.renew() };
+        let default_qdisc = namespace.run(renew).and_then(|renewed| renewed).map_err(|e| e.to_string())?;
         let names = self.ports.each_ref().map(|port| port.name.as_str());
         cable::wait_for_carrier(&namespace, &self.wire_namespace, names)?;
         drop(turn);
-        Ok(Ready { namespace, wire: wire.attach(to)?, default_qdisc: under_test.default_qdisc })
+        Ok(Ready { namespace, wire: wire.attach(to)?, default_qdisc })
     }
 
     /// New queues of an igb count from nothing. For a trial that makes some the first do so too: of a counter that is not
     /// smaller than it was, nobody could tell that it began anew.
-    fn count_anew(&self, trial: &Trial, namespace: &Namespace) -> Result<(), String> {
-        let Some(ability) = self.ability.as_ref().filter(|_| self.is_igb() && makes_queues(trial)) else {
-            return Ok(());
-        };
+    fn count_anew(&self, namespace: &Namespace) -> Result<(), String> {
+        let Some(ability) = &self.ability else { return Ok(()) };
         let hardware = ability.hardware.clone();
         let done = namespace.run(move || {
             hardware.make_queues_anew(DEVICE);

@@ -36,11 +36,14 @@ fn snmp_of_half_a_pair_is_nothing() {
 #[test]
 fn a_neighbour_without_an_address_has_a_state_only() {
     let readings = neigh(&parsed(
-        r#"[{"dst":"192.0.2.2","state":["INCOMPLETE"]},{"dst":"192.0.2.3","lladdr":"02:00:00:00:00:02","state":["REACHABLE"]}]"#,
+        r#"[{"dst":"192.0.2.2","dev":"eth0","state":["INCOMPLETE"]},
+            {"dst":"192.0.2.3","dev":"eth0.7","lladdr":"02:00:00:00:00:02","state":["REACHABLE"]},
+            {"dst":"127.0.0.1","dev":"lo","lladdr":"00:00:00:00:00:00","state":["NOARP"]}]"#,
     ));
     assert_eq!(text(&readings, "192.0.2.2/state"), Some("INCOMPLETE"));
     assert_eq!(text(&readings, "192.0.2.2/lladdr"), None);
     assert_eq!(text(&readings, "192.0.2.3/lladdr"), Some("02:00:00:00:00:02"));
+    assert_eq!(text(&readings, "127.0.0.1/state"), None, "that of another device");
 }
 
 #[test]
