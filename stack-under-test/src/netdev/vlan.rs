@@ -97,7 +97,11 @@ impl Stack {
     fn validate_of_vlan(&mut self, skb: Skb) -> SkbQueue {
         let gathers = self.dev.has(Features::SG) && self.dev.has(Features::HW_CSUM);
         let meta = &self.skbs[&skb];
-        if meta.gso_size == 0 || !gathers || meta.ip_summed != IpSummed::Partial || self.skbs.has_frag_list(&skb) {
+        if meta.gso_size == 0
+            || !gathers
+            || meta.ip_summed != IpSummed::Partial
+            || self.skbs.has_frag_list(&skb)
+        {
             return self.validate_xmit_skb(skb);
         }
         let mut whole = SkbQueue::default();
