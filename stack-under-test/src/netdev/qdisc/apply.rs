@@ -329,9 +329,9 @@ impl Qdiscs {
                 self.put_below_mq();
             }
         }
-        if let Discipline::Mq(children) = &self.get(self.root).discipline {
-            for child in children[self.device.tx_queues..].to_vec() {
-                self.reset_at(cx, child);
+        if matches!(self.get(self.root).discipline, Discipline::Mq(_)) {
+            for queue in self.device.tx_queues..self.queues.len() {
+                self.reset_at(cx, self.queues[queue]);
             }
         }
     }

@@ -276,6 +276,31 @@ fn the_queues_follow_the_device() {
     assert!(Bench::new(1, 0).qdiscs.is_noqueue(0));
 }
 
+#[test]
+fn a_qdisc_of_a_queue_keeps_what_it_counted() {
+    let mut bench = Bench::new(1, 10);
+    let queues = |bench: &mut Bench, count| {
+        let mut cx = QdiscCtx { now: bench.now, skbs: &mut bench.skbs, trace: &mut bench.trace };
+        bench.qdiscs.set_tx_queues(&mut cx, count);
+    };
+    let shown = |bench: &Bench| -> Vec<_> {
+        bench.qdiscs.list().iter().map(|q| (q.kind, q.parent & 0xffff, q.stats.packets)).collect()
+    };
+    let root = TC_H_ROOT & 0xffff;
+    assert_eq!(bench.send(0, 0, 100), Enqueue::Queued);
+    assert_eq!(bench.receive_all(0).len(), 1);
+    queues(&mut bench, 2);
+    assert_eq!(shown(&bench), [("mq", root, 1), ("pfifo_fast", 1, 1), ("pfifo_fast", 2, 0)]);
+    assert_eq!(bench.send(1, 0, 100), Enqueue::Queued);
+    assert_eq!(bench.receive_all(1).len(), 1);
+    assert_eq!(bench.send(1, 0, 100), Enqueue::Queued);
+    queues(&mut bench, 1);
+    assert_eq!(shown(&bench), [("mq", root, 2), ("pfifo_fast", 1, 1)], "mq adds all up, and stays");
+    assert_eq!(bench.skbs.in_flight(), 0, "what waited for a queue that went is gone");
+    queues(&mut bench, 2);
+    assert_eq!(shown(&bench), [("mq", root, 2), ("pfifo_fast", 1, 1), ("pfifo_fast", 2, 1)]);
+}
+
 // What Linux 6.18 answers, with a tbf 1: at the root and nothing but its default below.
 #[rstest]
 #[case(
