@@ -112,7 +112,7 @@ def command(kernel: Kernel, initrd: Path, machine: Machine, log: Path, fds: list
              "-smp", str(machine.cpus),
              "-display", "none", "-vga", "none", "-nodefaults", "-no-reboot", "-serial", f"file:{log}.serial",
              "-kernel", str(kernel.vmlinux), "-initrd", str(initrd),
-             "-append", f"console=ttyS0 panic=-1 {QUICK}{' intel_iommu=on' if machine.iommu else ''}"]
+             "-append", f"console=ttyS0 panic=-1 {QUICK}{' intel_iommu=on' if machine.iommu else ''}{' counts=1' if machine.counts else ''}"]
     words += IOMMU if machine.iommu else []
     words += SWITCH if machine.shared else []
     words += COUNTS if machine.counts else []
