@@ -95,9 +95,7 @@ impl Stack {
         }
         self.trace_skb::<true>(skb, "netdev_pick_tx");
         let hash = self.skb_get_hash(skb);
-        let meta = &self.skbs[skb];
-        let charged = (meta.charge == Charge::Wmem).then_some(meta.sk);
-        let rx_queue = charged.and_then(|sk| self.skbs.charges[sk as usize].rx_queue);
+        let rx_queue = self.sk_rx_queue_get(skb);
         let maps = &self.dev.xps;
         let by_rx_queue = rx_queue.and_then(|rx| maps.rxqs.queue(rx as u8, hash, count));
         let by_map = by_rx_queue.or_else(|| maps.cpus.queue(self.cpu, hash, count));
@@ -120,6 +118,17 @@ impl Stack {
         let sk = (meta.charge == Charge::Wmem).then_some(meta.sk)?;
         let socket = self.sockets.get(SocketTable::fd(sk)).ok()?;
         socket.peer.map(|_| sk)
+    }
+
+    /// `sk_rx_queue_get`: the receive queue of the socket or request that a packet belongs to. A reset, or an acknowledgement for
+    /// a connection in TIME-WAIT, belongs to none (up to Linux 6.12).
+    fn sk_rx_queue_get(&self, skb: &Skb) -> Option<u16> {
+        let meta = &self.skbs[skb];
+        match meta.charge {
+            Charge::Wmem => self.skbs.charges[meta.sk as usize].rx_queue,
+            Charge::Request => Some(meta.sk as u16),
+            Charge::None | Charge::Rmem => None,
+        }
     }
 
     /// `skb_get_hash`: of the addresses, the protocol, and the ports where the packet is no fragment.

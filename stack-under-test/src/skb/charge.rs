@@ -66,6 +66,16 @@ impl SkbPool {
         self.charges[sk as usize].rmem += meta.truesize;
     }
 
+    /// `skb_set_owner_edemux`: notes in a request's packet by which receive queue the request's SYN came, if it came by one. The
+    /// packet is charged to nobody.
+    #[cold]
+    pub(crate) fn set_owner_request(&mut self, skb: &Skb, rx_queue: Option<u16>) {
+        if let Some(rx_queue) = rx_queue {
+            let meta = &mut self.meta[skb.0 as usize];
+            (meta.sk, meta.charge) = (u32::from(rx_queue), Charge::Request);
+        }
+    }
+
     /// `skb_orphan`: takes the charge off.
     #[inline]
     pub fn orphan(&mut self, skb: &Skb) {

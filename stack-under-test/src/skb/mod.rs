@@ -149,6 +149,8 @@ pub enum Charge {
     Wmem,
     /// `sk_rmem_alloc`: memory in the receive queue.
     Rmem,
+    /// None: the packet belongs to the request of a connection, and its `sk` is the receive queue of the request's SYN.
+    Request,
 }
 
 /// What the layers know of a packet. Offsets of headers count from the start of the linear buffer.
