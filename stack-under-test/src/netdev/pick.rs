@@ -9,6 +9,7 @@ use crate::socket::SocketTable;
 use crate::stack::Stack;
 use crate::wire::ethernet::ETH_P_IP;
 use crate::wire::ipv4::{IPPROTO_TCP, IPPROTO_UDP};
+use crate::wire::tcp::{FIN, RST, SYN};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -84,42 +85,89 @@ impl Stack {
         queue
     }
 
-    /// A connected socket keeps the queue of its first packet, so that its packets stay in order; anything else is picked
-    /// anew.
+    /// A connected socket keeps the queue of its first packet, so that its packets stay in order; a connection may have another as
+    /// soon as no segment of it is on its way (`ooo_okay`). Anything else is picked anew.
     fn netdev_pick_tx(&mut self, skb: &Skb) -> usize {
         let count = self.dev.real_num_tx_queues;
-        let owner = self.connected_owner(skb);
-        let remembered = owner.and_then(|sk| self.skbs.charges[sk as usize].tx_queue);
-        if let Some(queue) = remembered.map(usize::from).filter(|&queue| queue < count) {
-            return queue;
+        let connection = self.connection(skb);
+        let owner = connection.or_else(|| self.connected_owner(skb));
+        let charge = owner.map(|sk| self.skbs.charges[sk as usize]);
+        let kept = charge.filter(|charge| connection.is_none() || charge.segments > 0);
+        let remembered = kept.and_then(|charge| charge.tx_queue).map(usize::from);
+        let queue = match remembered.filter(|&queue| queue < count) {
+            Some(queue) => queue,
+            None => self.pick_anew(skb, count),
+        };
+        if let Some(sk) = owner {
+            self.skbs.charges[sk as usize].tx_queue = Some(queue as u16);
         }
+        if let Some(sk) = connection
+            && self.skbs[skb].charge == Charge::None
+            && !self.skb_is_tcp_pure_ack(skb)
+        {
+            self.skbs.set_owner_segment(skb, sk);
+        }
+        queue
+    }
+
+    /// `get_xps_queue`, else `skb_tx_hash`.
+    fn pick_anew(&mut self, skb: &Skb, count: usize) -> usize {
         self.trace_skb::<true>(skb, "netdev_pick_tx");
         let hash = self.skb_get_hash(skb);
-        let meta = &self.skbs[skb];
-        let charged = (meta.charge == Charge::Wmem).then_some(meta.sk);
-        let rx_queue = charged.and_then(|sk| self.skbs.charges[sk as usize].rx_queue);
+        let rx_queue = self.sk_rx_queue_get(skb);
         let maps = &self.dev.xps;
         let by_rx_queue = rx_queue.and_then(|rx| maps.rxqs.queue(rx as u8, hash, count));
         let by_map = by_rx_queue.or_else(|| maps.cpus.queue(self.cpu, hash, count));
         if by_map.is_some() {
             self.trace_skb::<true>(skb, "get_xps_queue");
         }
-        let queue = by_map.unwrap_or_else(|| {
+        by_map.unwrap_or_else(|| {
             self.trace_skb::<true>(skb, "skb_tx_hash");
             reciprocal_scale(hash, count)
-        });
-        if let Some(sk) = owner {
-            self.skbs.charges[sk as usize].tx_queue = Some(queue as u16);
-        }
-        queue
+        })
     }
 
-    /// The socket that a packet is charged to, if it is connected: one that holds its way out (`sk_dst_cache`).
+    /// The slot of the TCP socket that a segment is of.
+    fn connection(&self, skb: &Skb) -> Option<u32> {
+        let meta = &self.skbs[skb];
+        let segment = matches!(meta.charge, Charge::None | Charge::Segment);
+        Some(meta.sk).filter(|&sk| segment && (sk as usize) < self.skbs.charges.len())
+    }
+
+    /// `skb_is_tcp_pure_ack`: a segment of a connection that is neither data nor SYN, FIN or RST.
+    fn skb_is_tcp_pure_ack(&self, skb: &Skb) -> bool {
+        let meta = &self.skbs[skb];
+        let start = usize::from(meta.network_header.wrapping_sub(meta.data_offset()));
+        let bytes = self.skbs.linear(skb);
+        let header = bytes.get(start..).filter(|ip| ip.len() >= 40);
+        header.is_some_and(|ip| {
+            let tcp = usize::from(ip[0] & 0xf) * 4;
+            let length = usize::from(u16::from_be_bytes([ip[2], ip[3]]));
+            let flags = ip.get(tcp + 13).copied().unwrap_or(0);
+            let headers = tcp + ip.get(tcp + 12).map_or(0, |offset| usize::from(offset >> 4) * 4);
+            length == headers && flags & (SYN | FIN | RST) == 0
+        })
+    }
+
+    /// The socket that a datagram is charged to, if it is connected: one that holds its way out (`sk_dst_cache`).
     fn connected_owner(&self, skb: &Skb) -> Option<u32> {
         let meta = &self.skbs[skb];
         let sk = (meta.charge == Charge::Wmem).then_some(meta.sk)?;
         let socket = self.sockets.get(SocketTable::fd(sk)).ok()?;
         socket.peer.map(|_| sk)
+    }
+
+    /// `sk_rx_queue_get`: the receive queue of the socket or request that a packet is of. A reset for no connection, and an
+    /// acknowledgement in TIME-WAIT, are of none (up to Linux 6.12).
+    fn sk_rx_queue_get(&self, skb: &Skb) -> Option<u16> {
+        let meta = &self.skbs[skb];
+        match meta.charge {
+            Charge::Request => Some(meta.sk as u16),
+            Charge::Rmem => None,
+            Charge::None | Charge::Segment | Charge::Wmem => {
+                self.skbs.charges.get(meta.sk as usize)?.rx_queue
+            }
+        }
     }
 
     /// `skb_get_hash`: of the addresses, the protocol, and the ports where the packet is no fragment.

@@ -1,5 +1,6 @@
 //! What packets cost their sockets: the accounts of memory on both ways, and Linux's arithmetic of a packet's size.
 
+use super::pool::NONE;
 use super::{Charge, Skb, SkbPool};
 
 /// Linux 6.12, x86-64: `sizeof(struct sk_buff)` rounded up to a cache line.
@@ -36,6 +37,8 @@ pub struct SocketCharge {
     pub nospace: bool,
     /// `sk_tx_queue_mapping`: the transmit queue of a connected socket, once it has sent.
     pub tx_queue: Option<u16>,
+    /// How many segments other than bare acknowledgements are on their way out; counted while there are several queues.
+    pub segments: u32,
     /// `sk_rx_queue_mapping`: the receive queue that the socket's packets come by; noted while `xps_rxqs` asks for it.
     pub rx_queue: Option<u16>,
 }
@@ -53,8 +56,10 @@ impl SkbPool {
     /// Charges a segment of a packet as the packet is; the packet itself stays charged until it is freed.
     pub(crate) fn charge_segment(&mut self, packet: &Skb, segment: &Skb) {
         let meta = &self.meta[packet.0 as usize];
-        if meta.charge == Charge::Wmem {
-            self.set_owner_w(segment, meta.sk);
+        match meta.charge {
+            Charge::Wmem => self.set_owner_w(segment, meta.sk),
+            Charge::Segment => self.set_owner_segment(segment, meta.sk),
+            _ => {}
         }
     }
 
@@ -66,11 +71,29 @@ impl SkbPool {
         self.charges[sk as usize].rmem += meta.truesize;
     }
 
+    /// `skb_set_owner_edemux`: notes in a request's packet by which receive queue the request's SYN came, if it came by one. The
+    /// packet is charged to nobody.
+    #[cold]
+    pub(crate) fn set_owner_request(&mut self, skb: &Skb, rx_queue: Option<u16>) {
+        if let Some(rx_queue) = rx_queue {
+            let meta = &mut self.meta[skb.0 as usize];
+            (meta.sk, meta.charge) = (u32::from(rx_queue), Charge::Request);
+        }
+    }
+
+    /// Counts a segment of a connection until it is freed.
+    pub(crate) fn set_owner_segment(&mut self, skb: &Skb, sk: u32) {
+        let meta = &mut self.meta[skb.0 as usize];
+        (meta.sk, meta.charge) = (sk, Charge::Segment);
+        self.charges[sk as usize].segments += 1;
+    }
+
     /// `skb_orphan`: takes the charge off.
     #[inline]
     pub fn orphan(&mut self, skb: &Skb) {
         let meta = &mut self.meta[skb.0 as usize];
-        let charge = (core::mem::take(&mut meta.charge), meta.sk, meta.truesize);
+        let charge =
+            (core::mem::take(&mut meta.charge), core::mem::replace(&mut meta.sk, NONE), meta.truesize);
         self.uncharge(charge);
     }
 
@@ -84,6 +107,8 @@ impl SkbPool {
             }
         } else if charge == Charge::Rmem {
             self.charges[sk as usize].rmem -= truesize;
+        } else if charge == Charge::Segment {
+            self.charges[sk as usize].segments -= 1;
         }
     }
 }

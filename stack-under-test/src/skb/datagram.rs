@@ -30,7 +30,7 @@ pub(crate) struct Origin {
     pub(crate) priority: u32,
     /// May be fragmented though DF is set.
     pub(crate) ignore_df: bool,
-    /// The socket that is charged, by the caller (or [`NONE`]), and with how much.
+    /// The socket that it is of (or [`NONE`]); a datagram's is charged by the caller, and with how much.
     pub(crate) sk: u32,
     pub(crate) truesize: u32,
     /// When it was made.
@@ -117,7 +117,7 @@ impl SkbPool {
             csum_start: data + IP_BYTES as u16,
             csum_offset,
             sk: origin.sk,
-            charge: if origin.sk == NONE { Charge::None } else { Charge::Wmem },
+            charge: Charge::None,
             truesize: origin.truesize,
             ignore_df: origin.ignore_df,
             tstamp: origin.tstamp,

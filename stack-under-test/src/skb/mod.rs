@@ -149,6 +149,10 @@ pub enum Charge {
     Wmem,
     /// `sk_rmem_alloc`: memory in the receive queue.
     Rmem,
+    /// None, but a segment on its way out of several queues is counted: its connection keeps to its queue meanwhile.
+    Segment,
+    /// None: the packet is of the request of a connection, and its `sk` is the receive queue of the request's SYN.
+    Request,
 }
 
 /// What the layers know of a packet. Offsets of headers count from the start of the linear buffer.

@@ -11,7 +11,7 @@ use super::window::select_initial_window;
 use crate::drop_reason::DropReason;
 use crate::ip::Flow;
 use crate::mib::Counter;
-use crate::route::RouteResult;
+use crate::route::{OifId, RouteResult};
 use crate::skb::{Dst, PacketType, Skb};
 use crate::socket::PmtuDisc;
 use crate::stack::Stack;
@@ -52,6 +52,8 @@ pub(crate) struct RequestSock {
     /// When the SYN-ACK went out, in microseconds.
     pub(crate) snt_synack: u64,
     pub(crate) last_oow_ack_time: u64,
+    /// `sk_rx_queue_mapping`: the receive queue that the SYN came by; loopback has none.
+    pub(crate) rx_queue: Option<u16>,
 }
 
 impl Stack {
@@ -107,7 +109,10 @@ impl Stack {
         let tuple = seg.tuple();
         let hash = self.tcp.table.hash(&tuple);
         let place = self.tcp.table.insert_new(hash, &tuple, Owner::Request(id));
-        let request = self.tcp_openreq_init(tp, seg, isn, &route, place);
+        let mut request = self.tcp_openreq_init(tp, seg, isn, &route, place);
+        // `sk_rx_queue_set`.
+        let meta = &self.skbs[skb];
+        request.rx_queue = (meta.iif != OifId::LO).then_some(meta.queue_mapping);
         self.tcp.timers.push(request.expires, TimerOf::Request(id));
         tp.syn_queue_len += 1;
         self.tcp_send_synack(tp, &request, &route);
@@ -178,6 +183,7 @@ impl Stack {
             expires: self.tcp_expiry(super::rtt::TCP_TIMEOUT_INIT),
             snt_synack: self.tcp_mstamp(),
             last_oow_ack_time: 0,
+            rx_queue: None,
         }
     }
 
@@ -232,6 +238,9 @@ impl Stack {
         };
         self.mib.inc(Counter::TcpOutSegs);
         if let Ok(skb) = self.tcp_make_skb(&flow, &header, &options, &[], packet) {
+            if !self.dev.xps.rxqs.is_empty() {
+                self.skbs.set_owner_request(&skb, request.rx_queue);
+            }
             let len = self.skbs[&skb].len();
             let _ = self.ip_local_out_by(skb, &flow.dst, len);
         }

@@ -123,7 +123,7 @@ impl Stack {
             mark: options.mark,
             priority: options.priority,
             dst: Dst { nexthop: route.nexthop(), mtu: route.mtu, kind: route.kind, oif: route.oif },
-            sk: u32::MAX,
+            sk: tp.slot,
         })
     }
 
@@ -212,7 +212,7 @@ impl Stack {
             mark: template.mark,
             priority: template.priority,
             ignore_df: false,
-            sk: u32::MAX,
+            sk: tp.slot,
             truesize: super::segment::SEGMENT_TRUESIZE + (length - IP_BYTES) as u32,
             tstamp: self.now,
             packet,
@@ -341,7 +341,7 @@ impl Stack {
             mark: flow.mark,
             priority: flow.priority,
             ignore_df: false,
-            sk: u32::MAX,
+            sk: flow.sk,
             truesize: super::segment::SEGMENT_TRUESIZE + length as u32,
             tstamp: self.now,
             packet,
