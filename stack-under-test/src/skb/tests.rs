@@ -143,3 +143,18 @@ fn a_socket_is_charged_until_the_packet_is_freed_and_woken_if_it_waits() {
     pool.consume(&mut Trace::default(), skb);
     assert_eq!((pool.charges[1].wmem, &pool.woken[..]), (0, &[1][..]));
 }
+
+#[test]
+fn a_segment_is_counted_until_it_is_freed_and_a_request_owes_nothing() {
+    let mut pool = pool();
+    pool.charges.resize(2, Default::default());
+    let [segment, synack] = [(); 2].map(|()| pool.alloc().expect("memory"));
+    pool.set_owner_segment(&segment, 1);
+    pool.set_owner_request(&synack, Some(1));
+    assert_eq!((pool[&synack].sk, pool[&synack].charge), (1, Charge::Request));
+    assert_eq!((pool.charges[1].segments, pool.charges[1].wmem), (1, 0));
+    pool.consume(&mut Trace::default(), synack);
+    assert_eq!(pool.charges[1].segments, 1);
+    pool.consume(&mut Trace::default(), segment);
+    assert_eq!((pool.charges[1].segments, pool.charges[1].wmem), (0, 0));
+}
