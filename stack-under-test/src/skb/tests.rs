@@ -151,7 +151,7 @@ fn a_segment_is_counted_until_it_is_freed_and_a_request_owes_nothing() {
     let [segment, synack] = [(); 2].map(|()| pool.alloc().expect("memory"));
     pool.set_owner_segment(&segment, 1);
     pool.set_owner_request(&synack, Some(1));
-    assert_eq!((pool[&synack].sk, pool[&synack].charge), (1, super::Charge::Request));
+    assert_eq!((pool[&synack].sk, pool[&synack].charge), (1, Charge::Request));
     assert_eq!((pool.charges[1].segments, pool.charges[1].wmem), (1, 0));
     pool.consume(&mut Trace::default(), synack);
     assert_eq!(pool.charges[1].segments, 1);
