@@ -41,6 +41,12 @@ pub fn run(arguments: &DoctorArguments) -> io::Result<u8> {
 
 /// Puts back the ports of runs that were killed.
 fn repair() -> io::Result<u8> {
+    let left = lab::left();
+    if !left.is_empty() && !nix::unistd::geteuid().is_root() {
+        complain(&left.join("\n"));
+        complain("to put them back takes root: sudo wireproof doctor --repair");
+        return Ok(CANNOT);
+    }
     let done = lab::recover();
     if done.is_empty() {
         put("no run that was killed has left a port\n")?;

@@ -296,6 +296,9 @@ fn survey(lab: &LabFile) -> Result<Survey, String> {
 
 /// The device under test, if our driver can have it. Asked before anything is touched: it could be the controller of a disk.
 fn which(lab: &LabFile) -> Result<Address, String> {
+    // Of a port that another run has, the kernel shows no interface.
+    let by_place = Address::parse(&lab.port).map(|address| address.to_string());
+    restore::free(&[by_place.as_deref().unwrap_or(&lab.port), &lab.wire])?;
     let address = match Address::parse(&lab.port) {
         Some(address) if address.is_there() => address,
         Some(address) => return Err(format!("there is no PCI device {address}; `lspci` lists them")),

@@ -17,6 +17,7 @@ pub mod link;
 pub(in crate::rig) mod ports;
 pub(in crate::rig) mod program;
 pub(in crate::rig) mod proof;
+mod records;
 mod reset;
 pub(in crate::rig) mod restore;
 mod settings;

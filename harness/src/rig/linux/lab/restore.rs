@@ -3,6 +3,7 @@
 use super::super::tap::DEVICE;
 use super::ports::{Found, device, sysctl_folders};
 use super::program::{fails, items, json, output};
+use super::records;
 use super::settings::{self, Values};
 use crate::rig::vfio::binding::Binding;
 use serde::{Deserialize, Serialize};
@@ -35,12 +36,6 @@ pub struct StateFile {
     path: PathBuf,
 }
 
-/// Where records are: of the machine, or of the user where that cannot be written.
-fn folders() -> Vec<PathBuf> {
-    let user = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    [Some(PathBuf::from("/run")), user].into_iter().flatten().map(|folder| folder.join("wireproof")).collect()
-}
-
 /// The network namespace of the calling thread, by its number.
 fn home() -> String {
     let link = fs::read_link("/proc/thread-self/ns/net");
@@ -69,7 +64,7 @@ impl StateFile {
         let record = Record { pid, began, home: home(), ports: ports.to_vec(), binding: binding.cloned() };
         let text = serde_json::to_string_pretty(&record).map_err(|e| e.to_string())?;
         let mut why = String::new();
-        for folder in folders() {
+        for folder in records::folders() {
             let path = folder.join(format!("lab-{}.json", names[0]));
             let part = folder.join(format!("lab-{}.json.part", names[0]));
             // Whole or not at all.
@@ -87,7 +82,7 @@ impl StateFile {
 
     /// The ports are back.
     pub fn remove(&self) {
-        remove(&self.path);
+        records::remove(&self.path);
     }
 
     /// Where it is.
@@ -97,37 +92,34 @@ impl StateFile {
     }
 }
 
-/// Whether no other run has one of these ports, of the namespace of the calling thread.
+/// Whether no other run has one of these ports, by their names in the namespace of the calling thread or by their PCI addresses.
 ///
 /// # Errors
 /// Which one, and who has it.
 pub fn free(names: &[&str]) -> Result<(), String> {
     for (path, record) in records().into_iter().filter(|(_, record)| record.home == home()) {
-        let taken = record.ports.iter().find(|port| names.contains(&port.name.as_str()));
-        if let Some(port) = taken {
-            let (name, pid, path) = (&port.name, record.pid, path.display());
-            return Err(format!("port {name} is taken by a run of process {pid} ({path})"));
+        let address = record.binding.as_ref().map(|binding| binding.address.to_string());
+        let own = record.ports.iter().map(|port| &port.name).chain(&address);
+        if let Some(name) = own.into_iter().find(|name| names.contains(&name.as_str())) {
+            let (pid, path) = (record.pid, path.display());
+            let end =
+                if record.is_alive() { "" } else { ", which was killed: sudo wireproof doctor --repair" };
+            return Err(format!("port {name} is taken by a run of process {pid} ({path}){end}"));
         }
     }
     Ok(())
 }
 
-/// A record that is no longer needed goes, and its folder with the last one.
-fn remove(path: &Path) {
-    let _ = fs::remove_file(path);
-    if let Some(folder) = path.parent() {
-        let _ = fs::remove_dir(folder);
-    }
-}
-
 /// All records that can be read.
 fn records() -> Vec<(PathBuf, Record)> {
-    let entries = folders().into_iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
-    let paths =
-        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "json"));
-    paths
-        .filter_map(|path| Some((path.clone(), serde_json::from_str(&fs::read_to_string(&path).ok()?).ok()?)))
-        .collect()
+    let all = records::all(&records::folders()).into_iter();
+    all.filter_map(|(path, record)| Some((path, record.ok()?))).collect()
+}
+
+/// What is to be said of those that cannot.
+fn unreadable() -> impl Iterator<Item = String> {
+    let all = records::all::<Record>(&records::folders()).into_iter();
+    all.filter_map(|(path, record)| Some(records::unreadable(&path, &record.err()?, Path::new("/sys"))))
 }
 
 impl Record {
@@ -150,13 +142,14 @@ pub fn left() -> Vec<String> {
             path.display()
         )
     });
-    told.collect()
+    told.chain(unreadable()).collect()
 }
 
 /// Puts back what a run that was killed has left; on a thread that is where the ports were found. Gives what was done, and what
 /// could not be (`Err`), as lines for people.
 pub fn recover() -> Vec<Result<String, String>> {
     let mut told = Vec::new();
+    records::sweep(&records::folders());
     for (path, record) in records() {
         if record.is_alive() {
             continue;
@@ -178,9 +171,10 @@ pub fn recover() -> Vec<Result<String, String>> {
         }
         told.append(&mut done);
         if all_back {
-            remove(&path);
+            records::remove(&path);
         }
     }
+    told.extend(unreadable().map(Err));
     told
 }
 
