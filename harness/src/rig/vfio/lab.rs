@@ -8,6 +8,7 @@ use crate::case::model::Trial;
 use crate::rig::linux::lab::cable::{self, Place};
 use crate::rig::linux::lab::file::{LabFile, Sabotage, pulls_a_fixed_cable};
 use crate::rig::linux::lab::link;
+use crate::rig::linux::lab::missed::missed;
 use crate::rig::linux::lab::ports::{self, Found};
 use crate::rig::linux::lab::program::{fails, output};
 use crate::rig::linux::lab::recover;
@@ -27,6 +28,8 @@ pub struct Ends {
     pub id: u16,
     /// The other end of its cable.
     pub wire: Wire,
+    /// What the card of the wire port had missed when the trial began.
+    missed_before: u64,
 }
 
 /// What trials share.
@@ -55,9 +58,19 @@ impl Shared {
     /// # Errors
     /// When another has them, or they are gone.
     pub fn take(&self) -> Result<Ends, String> {
-        self.ends()
-            .take()
-            .ok_or_else(|| "another trial runs on the ports of the lab: one runs at a time there".to_owned())
+        let ends = self.ends().take();
+        let mut ends = ends.ok_or("another trial runs on the ports of the lab: one runs at a time there")?;
+        ends.missed_before = self.missed();
+        Ok(ends)
+    }
+
+    fn missed(&self) -> u64 {
+        missed(&self.wire_namespace, &self.wire_name)
+    }
+
+    /// Frames that did not reach us on their way from the cable, since the trial took the ends.
+    pub fn lost(&self, ends: &mut Ends) -> u64 {
+        ends.wire.lost() + self.missed().saturating_sub(ends.missed_before)
     }
 
     /// The trial is over.
@@ -191,7 +204,7 @@ impl VfioLab {
             self.notes.push(of_qemu::NOTE.to_owned());
             device.keep_link()?;
         }
-        self.shared.give_back(Ends { device, id, wire });
+        self.shared.give_back(Ends { device, id, wire, missed_before: 0 });
         Ok(())
     }
 

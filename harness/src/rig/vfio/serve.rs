@@ -99,7 +99,7 @@ impl VfioRig {
         if !ends.device.is_there() {
             finished.violations.push(format!("{} is gone: it reads as all ones", self.shared.address));
         }
-        finished.lost_frames = ends.wire.lost();
+        finished.lost_frames = self.shared.lost(&mut ends);
         if !self.has_cable
             && let Err(why) = self.shared.set_carrier(true)
         {

@@ -14,6 +14,7 @@ pub mod file;
 mod glance;
 mod hardware;
 pub mod link;
+pub(in crate::rig) mod missed;
 pub(in crate::rig) mod ports;
 pub(in crate::rig) mod program;
 pub(in crate::rig) mod proof;

@@ -4,6 +4,7 @@ use super::super::Happening;
 use super::super::namespace::{Namespace, join_before, no_thread};
 use super::super::schedule::RealTime;
 use super::super::wire::Wire;
+use super::missed::missed;
 use super::program::fails;
 use crate::rig::RigError;
 use nix::errno::Errno;
@@ -151,6 +152,7 @@ impl WirePort {
         Ok(Attached {
             shared: Arc::clone(&self.shared),
             lost_before: self.shared.lost.load(Ordering::Relaxed),
+            missed_before: missed(&self.namespace, &self.name),
             namespace: Arc::clone(&self.namespace),
             name: self.name.clone(),
             pulled: AtomicBool::new(false),
@@ -177,6 +179,7 @@ impl Drop for WirePort {
 pub struct Attached {
     shared: Arc<Shared>,
     lost_before: u64,
+    missed_before: u64,
     namespace: Arc<Namespace>,
     name: String,
     /// Whether the trial left the cable pulled.
@@ -202,7 +205,8 @@ impl Wire for Attached {
     }
 
     fn lost(&self) -> u64 {
-        self.shared.lost.load(Ordering::Relaxed).saturating_sub(self.lost_before)
+        let missed = missed(&self.namespace, &self.name).saturating_sub(self.missed_before);
+        self.shared.lost.load(Ordering::Relaxed).saturating_sub(self.lost_before) + missed
     }
 
     /// Listens no longer; the reader reads on, for the next trial, which finds the cable in.
