@@ -59,7 +59,7 @@ pub fn doctor(lab: Option<&LabFile>) -> Vec<Finding> {
     findings
 }
 
-/// Ports that runs on a lab could not put back, as they were killed.
+/// Ports that runs on a lab could not put back, as they were killed, and those that a run has now.
 #[must_use]
 pub fn left_by_runs() -> Vec<Finding> {
     let left = lab::left().into_iter().map(|detail| Finding {
@@ -68,7 +68,13 @@ pub fn left_by_runs() -> Vec<Finding> {
         detail,
         remedy: Some("sudo wireproof doctor --repair".to_owned()),
     });
-    left.collect()
+    let in_use = lab::in_use().into_iter().map(|detail| Finding {
+        what: "the ports of a lab".to_owned(),
+        ok: true,
+        detail,
+        remedy: None,
+    });
+    left.chain(in_use).collect()
 }
 
 /// The two ports that a file names.

@@ -88,6 +88,9 @@ pub enum Sabotage {
     Panic,
 }
 
+/// The help for what is no file that can be read.
+const READABLE: &str = "a lab file is a file of text that you may read";
+
 /// The largest speed of a link that a file can ask for, in Mbit/s.
 const SPEED_MAX: i64 = 1_600_000;
 
@@ -123,7 +126,16 @@ impl LabFile {
                     return Ok(lab);
                 }
             }
-            Err(problems) => problems.into_iter().for_each(|problem| reader.problems.push(problem)),
+            Err(problems) => {
+                let is_empty = std::fs::read_to_string(path).is_ok_and(|text| text.trim().is_empty());
+                for problem in problems {
+                    // What reads cases speaks of them.
+                    let help =
+                        if is_empty { "a lab file has at least `port:` and `wire:`" } else { READABLE };
+                    let is_of_a_lab = is_empty || path.is_dir();
+                    reader.problems.push(if is_of_a_lab { problem.help(help) } else { problem });
+                }
+            }
         }
         Err(reader.problems)
     }
@@ -233,6 +245,16 @@ mod tests {
         std::fs::write(&path, text).expect("a file");
         let told = LabFile::read(&path).expect_err("it is wrong").to_string();
         assert!(told.contains(words) && told.contains("lab.yaml"), "{told}");
+    }
+
+    #[test]
+    fn the_help_is_about_a_lab_file() {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let path = folder.path().join("lab.yaml");
+        std::fs::write(&path, "").expect("a file");
+        let told = |path| LabFile::read(path).expect_err("it is wrong").to_string();
+        assert!(told(&path).contains("a lab file has at least `port:` and `wire:`"), "{}", told(&path));
+        assert!(told(folder.path()).contains("a lab file is a file of text"), "{}", told(folder.path()));
     }
 
     #[test]

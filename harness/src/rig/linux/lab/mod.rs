@@ -26,7 +26,7 @@ mod statistics;
 pub(in crate::rig) mod wire;
 
 pub use cable::settle;
-pub use restore::{left, recover};
+pub use restore::{in_use, left, recover};
 pub use statistics::statistics;
 
 use super::Happening;

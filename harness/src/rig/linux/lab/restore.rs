@@ -129,6 +129,17 @@ impl Record {
     }
 }
 
+/// What runs have that are under way, a line each.
+#[must_use]
+pub fn in_use() -> Vec<String> {
+    let alive = records().into_iter().filter(|(_, record)| record.is_alive());
+    let told = alive.map(|(path, record)| {
+        let names: Vec<_> = record.ports.iter().map(|port| port.name.as_str()).collect();
+        format!("{} are taken by a run of process {} ({})", names.join(" and "), record.pid, path.display())
+    });
+    told.collect()
+}
+
 /// What runs that were killed have left, a line each; nothing is touched.
 #[must_use]
 pub fn left() -> Vec<String> {
@@ -247,6 +258,9 @@ pub fn send_home(port: &Found, now: &str, home: &str) -> Result<(), String> {
 #[must_use]
 pub fn put_right(port: &Found, now: &str) -> Vec<String> {
     let name = port.name.as_str();
+    if is_gone(now) {
+        return vec![format!("port {name} is gone")];
+    }
     let mut wrong = Vec::new();
     let mut step = |words: &[&str]| wrong.extend(fails(words));
     if now != name {
@@ -282,10 +296,19 @@ pub fn put_right(port: &Found, now: &str) -> Vec<String> {
     wrong
 }
 
+/// Whether no interface of the calling thread's namespace has this name.
+fn is_gone(name: &str) -> bool {
+    fails(&["ip", "link", "show", "dev", name]).is_some_and(|why| why.contains("does not exist"))
+}
+
 /// Gives a port its routes again; those need the addresses of both. Gives what could not be.
 #[must_use]
 pub fn routes(port: &Found) -> Vec<String> {
     let mut wrong = Vec::new();
+    // That it is gone was told when it was to be put right.
+    if port.routes.is_empty() || is_gone(&port.name) {
+        return wrong;
+    }
     for route in &port.routes {
         let Some((family, rest)) = route.split_once(' ') else { continue };
         let words =
