@@ -1,7 +1,8 @@
 //! The port at the other end of the cable, read and written by the thread that runs the stack: nobody is woken for a frame.
 
 use crate::case::model::Nanos;
-use crate::rig::linux::lab::wire::{instant, open, open_to_send, send};
+use crate::rig::linux::lab::stamps::Stamps;
+use crate::rig::linux::lab::wire::{open, open_to_send, send};
 use pcap::{Active, Capture, Error};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
@@ -10,6 +11,7 @@ use std::time::Instant;
 pub struct Wire {
     capture: Capture<Active>,
     sender: Capture<Active>,
+    stamps: Stamps,
     lost_before: u64,
 }
 
@@ -22,7 +24,7 @@ impl std::fmt::Debug for Wire {
 /// A frame that the port under test sent.
 #[derive(Debug)]
 pub struct Captured {
-    /// By the kernel's stamp.
+    /// By its stamp.
     pub at: Instant,
     /// By how much that may be late.
     pub late: Nanos,
@@ -36,7 +38,8 @@ impl Wire {
     /// # Errors
     /// What libpcap says.
     pub fn open(name: &str) -> Result<Self, String> {
-        Ok(Self { capture: open(name)?, sender: open_to_send(name)?, lost_before: 0 })
+        let stamps = Stamps::of(name);
+        Ok(Self { capture: open(name, &stamps)?, sender: open_to_send(name)?, stamps, lost_before: 0 })
     }
 
     /// What becomes readable when a frame comes.
@@ -59,8 +62,8 @@ impl Wire {
     pub fn next(&mut self) -> Result<Option<Captured>, String> {
         match self.capture.next_packet() {
             Ok(packet) => {
-                // The kernel's stamp is not late, whenever it is read.
-                let at = instant(packet.header.ts);
+                // A stamp is not late, whenever it is read.
+                let at = self.stamps.instant(packet.header.ts);
                 Ok(Some(Captured { at, late: 0, bytes: packet.data.to_vec() }))
             }
             Err(Error::TimeoutExpired | Error::NoMorePackets) => Ok(None),

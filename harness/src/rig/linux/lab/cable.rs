@@ -9,6 +9,7 @@ use super::super::tap::{self, DEVICE};
 use super::hardware::{Hardware, word};
 use super::ports::Found;
 use super::program::{fails, output};
+use super::stamps::Stamps;
 use super::wire::{WirePort, open, open_to_send, send};
 use crate::case::model::topology;
 use crate::rig::vfio::of_qemu;
@@ -125,6 +126,7 @@ pub fn set_up_wire(found: &Found) -> Result<Vec<String>, String> {
     let name = found.name.as_str();
     let mut notes = Vec::new();
     switch_off(name, &OFFLOADS)?;
+    notes.extend(Stamps::of(name).note(name));
     let mtu = if found.max_mtu == 0 { WIRE_MTU } else { WIRE_MTU.min(found.max_mtu) };
     let words = ["arp", "off", "multicast", "off", "promisc", "on", "mtu"];
     let set = |mtu: u64| {
@@ -213,7 +215,7 @@ pub fn settle() {
 pub fn prove(port: &Namespace, wire: &WirePort, names: [&str; 2]) -> Result<(), String> {
     let (to, heard) = channel();
     let mut attached = wire.attach(to)?;
-    let ends = || -> Result<_, String> { Ok((open(DEVICE)?, open_to_send(DEVICE)?)) };
+    let ends = || -> Result<_, String> { Ok((open(DEVICE, &Stamps::KERNEL)?, open_to_send(DEVICE)?)) };
     let (mut reader, mut sender) = port.run(ends).map_err(|e| e.to_string())??;
     let out = frame(topology::PEER_MAC, topology::SUT_MAC);
     let back = frame(topology::SUT_MAC, topology::PEER_MAC);

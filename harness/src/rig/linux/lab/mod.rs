@@ -22,6 +22,7 @@ mod records;
 mod reset;
 pub(in crate::rig) mod restore;
 mod settings;
+pub(in crate::rig) mod stamps;
 mod statistics;
 pub(in crate::rig) mod wire;
 

@@ -6,6 +6,7 @@ use super::super::schedule::RealTime;
 use super::super::wire::Wire;
 use super::missed::missed;
 use super::program::fails;
+use super::stamps::Stamps;
 use crate::rig::RigError;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// More than any frame of the wire: 9,216 bytes, and a VLAN tag.
 const SNAPLEN: i32 = 10_240;
@@ -55,13 +56,14 @@ impl Shared {
     }
 }
 
-/// Opens a port of the namespace of the calling thread, for frames that come in.
+/// Opens a port of the namespace of the calling thread, for frames that come in with these stamps.
 ///
 /// # Errors
 /// What libpcap says.
-pub fn open(name: &str) -> Result<Capture<Active>, String> {
+pub fn open(name: &str, stamps: &Stamps) -> Result<Capture<Active>, String> {
     let opened = Capture::from_device(name).and_then(|capture| {
-        let capture = capture.promisc(true).immediate_mode(true).snaplen(SNAPLEN).buffer_size(BUFFER);
+        let capture =
+            stamps.ask(capture).promisc(true).immediate_mode(true).snaplen(SNAPLEN).buffer_size(BUFFER);
         // Not every device stamps to the nanosecond; then it is microseconds.
         let capture = capture.precision(Precision::Nano).open()?.setnonblock()?;
         capture.direction(Direction::In)?;
@@ -105,8 +107,11 @@ impl WirePort {
     /// What libpcap says, or that there are no descriptors or threads left.
     pub fn new(namespace: &Arc<Namespace>, name: &str) -> Result<Self, String> {
         let port = name.to_owned();
-        let ends = move || Ok::<_, String>((open(&port)?, open_to_send(&port)?));
-        let (capture, sender) = namespace.run(ends).map_err(|e| e.to_string())??;
+        let ends = move || {
+            let stamps = Stamps::of(&port);
+            Ok::<_, String>((open(&port, &stamps)?, open_to_send(&port)?, stamps))
+        };
+        let (capture, sender, stamps) = namespace.run(ends).map_err(|e| e.to_string())??;
         let stop = EventFd::from_flags(EfdFlags::EFD_CLOEXEC).map_err(|e| format!("an eventfd: {e:?}"))?;
         let shared =
             Shared { sender: Mutex::new(sender), listener: Mutex::default(), lost: AtomicU64::new(0) };
@@ -116,7 +121,7 @@ impl WirePort {
             .name("wire reader".to_owned())
             .spawn(move || {
                 let _soon = RealTime::begin();
-                if let Err(why) = read_frames(capture, &stopped, &told)
+                if let Err(why) = read_frames(capture, &stamps, &stopped, &told)
                     && let Some(listener) = told.listener().as_ref()
                 {
                     drop(listener.send(Happening::Broken(format!("the wire port is gone ({why})"))));
@@ -226,7 +231,12 @@ impl Drop for Attached {
 }
 
 /// Reads frames until it is told to stop.
-fn read_frames(mut capture: Capture<Active>, stop: &EventFd, shared: &Shared) -> Result<(), String> {
+fn read_frames(
+    mut capture: Capture<Active>,
+    stamps: &Stamps,
+    stop: &EventFd,
+    shared: &Shared,
+) -> Result<(), String> {
     loop {
         {
             let mut ends = [
@@ -241,7 +251,7 @@ fn read_frames(mut capture: Capture<Active>, stop: &EventFd, shared: &Shared) ->
                 return Ok(());
             }
         }
-        read_all(&mut capture, shared)?;
+        read_all(&mut capture, stamps, shared)?;
         if let Ok(stats) = capture.stats() {
             shared.lost.store(u64::from(stats.dropped), Ordering::Relaxed);
         }
@@ -249,12 +259,12 @@ fn read_frames(mut capture: Capture<Active>, stop: &EventFd, shared: &Shared) ->
 }
 
 /// Reads what is there.
-fn read_all(capture: &mut Capture<Active>, shared: &Shared) -> Result<(), String> {
+fn read_all(capture: &mut Capture<Active>, stamps: &Stamps, shared: &Shared) -> Result<(), String> {
     loop {
         match capture.next_packet() {
             Ok(packet) => {
-                // The kernel's stamp is not late, whenever it is read.
-                let at = instant(packet.header.ts);
+                // A stamp is not late, whenever it is read.
+                let at = stamps.instant(packet.header.ts);
                 let frame = Happening::Frame { at, late: 0, bytes: packet.data.to_vec() };
                 if let Some(listener) = shared.listener().as_ref() {
                     // Whoever does not listen any more has stopped.
@@ -269,16 +279,4 @@ fn read_all(capture: &mut Capture<Active>, shared: &Shared) -> Result<(), String
             Err(e) => return Err(e.to_string()),
         }
     }
-}
-
-/// When a frame came, by the kernel's stamp of the real-time clock, with nanoseconds in the place of microseconds.
-pub fn instant(stamp: libc::timeval) -> Instant {
-    let (now, clock) = (Instant::now(), SystemTime::now());
-    let stamp = u64::try_from(stamp.tv_sec)
-        .ok()
-        .zip(u32::try_from(stamp.tv_usec).ok())
-        .map(|(seconds, nanos)| Duration::new(seconds, nanos));
-    let age = clock.duration_since(UNIX_EPOCH).ok().zip(stamp).and_then(|(clock, s)| clock.checked_sub(s));
-    // A clock that was set meanwhile says nothing; then it came now.
-    age.filter(|age| *age < Duration::from_secs(5)).and_then(|age| now.checked_sub(age)).unwrap_or(now)
 }
