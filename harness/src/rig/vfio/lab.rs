@@ -8,7 +8,7 @@ use crate::case::model::Trial;
 use crate::rig::linux::lab::cable::{self, Place};
 use crate::rig::linux::lab::file::{LabFile, Sabotage, pulls_a_fixed_cable};
 use crate::rig::linux::lab::link;
-use crate::rig::linux::lab::missed::missed;
+use crate::rig::linux::lab::missed::{between, missed};
 use crate::rig::linux::lab::ports::{self, Found};
 use crate::rig::linux::lab::program::{fails, output};
 use crate::rig::linux::lab::recover;
@@ -29,7 +29,7 @@ pub struct Ends {
     /// The other end of its cable.
     pub wire: Wire,
     /// What the card of the wire port had missed when the trial began.
-    missed_before: u64,
+    missed_before: Option<u64>,
 }
 
 /// What trials share.
@@ -64,13 +64,13 @@ impl Shared {
         Ok(ends)
     }
 
-    fn missed(&self) -> u64 {
+    fn missed(&self) -> Option<u64> {
         missed(&self.wire_namespace, &self.wire_name)
     }
 
     /// Frames that did not reach us on their way from the cable, since the trial took the ends.
     pub fn lost(&self, ends: &mut Ends) -> u64 {
-        ends.wire.lost() + self.missed().saturating_sub(ends.missed_before)
+        ends.wire.lost() + between(ends.missed_before, self.missed())
     }
 
     /// The trial is over.
@@ -204,7 +204,7 @@ impl VfioLab {
             self.notes.push(of_qemu::NOTE.to_owned());
             device.keep_link()?;
         }
-        self.shared.give_back(Ends { device, id, wire, missed_before: 0 });
+        self.shared.give_back(Ends { device, id, wire, missed_before: None });
         Ok(())
     }
 

@@ -38,8 +38,8 @@ impl Wire {
     /// # Errors
     /// What libpcap says.
     pub fn open(name: &str) -> Result<Self, String> {
-        let stamps = Stamps::of(name);
-        Ok(Self { capture: open(name, &stamps)?, sender: open_to_send(name)?, stamps, lost_before: 0 })
+        let (capture, stamps) = open(name)?;
+        Ok(Self { capture, sender: open_to_send(name)?, stamps, lost_before: 0 })
     }
 
     /// What becomes readable when a frame comes.

@@ -10,7 +10,7 @@ use super::hardware::{Hardware, word};
 use super::ports::Found;
 use super::program::{fails, output};
 use super::stamps::Stamps;
-use super::wire::{WirePort, open, open_to_send, send};
+use super::wire::{WirePort, open_to_send, open_with, send};
 use crate::case::model::topology;
 use crate::rig::vfio::of_qemu;
 use std::fs::File;
@@ -215,7 +215,7 @@ pub fn settle() {
 pub fn prove(port: &Namespace, wire: &WirePort, names: [&str; 2]) -> Result<(), String> {
     let (to, heard) = channel();
     let mut attached = wire.attach(to)?;
-    let ends = || -> Result<_, String> { Ok((open(DEVICE, &Stamps::KERNEL)?, open_to_send(DEVICE)?)) };
+    let ends = || -> Result<_, String> { Ok((open_with(DEVICE, &Stamps::KERNEL)?, open_to_send(DEVICE)?)) };
     let (mut reader, mut sender) = port.run(ends).map_err(|e| e.to_string())??;
     let out = frame(topology::PEER_MAC, topology::SUT_MAC);
     let back = frame(topology::SUT_MAC, topology::PEER_MAC);

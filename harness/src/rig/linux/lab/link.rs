@@ -3,7 +3,7 @@
 use super::super::namespace::Namespace;
 use super::program::{items, json};
 use super::stamps::Stamps;
-use super::wire::{open, open_to_send, send};
+use super::wire::{open_to_send, open_with, send};
 use pcap::{Active, Capture};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -91,7 +91,7 @@ fn listeners() -> Vec<(String, Capture<Active>)> {
     let links = json(&["ip", "-j", "link", "show", "up"]).unwrap_or_default();
     let names =
         items(&links).filter(|link| link["link_type"] == "ether").filter_map(|link| link["ifname"].as_str());
-    names.filter_map(|name| Some((name.to_owned(), open(name, &Stamps::KERNEL).ok()?))).collect()
+    names.filter_map(|name| Some((name.to_owned(), open_with(name, &Stamps::KERNEL).ok()?))).collect()
 }
 
 #[cfg(test)]

@@ -26,13 +26,22 @@ impl Stamps {
     pub fn of(name: &str) -> Self {
         let clock = output(&["ethtool", "-T", name]).ok().and_then(|said| clock(&said));
         // Without the right to read the clock, its stamps are of no use.
-        Self { card: clock.and_then(|number| File::open(format!("/dev/ptp{number}")).ok()) }
+        let card = clock.and_then(|number| File::open(format!("/dev/ptp{number}")).ok());
+        // libpcap does not say whose stamp a frame has, and the kernel stamps what the card did not.
+        Self { card: card.filter(|clock| card_time(clock).zip(kernel()).is_some_and(are_apart)) }
+    }
+
+    /// Whether it is not the kernel that stamps.
+    #[must_use]
+    pub fn is_of_a_card(&self) -> bool {
+        self.card.is_some()
     }
 
     /// A line for people where it is not the kernel that stamps.
     #[must_use]
     pub fn note(&self, name: &str) -> Option<String> {
-        self.card.as_ref().map(|_| format!("{name} stamps the frames that come, by its own clock"))
+        self.is_of_a_card()
+            .then(|| format!("{name} stamps the frames that come, by its own clock, and goes on doing so"))
     }
 
     /// Asks libpcap for them.
@@ -41,13 +50,14 @@ impl Stamps {
         if self.card.is_some() { capture.tstamp_type(TimestampType::AdapterUnsynced) } else { capture }
     }
 
-    /// When a frame came that has this stamp, with nanoseconds in the place of microseconds. Of one that lies before the stamp's clock
-    /// or long ago nothing is believed: then it came now.
+    /// When a frame came that has this stamp, with nanoseconds in the place of microseconds: by the clock of the card, or else by that of
+    /// the kernel. What neither has just been at is not believed: then it came now.
     #[must_use]
     pub fn instant(&self, stamp: libc::timeval) -> Instant {
         let now = Instant::now();
-        let clock = self.card.as_ref().map_or_else(kernel, card);
-        clock.zip(nanos(stamp)).and_then(|(clock, stamp)| before(now, clock, stamp)).unwrap_or(now)
+        let clocks = [self.card.as_ref().and_then(card_time), kernel()];
+        let at = |clock: Option<Duration>| before(now, clock?, nanos(stamp)?);
+        clocks.into_iter().find_map(at).unwrap_or(now)
     }
 }
 
@@ -57,12 +67,17 @@ fn before(now: Instant, clock: Duration, stamp: Duration) -> Option<Instant> {
     if age < OLDEST { now.checked_sub(age) } else { None }
 }
 
+/// Whether a stamp of one of two clocks is never taken for one of the other.
+fn are_apart((a, b): (Duration, Duration)) -> bool {
+    a.abs_diff(b) > 2 * OLDEST
+}
+
 fn kernel() -> Option<Duration> {
     SystemTime::now().duration_since(UNIX_EPOCH).ok()
 }
 
 /// The time of a PTP clock: the kernel takes its descriptor for the number of a clock (clock_gettime(2), `FD_TO_CLOCKID`).
-fn card(clock: &File) -> Option<Duration> {
+fn card_time(clock: &File) -> Option<Duration> {
     clock_gettime(ClockId::from_raw((!clock.as_raw_fd() << 3) | 3)).ok().map(Duration::from)
 }
 
@@ -113,6 +128,13 @@ mod tests {
         assert_eq!(at(100, 98), Some(2 * second));
         assert_eq!(at(100, 101), None, "the clock has not been there yet");
         assert_eq!(at(1_700_000_000, 100), None, "another clock stamped it");
+    }
+
+    #[test]
+    fn clocks_that_are_close_cannot_be_told_apart_by_their_stamps() {
+        let second = Duration::from_secs(1);
+        assert!(are_apart((137 * second, 100 * second)) && are_apart((100 * second, 137 * second)));
+        assert!(!are_apart((100 * second, 101 * second)), "a card whose driver set its clock");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::super::Happening;
 use super::super::namespace::{Namespace, join_before, no_thread};
 use super::super::schedule::RealTime;
 use super::super::wire::Wire;
-use super::missed::missed;
+use super::missed::{between, missed};
 use super::program::fails;
 use super::stamps::Stamps;
 use crate::rig::RigError;
@@ -60,7 +60,7 @@ impl Shared {
 ///
 /// # Errors
 /// What libpcap says.
-pub fn open(name: &str, stamps: &Stamps) -> Result<Capture<Active>, String> {
+pub fn open_with(name: &str, stamps: &Stamps) -> Result<Capture<Active>, String> {
     let opened = Capture::from_device(name).and_then(|capture| {
         let capture =
             stamps.ask(capture).promisc(true).immediate_mode(true).snaplen(SNAPLEN).buffer_size(BUFFER);
@@ -70,6 +70,20 @@ pub fn open(name: &str, stamps: &Stamps) -> Result<Capture<Active>, String> {
         Ok(capture)
     });
     opened.map_err(|e| format!("libpcap cannot open {name}: {e}"))
+}
+
+/// Opens a port of the namespace of the calling thread, for frames that come in, with the best stamps that it has.
+///
+/// # Errors
+/// What libpcap says.
+pub fn open(name: &str) -> Result<(Capture<Active>, Stamps), String> {
+    let best = Stamps::of(name);
+    // A driver may refuse what it said that it can.
+    let by_card = best.is_of_a_card().then(|| open_with(name, &best)).and_then(Result::ok);
+    by_card.map_or_else(
+        || Ok((open_with(name, &Stamps::KERNEL)?, Stamps::KERNEL)),
+        |capture| Ok((capture, best)),
+    )
 }
 
 /// Opens a port of the namespace of the calling thread only to send from it.
@@ -107,11 +121,8 @@ impl WirePort {
     /// What libpcap says, or that there are no descriptors or threads left.
     pub fn new(namespace: &Arc<Namespace>, name: &str) -> Result<Self, String> {
         let port = name.to_owned();
-        let ends = move || {
-            let stamps = Stamps::of(&port);
-            Ok::<_, String>((open(&port, &stamps)?, open_to_send(&port)?, stamps))
-        };
-        let (capture, sender, stamps) = namespace.run(ends).map_err(|e| e.to_string())??;
+        let ends = move || Ok::<_, String>((open(&port)?, open_to_send(&port)?));
+        let ((capture, stamps), sender) = namespace.run(ends).map_err(|e| e.to_string())??;
         let stop = EventFd::from_flags(EfdFlags::EFD_CLOEXEC).map_err(|e| format!("an eventfd: {e:?}"))?;
         let shared =
             Shared { sender: Mutex::new(sender), listener: Mutex::default(), lost: AtomicU64::new(0) };
@@ -184,7 +195,7 @@ impl Drop for WirePort {
 pub struct Attached {
     shared: Arc<Shared>,
     lost_before: u64,
-    missed_before: u64,
+    missed_before: Option<u64>,
     namespace: Arc<Namespace>,
     name: String,
     /// Whether the trial left the cable pulled.
@@ -210,7 +221,7 @@ impl Wire for Attached {
     }
 
     fn lost(&self) -> u64 {
-        let missed = missed(&self.namespace, &self.name).saturating_sub(self.missed_before);
+        let missed = between(self.missed_before, missed(&self.namespace, &self.name));
         self.shared.lost.load(Ordering::Relaxed).saturating_sub(self.lost_before) + missed
     }
 
