@@ -96,6 +96,15 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
+    /// The one trial of a case with these `rigs:`.
+    fn limited(rigs: &str) -> Trial {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let path = folder.path().join("a.yaml");
+        let text = format!("about: A case.\nrigs: {rigs}\nsteps:\n  - wait: 1s\n");
+        std::fs::write(&path, text).expect("it can be written");
+        crate::case::load(&[path]).expect("the case is right").remove(0)
+    }
+
     #[rstest]
     #[case::with_its_reason(
         "{only: [emu, qemu], because: a TAP has no ring}",
@@ -103,13 +112,9 @@ mod tests {
     )]
     #[case::without_a_reason("[emu]", "emu only")]
     fn a_case_for_other_rigs_is_skipped(#[case] rigs: &str, #[case] limit: &str) {
-        let folder = tempfile::tempdir().expect("there is room for a folder");
-        let path = folder.path().join("a.yaml");
-        let text = format!("about: A case.\nrigs: {rigs}\nsteps:\n  - wait: 1s\n");
-        std::fs::write(&path, text).expect("it can be written");
-        let trials = crate::case::load(&[path]).expect("the case is right");
+        let trial = limited(rigs);
         let here = |rig| Here { rig, is_virtual: rig == RigKind::Emu, is_igb: false };
-        let reason = |rig| skip_reason(&trials[0], here(rig), Duration::from_secs(10));
+        let reason = |rig| skip_reason(&trial, here(rig), Duration::from_secs(10));
         assert_eq!(reason(RigKind::Linux), Some(format!("the case is for {limit}")));
         assert_eq!(reason(RigKind::Emu), None);
     }
@@ -121,14 +126,10 @@ mod tests {
     )]
     #[case::a_case_for_any_time("", None)]
     fn a_case_may_be_for_one_clock_of_qemu(#[case] clock: &str, #[case] limit: Option<&str>) {
-        let folder = tempfile::tempdir().expect("there is room for a folder");
-        let path = folder.path().join("a.yaml");
         let rigs = format!("{{only: [emu, qemu], {clock}because: they are fast}}");
-        let text = format!("about: A case.\nrigs: {rigs}\nsteps:\n  - wait: 1s\n");
-        std::fs::write(&path, text).expect("it can be written");
-        let trials = crate::case::load(&[path]).expect("the case is right");
+        let trial = limited(&rigs);
         let on = |rig, is_virtual| {
-            skip_reason(&trials[0], Here { rig, is_virtual, is_igb: false }, Duration::from_secs(10))
+            skip_reason(&trial, Here { rig, is_virtual, is_igb: false }, Duration::from_secs(10))
         };
         assert_eq!((on(RigKind::Qemu, true), on(RigKind::Emu, true)), (None, None));
         assert_eq!(on(RigKind::Qemu, false), limit.map(|limit| format!("the case is for {limit}")));
@@ -138,14 +139,10 @@ mod tests {
     #[case::a_case_for_an_igb("port: igb, ", Some("vfio, linux on an igb only: a TAP has one queue"))]
     #[case::a_case_for_any_port("", None)]
     fn a_case_may_be_for_one_port_of_linux(#[case] port: &str, #[case] limit: Option<&str>) {
-        let folder = tempfile::tempdir().expect("there is room for a folder");
-        let path = folder.path().join("a.yaml");
         let rigs = format!("{{only: [vfio, linux], {port}because: a TAP has one queue}}");
-        let text = format!("about: A case.\nrigs: {rigs}\nsteps:\n  - wait: 1s\n");
-        std::fs::write(&path, text).expect("it can be written");
-        let trials = crate::case::load(&[path]).expect("the case is right");
+        let trial = limited(&rigs);
         let on = |rig, is_igb| {
-            skip_reason(&trials[0], Here { rig, is_virtual: false, is_igb }, Duration::from_secs(10))
+            skip_reason(&trial, Here { rig, is_virtual: false, is_igb }, Duration::from_secs(10))
         };
         assert_eq!((on(RigKind::Linux, true), on(RigKind::Vfio, false)), (None, None));
         assert_eq!(on(RigKind::Linux, false), limit.map(|limit| format!("the case is for {limit}")));
